@@ -1,0 +1,1 @@
+"""Makes backbones: augment, supervise, train. Knows no detector and no table."""

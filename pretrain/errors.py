@@ -1,0 +1,59 @@
+"""Errors a user can cause: one message in four parts, printed alone by the command line, which then exits with 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Self
+
+
+class BenchError(Exception):
+    """What is wrong, what was seen, what is allowed, and what to do.
+
+    Anything that is not a `BenchError` is a bug of ours and keeps its traceback.
+    """
+
+    def __init__(self, wrong: str, *, seen: object = None, allowed: object = None, fix: str | None = None) -> None:
+        self.wrong = wrong
+        lines = [wrong]
+        if seen is not None:
+            lines.append(f"  seen:    {seen}")
+        if allowed is not None:
+            lines.append(f"  allowed: {allowed}")
+        if fix is not None:
+            lines.append(f"  do:      {fix}")
+        super().__init__("\n".join(lines))
+
+    @classmethod
+    def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> Self:
+        """The error for a name that is in no table, with the nearest names as the suggestion."""
+        names = sorted(allowed)
+        near = get_close_matches(name.replace("_", "-"), names, n=1) or get_close_matches(name, names, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else None
+        return cls(f"unknown {kind} {name!r}", allowed=", ".join(names), fix=fix)
+
+
+class ConfigError(BenchError):
+    """A setting is unknown, has the wrong type or range, or contradicts another."""
+
+
+class DataError(BenchError):
+    """The data is missing, has another layout, or can't be read."""
+
+
+class CheckpointError(BenchError):
+    """A checkpoint can't be read, is not recognised, or is not whole."""
+
+
+class ProofError(BenchError):
+    """The engine's model is not the backbone it was given."""
+
+
+class EngineError(BenchError):
+    """An engine is missing or can't run what was asked."""
+
+
+class RecordError(BenchError):
+    """A result record is broken or disagrees with another."""
+
+
+class TrainingError(BenchError):
+    """A run went wrong in a way the user can mend, such as a loss that is not finite."""

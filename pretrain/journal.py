@@ -1,0 +1,40 @@
+"""What a run says while it works: `metrics.jsonl`, `log.txt`, and a hook for whoever draws the progress."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""Called as `progress(stage, done, total, values)` after every step of a stage."""
+
+
+class Journal:
+    """Writes a run's course into its folder and passes it on.
+
+    Nothing here decides anything: a run with `folder=None` and no hook does the same work in silence.
+    """
+
+    def __init__(self, folder: Path | None = None, progress: Progress | None = None) -> None:
+        self.folder = folder
+        self._progress = progress
+        self._start = time.monotonic()
+
+    def step(self, stage: str, done: int, total: int, **values: float) -> None:
+        """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
+        if values and self.folder is not None:
+            row = {"stage": stage, "step": done, "of": total, "seconds": round(time.monotonic() - self._start, 3)}
+            row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
+            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        if self._progress is not None:
+            self._progress(stage, done, total, values)
+
+    def say(self, text: str) -> None:
+        """Write a line into the log and show it."""
+        if self.folder is not None:
+            with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+                file.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
+        if self._progress is not None:
+            self._progress(text, 0, 0, {})

@@ -1,0 +1,87 @@
+"""Typed, frozen settings read from YAML and `field=value` words: an unknown key is an error with a suggestion."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pretrain.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of every configuration. Instances are immutable; `replace` returns a checked copy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:
+        """Build from plain values.
+
+        Raises:
+            ConfigError: For an unknown key (with the nearest known one), a wrong type or a value out of range.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                raise ConfigError.unknown(f"key in {where}:", str(key), cls.model_fields)
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise _as_config_error(error, where) from None
+
+    def replace(self, values: Mapping[str, Any], *, where: str = "the options") -> Self:
+        """This configuration with some fields changed and everything checked again."""
+        return type(self).read({**self.model_dump(), **values}, where=where)
+
+    def differences(self, other: "Settings") -> dict[str, Any]:
+        """The fields of `self` whose values differ from those of `other`, as plain JSON values."""
+        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return {key: value for key, value in mine.items() if theirs.get(key) != value}
+
+
+def _as_config_error(error: ValidationError, where: str) -> ConfigError:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    wrong = f"bad value for {field!r} in {where}" if field else f"contradiction in {where}"
+    seen = repr(first["input"]) if field else None
+    return ConfigError(wrong, seen=seen, allowed=message)
+
+
+def assignments(words: Iterable[str]) -> dict[str, Any]:
+    """`["lr=0.1", "steps=[1,2]"]` as a mapping; values are read as YAML.
+
+    Raises:
+        ConfigError: If a word has no `=`, or a value is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise ConfigError("not an assignment", seen=word, allowed="field=value", fix="write for instance --set lr=0.1")
+        values[key.strip().replace("-", "_")] = _yaml(text, where=f"--set {word}")
+    return values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: If the file can't be read or holds no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read the configuration {path}", seen=error) from None
+    values = _yaml(text, where=str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is not a configuration", seen=type(values).__name__, allowed="lines of `field: value`")
+    return values
+
+
+def _yaml(text: str, *, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {where}", seen=str(error).replace("\n", " ")) from None

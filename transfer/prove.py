@@ -1,0 +1,104 @@
+"""Proof that an engine's model is the backbone it was given: every tensor, and the features of a probe batch.
+
+Engines load what they can and warn about the rest; a wrong prefix, stride or norm costs points of AP in silence.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from pretrain.errors import ProofError
+from transfer.sources import Backbone, Features
+
+PROBE_SHAPE = (2, 3, 96, 128)
+"""Not square and not a power of two: a swapped axis or a stride of the wrong place shows."""
+LAYERS = ("layer1", "layer2", "layer3", "layer4")
+
+
+def reference(backbone: Backbone, *, strides: tuple[int, ...] = (1, 2, 2, 2), dilations: tuple[int, ...] = (1, 1, 1, 1)) -> nn.Module:
+    """torchvision's ResNet with the backbone's weights and a task's strides and dilations, in eval mode.
+
+    Args:
+        backbone: In canonical form.
+        strides: Of the first block of layer1 to layer4.
+        dilations: Of the strided 3×3 convolution of every block of layer1 to layer4. In a basic block that is the
+            first of the two, as in MMSegmentation.
+    """
+    model = getattr(torchvision.models, backbone.arch)()
+    model.fc = nn.Identity()
+    model.load_state_dict(backbone.state, strict=True)
+    for layer, stride, dilation in zip(LAYERS, strides, dilations, strict=True):
+        for index, block in enumerate(getattr(model, layer)):
+            conv = block.conv2 if hasattr(block, "conv3") else block.conv1
+            step = stride if index == 0 else 1
+            conv.stride, conv.dilation, conv.padding = (step, step), (dilation, dilation), (dilation, dilation)
+            if block.downsample is not None:
+                block.downsample[0].stride = (step, step)
+    return model.eval()
+
+
+def stage_features(model: nn.Module) -> Features:
+    """The features of layer1 to layer4 of a torchvision ResNet."""
+
+    def features(images: Tensor) -> list[Tensor]:
+        x = model.maxpool(model.relu(model.bn1(model.conv1(images))))
+        outputs = []
+        for layer in LAYERS:
+            x = getattr(model, layer)(x)
+            outputs.append(x)
+        return outputs
+
+    return features
+
+
+def prove(
+    backbone: Backbone, loaded: Mapping[str, Tensor], features: Features, expected: nn.Module, *, tolerance: float = 0.0
+) -> dict[str, float]:
+    """Check an engine's model against the backbone.
+
+    Args:
+        backbone: What should have been loaded.
+        loaded: The engine's backbone tensors after loading, under canonical names.
+        features: The engine's own forward pass, in eval mode, up to layer4.
+        expected: `reference(...)` with the task's strides and dilations.
+        tolerance: Largest absolute difference of features allowed.
+
+    Returns:
+        `tensors` compared, and `max_feature_difference`.
+
+    Raises:
+        ProofError: With the grouped list of what is missing, extra or different.
+    """
+    _require_tensors(backbone, loaded)
+    images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        pairs = zip(features(images), stage_features(expected)(images), strict=True)
+        differences = [_difference(a, b) for a, b in pairs]
+    if max(differences) > tolerance:
+        listed = ", ".join(f"{layer} {value:.3g}" for layer, value in zip(LAYERS, differences, strict=True))
+        raise ProofError(
+            "the engine's model computes other features than the backbone",
+            seen=f"largest absolute differences: {listed}",
+            allowed=f"at most {tolerance:g}",
+            fix="check the stride's place (3×3), dilations, stem and normalisation of the engine's model",
+        )
+    return {"tensors": float(len(backbone.state)), "max_feature_difference": max(differences)}
+
+
+def _require_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> None:
+    missing = sorted(backbone.state.keys() - loaded.keys())
+    extra = sorted(loaded.keys() - backbone.state.keys())
+    shared = backbone.state.keys() & loaded.keys()
+    different = sorted(key for key in shared if not torch.equal(loaded[key].cpu(), backbone.state[key]))
+    if missing or extra or different:
+        groups = {"not loaded": missing, "not in the checkpoint": extra, "different": different}
+        seen = "; ".join(f"{len(keys)} {name}: {keys[:3]}" for name, keys in groups.items() if keys)
+        raise ProofError("the engine did not load the backbone it was given", seen=seen, allowed="every tensor equal")
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    if a.shape != b.shape:
+        return float("inf")
+    return float((a.cpu() - b.cpu()).abs().max())

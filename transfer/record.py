@@ -1,0 +1,163 @@
+"""The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from pretrain.checkpoint import Provenance
+from pretrain.errors import RecordError
+from pretrain.settings import Settings
+
+SCHEMA_VERSION = 1
+COSINES = frozenset({"Linv", "Ldiv", "anisotropy"})
+"""Metrics in [−1, 1]; `UNBOUNDED` are as they come; every other metric is a percentage, 0 to 100."""
+UNBOUNDED = frozenset({"loss", "alignment", "uniformity", "diversity", "diversity_cap", "effective_rank"})
+
+
+class Checkpoint(Settings):
+    """The backbone a number was measured on."""
+
+    sha256: str
+    """Of the checkpoint file."""
+    source: str
+    """Line of `transfer.sources.SOURCES` that recognised it."""
+    provenance: Provenance
+    """Where it came from."""
+
+
+class Data(Settings):
+    """The data a number was measured on; for a pre-training, the data it was trained on."""
+
+    name: str
+    """Name of the data set."""
+    layout: str
+    """For instance `voc`."""
+    fingerprint: str
+    """Digest of its content, independent of where it lies."""
+    train: int
+    """Training images."""
+    val: int
+    """Images the metric is computed on."""
+    classes: int
+    """Number of classes."""
+
+
+class Environment(Settings):
+    """What the run ran on."""
+
+    versions: dict[str, str]
+    """Package → version."""
+    commit: str | None
+    """Git commit of this project, with `+` if the tree was changed; null outside a checkout."""
+    hardware: str
+    """Processor or accelerator, in words."""
+    threads: int
+    """CPU threads used."""
+
+
+class RunRecord(Settings):
+    """One finished run."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    """Version of this schema."""
+    kind: Literal["pretrain", "transfer", "measure"]
+    """What ran."""
+    task: str
+    """A name of `transfer.tasks.TASKS`; `pretrain` or `representation` for the other kinds."""
+    protocol: str
+    """The protocol's name; a task's own, where nothing was changed."""
+    version: int
+    """The protocol's version."""
+    changed: dict[str, Any] = Field(default_factory=dict)
+    """What differs from the published protocol; empty only for the published protocol itself."""
+    engine: str
+    """Engine that ran it."""
+    schedule: str
+    """In words: iterations, images per batch, learning rate."""
+    checkpoint: Checkpoint
+    """The backbone measured; for a pre-training, the backbone made."""
+    data: Data
+    """The data."""
+    seed: int
+    """Seed of this run (the checkpoint's own seed is in its provenance)."""
+    metrics: dict[str, float | None]
+    """Flat; percent for all but the names in `COSINES` and `UNBOUNDED`. Null: could not be computed; never 0 for absent."""
+    proof: dict[str, float] = Field(default_factory=dict)
+    """What showed that the engine's model was the backbone."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the number must know."""
+    environment: Environment
+    """Versions and hardware."""
+    wall_seconds: float
+    """Duration of the work, data generation aside."""
+    images_per_second: float | None = None
+    """Training images per second, where the run trained."""
+    peak_memory_mib: float
+    """Largest resident memory of the process so far, in MiB."""
+    finished: str
+    """When it was done, ISO 8601, UTC."""
+    command: str
+    """The exact command."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _in_range(cls, metrics: dict[str, float | None]) -> dict[str, float | None]:
+        for name, value in metrics.items():
+            if value is None or name in UNBOUNDED and math.isfinite(value):
+                continue
+            low, high = (-1.0, 1.0) if name in COSINES else (0.0, 100.0)
+            if not low - 1e-6 <= value <= high + 1e-6:
+                raise ValueError(f"metric {name} is {value}; finite values from {low:g} to {high:g}, or null where absent")
+        return metrics
+
+    @property
+    def identity(self) -> str:
+        """Digest of what ran; two records of one identity are the same measurement made twice."""
+        fields = {"kind", "task", "protocol", "version", "changed", "engine", "seed"}
+        plain = self.model_dump(mode="json", include=fields)
+        plain |= {"checkpoint": self.checkpoint.sha256, "data": self.data.fingerprint}
+        return digest(plain)
+
+
+def digest(plain: Any) -> str:
+    """First 12 hex digits of the SHA-256 of a JSON value with sorted keys."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def write(record: RunRecord, path: Path) -> None:
+    """Write a record whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> RunRecord:
+    """Read a record.
+
+    Raises:
+        RecordError: If the file is broken, of another schema version, or a metric is out of range; names the path.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"can't read the record {path}", seen=error, fix="run that command again") from None
+    version = plain.get("schema_version") if isinstance(plain, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RecordError(f"{path} has an unknown schema version", seen=version, allowed=SCHEMA_VERSION)
+    try:
+        return RunRecord.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RecordError(f"{path} is not a whole record: {place}", seen=first["msg"]) from None

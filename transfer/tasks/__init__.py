@@ -1,0 +1,60 @@
+"""The protocols, one declaration each. Adding a task is one file (or one declaration in a family's file) and one line."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pretrain.errors import ConfigError
+from pretrain.settings import Settings
+
+Layout = Literal["imagefolder", "voc", "coco", "cityscapes"]
+
+TASKS: dict[str, str] = {
+    "linear": "linear:LINEAR",
+    "knn": "knn:KNN",
+    "voc07": "voc:VOC07",
+    "voc0712": "voc:VOC0712",
+    "coco-c4": "coco:COCO_C4",
+    "cityscapes": "cityscapes:CITYSCAPES",
+}
+"""Task name → `module:DECLARATION` in this package, imported when asked for."""
+
+
+class Task(BaseModel):
+    """A transfer protocol: everything that makes two numbers comparable, and where it was published."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    name: str
+    """The one name: file, table, command line, column."""
+    version: int
+    """Raised with every change that moves a number."""
+    title: str
+    """What it is, in one line."""
+    source: str
+    """Where the protocol is published."""
+    layout: Layout
+    """Data layout it reads."""
+    engines: tuple[str, ...]
+    """Engines that can run it, the preferred one first."""
+    settings: Settings
+    """The published protocol."""
+    small: Mapping[str, Any]
+    """What `--budget small` changes, to fit a CPU; also used on the generated data."""
+    metrics: tuple[str, ...]
+    """Names of the metrics it yields, the one that ranks first."""
+
+
+def get(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ConfigError: For an unknown name, with the nearest known one.
+    """
+    if name not in TASKS:
+        raise ConfigError.unknown("task", name, TASKS)
+    module, declaration = TASKS[name].split(":")
+    task: Task = getattr(importlib.import_module(f"transfer.tasks.{module}"), declaration)
+    return task
