@@ -1,8 +1,10 @@
 """Typed, frozen settings read from YAML and `field=value` words: an unknown key is an error with a suggestion."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,6 +16,9 @@ class Settings(BaseModel):
     """Base of every configuration. Instances are immutable; `replace` returns a checked copy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    RUNTIME: ClassVar[frozenset[str]] = frozenset()
+    """Fields that do not change the numbers; the others make a run's identity."""
 
     @classmethod
     def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:
@@ -35,9 +40,13 @@ class Settings(BaseModel):
         return type(self).read({**self.model_dump(), **values}, where=where)
 
     def differences(self, other: "Settings") -> dict[str, Any]:
-        """The fields of `self` whose values differ from those of `other`, as plain JSON values."""
-        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        """The fields that change the numbers and whose values differ from those of `other`, as plain JSON values."""
+        mine, theirs = self.identity(), other.identity()
         return {key: value for key, value in mine.items() if theirs.get(key) != value}
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that change the numbers, as plain JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.RUNTIME))
 
 
 def _as_config_error(error: ValidationError, where: str) -> ConfigError:
@@ -47,6 +56,11 @@ def _as_config_error(error: ValidationError, where: str) -> ConfigError:
     wrong = f"bad value for {field!r} in {where}" if field else f"contradiction in {where}"
     seen = repr(first["input"]) if field else None
     return ConfigError(wrong, seen=seen, allowed=message)
+
+
+def digest(plain: Any) -> str:
+    """First 12 hex digits of the SHA-256 of a JSON value with sorted keys."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def assignments(words: Iterable[str]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ PROBE_SHAPE = (2, 3, 96, 128)
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
-def reference(backbone: Backbone, *, strides: tuple[int, ...] = (1, 2, 2, 2), dilations: tuple[int, ...] = (1, 1, 1, 1)) -> nn.Module:
+def reference(
+    backbone: Backbone, *, strides: tuple[int, ...] = (1, 2, 2, 2), dilations: tuple[int, ...] = (1, 1, 1, 1)
+) -> nn.Module:
     """torchvision's ResNet with the backbone's weights and a task's strides and dilations, in eval mode.
 
     Args:

@@ -1,6 +1,5 @@
 """The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
 
-import hashlib
 import json
 import math
 import os
@@ -11,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from pretrain.checkpoint import Provenance
 from pretrain.errors import RecordError
-from pretrain.settings import Settings
+from pretrain.settings import Settings, digest
 
 SCHEMA_VERSION = 1
 COSINES = frozenset({"Linv", "Ldiv", "anisotropy"})
@@ -108,7 +107,7 @@ class RunRecord(Settings):
     @classmethod
     def _in_range(cls, metrics: dict[str, float | None]) -> dict[str, float | None]:
         for name, value in metrics.items():
-            if value is None or name in UNBOUNDED and math.isfinite(value):
+            if value is None or (name in UNBOUNDED and math.isfinite(value)):
                 continue
             low, high = (-1.0, 1.0) if name in COSINES else (0.0, 100.0)
             if not low - 1e-6 <= value <= high + 1e-6:
@@ -122,11 +121,6 @@ class RunRecord(Settings):
         plain = self.model_dump(mode="json", include=fields)
         plain |= {"checkpoint": self.checkpoint.sha256, "data": self.data.fingerprint}
         return digest(plain)
-
-
-def digest(plain: Any) -> str:
-    """First 12 hex digits of the SHA-256 of a JSON value with sorted keys."""
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write(record: RunRecord, path: Path) -> None:

@@ -118,7 +118,9 @@ def _read(path: Path) -> Mapping[str, Any]:
             fix="copy the file again and compare its size with the original's",
         ) from None
     if not isinstance(payload, Mapping):
-        raise CheckpointError(f"{path} holds no named tensors", seen=type(payload).__name__, allowed="a mapping of names to tensors")
+        raise CheckpointError(
+            f"{path} holds no named tensors", seen=type(payload).__name__, allowed="a mapping of names to tensors"
+        )
     return payload
 
 
@@ -156,9 +158,10 @@ def _whole_arch(state: Mapping[str, Tensor], path: Path) -> str:
             return arch
         if problems is None or len(wrong) < len(problems):
             nearest, problems = arch, wrong
+    wrong = sorted(problems or ())
     raise CheckpointError(
         f"{path} holds no whole backbone",
-        seen=f"nearest is {nearest}, with {len(problems or ())} tensors missing, extra or of another shape: {sorted(problems or ())[:4]}",
+        seen=f"nearest is {nearest}, with {len(wrong)} tensors missing, extra or of another shape: {wrong[:4]}",
         allowed=", ".join(ARCHS),
         fix="a part of a backbone would transfer as noise; get the whole checkpoint",
     )

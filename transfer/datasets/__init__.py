@@ -3,10 +3,22 @@
 """
 
 import hashlib
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pretrain.errors import DataError
+from transfer.tasks import TaskSettings
+
+
+def read(layout: str, root: Path, settings: TaskSettings) -> Any:
+    """The data of a layout, as its module's `read` returns it.
+
+    Raises:
+        DataError: For a wrong layout or broken annotations.
+    """
+    return importlib.import_module(f"transfer.datasets.{layout}").read(root, **settings.splits())
 
 
 def wrong_layout(root: Path, *, layout: str, looked_for: str, first_wrong: Path, fix: str) -> DataError:
@@ -18,9 +30,7 @@ def wrong_layout(root: Path, *, layout: str, looked_for: str, first_wrong: Path,
     else:
         names = sorted(child.name + "/" * child.is_dir() for child in root.iterdir())
         found = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "an empty folder"
-    return DataError(
-        f"{root} is not in the {layout} layout: {first_wrong} is missing", seen=found, allowed=looked_for, fix=fix
-    )
+    return DataError(f"{root} is not in the {layout} layout: {first_wrong} is missing", seen=found, allowed=looked_for, fix=fix)
 
 
 def fingerprint(root: Path, *, images: Iterable[Path], annotations: Iterable[Path]) -> str:

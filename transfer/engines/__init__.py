@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 from pretrain.errors import EngineError
 from pretrain.journal import Journal
-from pretrain.settings import Settings
 from transfer.sources import Backbone
-from transfer.tasks import Task
+from transfer.tasks import Task, TaskSettings
 
 ENGINES: dict[str, tuple[str, str]] = {
     "probe": ("transfer.engines.probe", "torch"),
@@ -26,7 +25,7 @@ class Job:
     """One transfer: everything an engine needs, nothing it must look for."""
 
     task: Task
-    settings: Settings
+    settings: TaskSettings
     """The task's settings with the user's changes; of the class of `task.settings`."""
     backbone: Backbone
     data: Any

@@ -22,6 +22,20 @@ TASKS: dict[str, str] = {
 """Task name → `module:DECLARATION` in this package, imported when asked for."""
 
 
+class TaskSettings(Settings):
+    """Base of every task's settings. A task that can be changed by `--iters`, `--batch`, `--size`, `--rois` or
+    `--precise-bn` has the method of that name after `with_`, which returns a changed copy.
+    """
+
+    def schedule(self) -> str:
+        """The schedule in words."""
+        return ""
+
+    def splits(self) -> dict[str, Any]:
+        """What the layout's `read` is told beside the root."""
+        return {}
+
+
 class Task(BaseModel):
     """A transfer protocol: everything that makes two numbers comparable, and where it was published."""
 
@@ -39,7 +53,7 @@ class Task(BaseModel):
     """Data layout it reads."""
     engines: tuple[str, ...]
     """Engines that can run it, the preferred one first."""
-    settings: Settings
+    settings: TaskSettings
     """The published protocol."""
     small: Mapping[str, Any]
     """What `--budget small` changes, to fit a CPU; also used on the generated data."""

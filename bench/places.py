@@ -1,0 +1,77 @@
+"""Where data and configurations are found."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pretrain.errors import ConfigError, DataError
+from pretrain.journal import Journal
+from pretrain.settings import read_yaml
+
+ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
+"""Layout → its folder below BENCH_DATA and in the generated data."""
+GENERATED = "shapes"
+
+
+def configs(kind: str) -> dict[str, Path]:
+    """Name → file of the configurations that come with the project; `kind` is `pretrain` or `transfer`."""
+    here = Path(__file__).resolve().parent
+    folder = next((path for path in (here.parent / "configs", here / "_configs") if path.is_dir()), here / "_configs")
+    return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))}
+
+
+def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
+    """The fields of a configuration that comes with the project, or of a YAML file.
+
+    Raises:
+        ConfigError: If there is none, with the nearest name.
+    """
+    path = Path(name_or_file)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        return read_yaml(path)
+    known = configs(kind)
+    if name_or_file not in known:
+        raise ConfigError.unknown(f"{kind} configuration", name_or_file, known)
+    return read_yaml(known[name_or_file])
+
+
+def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, bool]:
+    """The folder that `--data` means for a layout, and whether its content is generated.
+
+    A path is itself. A bare name that is no folder here is looked for below BENCH_DATA, as is the layout's own
+    name where `--data` is not given and BENCH_DATA is set. Otherwise the data is generated, in `data/shapes`.
+
+    Raises:
+        DataError: If nothing is there.
+    """
+    base = os.environ.get("BENCH_DATA")
+    if option == GENERATED or (option is None and not base):
+        return generated(journal) / ROOTS[layout], True
+    if option is None:
+        root = Path(str(base)) / ROOTS[layout]
+        return _existing(root, f"BENCH_DATA is {base}"), False
+    path = Path(option)
+    if not path.exists() and base and len(path.parts) == 1:
+        return _existing(Path(base) / option, f"BENCH_DATA is {base}"), False
+    return _existing(path, "--data"), False
+
+
+def generated(journal: Journal) -> Path:
+    """The generated data, made now if it isn't there: below BENCH_DATA, or in `data/` of the working folder."""
+    from transfer.datasets import shapes
+
+    root = Path(os.environ.get("BENCH_DATA") or "data") / GENERATED
+    return shapes.generate(root, journal=journal)
+
+
+def _existing(root: Path, why: str) -> Path:
+    if not root.is_dir():
+        seen = "a file" if root.is_file() else "nothing"
+        raise DataError(
+            f"no data at {root}",
+            seen=f"{seen} ({why})",
+            allowed="a folder in the task's layout",
+            fix="pass the folder with --data, set BENCH_DATA to the folder that holds imagenet, voc, coco and cityscapes, "
+            "or leave both away to use generated data",
+        )
+    return root

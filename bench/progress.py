@@ -1,0 +1,90 @@
+"""What a person sees while a run works: the stage, how far it is, the time left, the last values."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+QUIET_EVERY = 20.0
+"""Seconds between lines where the output is no terminal."""
+_SHOWN = {"loss": "{:.3f}", "lr": "{:.2g}", "images_per_second": "{:.0f} img/s", "accuracy": "{:.0%}"}
+
+
+class TimeLeft(ProgressColumn):
+    """Time left, as the fraction done so far predicts it."""
+
+    def render(self, task: Task) -> Text:
+        """`1:23 left`, or `–` before the first step."""
+        if not task.completed or not task.total or task.elapsed is None:
+            return Text("– left", style="cyan")
+        return Text(f"{clock(task.elapsed * (task.total - task.completed) / task.completed)} left", style="cyan")
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Display:
+    """Bars on a terminal, a line now and then elsewhere. Its `hook` is a journal's progress."""
+
+    def __init__(self, console: Console | None = None, overall: tuple[str, float] | None = None) -> None:
+        """`overall`: title and total of a second bar, which `advance` moves (the demo's)."""
+        self.console = console or Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(), TimeLeft(), TextColumn("{task.fields[values]}"), console=self.console, transient=True,
+        )  # fmt: skip
+        self._overall = self._bars.add_task(overall[0], total=overall[1], values="") if overall else None
+        self._stage: TaskID | None = None
+        self._name = ""
+        self._weight = 0.0
+        self._before = 0.0
+        self._began = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def hook(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        """A journal's progress: a total of 0 is a line to show."""
+        if total == 0:
+            self.console.print(stage, highlight=False, soft_wrap=True, markup=False)
+            return
+        if stage != self._name or self._stage is None:
+            if self._stage is not None:
+                self._bars.remove_task(self._stage)
+            self._stage, self._name = self._bars.add_task(stage, total=total, values=""), stage
+        shown = " ".join(f"{key if '{' == form[0] and key in ('loss', 'lr') else ''} {form.format(values[key])}".strip()
+                         for key, form in _SHOWN.items() if key in values)  # fmt: skip
+        fields = {"values": shown} if shown else {}
+        self._bars.update(self._stage, completed=done, total=total, **fields)
+        self._line(stage, done, total, shown)
+
+    def part(self, title: str, weight: float) -> None:
+        """The overall bar moves to the next part, which is `weight` of its total."""
+        self._before += self._weight
+        self._weight = weight
+        if self._overall is not None:
+            self._bars.update(self._overall, completed=self._before, description=title)
+
+    def _line(self, stage: str, done: int, total: int, shown: str) -> None:
+        """Where there is no terminal, a line every `QUIET_EVERY` seconds."""
+        now = time.monotonic()
+        if self.console.is_terminal or now - self._last_line < QUIET_EVERY:
+            return
+        self._last_line = now
+        left = ""
+        if self._overall is not None and self._before:
+            whole = self._bars.tasks[self._overall].total or 0.0
+            left = f", {clock((now - self._began) * (whole - self._before) / self._before)} left in all"
+        self.console.print(f"{stage}: {done} of {total} {shown}{left}", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,97 @@
+"""Folders of runs → records, and what could not be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pretrain.errors import RecordError
+from transfer import record
+from transfer.leaderboard import Conflict, Entry
+
+ALLOWED = "a folder with a result.json anywhere below it"
+SHOWN = 5
+"""Broken records named in the error where no record is good."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that was left out of the report."""
+
+    path: Path
+    """The record or folder."""
+    message: str
+    """Why, in the error's own words, path included."""
+
+    @classmethod
+    def conflict(cls, conflict: Conflict) -> Self:
+        """The older of two records of one identity that disagree."""
+        new, old = conflict.kept.record.metrics, conflict.dropped.record.metrics
+        pairs = [f"{name} {_number(old.get(name))}, newer {_number(new.get(name))}" for name in conflict.metrics]
+        path = conflict.dropped.path
+        return cls(
+            path,
+            f"{path} disagrees with a newer record of the same run\n"
+            f"  seen:    {'; '.join(pairs)}\n"
+            f"  newer:   {conflict.kept.path}, which is kept\n"
+            f"  do:      find out which is right and remove the other",
+        )
+
+
+def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
+    """The good records below some folders, and a problem for each broken record and each folder without any.
+
+    Raises:
+        RecordError: If no record is good.
+    """
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    for path in _files(folders, problems):
+        try:
+            entries.append(Entry(path, record.read(path)))
+        except RecordError as error:
+            problems.append(Problem(path, str(error)))
+    if not entries:
+        raise _nothing(folders, problems)
+    return tuple(entries), tuple(problems)
+
+
+def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
+    """Every `result.json` once, also where one folder lies in another; a problem for each folder without any."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        below = sorted(folder.rglob("result.json"))
+        if not below:
+            problems.append(Problem(folder, str(_empty(folder))))
+        real = folder.resolve()
+        for path in below:
+            found.setdefault(real / path.relative_to(folder), path)
+    return list(found.values())
+
+
+def _empty(folder: Path) -> RecordError:
+    return RecordError(f"no records in {folder}", seen=_seen(folder), allowed=ALLOWED)
+
+
+def _seen(folder: Path) -> str:
+    if folder.is_dir():
+        return "a folder without a result.json"
+    return "a file" if folder.exists() else "nothing: the folder does not exist"
+
+
+def _nothing(folders: Sequence[Path], problems: Sequence[Problem]) -> RecordError:
+    broken = [problem for problem in problems if problem.path.name == "result.json"]
+    if broken:
+        more = [f"and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
+        seen = "\n".join([f"{len(broken)} broken", *(problem.message for problem in broken[:SHOWN]), *more])
+        return RecordError("no record is whole", seen=seen, fix="run those commands again")
+    return RecordError(
+        f"no records in {', '.join(map(str, folders))}",
+        seen="; ".join(_seen(folder) for folder in folders),
+        allowed=ALLOWED,
+        fix="make some with `bench pretrain` and `bench transfer`, or name their folder with --runs",
+    )
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f"{value:.6g}"

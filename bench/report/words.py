@@ -1,0 +1,139 @@
+"""The words every rendering shares: headings, cells, what the columns are, how to read them."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from transfer.columns import Column, Protocol
+from transfer.leaderboard import VISIBLE, Cell, Leaderboard, Row, RowKey
+from transfer.metrics import Metric
+
+ABSENT = "–"
+TITLE = "Leaderboard"
+GENERATED_NOTICE = "These numbers are from generated data (shapes) and compare with no paper."
+FIELD_HEADINGS = ("method", "aug", "supervision", "labels", "arch", "data", "epochs")
+"""Over the visible fields of a row."""
+COST_HEADING = "pre-training, s"
+HOW_TO_READ = (
+    "One row per pre-training, one column per task, protocol and metric. An untrained backbone is the baseline.",
+    "A plain number is one run; mean ± sample standard deviation (number of runs) pools repetitions that differ only in seeds.",
+    "Runs of different protocols, versions, engines or data never share a column. * is not the published protocol.",
+    f"Bold is the best of a column; {ABSENT} is absent. Percentages, but Linv and Ldiv are cosines, which explain a result "
+    "and have no best.",
+)
+
+
+class Field(NamedTuple):
+    """One column that describes the rows."""
+
+    heading: str
+    texts: tuple[str, ...]
+    """One per row."""
+
+
+def clean(text: str) -> str:
+    """Text on one line without control characters: names come from files of strangers."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number, never −0; absent where there is none."""
+    return ABSENT if value is None else f"{value:z.{digits}f}"
+
+
+def cell(found: Cell | None, metric: Metric) -> str:
+    """`12.3`, or `12.3 ± 0.4 (3)`; absent where nothing ran or nothing could be computed."""
+    if found is None or found.std is None:
+        return number(found.mean if found else None, metric.digits)
+    return f"{number(found.mean, metric.digits)} ± {number(found.std, metric.digits)} ({found.n})"
+
+
+def columns(board: Leaderboard, *, headline: bool = False) -> list[tuple[int, Column]]:
+    """The columns people read, with their places; for `headline` a few of each protocol."""
+    shown = [(place, column) for place, column in enumerate(board.columns) if column.metric.shown]
+    if not headline:
+        return shown
+    chosen = {place for place, column in shown if column.metric.headline}
+    of_some = {column.protocol.key for place, column in shown if place in chosen}
+    for place, column in shown:
+        if column.protocol.key not in of_some:
+            chosen.add(place)
+            of_some.add(column.protocol.key)
+    return [(place, column) for place, column in shown if place in chosen]
+
+
+def fields(row: Row) -> tuple[str, ...]:
+    """The visible fields of a row under `FIELD_HEADINGS`."""
+    key = row.key
+    labels = ABSENT if key.label_fraction is None else f"{100 * key.label_fraction:g} %"
+    epochs = ABSENT if key.epochs is None else f"{key.epochs:g}"
+    method = f"{clean(key.method)} (baseline)" if row.baseline else clean(key.method)
+    return (method, clean(key.aug), clean(key.supervision), labels, clean(key.arch), clean(key.data), epochs)
+
+
+def descriptions(rows: Sequence[Row]) -> list[Field]:
+    """The columns that describe the rows; the variant only where some rows need it, the cost only where one is known."""
+    described = [Field(*pair) for pair in zip(FIELD_HEADINGS, zip(*map(fields, rows), strict=True), strict=True)]
+    if any(row.variant for row in rows):
+        described.append(Field("variant", tuple(clean(row.variant) or ABSENT for row in rows)))
+    if any(row.wall_seconds is not None for row in rows):
+        described.append(Field(COST_HEADING, tuple(number(row.wall_seconds, 0) for row in rows)))
+    return described
+
+
+def labels(rows: Sequence[Row]) -> list[str]:
+    """A name in few words for each row: method and augmentation, and of the rest what differs between the trained rows."""
+    trained = [row.key for row in rows if not row.baseline]
+    later = range(RowKey._fields.index("supervision"), VISIBLE)
+    differing = [place for place in later if len({key[place] for key in trained}) > 1]
+    return [_label(row, differing) for row in rows]
+
+
+def _label(row: Row, differing: Sequence[int]) -> str:
+    words = fields(row)
+    if row.baseline:
+        more = [words[place] for place in differing if RowKey._fields[place] == "arch"]
+        return " · ".join([words[0], *more, *filter(None, [clean(row.variant)])])
+    more = [words[place] if words[place][:1].isalpha() else f"{words[place]} {FIELD_HEADINGS[place]}" for place in differing]
+    return " · ".join([*words[:2], *more, *filter(None, [clean(row.variant)])])
+
+
+def title(column: Column) -> str:
+    """A metric's name with what the name doesn't say."""
+    meaning = column.metric.meaning
+    return clean(column.name) + (f" ({meaning})" if meaning else "")
+
+
+def heading(protocol: Protocol) -> str:
+    """A protocol's name over its columns."""
+    return clean(protocol.heading)
+
+
+def changes(protocol: Protocol) -> str:
+    """What was changed from the published protocol, `batch = 4, iters = 300`; empty where nothing was."""
+    return clean(", ".join(f"{name} = {_plain(value)}" for name, value in sorted(protocol.changed.items())))
+
+
+def about(protocol: Protocol) -> list[tuple[str, str]]:
+    """What a protocol is, as (word, text) pairs."""
+    key, data = protocol.key, protocol.data
+    sizes = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes"
+    pairs = [
+        ("protocol", f"{key.protocol} version {key.version}"),
+        ("changed", changes(protocol)),
+        ("engine", key.engine),
+        ("data", f"{key.data} ({sizes}; fingerprint {key.fingerprint})"),
+        ("schedule", "; ".join(protocol.schedules)),
+        ("note", " ".join(protocol.notes)),
+        ("in the CSV", protocol.id),
+    ]
+    return [(word, clean(text)) for word, text in pairs if text]
+
+
+def one_line(message: str) -> str:
+    """An error's parts beside each other."""
+    return clean("; ".join(line.strip() for line in message.splitlines()))
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

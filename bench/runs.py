@@ -1,0 +1,164 @@
+"""Run folders: one folder per run, written as it goes, with one atomic `result.json` when it is done."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pretrain.errors import BenchError, ConfigError, TrainingError
+from pretrain.settings import digest
+from transfer import record
+from transfer.record import Environment, RunRecord
+
+RESULT = "result.json"
+CONFIG = "config.yaml"
+PACKAGES = ("bench-transfer", "torch", "torchvision", "numpy", "pillow", "mmengine", "mmcv-lite", "onedl-mmsegmentation", "pycocotools")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what identifies it."""
+
+    folder: Path
+    config: dict[str, Any]
+    """Everything that changes the numbers, and the settings that don't, as plain values."""
+    command: str
+    """The exact command."""
+
+
+def locate(name: str, config: dict[str, Any], identity: Any, out: Path | None, command: str) -> Run:
+    """The run's folder: `out`, or one named after what runs, below `runs/`."""
+    return Run(out or Path("runs") / f"{name}-{digest(identity)[:8]}", config, command)
+
+
+def finished(run: Run) -> RunRecord | None:
+    """The run's record, if it is done already.
+
+    Raises:
+        ConfigError: If the folder holds another run, or files that are none of ours.
+        RecordError: If its record is broken.
+    """
+    if run.folder.is_file():
+        raise ConfigError(f"the run folder {run.folder} is a file", fix="use another --out")
+    saved = run.folder / CONFIG
+    if not saved.is_file():
+        if run.folder.is_dir() and any(run.folder.iterdir()):
+            names = sorted(path.name for path in run.folder.iterdir())[:4]
+            raise ConfigError(f"{run.folder} is in use, but not by a run", seen=names, fix="use another --out")
+        return None
+    theirs = yaml.safe_load(saved.read_text(encoding="utf-8"))
+    if theirs != run.config:
+        different = sorted(key for key in theirs.keys() | run.config.keys() if theirs.get(key) != run.config.get(key))
+        seen = "; ".join(f"{key}: {theirs.get(key)} there, {run.config.get(key)} now" for key in different[:4])
+        raise ConfigError(f"{run.folder} is of another run", seen=seen, allowed="the same settings", fix="use another --out")
+    result = run.folder / RESULT
+    return record.read(result) if result.is_file() else None
+
+
+@contextlib.contextmanager
+def started(run: Run) -> Iterator[None]:
+    """Create the folder and write the config; on the user's mistake, take away what this call created."""
+    new = not run.folder.exists()
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / CONFIG).write_text(yaml.safe_dump(run.config, sort_keys=False), encoding="utf-8")
+        with (run.folder / "command.txt").open("a", encoding="utf-8") as file:
+            file.write(run.command + "\n")
+    except OSError as error:
+        raise ConfigError(f"can't write the run folder {run.folder}", seen=error, fix="use another --out") from None
+    _reset_peak_memory()
+    try:
+        yield
+    except TrainingError:
+        raise
+    except BenchError:
+        if new:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def finish(run: Run, **fields: Any) -> RunRecord:
+    """Write `result.json` from what ran and what it ran on."""
+    result = RunRecord(
+        **fields,
+        environment=environment(),
+        peak_memory_mib=peak_memory_mib(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=run.command,
+    )
+    record.write(result, run.folder / RESULT)
+    return result
+
+
+def environment() -> Environment:
+    """Versions, commit and hardware."""
+    import torch
+
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {os.cpu_count()} cores"
+    return Environment(versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads())
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process since `started`, in MiB (since its birth where the system can't say)."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    unit = 1024 if platform.system() == "Linux" else 1024**2  # kibibytes on Linux, bytes on macOS
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def _reset_peak_memory() -> None:
+    """Start the peak anew (Linux); elsewhere it stays that of the whole process."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Commit of this project's checkout, with `+` if it was changed; None where it was installed otherwise."""
+    home = Path(__file__).resolve().parent.parent
+    if not (home / ".git").exists():
+        return None
+    try:
+        head = _git(home, "rev-parse", "--short=12", "HEAD")
+        return head + "+" * bool(_git(home, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(home: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(home), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+class Clock:
+    """Wall seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Since the start, to milliseconds."""
+        return round(time.monotonic() - self._start, 3)

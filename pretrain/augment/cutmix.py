@@ -1,0 +1,36 @@
+"""CutMix (Yun et al. 2019, arXiv:1905.04899, equations 1 and 2; clovaai/CutMix-PyTorch @2d8eb68)."""
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from pretrain.augment import Mixed, box_mask
+from pretrain.augment.mixup import beta, partners
+from pretrain.settings import Settings
+
+
+class CutMix(Settings):
+    """Pastes one box of each image's partner over it."""
+
+    alpha: float = Field(1.0, gt=0)
+    """Both parameters of the Beta distribution of the share kept; 1 is uniform."""
+    probability: float = Field(1.0, ge=0, le=1)
+    """Of mixing an image at all."""
+
+    def __call__(self, images: Tensor, rng: Generator) -> Mixed:
+        """See `pretrain.augment.Augmentation`. The weight is the share of pixels kept after the box was clipped.
+
+        NOTE: the published code draws one box per batch; here every image has its own.
+        """
+        n, _, height, width = images.shape
+        partner = partners(n, rng, images.device)
+        side = (1 - beta(n, self.alpha, rng, images.device)).sqrt()
+        draw = torch.rand(3, n, generator=rng, device=images.device)
+        side = torch.where(draw[2] < self.probability, side, torch.zeros_like(side))
+        h, w = (side * height).floor(), (side * width).floor()
+        top = ((draw[0] * height).floor() - (h / 2).floor()).clamp(min=0)
+        left = ((draw[1] * width).floor() - (w / 2).floor()).clamp(min=0)
+        bottom = ((draw[0] * height).floor() - (h / 2).floor() + h).clamp(max=height)
+        right = ((draw[1] * width).floor() - (w / 2).floor() + w).clamp(max=width)
+        mask = box_mask(top, left, bottom, right, height, width)
+        return Mixed(torch.where(mask, images[partner], images), partner, 1 - mask.float().mean(dim=(1, 2, 3)))

@@ -1,0 +1,35 @@
+"""MixUp (Zhang et al. 2018, arXiv:1710.09412), with a weight for each image as in i-Mix (kibok90/imix @d40fabe)."""
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from pretrain.augment import Mixed
+from pretrain.settings import Settings
+
+
+class MixUp(Settings):
+    """Blends each image with its partner."""
+
+    alpha: float = Field(1.0, gt=0)
+    """Both parameters of the Beta distribution of the weight; 1 is uniform."""
+
+    def __call__(self, images: Tensor, rng: Generator) -> Mixed:
+        """See `pretrain.augment.Augmentation`. The image itself always has the larger share, as in i-Mix."""
+        n = len(images)
+        partner = partners(n, rng, images.device)
+        weight = beta(n, self.alpha, rng, images.device)
+        weight = torch.maximum(weight, 1 - weight)
+        return Mixed(torch.lerp(images[partner], images, weight.view(-1, 1, 1, 1)), partner, weight)
+
+
+def partners(n: int, rng: Generator, device: torch.device) -> Tensor:
+    """(N,) a random permutation: the image blended into each image."""
+    return torch.randperm(n, generator=rng, device=device)
+
+
+def beta(n: int, alpha: float, rng: Generator, device: torch.device) -> Tensor:
+    """(N,) draws from Beta(alpha, alpha). torch's own Beta takes no generator, so numpy's is seeded from ours."""
+    seed = int(torch.randint(2**62, (1,), generator=rng, device=device))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, n)).float().to(device)

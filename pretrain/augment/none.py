@@ -1,0 +1,14 @@
+"""Nothing on top of the base pipeline: the control row of every comparison."""
+
+from torch import Generator, Tensor
+
+from pretrain.augment import Mixed
+from pretrain.settings import Settings
+
+
+class NoAugmentation(Settings):
+    """Leaves images as they are."""
+
+    def __call__(self, images: Tensor, rng: Generator) -> Mixed:
+        """See `pretrain.augment.Augmentation`."""
+        return Mixed(images)

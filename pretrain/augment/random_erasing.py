@@ -1,0 +1,37 @@
+"""Random Erasing (Zhong et al. 2017, arXiv:1708.04896; zhunzhong07/Random-Erasing @ed05424)."""
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from pretrain.augment import Mixed, box_mask
+from pretrain.settings import Settings
+
+
+class RandomErasing(Settings):
+    """Erases one box of random size and shape, wholly inside the image."""
+
+    probability: float = Field(0.5, ge=0, le=1)
+    """Of erasing anything in an image."""
+    area: tuple[float, float] = (0.02, 0.4)
+    """Share of the image's area, drawn uniformly. The published code; torchvision's default ends at 0.33."""
+    ratio: tuple[float, float] = (0.3, 1 / 0.3)
+    """Height over width, drawn uniformly. The published code; torchvision draws log-uniformly."""
+
+    def __call__(self, images: Tensor, rng: Generator) -> Mixed:
+        """See `pretrain.augment.Augmentation`. The fill is 0, the data set's mean colour after normalisation.
+
+        NOTE: the published code draws up to 100 times until the box fits; here its sides are clipped to the image's,
+        which keeps the batch in one pass and gives the same box wherever the first draw fits.
+        """
+        n, _, height, width = images.shape
+        draw = torch.rand(5, n, generator=rng, device=images.device)
+        area = (draw[0] * (self.area[1] - self.area[0]) + self.area[0]) * height * width
+        ratio = draw[1] * (self.ratio[1] - self.ratio[0]) + self.ratio[0]
+        h = (area * ratio).sqrt().round().clamp(1, height)
+        w = (area / ratio).sqrt().round().clamp(1, width)
+        top = (draw[2] * (height - h + 1)).floor()
+        left = (draw[3] * (width - w + 1)).floor()
+        chosen = (draw[4] < self.probability).view(-1, 1, 1, 1)
+        erased = box_mask(top, left, top + h, left + w, height, width) & chosen
+        return Mixed(images.masked_fill(erased, 0.0))

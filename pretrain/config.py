@@ -1,0 +1,133 @@
+"""`PretrainConfig`: one pre-training, typed and frozen."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pretrain import augment, methods
+from pretrain.augment.views import PIPELINES, Pipeline
+from pretrain.checkpoint import Provenance
+from pretrain.errors import ConfigError
+from pretrain.settings import Settings, digest
+
+Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+
+
+class PretrainConfig(Settings):
+    """One pre-training run. The defaults are MoCo v2 as published; `configs/pretrain` holds the others."""
+
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "save_every"})
+
+    method: str = "mocov2"
+    """A name of `pretrain.methods.METHODS`."""
+    aug: str = "none"
+    """Augmentation on top of the base pipeline: a name of `pretrain.augment.AUGMENTATIONS`."""
+    aug_options: dict[str, Any] = Field(default_factory=dict)
+    """The augmentation's own fields."""
+    aug_views: Literal["query", "both"] = "query"
+    """Which views it is applied to. Mixing applies to the query alone, whose target says what was mixed."""
+    pipeline: str = "mocov2"
+    """Base pipeline: a name of `pretrain.augment.views.PIPELINES`."""
+    pipeline_options: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the base pipeline that differ from it."""
+    supervision: Literal["self", "semi", "full"] = "self"
+    """Whether no, some or all images keep their label."""
+    label_fraction: float | None = Field(None, ge=0, le=1)
+    """Share of each class's images that keep their label: 0 for self, 0.5 for semi unless given, 1 for full."""
+    label_mode: Literal["positives", "drop-negatives"] = "positives"
+    """What a key of the query's class is: a positive (UniMoCo), or no negative."""
+    arch: Arch = "resnet50"
+    """Backbone: torchvision's."""
+    size: int = Field(224, ge=16)
+    """Side of a view, in pixels."""
+    epochs: int = Field(200, ge=1)
+    """Passes over the training images."""
+    batch: int = Field(256, ge=2)
+    """Images per step, all processes together."""
+    base_lr: float = Field(0.03, gt=0)
+    """Learning rate at a batch of 256; scaled linearly with the batch (arXiv:1706.02677)."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """Learning rate per epoch: half a cosine to 0, or × 0.1 at 60 % and 80 % of the epochs (MoCo v1)."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Of SGD."""
+    weight_decay: float = Field(1e-4, ge=0)
+    """On all parameters, biases and norms included, as published."""
+    queue: int = Field(65536, ge=2)
+    """Length K of the queue of keys."""
+    temperature: float = Field(0.2, gt=0)
+    """Softmax temperature. MoCo v2's; v1 has 0.07."""
+    key_momentum: float = Field(0.999, ge=0, le=1)
+    """Share of the key encoder kept at each step."""
+    projector: Literal["linear", "mlp"] = "mlp"
+    """Head on the backbone: MoCo v2's two layers, or MoCo v1's one."""
+    feature_dim: int = Field(128, ge=2)
+    """Length of queries and keys."""
+    bn_splits: int = Field(1, ge=1)
+    """Parts in which a batch passes through the encoders, each with its own batch statistics, the keys shuffled:
+    what ShuffleBN over that many processes does, on one."""
+    seed: int = Field(0, ge=0)
+    """Of everything random."""
+
+    num_workers: int = Field(2, ge=0)
+    """Loader processes; 0 loads in the process itself."""
+    save_every: int = Field(1, ge=1)
+    """Epochs between checkpoints; the last epoch always leaves one."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        method = methods.get(self.method)
+        self.augmentation()
+        self.views_pipeline()
+        fraction = self.labels_used
+        if (self.supervision == "self" and fraction != 0) or (self.supervision == "full" and fraction != 1):
+            raise ValueError(f"supervision {self.supervision!r} contradicts label_fraction {fraction:g}; semi takes a fraction")
+        if method.needs_labels and fraction == 0:
+            raise ValueError(f"the method {self.method!r} needs labels; use supervision semi or full")
+        if method.negatives == "queue" and self.queue % self.batch:
+            nearest = max(self.batch, round(self.queue / self.batch) * self.batch)
+            raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({self.batch}); nearest is {nearest}")
+        if self.batch % self.bn_splits or self.batch // self.bn_splits < 2:
+            raise ValueError(f"bn_splits ({self.bn_splits}) must divide the batch ({self.batch}) into parts of at least 2")
+        return self
+
+    @property
+    def labels_used(self) -> float:
+        """The label fraction that the supervision regime means."""
+        if self.label_fraction is not None:
+            return self.label_fraction
+        return {"self": 0.0, "semi": 0.5, "full": 1.0}[self.supervision]
+
+    @property
+    def lr(self) -> float:
+        """Initial learning rate at this batch."""
+        return self.base_lr * self.batch / 256
+
+    def augmentation(self) -> augment.Augmentation:
+        """The augmentation with its options."""
+        return augment.make(self.aug, self.aug_options)
+
+    def views_pipeline(self) -> Pipeline:
+        """The base pipeline with its options.
+
+        Raises:
+            ConfigError: For an unknown pipeline or option.
+        """
+        if self.pipeline not in PIPELINES:
+            raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
+        return PIPELINES[self.pipeline].replace(self.pipeline_options, where="pipeline_options")
+
+    def provenance(self, *, data: str, fingerprint: str) -> Provenance:
+        """What the backbone's file says about this run."""
+        rest = {key: value for key, value in self.identity().items() if key not in Provenance.model_fields}
+        return Provenance(
+            method=self.method,
+            aug=self.aug,
+            supervision=self.supervision,
+            label_fraction=self.labels_used,
+            arch=self.arch,
+            data=data,
+            data_fingerprint=fingerprint,
+            epochs=self.epochs,
+            seed=self.seed,
+            settings=digest(rest),
+        )

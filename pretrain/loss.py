@@ -1,0 +1,49 @@
+"""InfoNCE with no, some or all labels, and with hard or mixed targets.
+
+Shapes: N queries, C candidates (the keys of the batch and the queue). Logits are cosines divided by the temperature.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, label_mode: str = "positives") -> Tensor:
+    """The contrastive loss of each query.
+
+    Without labels this is InfoNCE, the cross-entropy of picking the query's own key (arXiv:1911.05722, equation 1).
+
+    Args:
+        logits: (N, C).
+        own: (N,) column of each query's own key.
+        same_class: (N, C) true where a candidate is known to be of the query's class; None where nothing is known.
+        label_mode: `positives`: same-class candidates are positives too, as
+            log(1 + Σ_neg exp(s) · Σ_pos exp(−s)) (UniMoCo, arXiv:2103.10773), which is InfoNCE for one positive;
+            `drop-negatives`: same-class candidates leave the denominator.
+
+    Returns:
+        (N,).
+    """
+    if same_class is None:
+        return F.cross_entropy(logits, own, reduction="none")
+    is_own = F.one_hot(own, logits.shape[1]).bool()
+    if label_mode == "drop-negatives":
+        return F.cross_entropy(logits.masked_fill(same_class & ~is_own, -torch.inf), own, reduction="none")
+    positive = same_class | is_own
+    negatives = logits.masked_fill(positive, -torch.inf).logsumexp(dim=1)
+    positives = (-logits).masked_fill(~positive, -torch.inf).logsumexp(dim=1)
+    return F.softplus(negatives + positives)
+
+
+def mixed(loss: Tensor, partner_loss: Tensor, weight: Tensor) -> Tensor:
+    """The loss of mixed images: each source's loss by its share (i-Mix, arXiv:2010.08887, equation 3).
+
+    Args:
+        loss: (N,) with the image itself as the target.
+        partner_loss: (N,) with its partner as the target.
+        weight: (N,) share of the image itself.
+
+    Returns:
+        (N,).
+    """
+    return weight * loss + (1 - weight) * partner_loss

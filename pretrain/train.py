@@ -1,0 +1,227 @@
+"""The loop. Nothing in it knows a method's or an augmentation's name.
+
+Every random draw depends on the seed and on the position (epoch, image, step) alone, never on what was drawn before,
+so that a run cut anywhere goes on as if it had not been.
+"""
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pretrain.augment import Mixed
+from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, Provenance, save_atomically, save_backbone
+from pretrain.config import PretrainConfig
+from pretrain.data import UNLABELLED, Crop, Crops, Epochs, ImageSet, keep_labels, loader
+from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.journal import Journal
+from pretrain.template import Template
+
+STATE = "last.pth"
+BACKBONE = "backbone.pth"
+LOG_EVERY = 10
+"""Steps between lines of metrics.jsonl."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a pre-training left."""
+
+    backbone: Path
+    provenance: Provenance
+    loss: float
+    """Mean over the last epoch's logged steps."""
+    images_per_second: float
+
+
+def train(
+    config: PretrainConfig,
+    images: ImageSet,
+    folder: Path,
+    journal: Journal,
+    *,
+    data: str,
+    device: str = "cpu",
+    announce_time: bool = False,
+) -> Trained:
+    """Pre-train a backbone, from the folder's last checkpoint if there is one.
+
+    Args:
+        config: The run.
+        images: Training images.
+        folder: Where checkpoints go; exists.
+        journal: Told of every step.
+        data: Name of the images, for the provenance.
+        device: `cpu` or `cuda`.
+        announce_time: Measure a few images first and say how long the run will take.
+
+    Raises:
+        DataError: If there are fewer images than a batch, or labels are needed and there is one class.
+        TrainingError: If the loss is not finite; the last good checkpoint stays.
+    """
+    labels = _labels(config, images, folder)
+    run = _Run(config, len(images.classes), device)
+    start = run.resume(folder / STATE, journal)
+    batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start)
+    total = batches.steps_per_epoch * config.epochs
+    if announce_time:
+        seconds = run.seconds_per_image() * config.batch * (total - start)
+        journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
+    pipeline = config.views_pipeline()
+    crops = Crops(
+        images,
+        labels,
+        Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio),
+        views=run.template.method.views,
+        seed=config.seed,
+    )
+    began, losses = time.monotonic(), []
+    for step, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=config.num_workers), start):
+        epoch = step // batches.steps_per_epoch
+        loss, accuracy = run.step(step, epoch, views, batch_labels)
+        rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
+        if step % LOG_EVERY == 0 or step + 1 == total:
+            losses.append((epoch, loss))
+            journal.step("pretrain", step + 1, total, loss=loss, accuracy=accuracy, lr=run.lr, images_per_second=rate)
+        else:
+            journal.step("pretrain", step + 1, total)
+        if (step + 1) % (batches.steps_per_epoch * config.save_every) == 0 or step + 1 == total:
+            run.save(folder / STATE, step + 1)
+    provenance = config.provenance(data=data, fingerprint=images.fingerprint())
+    save_backbone(folder / BACKBONE, run.template.backbone(), provenance)
+    last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
+    speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
+    return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed)
+
+
+def lr_at(config: PretrainConfig, epoch: int) -> float:
+    """Learning rate of an epoch (facebookresearch/moco @7397dfe, main_moco.py, adjust_learning_rate)."""
+    if config.schedule == "cosine":
+        return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+    return config.lr * 0.1 ** sum(epoch >= share * config.epochs for share in (0.6, 0.8))
+
+
+def normalised(images: Tensor) -> Tensor:
+    """(N, 3, H, W) RGB in [0, 1], less ImageNet's mean, over its standard deviation; channels last in memory."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def duration(seconds: float) -> str:
+    """`about 3 h 20 min`: a time as a person says it."""
+    for unit, size, below, part in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            return f"about {int(seconds // size)} {unit} {int(seconds % size // part)} {below}"
+    return f"about {max(1, round(seconds))} s"
+
+
+class _Run:
+    """The moving parts of one run: template, optimiser, and how a step changes them."""
+
+    def __init__(self, config: PretrainConfig, classes: int, device: str) -> None:
+        self.config, self.device = config, device
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.template = Template(config, classes)
+        self.template.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.optimizer = torch.optim.SGD(
+            self.template.query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        self.pipeline, self.augmentation = config.views_pipeline(), config.augmentation()
+        self.lr = config.lr
+
+    def step(self, step: int, epoch: int, views: Tensor, labels: Tensor) -> tuple[float, float]:
+        """One optimiser step on a batch of crops (V, N, 3, S, S) uint8; returns loss and accuracy."""
+        rng = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + step)
+        self.lr = lr_at(self.config, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        loss, accuracy = self._loss(self.template, views.to(self.device), labels.to(self.device), rng)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {step} (epoch {epoch})",
+                seen=f"learning rate {self.lr:g}, temperature {self.config.temperature:g}, batch {self.config.batch}",
+                fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return value, float(accuracy)
+
+    def _loss(self, template: Template, views: Tensor, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        images = [normalised(self.pipeline(view.float() / 255, rng)) for view in views]
+        query = self.augmentation(images[0], rng)
+        key = images[1] if len(images) > 1 else None
+        if key is not None and self.config.aug_views == "both":
+            key = _unmixed(self.augmentation(key, rng))
+        order = torch.randperm(len(labels), generator=rng, device=labels.device)
+        loss: tuple[Tensor, Tensor] = template(query, key, labels, order)
+        return loss
+
+    def seconds_per_image(self) -> float:
+        """Wall seconds of training on one image, measured on a copy: the run itself stays as it is."""
+        n = max(2, min(8, self.config.batch)) * self.config.bn_splits
+        n = min(n, self.config.batch)
+        shape = (self.template.method.views, n, 3, self.config.size, self.config.size)
+        views = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        template = copy.deepcopy(self.template)
+        labels = torch.zeros(n, dtype=torch.long, device=self.device)
+        for _ in range(2):  # the first warms up
+            began = time.monotonic()
+            loss = self._loss(template, views, labels, torch.Generator(self.device).manual_seed(0))[0]
+            loss.backward()
+            seconds = (time.monotonic() - began) / n
+        return seconds
+
+    def save(self, path: Path, step: int) -> None:
+        """Everything needed to go on after `step` steps."""
+        state: dict[str, Any] = {
+            "step": step,
+            "config": self.config.model_dump(mode="json"),
+            "template": self.template.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_atomically(state, path)
+
+    def resume(self, path: Path, journal: Journal) -> int:
+        """Take up a checkpoint if there is one; returns the number of steps already done."""
+        if not path.is_file():
+            return 0
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        saved = PretrainConfig.read(state["config"], where=str(path))
+        different = saved.differences(self.config)
+        if different:
+            raise ConfigError(
+                f"{path} is of another run", seen=f"it has {different}", allowed="the same settings", fix="use another --out"
+            )
+        self.template.load_state_dict(state["template"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        journal.say(f"going on after step {state['step']} from {path}")
+        return int(state["step"])
+
+
+def _unmixed(augmented: Mixed) -> Tensor:
+    if augmented.partner is not None:
+        raise ConfigError("a mixing augmentation can't apply to both views", seen="aug_views: both", allowed="aug_views: query")
+    return augmented.images
+
+
+def _labels(config: PretrainConfig, images: ImageSet, folder: Path) -> list[int]:
+    """The labels that are used, after checking that the images allow it; which they are is saved with the run."""
+    if len(images) < config.batch:
+        raise DataError(
+            f"fewer images than a batch in {images.root}", seen=f"{len(images)} images, batch {config.batch}", fix="lower batch"
+        )
+    if config.labels_used and len(images.classes) < 2:
+        raise DataError(f"labels asked for, but {images.root} has one class", seen=images.classes, fix="use --supervision self")
+    labels = keep_labels(images.labels, config.labels_used, config.seed)
+    kept = [name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED]
+    (folder / "labelled.txt").write_text("".join(f"{name}\n" for name in kept), encoding="utf-8")
+    return labels

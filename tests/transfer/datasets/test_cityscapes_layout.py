@@ -1,0 +1,120 @@
+import json
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pretrain.errors import DataError
+from transfer.datasets import cityscapes
+
+TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))
+CAMVID = Path(__file__).parents[4] / "shared" / "data" / "cityscapes_camvid"
+LABEL = "gtFine/val/town/town_000000_000019_gtFine_labelTrainIds.png"
+IMAGE = "leftImg8bit/val/town/town_000000_000019_leftImg8bit.png"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return TINY["lay"](tmp_path / "scenes", train=3, val=2)
+
+
+def test_every_image_comes_with_its_label_map_in_the_order_of_names(root: Path) -> None:
+    data = cityscapes.read(root)
+    assert [pair.image.name[:11] for pair in data.train] == ["town_000000", "town_000001", "town_000002"]
+    assert data.val[0] == (root / IMAGE, root / LABEL)
+    assert data.classes == TINY["CLASSES"]
+    assert (data.ignore, data.short_side) == (255, 64)
+    assert (data.ref.layout, data.ref.train, data.ref.val, data.ref.classes) == ("cityscapes", 3, 2, 8)
+
+
+def test_without_a_classes_file_the_classes_are_those_of_cityscapes(root: Path) -> None:
+    (root / "classes.json").unlink()
+    data = cityscapes.read(root)
+    assert len(data.classes) == 19
+    assert (data.classes[0], data.classes[13], data.classes[18]) == ("road", "car", "bicycle")
+
+
+def test_a_class_no_picture_has_keeps_its_place_and_a_name(root: Path) -> None:
+    (root / "classes.json").write_text(json.dumps({"num_classes": 9, "present_trainIds": {"0": "ground", "8": "sky"}}))
+    assert cityscapes.read(root).classes == ("ground", *(f"class {number}" for number in range(1, 8)), "sky")
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="no shared/data/cityscapes_camvid beside the repository")
+def test_camvid_has_eleven_of_the_nineteen_classes() -> None:
+    data = cityscapes.read(CAMVID)
+    assert (len(data.train), len(data.val), len(data.classes), data.short_side) == (367, 101, 19, 216)
+    assert data.classes == cityscapes.CLASSES
+
+
+def test_the_fingerprint_follows_the_content_and_not_the_place(root: Path, tmp_path: Path) -> None:
+    first = cityscapes.read(root).ref.fingerprint
+    moved = shutil.copytree(root, tmp_path / "elsewhere")
+    assert cityscapes.read(moved).ref.fingerprint == first
+    labels = np.array(Image.open(moved / LABEL))
+    labels[30, 30] = 0 if labels[30, 30] else 1
+    TINY["write"](moved / LABEL, labels)
+    assert cityscapes.read(moved).ref.fingerprint != first
+
+
+def only_raw_labels(root: Path) -> None:
+    for path in root.rglob("*_gtFine_labelTrainIds.png"):
+        path.rename(path.with_name(path.name.replace("labelTrainIds", "labelIds")))
+
+
+def empty_the_split(root: Path) -> None:
+    shutil.rmtree(root / "leftImg8bit/train/town")
+
+
+def put_pixels(shape: tuple[int, ...], value: int) -> Callable[[Path], None]:
+    return lambda root: TINY["write"](root / LABEL, np.full(shape, value))
+
+
+def cut_short(root: Path) -> None:
+    TINY["write"](root / LABEL, np.random.default_rng(0).integers(0, 8, (64, 80)))
+    (root / LABEL).write_bytes((root / LABEL).read_bytes()[:1500])
+
+
+def classes_file(text: str) -> Callable[[Path], None]:
+    return lambda root: (root / "classes.json").write_text(text) and None
+
+
+WRONG = {
+    "no folder at all": (shutil.rmtree, "scenes is missing", "the folder does not exist"),
+    "no images": (lambda root: shutil.rmtree(root / "leftImg8bit"), "leftImg8bit is missing", "gtFine/"),
+    "no labels of a split": (lambda root: shutil.rmtree(root / "gtFine/val"), "gtFine/val is missing", "--data"),
+    "an empty split": (empty_the_split, "leftImg8bit/train/CITY/*_leftImg8bit.png is missing", "--data"),
+    "a missing label map": (lambda root: (root / LABEL).unlink(), f"{LABEL} is missing", IMAGE),
+    "a missing image": (lambda root: (root / IMAGE).unlink(), f"{IMAGE} is missing", LABEL),
+    "raw labels only": (only_raw_labels, "no training ids", "csCreateTrainIdLabelImgs"),
+    "an id out of range": (put_pixels((64, 80), 8), f"{LABEL} has a label id out of range", "0 to 7, or 255"),
+    "another size": (put_pixels((64, 64), 0), f"{LABEL} has another size", "80 × 64 and 64 × 64"),
+    "a picture for a label map": (put_pixels((64, 80, 3), 0), f"{LABEL} is not a label map", "mode RGB"),
+    "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), f"can't read the picture", LABEL),
+    "a label map cut short": (cut_short, "can't read the picture", LABEL),
+    "classes that are no JSON": (classes_file("road"), "can't read the classes", "classes.json"),
+    "classes without a number": (classes_file("{}"), "can't read the classes", "num_classes"),
+    "a class out of range": (classes_file('{"num_classes": 8, "present_trainIds": {"8": "sky"}}'), "out of range", "0 to 7"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_data_gets_one_message_with_the_first_wrong_path(case: str, root: Path) -> None:
+    spoil, *words = WRONG[case]
+    spoil(root)
+    with pytest.raises(DataError) as caught:
+        cityscapes.read(root)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_the_ids_that_are_ignored_may_be_any_number_the_classes_file_names(root: Path) -> None:
+    for path in root.rglob("*_gtFine_labelTrainIds.png"):
+        labels = np.array(Image.open(path))
+        TINY["write"](path, np.where(labels == 255, 200, labels))
+    with pytest.raises(DataError, match="out of range"):
+        cityscapes.read(root)
+    (root / "classes.json").write_text('{"num_classes": 8, "ignore": 200}')
+    assert cityscapes.read(root).ignore == 200

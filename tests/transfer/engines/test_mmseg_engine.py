@@ -1,0 +1,196 @@
+import json
+import math
+import os
+import runpy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pretrain.errors import ProofError, TrainingError
+from pretrain.journal import Journal
+from transfer import sources
+from transfer.datasets import cityscapes
+from transfer.engines import Job, Outcome, mmseg
+from transfer.engines.label_maps import Sample
+from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
+
+pytest.importorskip("mmseg", reason="MMSegmentation is not installed")
+
+TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))
+ITERS = 24
+QUICK = {"iters": ITERS, "batch": 4, "lr": 0.05, "crop": 64, "head_dilation": 1, "num_workers": 0}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> cityscapes.SegmentationData:
+    return cityscapes.read(TINY["lay"](tmp_path_factory.mktemp("scenes")))
+
+
+@pytest.fixture(scope="module")
+def make(data: cityscapes.SegmentationData) -> Callable[..., Job]:
+    def make(folder: Path, arch: str = "resnet18", journal: Journal | None = None, **changes: Any) -> Job:
+        settings = SegmentationSettings().replace(QUICK | changes)
+        return Job(CITYSCAPES, settings, sources.load(f"random:{arch}"), data, folder, 0, "cpu", journal or Journal(folder))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def trained(make: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path, Sequence[Sample]]:
+    """A finished run, its folder, and what it predicted for each of the four validation images."""
+    folder, drawn, draw = tmp_path_factory.mktemp("trained"), [], mmseg.draw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmseg, "draw", lambda path, samples, classes: (drawn.extend(samples), draw(path, samples, classes)))
+        outcome = mmseg.fit(make(folder))
+    return outcome, folder, drawn
+
+
+def test_the_model_is_exactly_the_backbone_it_was_given(trained: Any) -> None:
+    assert trained[0].proof == {"tensors": 120.0, "max_feature_difference": 0.0}
+
+
+def test_training_beats_the_untrained_model_by_far(trained: Any, make: Callable[..., Job], tmp_path: Path) -> None:
+    untrained = mmseg.fit(make(tmp_path, iters=0))
+    assert not list(tmp_path.rglob("iter_*.pth"))
+    assert trained[0].metrics["mIoU"] > untrained.metrics["mIoU"] + 20
+
+
+def test_the_metrics_are_those_of_the_confusion_matrix(trained: Any, data: cityscapes.SegmentationData) -> None:
+    outcome, _, samples = trained
+    count = len(data.classes)
+    confusion = np.zeros((count, count))
+    for pair, sample in zip(data.val, samples, strict=True):
+        truth = np.array(Image.open(pair.label))
+        np.testing.assert_array_equal(truth, sample.truth)
+        for label in range(count):
+            for guess in range(count):
+                confusion[label, guess] += ((truth == label) & (sample.prediction == guess)).sum()
+    hits, union = confusion.diagonal(), confusion.sum(0) + confusion.sum(1) - confusion.diagonal()
+    seen = union > 0  # a class in neither truth nor predictions has no part in the mean
+    assert not seen.all(), "the scenes should leave a class out"
+    assert outcome.metrics["mIoU"] == pytest.approx(100 * (hits[seen] / union[seen]).mean(), abs=0.006)
+    assert outcome.metrics["aAcc"] == pytest.approx(100 * hits.sum() / confusion.sum(), abs=0.006)
+
+
+def test_every_step_is_noted_with_loss_and_learning_rate(trained: Any) -> None:
+    rows = [json.loads(line) for line in (trained[1] / "metrics.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if row["stage"] == "train"]
+    assert [row["step"] for row in steps] == list(range(1, ITERS + 1))
+    assert [row["lr"] for row in steps[:: ITERS - 1]] == pytest.approx([0.05, 0.0005])
+    assert np.mean([row["loss"] for row in steps[-5:]]) < np.mean([row["loss"] for row in steps[:5]])
+    assert rows[-1]["mIoU"] == trained[0].metrics["mIoU"]
+
+
+def test_the_notes_tell_which_normalisation_ran(trained: Any) -> None:
+    assert any("batch normalisation" in note and "one process" in note for note in trained[0].notes)
+
+
+def test_the_picture_has_a_row_for_each_of_four_images(trained: Any) -> None:
+    with Image.open(trained[1] / "predictions.png") as picture:
+        assert picture.height > 4 * 256  # 320 pixels wide, from images of 80 × 64
+
+
+def test_the_same_seed_gives_the_same_numbers_in_silence_and_only_in_its_folder(
+    trained: Any,
+    make: Callable[..., Job],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "run").mkdir()
+    job = make(Path(os.path.relpath(tmp_path / "run")), journal=Journal(progress=lambda stage, *_: said.append(stage)))
+    again = mmseg.fit(replace(job, announce_time=True))
+    assert again == trained[0]
+    assert list((tmp_path / "here").iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert sum("hours on this machine" in text for text in said) == 1
+
+
+def test_a_broken_run_goes_on_to_the_same_numbers(trained: Any, make: Callable[..., Job], tmp_path: Path) -> None:
+    def pull_the_plug(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        if stage == "train" and done == 19:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mmseg.fit(make(tmp_path, checkpoint_every=12, journal=Journal(progress=pull_the_plug)))
+    moved = tmp_path.with_name(tmp_path.name + "-moved")
+    tmp_path.rename(moved)
+    first: list[int] = []
+    journal = Journal(progress=lambda stage, done, *_: first.append(done) if stage == "train" else None)
+    assert mmseg.fit(make(moved, checkpoint_every=12, journal=journal)).metrics == trained[0].metrics
+    assert first == list(range(13, ITERS + 1))
+    # Finished: the same call evaluates the last checkpoint again.
+    assert mmseg.fit(make(moved, checkpoint_every=12)).metrics == trained[0].metrics
+
+
+def test_the_native_configuration_repeats_the_run_without_us(trained: Any, tmp_path: Path) -> None:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+    from mmengine.registry import init_default_scope
+
+    config = Config.fromfile(trained[1] / "mmseg_config.py")
+    config.work_dir, config.experiment_name, config.log_level = str(tmp_path), "without-us", "ERROR"
+    init_default_scope("mmseg")
+    runner = Runner.from_cfg(config)
+    runner.train()
+    metrics = runner.message_hub.log_scalars
+    assert float(metrics["val/mIoU"].current()) == pytest.approx(trained[0].metrics["mIoU"], abs=1e-4)
+
+
+@pytest.mark.parametrize("arch", ["resnet34", "resnet50"])
+def test_other_backbones_are_proven_too(arch: str, make: Callable[..., Job], tmp_path: Path) -> None:
+    outcome = mmseg.fit(make(tmp_path, arch, iters=0, max_val_images=1))
+    assert outcome.proof["max_feature_difference"] == 0.0
+    assert "evaluated on 1 of 4 validation images" in outcome.notes
+
+
+WRONG = {
+    "another stem": ({"type": "ResNetV1c"}, "not loaded"),
+    "the stride in the wrong convolution": ({"style": "caffe"}, "computes other features"),
+    "the first block not dilated": ({"contract_dilation": True}, "computes other features"),
+    "output stride 32": ({"strides": (1, 2, 2, 2), "dilations": (1, 1, 1, 1)}, "computes other features"),
+    "nothing loaded": ({"init_cfg": None}, "different"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_model_that_is_another_backbone_is_refused(
+    case: str, make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, words = WRONG[case]
+    native_config = mmseg.native_config
+
+    def spoiled(*args: Any, **named: Any) -> dict[str, Any]:
+        config = native_config(*args, **named)
+        config["model"]["backbone"] |= changes
+        return config
+
+    monkeypatch.setattr(mmseg, "native_config", spoiled)
+    with pytest.raises(ProofError, match=words):
+        mmseg.fit(make(tmp_path, "resnet50", iters=0))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(make: Callable[..., Job], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="lower it"):
+        mmseg.fit(make(tmp_path, lr=1e20))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] is None
+    assert all(math.isfinite(row["loss"]) for row in rows[:-1])
+    assert not list(tmp_path.rglob("iter_*.pth"))

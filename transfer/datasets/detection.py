@@ -1,0 +1,78 @@
+"""What the VOC and COCO readers return: images with their objects, and what had to be left out.
+
+M objects in an image. Boxes are (left, top, right, bottom) in pixels, continuous: a whole 10-pixel image is (0, 0, 10, 10).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transfer.record import Data
+
+Mask = tuple[NDArray[np.float64], ...] | dict[str, Any]
+"""Polygons, each x0, y0, x1, y1, ... in pixels, at least 3 points; or a compressed run-length encoding."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and its objects."""
+
+    path: Path
+    identity: str | int
+    """The data's own name of it: file stem (VOC) or image id (COCO)."""
+    width: int
+    """Pixels, as annotated."""
+    height: int
+    """Pixels, as annotated."""
+    boxes: NDArray[np.float32]
+    """(M, 4)."""
+    labels: NDArray[np.int64]
+    """(M,), indices into the classes."""
+    difficult: NDArray[np.bool_]
+    """(M,), objects VOC's metric neither rewards nor punishes."""
+    crowd: NDArray[np.bool_]
+    """(M,), COCO's crowd regions: never trained on."""
+    masks: tuple[Mask, ...] | None
+    """M masks; None where the layout has none."""
+
+    @property
+    def trainable(self) -> NDArray[np.bool_]:
+        """(M,), the objects to train on: all but crowd regions; difficult ones are kept, as in Detectron2."""
+        return ~self.crowd
+
+
+@dataclass(frozen=True)
+class DetectionData:
+    """A detection data set."""
+
+    ref: Data
+    """What goes into the record."""
+    classes: tuple[str, ...]
+    """Names, in the order of the labels."""
+    train: tuple[Picture, ...]
+    """Images with at least one object to train on."""
+    val: tuple[Picture, ...]
+    """Images the metric is computed on."""
+    truth: Mapping[str, Any] | None = None
+    """The validation annotations in COCO's own form, for its own metric; None for VOC."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and how many."""
+
+    def limited(self, images: int | None) -> Self:
+        """The same with at most so many validation images, evenly spaced; None: all."""
+        if images is None or images >= len(self.val):
+            return self
+        kept = tuple(self.val[index * len(self.val) // images] for index in range(images))
+        note = f"evaluated on {images} of {len(self.val)} validation images"
+        ref = self.ref.replace({"val": images})
+        return dataclasses.replace(self, val=kept, ref=ref, notes=(*self.notes, note))
+
+
+def with_objects(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
+    """Those that have something to train on."""
+    return tuple(picture for picture in pictures if picture.trainable.any())

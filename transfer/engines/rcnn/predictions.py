@@ -1,0 +1,116 @@
+"""A picture of what a detector finds: some validation images, the truth on the left, the predictions on the right."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from transfer.datasets.detection import DetectionData, Mask, Picture
+from transfer.engines.rcnn import masks as mask_ops
+from transfer.engines.rcnn.data import read_image
+from transfer.engines.rcnn.evaluate import Found
+
+ROWS = 6
+SIDE = 420
+"""Long side of each image drawn, in pixels; its text is drawn at a size that stays legible."""
+GAP = 8
+TEXT = 13
+MASK_OPACITY = 0.4
+MOST_DRAWN = 8
+"""Predictions drawn per image, the best ones."""
+COLOURS = (
+    (230, 25, 75),
+    (60, 180, 75),
+    (0, 130, 200),
+    (245, 130, 48),
+    (145, 30, 180),
+    (0, 128, 128),
+    (170, 110, 40),
+    (128, 0, 0),
+)
+"""Told apart on light and dark images; class k has colour k modulo their number."""
+
+
+class _Shape(NamedTuple):
+    """One thing to draw, in pixels of the image file."""
+
+    box: tuple[float, float, float, float]
+    label: int
+    text: str
+    mask: Mask | None
+
+
+def write_predictions(path: Path, data: DetectionData, found: Sequence[Found]) -> None:
+    """Write the picture, for evenly spaced validation images."""
+    chosen = [index * len(data.val) // ROWS for index in range(ROWS)] if len(data.val) > ROWS else list(range(len(data.val)))
+    rows = [_row(data.val[index], found[index], data.classes) for index in chosen]
+    if not rows:
+        return
+    width = max(row.width for row in rows) + 2 * GAP
+    sheet = Image.new("RGB", (width, sum(row.height + GAP for row in rows) + GAP), "white")
+    top = GAP
+    for row in rows:
+        sheet.paste(row, (GAP, top))
+        top += row.height + GAP
+    sheet.save(path)
+
+
+def _row(picture: Picture, found: Found, classes: tuple[str, ...]) -> Image.Image:
+    truth = _drawn(picture, _true_shapes(picture, classes), "truth")
+    predicted = _drawn(picture, _found_shapes(found, classes), "prediction")
+    row = Image.new("RGB", (truth.width * 2 + GAP, truth.height), "white")
+    row.paste(truth, (0, 0))
+    row.paste(predicted, (truth.width + GAP, 0))
+    return row
+
+
+def _true_shapes(picture: Picture, classes: tuple[str, ...]) -> Iterable[_Shape]:
+    for index, (box, label) in enumerate(zip(picture.boxes.tolist(), picture.labels.tolist(), strict=True)):
+        mask = picture.masks[index] if picture.masks is not None else None
+        yield _Shape(tuple(box), label, classes[label], mask)
+
+
+def _found_shapes(found: Found, classes: tuple[str, ...]) -> Iterable[_Shape]:
+    for index, (box, label) in enumerate(zip(found.boxes.tolist(), found.labels.tolist(), strict=True)):
+        if index < MOST_DRAWN:
+            mask = found.masks[index] if found.masks is not None else None
+            yield _Shape(tuple(box), label, f"{classes[label]} {100 * found.scores[index]:.0f}%", mask)
+
+
+def _drawn(picture: Picture, shapes: Iterable[_Shape], title: str) -> Image.Image:
+    scale = SIDE / max(picture.width, picture.height)
+    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
+    font = ImageFont.load_default(TEXT)
+    shapes = list(shapes)
+    image = _with_masks(read_image(picture), picture, shapes).resize(size, Image.Resampling.BILINEAR)
+    sheet = Image.new("RGB", (size[0], size[1] + TEXT + GAP), "white")
+    sheet.paste(image, (0, TEXT + GAP))
+    draw = ImageDraw.Draw(sheet)
+    draw.text((0, 0), f"{title}: {picture.identity}", fill="black", font=font)
+    for shape in shapes:
+        colour = COLOURS[shape.label % len(COLOURS)]
+        left, top, right, bottom = (corner * scale for corner in shape.box)
+        top, bottom = top + TEXT + GAP, bottom + TEXT + GAP
+        draw.rectangle((left, top, right, bottom), outline=colour, width=2)
+        back = draw.textbbox((left + 2, top + 2), shape.text, font=font)
+        draw.rectangle(back, fill=colour)
+        draw.text((left + 2, top + 2), shape.text, fill="white", font=font)
+    return sheet
+
+
+def _with_masks(image: Image.Image, picture: Picture, shapes: Sequence[_Shape]) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float64)
+    for shape in shapes:
+        if shape.mask is not None:
+            inside = mask_ops.in_image(shape.mask, picture.height, picture.width)
+            pixels = _tinted(pixels, inside, COLOURS[shape.label % len(COLOURS)])
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def _tinted(pixels: NDArray[np.float64], inside: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.float64]:
+    weight = MASK_OPACITY * inside[..., None]
+    tinted: NDArray[np.float64] = pixels * (1 - weight) + np.array(colour) * weight
+    return tinted

@@ -1,0 +1,153 @@
+"""The training loop: SGD with a warm-up and steps, resumable at any iteration (`solver/`, `engine/train_loop.py`)."""
+
+import itertools
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pretrain.checkpoint import save_atomically
+from pretrain.errors import CheckpointError, TrainingError
+from pretrain.journal import Journal
+from transfer.datasets.detection import Picture
+from transfer.engines.rcnn.c4 import C4
+from transfer.engines.rcnn.data import ORDER, SAMPLING, STATISTICS, Sample, batches, loader, torch_random
+from transfer.engines.rcnn.precise_bn import precise_bn
+from transfer.tasks.detection import DetectionSettings
+
+SAVE_SECONDS = 300.0
+"""Time between checkpoints; it changes no number."""
+CHECKPOINT = "last.pth"
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: what it needs beside the model."""
+
+    pictures: tuple[Picture, ...]
+    settings: DetectionSettings
+    seed: int
+    folder: Path
+    identity: str
+    """Digest of what is trained on what; a checkpoint of another is refused."""
+    journal: Journal
+
+
+def learning_rate(settings: DetectionSettings, step: int) -> float:
+    """The learning rate of an iteration, counted from 0."""
+    warmup = min(settings.warmup, settings.iters)
+    if step >= warmup:
+        return settings.lr * _decay(settings, step)
+    end = _decay(settings, warmup)
+    start = settings.warmup_factor
+    return settings.lr * (start + (end - start) * step / warmup)
+
+
+def _decay(settings: DetectionSettings, step: int) -> float:
+    return float(settings.gamma ** bisect_right(settings.steps, step))
+
+
+def make_optimizer(model: nn.Module, settings: DetectionSettings) -> torch.optim.SGD:
+    """SGD over everything; the parameters of norm layers without weight decay."""
+    norms = [
+        parameter for module in model.modules() if isinstance(module, NORMS) for parameter in module.parameters(recurse=False)
+    ]
+    without = {id(parameter) for parameter in norms}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in without]
+    groups = [{"params": others, "weight_decay": settings.weight_decay}, {"params": norms, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+
+
+def train(model: C4, run: Run) -> None:
+    """Train in place, from `last.pth` on where the folder has one.
+
+    Raises:
+        TrainingError: If the loss is not finite; names the iteration and the terms.
+        CheckpointError: If `last.pth` is broken or of another run.
+    """
+    optimizer = make_optimizer(model, run.settings)
+    path = run.folder / CHECKPOINT
+    start = _resume(model, optimizer, path, run)
+    model.train()
+    saved = time.monotonic()
+    feed = samples(run, ORDER, start)
+    for step in range(start, run.settings.iters):
+        rate = learning_rate(run.settings, step)
+        values = _step(model, optimizer, next(feed), rate, run.seed, step)
+        run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
+        if time.monotonic() - saved >= SAVE_SECONDS:
+            _save(model, optimizer, path, run.identity, step + 1)
+            saved = time.monotonic()
+
+
+def samples(run: Run, stream: int, skip: int = 0) -> Iterator[list[Sample]]:
+    """Endless batches of a stream, without the first `skip`."""
+    order = itertools.islice(batches(run.pictures, run.settings.batch, run.seed, stream), skip, None)
+    return iter(loader(run.pictures, run.settings, order, run.seed))
+
+
+def set_statistics(model: C4, run: Run) -> None:
+    """Precise BN over other batches than training's next ones, the regions sampled as in training."""
+    model.train()
+    forwards = run.settings.precise_bn
+    steps = itertools.count()
+
+    def forward(batch: list[Sample]) -> None:
+        step = next(steps)
+        model.losses([sample.to(model.pixel_mean.device) for sample in batch], torch_random(run.seed, STATISTICS, step))
+        run.journal.step("precise-bn", step + 1, forwards)
+
+    if forwards:
+        precise_bn(model, forward, itertools.islice(samples(run, STATISTICS), forwards))
+
+
+def _step(model: C4, optimizer: torch.optim.SGD, batch: list[Sample], rate: float, seed: int, step: int) -> dict[str, float]:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    losses = model.losses([sample.to(model.pixel_mean.device) for sample in batch], torch_random(seed, SAMPLING, step))
+    total = torch.stack(list(losses.values())).sum()
+    values = {"loss": float(total.detach())} | {name: float(value.detach()) for name, value in losses.items()}
+    if not math.isfinite(values["loss"]):
+        terms = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
+        fix = "use a smaller learning rate (--set lr=...) or a longer warm-up (--set warmup=...)"
+        raise TrainingError(f"the loss is not finite at iteration {step + 1}", seen=f"{terms}; learning rate {rate:g}", fix=fix)
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    optimizer.step()
+    return values
+
+
+def _save(model: C4, optimizer: torch.optim.SGD, path: Path, identity: str, step: int) -> None:
+    payload = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    save_atomically(payload, path)
+
+
+def _resume(model: C4, optimizer: torch.optim.SGD, path: Path, run: Run) -> int:
+    """Iterations already done. Random numbers need no state: they are functions of the iteration."""
+    if not path.is_file():
+        return 0
+    payload = _read(path)
+    if payload["identity"] != run.identity:
+        seen, allowed = payload["identity"], run.identity
+        raise CheckpointError(f"{path} belongs to another run", seen=seen, allowed=allowed, fix="use another --out")
+    model.load_state_dict(payload["model"])
+    optimizer.load_state_dict(payload["optimizer"])
+    run.journal.say(f"continuing at iteration {payload['step']} of {run.settings.iters}")
+    return int(payload["step"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"identity", "step", "model", "optimizer"} <= payload.keys():
+            raise ValueError("not a training checkpoint")
+    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
+        raise CheckpointError(f"can't go on from {path}", seen=str(error)[:200], fix="remove it to start again") from None
+    return payload

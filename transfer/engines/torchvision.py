@@ -1,0 +1,106 @@
+"""Detection by our re-implementation of Detectron2's recipe, which needs nothing but torch and torchvision."""
+
+import copy
+import time
+
+import torch
+
+from pretrain.errors import EngineError
+from pretrain.settings import digest
+from transfer import prove
+from transfer.datasets.detection import DetectionData
+from transfer.engines import Job, Outcome
+from transfer.engines.rcnn.c4 import C4
+from transfer.engines.rcnn.coco_metric import coco_metrics
+from transfer.engines.rcnn.data import ORDER, SAMPLING, torch_random
+from transfer.engines.rcnn.evaluate import Found, find
+from transfer.engines.rcnn.predictions import write_predictions
+from transfer.engines.rcnn.train import CHECKPOINT, Run, samples, set_statistics, train
+from transfer.engines.rcnn.voc_metric import voc_metrics
+from transfer.tasks.detection import DetectionSettings
+
+BACKWARD_COST = 2.0
+"""A training image costs this many forward passes more than a test image with as many regions."""
+BN_NOTE = "BN statistics of one process; the published recipe synchronises over 8"
+ENGINE_NOTE = "torchvision re-implementation of Detectron2's recipe, tested equal to it"
+
+
+def fit(job: Job) -> Outcome:
+    """Load the backbone with proof, fine-tune, evaluate, and draw some predictions.
+
+    Raises:
+        EngineError: If the settings are not a detector's.
+        ProofError: If the model is not the backbone.
+        TrainingError: If the loss is not finite.
+        DataError: If an image can't be read.
+    """
+    settings = job.settings
+    if not isinstance(settings, DetectionSettings):
+        raise EngineError(f"the engine 'torchvision' can't run {job.task.name!r}", allowed="detection tasks")
+    data: DetectionData = job.data.limited(settings.max_val_images)
+    model = build(job, settings, len(data.classes))
+    proof = proven(model, job)
+    run = Run(data.train, settings, job.seed, job.folder, _identity(job, settings), job.journal)
+    if job.announce_time:
+        job.journal.say(estimate(model, run, len(data.val)))
+    train(model, run)
+    set_statistics(model, run)
+    found = find(model, data.val, settings, job.journal)
+    metrics, notes = measure(found, data, settings)
+    write_predictions(job.folder / "predictions.png", data, found)
+    (job.folder / CHECKPOINT).unlink(missing_ok=True)
+    return Outcome(metrics, proof, (ENGINE_NOTE, BN_NOTE, *data.notes, *notes))
+
+
+def build(job: Job, settings: DetectionSettings, classes: int) -> C4:
+    """The detector with the backbone; its new layers are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        model = C4(job.backbone.arch, classes, settings)
+    model.load_backbone(job.backbone.state)
+    return model
+
+
+def proven(model: C4, job: Job) -> dict[str, float]:
+    """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
+    model.eval()
+    proof = prove.prove(job.backbone, model.backbone_state(), model.backbone_features, prove.reference(job.backbone))
+    model.to(torch.device(job.device))
+    return proof
+
+
+def measure(
+    found: list[Found], data: DetectionData, settings: DetectionSettings
+) -> tuple[dict[str, float | None], tuple[str, ...]]:
+    """The task's metrics, and notes on them."""
+    if settings.metric == "coco":
+        return coco_metrics(found, data, masks=settings.masks), ()
+    metrics, absent = voc_metrics(found, data.val, len(data.classes))
+    names = ", ".join(data.classes[label] for label in absent)
+    return metrics, (f"classes without an object to find, left out of the mean: {names}",) if absent else ()
+
+
+def estimate(model: C4, run: Run, images: int) -> str:
+    """The time a run will take, from one training step on one image."""
+    settings = run.settings
+    trial = copy.deepcopy(model).train()
+    sample = next(samples(run, ORDER))[0].to(trial.pixel_mean.device)
+    seconds = 0.0
+    for _ in range(2):  # the first pass allocates, and doesn't count
+        start = time.monotonic()
+        sum(trial.losses([sample, sample], torch_random(run.seed, SAMPLING, 0)).values(), torch.zeros(())).backward()
+        if sample.image.is_cuda:
+            torch.cuda.synchronize()
+        seconds = (time.monotonic() - start) / 2
+    forward = seconds / (1 + BACKWARD_COST)
+    regions = settings.post_nms_test / settings.rois
+    total = seconds * settings.batch * settings.iters + forward * (
+        settings.batch * settings.precise_bn + images * max(regions, 1)
+    )
+    return f"estimated time: {total / 60:.1f} min ({settings.schedule()}; then {images} validation images)"
+
+
+def _identity(job: Job, settings: DetectionSettings) -> str:
+    """What a training checkpoint belongs to: all that changes its numbers."""
+    plain = {"settings": settings.identity(), "seed": job.seed}
+    return digest(plain | {"backbone": job.backbone.sha256, "data": job.data.ref.fingerprint})

@@ -1,0 +1,69 @@
+"""How each metric is shown: its title, direction, digits, and whether it belongs to the tables people read."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from transfer.record import COSINES, UNBOUNDED
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is shown."""
+
+    meaning: str = ""
+    """What the name alone doesn't say: unit and direction. Empty for percentages whose name is common usage."""
+    direction: str = ""
+    """The direction in a word, where the name alone would mislead."""
+    better: Literal["higher", "lower"] | None = "higher"
+    """Which end is the better one. None: the number explains a result and is none itself, so nothing is best."""
+    digits: int = 1
+    """Decimals shown."""
+    shown: bool = True
+    """Whether it stands in the tables people read; every metric is in the CSV."""
+    headline: bool = False
+    """Whether it stands in the terminal's table."""
+
+    @property
+    def sign(self) -> int:
+        """+1 or −1, times which the best is the largest; 0 where nothing is best."""
+        return {"higher": 1, "lower": -1, None: 0}[self.better]
+
+
+_SCORE = Metric()
+_HEADLINE = Metric(headline=True)
+_COMPANION = Metric(better=None, digits=3, shown=False)
+
+METRICS: dict[str, Metric] = {
+    "top1": _HEADLINE,
+    "top5": _SCORE,
+    "knn": _HEADLINE,
+    "AP": _SCORE,
+    "AP50": _HEADLINE,
+    "AP75": _SCORE,
+    "AP_box": _SCORE,
+    "AP50_box": _HEADLINE,
+    "AP75_box": _SCORE,
+    "AP_seg": _SCORE,
+    "AP50_seg": _HEADLINE,
+    "AP75_seg": _SCORE,
+    "mIoU": _HEADLINE,
+    "mAcc": Metric(shown=False),
+    "aAcc": Metric(shown=False),
+    # NOTE: Linv and Ldiv have a direction, not a better end: a backbone that maps every image to one point has Linv 1.
+    "Linv": Metric("cosine to the original, higher is more invariant", "↑ invariant", None, 3, headline=True),
+    "Ldiv": Metric("cosine between views, lower is more diverse", "↓ diverse", None, 3, headline=True),
+}
+"""Metric → how it is shown, in the order of the columns. A metric that isn't here is shown after these."""
+
+
+def metric(name: str) -> Metric:
+    """How to show a metric; a percentage that is not in the table is taken for a score, higher is better."""
+    if name in METRICS:
+        return METRICS[name]
+    return _COMPANION if name in COSINES | UNBOUNDED else _SCORE
+
+
+def position(name: str) -> tuple[int, str]:
+    """Sort key of the columns under one protocol."""
+    names = list(METRICS)
+    return (names.index(name) if name in METRICS else len(names), name)

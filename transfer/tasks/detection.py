@@ -1,0 +1,145 @@
+"""What the detection protocols share: one set of settings, and how the command line's shortcuts change them."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from transfer.tasks import TaskSettings
+
+WARMUP_SHARE = 10
+"""A shortened schedule warms up for at most one iteration in this many."""
+
+
+class DetectionSettings(TaskSettings):
+    """An R-CNN recipe. The defaults are Detectron2's, from its `Base-RCNN-C4.yaml` and `config/defaults.py`."""
+
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+
+    family: Literal["c4"] = "c4"
+    """Detector family: `c4` pools RoIs from the stride-16 map and runs the backbone's last stage on each."""
+    masks: bool
+    """Train and measure a mask head (Mask R-CNN) or boxes only (Faster R-CNN)."""
+    metric: Literal["voc", "coco"]
+    """`voc`: 11-point interpolated AP as for VOC 2007; `coco`: pycocotools."""
+    train_splits: tuple[str, ...]
+    """Splits trained on, as the layout names them."""
+    val_split: str
+    """Split the metric is computed on."""
+    iters: int = Field(ge=0)
+    """Optimiser steps."""
+    batch: int = Field(default=16, ge=1)
+    """Images per step, all processes together."""
+    lr: float = Field(default=0.02, gt=0)
+    """Learning rate after the warm-up."""
+    warmup: int = Field(ge=0)
+    """Iterations of linear warm-up."""
+    warmup_factor: float = Field(default=0.001, gt=0, le=1)
+    """Share of the learning rate the warm-up starts from."""
+    steps: tuple[int, ...]
+    """Iterations at which the learning rate is multiplied by `gamma`."""
+    gamma: float = Field(default=0.1, gt=0, le=1)
+    """Factor of each decay."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of SGD."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Of every parameter but those of normalisation layers, which have none."""
+    min_sizes: tuple[int, ...] = Field(min_length=1)
+    """Short sides in pixels, one drawn per training image."""
+    test_size: int = Field(default=800, gt=0)
+    """Short side in pixels of test images."""
+    max_size: int = Field(default=1333, gt=0)
+    """Largest long side in pixels; a longer image is scaled down to it."""
+    anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Square roots of the anchors' areas, pixels."""
+    rois: int = Field(default=512, ge=1)
+    """Regions sampled per image to train the box and mask heads."""
+    object_share: float = Field(default=0.25, gt=0, le=1)
+    """Largest share of objects among them."""
+    roi_resolution: int = Field(default=14, ge=2)
+    """Cells per side of a pooled region, before the last stage halves them."""
+    rpn_batch: int = Field(default=256, ge=2)
+    """Anchors sampled per image to train the RPN, at most half of them objects."""
+    pre_nms_train: int = Field(default=12000, ge=1)
+    """Best anchors kept before non-maximum suppression, training."""
+    post_nms_train: int = Field(default=2000, ge=1)
+    """Proposals kept after it, training."""
+    pre_nms_test: int = Field(default=6000, ge=1)
+    """Best anchors kept before non-maximum suppression, test."""
+    post_nms_test: int = Field(default=1000, ge=1)
+    """Proposals kept after it, test."""
+    precise_bn: int = Field(default=200, ge=0)
+    """Training batches whose statistics replace those of the BN layers before evaluation; 0: keep the running ones."""
+    score_threshold: float = Field(default=0.05, ge=0, lt=1)
+    """Detections below it are dropped."""
+    detections_per_image: int = Field(default=100, ge=1)
+    """Most detections kept per image."""
+    max_val_images: int | None = Field(default=None, ge=1)
+    """Evaluate on this many images, evenly spaced; null: on all."""
+
+    num_workers: int = Field(default=4, ge=0)
+    """Processes that decode and resize images; 0: the training process itself. Changes no number."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if list(self.steps) != sorted(self.steps):
+            raise ValueError(f"steps must increase, got {self.steps}")
+        if self.max_size < max(*self.min_sizes, self.test_size):
+            raise ValueError(f"max_size {self.max_size} is below a short side of {max(*self.min_sizes, self.test_size)}")
+        return self
+
+    def with_iters(self, iters: int) -> Self:
+        """Another length: the decays move in proportion, and the warm-up takes at most a tenth of it."""
+        share = iters / self.iters if self.iters else 0.0
+        steps = tuple(round(step * share) for step in self.steps)
+        return self.replace({"iters": iters, "steps": steps, "warmup": min(self.warmup, iters // WARMUP_SHARE)})
+
+    def with_batch(self, batch: int) -> Self:
+        """Another batch, with the learning rate scaled linearly (Goyal et al. 2017, arXiv 1706.02677)."""
+        return self.replace({"batch": batch, "lr": self.lr * batch / self.batch})
+
+    def with_size(self, size: int) -> Self:
+        """One short side in pixels, for training and test."""
+        return self.replace({"min_sizes": (size,), "test_size": size, "max_size": max(self.max_size, size)})
+
+    def with_rois(self, rois: int) -> Self:
+        """Another number of regions per image."""
+        return self.replace({"rois": rois})
+
+    def with_precise_bn(self, forwards: int) -> Self:
+        """Another number of forward passes for the BN statistics."""
+        return self.replace({"precise_bn": forwards})
+
+    def splits(self) -> dict[str, Any]:
+        """The splits' names."""
+        return {"train": self.train_splits, "val": self.val_split}
+
+    def schedule(self) -> str:
+        """The schedule in words."""
+        return (
+            f"{self.iters} iterations of {self.batch} images, learning rate {self.lr:g}, x{self.gamma:g} at {list(self.steps)}"
+        )
+
+
+SMALL = {
+    "iters": 100,
+    "batch": 4,
+    "lr": 0.02,
+    "warmup": 10,
+    "steps": (80,),
+    "min_sizes": (128,),
+    "test_size": 128,
+    "max_size": 256,
+    "rois": 16,
+    "roi_resolution": 7,
+    "rpn_batch": 64,
+    "pre_nms_train": 300,
+    "post_nms_train": 100,
+    "pre_nms_test": 200,
+    "post_nms_test": 30,
+    "precise_bn": 8,
+    "score_threshold": 0.01,
+    "detections_per_image": 20,
+    "max_val_images": 100,
+    "num_workers": 0,
+}
+"""What `--budget small` changes: half a minute of two CPU cores with a ResNet-18."""

@@ -1,0 +1,17 @@
+"""Linear evaluation on frozen features, as MoCo's authors do it."""
+
+from transfer.tasks import Task
+from transfer.tasks.probe import LinearSettings
+
+LINEAR = Task(
+    name="linear",
+    version=1,
+    title="linear classifier on the frozen backbone",
+    source="facebookresearch/moco @7397dfe, main_lincls.py",
+    layout="imagefolder",
+    engines=("probe",),
+    settings=LinearSettings(),
+    small={"size": 64, "batch": 64, "epochs": 5, "lr": 30.0 * 64 / 256, "num_workers": 0},
+    metrics=("top1", "top5"),
+)
+"""NOTE: the best epoch on the validation images is reported, as published."""
