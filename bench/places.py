@@ -45,7 +45,7 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
         DataError: If nothing is there.
     """
     base = os.environ.get("BENCH_DATA")
-    if option == GENERATED or (option is None and not base):
+    if is_generated(option):
         return generated(journal) / ROOTS[layout], True
     if option is None:
         root = Path(str(base)) / ROOTS[layout]
@@ -54,6 +54,11 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
     if not path.exists() and base and len(path.parts) == 1:
         return _existing(Path(base) / option, f"BENCH_DATA is {base}"), False
     return _existing(path, "--data"), False
+
+
+def is_generated(option: str | None) -> bool:
+    """Whether `--data` means the generated data."""
+    return option == GENERATED or (option is None and not os.environ.get("BENCH_DATA"))
 
 
 def generated(journal: Journal) -> Path:

@@ -64,10 +64,11 @@ class Display:
             if self._stage is not None:
                 self._bars.remove_task(self._stage)
             self._stage, self._name = self._bars.add_task(stage, total=total, values=""), stage
-        shown = " ".join(f"{key if '{' == form[0] and key in ('loss', 'lr') else ''} {form.format(values[key])}".strip()
+        shown = " ".join(f"{key if form[0] == '{' and key in ('loss', 'lr') else ''} {form.format(values[key])}".strip()
                          for key, form in _SHOWN.items() if key in values)  # fmt: skip
-        fields = {"values": shown} if shown else {}
-        self._bars.update(self._stage, completed=done, total=total, **fields)
+        self._bars.update(self._stage, completed=done, total=total)
+        if shown:
+            self._bars.update(self._stage, values=shown)
         self._line(stage, done, total, shown)
 
     def part(self, title: str, weight: float) -> None:

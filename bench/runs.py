@@ -23,7 +23,17 @@ from transfer.record import Environment, RunRecord
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
-PACKAGES = ("bench-transfer", "torch", "torchvision", "numpy", "pillow", "mmengine", "mmcv-lite", "onedl-mmsegmentation", "pycocotools")
+PACKAGES = (
+    "bench-transfer",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "mmengine",
+    "mmcv-lite",
+    "onedl-mmsegmentation",
+    "pycocotools",
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,9 @@ def _commit() -> str | None:
 
 
 def _git(home: Path, *words: str) -> str:
-    return subprocess.run(["git", "-C", str(home), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(home), *words], capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
 
 
 class Clock:

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from pretrain import augment, methods
 from pretrain.augment.views import PIPELINES, Pipeline
-from pretrain.checkpoint import Provenance
 from pretrain.errors import ConfigError
+from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
@@ -118,7 +118,7 @@ class PretrainConfig(Settings):
 
     def provenance(self, *, data: str, fingerprint: str) -> Provenance:
         """What the backbone's file says about this run."""
-        rest = {key: value for key, value in self.identity().items() if key not in Provenance.model_fields}
+        rest = {key: value for key, value in self.numbers().items() if key not in Provenance.model_fields}
         return Provenance(
             method=self.method,
             aug=self.aug,

@@ -15,7 +15,7 @@ from pretrain.errors import ConfigError
 class Settings(BaseModel):
     """Base of every configuration. Instances are immutable; `replace` returns a checked copy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not change the numbers; the others make a run's identity."""
@@ -41,10 +41,10 @@ class Settings(BaseModel):
 
     def differences(self, other: "Settings") -> dict[str, Any]:
         """The fields that change the numbers and whose values differ from those of `other`, as plain JSON values."""
-        mine, theirs = self.identity(), other.identity()
+        mine, theirs = self.numbers(), other.numbers()
         return {key: value for key, value in mine.items() if theirs.get(key) != value}
 
-    def identity(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, Any]:
         """The fields that change the numbers, as plain JSON values."""
         return self.model_dump(mode="json", exclude=set(self.RUNTIME))
 

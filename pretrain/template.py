@@ -21,10 +21,11 @@ def encoder(config: PretrainConfig, classes: int) -> nn.Module:
     """A torchvision ResNet whose `fc` is the method's projector: images (N, 3, S, S) → (N, D), or (N, classes)."""
     method = methods.get(config.method)
     outputs = classes if method.projector == "classifier" else config.feature_dim
-    model: torchvision.models.ResNet = getattr(torchvision.models, config.arch)(num_classes=outputs)
+    model: nn.Module = getattr(torchvision.models, config.arch)(num_classes=outputs)
     if method.projector != "classifier" and config.projector == "mlp":
-        width = model.fc.in_features
-        model.fc = nn.Sequential(nn.Linear(width, width), nn.ReLU(), model.fc)  # type: ignore[assignment]
+        last = model.get_submodule("fc")
+        assert isinstance(last, nn.Linear)
+        model.fc = nn.Sequential(nn.Linear(last.in_features, last.in_features), nn.ReLU(), last)
     return model
 
 

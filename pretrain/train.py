@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from pretrain.augment import Mixed
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, Provenance, save_atomically, save_backbone
+from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically, save_backbone
 from pretrain.config import PretrainConfig
 from pretrain.data import UNLABELLED, Crop, Crops, Epochs, ImageSet, keep_labels, loader
 from pretrain.errors import ConfigError, DataError, TrainingError
 from pretrain.journal import Journal
+from pretrain.provenance import Provenance
 from pretrain.template import Template
 
 STATE = "last.pth"
@@ -64,6 +65,7 @@ def train(
         DataError: If there are fewer images than a batch, or labels are needed and there is one class.
         TrainingError: If the loss is not finite; the last good checkpoint stays.
     """
+    check(config, images)
     labels = _labels(config, images, folder)
     run = _Run(config, len(images.classes), device)
     start = run.resume(folder / STATE, journal)
@@ -213,14 +215,22 @@ def _unmixed(augmented: Mixed) -> Tensor:
     return augmented.images
 
 
-def _labels(config: PretrainConfig, images: ImageSet, folder: Path) -> list[int]:
-    """The labels that are used, after checking that the images allow it; which they are is saved with the run."""
+def check(config: PretrainConfig, images: ImageSet) -> None:
+    """Refuse images that the run can't train on.
+
+    Raises:
+        DataError: If there are fewer images than a batch, or labels are needed and there is one class.
+    """
     if len(images) < config.batch:
         raise DataError(
             f"fewer images than a batch in {images.root}", seen=f"{len(images)} images, batch {config.batch}", fix="lower batch"
         )
     if config.labels_used and len(images.classes) < 2:
         raise DataError(f"labels asked for, but {images.root} has one class", seen=images.classes, fix="use --supervision self")
+
+
+def _labels(config: PretrainConfig, images: ImageSet, folder: Path) -> list[int]:
+    """The labels that are used; which they are is saved with the run."""
     labels = keep_labels(images.labels, config.labels_used, config.seed)
     kept = [name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED]
     (folder / "labelled.txt").write_text("".join(f"{name}\n" for name in kept), encoding="utf-8")

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from pretrain.checkpoint import Provenance
 from pretrain.errors import RecordError
+from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
 SCHEMA_VERSION = 1

@@ -13,8 +13,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from pretrain.checkpoint import BACKBONE_FORMAT, Provenance
+from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.errors import CheckpointError
+from pretrain.provenance import Provenance
 
 ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101")
 

@@ -54,7 +54,7 @@ def make(name: str, options: Mapping[str, Any] | None = None) -> Augmentation:
         raise ConfigError.unknown("augmentation", name, AUGMENTATIONS)
     module, cls = AUGMENTATIONS[name].split(":")
     settings: type[Settings] = getattr(importlib.import_module(f"pretrain.augment.{module}"), cls)
-    augmentation: Augmentation = settings.read(options or {}, where=f"the options of {name}")  # type: ignore[assignment]
+    augmentation: Augmentation = settings.read(options or {}, where=f"the options of {name}")
     return augmentation
 
 

@@ -52,7 +52,18 @@ class SegmentationData:
     val: tuple[Pair, ...]
     short_side: int
     """The short side, in pixels, of most training images: the size that random scaling starts from."""
+    pixels: tuple[int, ...]
+    """Training pixels of each class."""
     ref: Data
+
+
+class _Checked(NamedTuple):
+    """What was seen of a pair."""
+
+    size: tuple[int, int]
+    """Width and height."""
+    pixels: list[int]
+    """Pixels of each label id, 0 to 255."""
 
 
 class _ClassesFile(BaseModel):
@@ -78,8 +89,8 @@ def read(root: Path) -> SegmentationData:
     root = root.resolve()
     splits = {split: _pairs(root, split) for split in ("train", "val")}
     names, ignore = _classes(root)
-    sizes = _check([pair for pairs in splits.values() for pair in pairs], len(names), ignore)
     train, val = splits["train"], splits["val"]
+    checked = _check(train + val, len(names), ignore)[: len(train)]
     described = [root / "classes.json"] * (root / "classes.json").is_file()
     ref = Data(
         name=root.name,
@@ -91,8 +102,9 @@ def read(root: Path) -> SegmentationData:
         val=len(val),
         classes=len(names),
     )
-    short_side = Counter(min(size) for size in sizes[: len(train)]).most_common(1)[0][0]
-    return SegmentationData(root, names, ignore, train, val, short_side, ref)
+    short_side = Counter(min(seen.size) for seen in checked).most_common(1)[0][0]
+    pixels = tuple(sum(seen.pixels[number] for seen in checked) for number in range(len(names)))
+    return SegmentationData(root, names, ignore, train, val, short_side, pixels, ref)
 
 
 def _pairs(root: Path, split: str) -> tuple[Pair, ...]:
@@ -146,13 +158,13 @@ def _classes(root: Path) -> tuple[tuple[str, ...], int]:
     return tuple(present.get(number, spare[number]) for number in range(count)), described.ignore
 
 
-def _check(pairs: Sequence[Pair], classes: int, ignore: int) -> list[tuple[int, int]]:
-    """The size of every image; raises for the first bad pair, in the order given."""
+def _check(pairs: Sequence[Pair], classes: int, ignore: int) -> list[_Checked]:
+    """What was seen of every pair; raises for the first bad one, in the order given."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(lambda pair: _check_pair(pair, classes, ignore), pairs))
 
 
-def _check_pair(pair: Pair, classes: int, ignore: int) -> tuple[int, int]:
+def _check_pair(pair: Pair, classes: int, ignore: int) -> _Checked:
     with _open(pair.image) as image, _open(pair.label) as label:
         if label.mode not in INDEX_MODES:
             seen, allowed = f"a picture of mode {label.mode}", "one 8-bit training id per pixel"
@@ -171,7 +183,7 @@ def _check_pair(pair: Pair, classes: int, ignore: int) -> tuple[int, int]:
         raise DataError(
             f"{pair.label} has a label id out of range", seen=outside[0], allowed=f"0 to {classes - 1}, or {ignore}", fix=fix
         )
-    return size
+    return _Checked(size, pixels)
 
 
 def _open(path: Path) -> Image.Image:

@@ -26,8 +26,16 @@ _Json = Mapping[str, Any]
 _Object = dict[str, Any]
 
 
-def read(root: Path, *, train: Sequence[str] = ("train2017",), val: str = "val2017") -> DetectionData:
+def read(
+    root: Path, *, train: Sequence[str] = ("train2017",), val: str = "val2017", max_val_images: int | None = None
+) -> DetectionData:
     """Read the splits.
+
+    Args:
+        root: The folder described above.
+        train: Splits to train on.
+        val: Split to evaluate on.
+        max_val_images: Keep so many of its images, evenly spaced; None: all.
 
     Raises:
         DataError: For another layout, or an annotation that can't be read; names the path and the place.
@@ -58,7 +66,7 @@ def read(root: Path, *, train: Sequence[str] = ("train2017",), val: str = "val20
     notes = tuple(f"{count} {what} left out" for what, count in sorted(dropped.items()))
     if len(kept) < len(training):
         notes += (f"{len(training) - len(kept)} training images without objects left out",)
-    return DetectionData(ref, tuple(categories.values()), kept, pictures[val], truth, notes)
+    return DetectionData(ref, tuple(categories.values()), kept, pictures[val], truth, notes).limited(max_val_images)
 
 
 def _file(root: Path, split: str) -> Path:

@@ -34,8 +34,16 @@ class _Annotation:
     difficult: tuple[bool, ...]
 
 
-def read(root: Path, *, train: Sequence[str] = ("VOC2007/trainval",), val: str = "VOC2007/test") -> DetectionData:
+def read(
+    root: Path, *, train: Sequence[str] = ("VOC2007/trainval",), val: str = "VOC2007/test", max_val_images: int | None = None
+) -> DetectionData:
     """Read the splits, each `FOLDER/NAME`.
+
+    Args:
+        root: The folder described above.
+        train: Splits to train on.
+        val: Split to evaluate on.
+        max_val_images: Keep so many of its images, evenly spaced; None: all.
 
     Raises:
         DataError: For another layout, or an annotation that can't be read; names the path.
@@ -62,7 +70,7 @@ def read(root: Path, *, train: Sequence[str] = ("VOC2007/trainval",), val: str =
     corners = [box for annotation in (*training, *validation) for box in annotation.corners]
     thin = sum(left == right or top == bottom for left, top, right, bottom in corners)
     notes = _notes(dropped, thin, without=len(pictures) - len(kept))
-    return DetectionData(ref, classes, kept, held_out, notes=notes)
+    return DetectionData(ref, classes, kept, held_out, notes=notes).limited(max_val_images)
 
 
 def _split(root: Path, split: str) -> list[_Annotation]:

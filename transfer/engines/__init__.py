@@ -76,7 +76,7 @@ def get(name: str) -> Engine:
     package = missing(name)
     if package is not None:
         raise EngineError(f"the engine {name!r} needs {package!r}, which is not installed", fix="see `bench doctor`")
-    engine: Engine = importlib.import_module(ENGINES[name][0])  # type: ignore[assignment]
+    engine: Engine = importlib.import_module(ENGINES[name][0])
     return engine
 
 

@@ -60,10 +60,7 @@ def fit(job: Job) -> Outcome:
     runner.model.to(job.device)  # mmengine chooses the accelerator wherever there is one
     if job.announce_time:
         _announce(job, settings, data, runner.model, evaluated)
-    if settings.iters:
-        runner.train()
-    if not watch.metrics:  # nothing to train, or everything trained before
-        runner.val()
+    _work(runner, watch, settings)
     draw(job.folder / "predictions.png", watch.samples, data.classes)
     part = (f"evaluated on {evaluated} of {len(data.val)} validation images",) if evaluated < len(data.val) else ()
     return Outcome(_finite(watch.metrics), proof, (PLAIN_BN, *part))
@@ -169,8 +166,26 @@ def _runner(job: Job, settings: SegmentationSettings, data: SegmentationData, wo
         init_default_scope("mmseg")
         runner = Runner.from_cfg(config)
         runner.logger.handlers = [handler for handler in runner.logger.handlers if hasattr(handler, "baseFilename")]
+        if settings.iters:
+            # `Runner.train` draws from the random generator in this order; so the native configuration repeats the run exactly.
+            _ = runner.train_loop
         runner.model.init_weights()
     return runner
+
+
+def _work(runner: Any, watch: "Watch", settings: SegmentationSettings) -> None:
+    """Train, evaluate, and let go of the log file."""
+    with warnings.catch_warnings():
+        # At other sizes than 769 the corners of features and image differ, which mmseg points out once.
+        warnings.filterwarnings("ignore", message="When align_corners=True")
+        try:
+            if settings.iters:
+                runner.train()
+            if not watch.metrics:  # nothing to train, or everything trained before
+                runner.val()
+        finally:
+            for handler in runner.logger.handlers:
+                handler.close()
 
 
 @contextlib.contextmanager

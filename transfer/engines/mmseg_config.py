@@ -1,6 +1,8 @@
 """The run as MMSegmentation's own configuration: plain values, from which the run can be repeated without this project."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
@@ -70,9 +72,6 @@ def spread(pairs: tuple[Pair, ...], most: int | None) -> tuple[Pair, ...]:
 def _model(settings: SegmentationSettings, data: SegmentationData, arch: str, backbone: Path) -> dict[str, Any]:
     # On one process BN over the batch is what synchronised BN over the same batch computes.
     norm = {"type": "BN", "requires_grad": True}
-    # The mean over the pixels that count, as PyTorch's cross-entropy has it; the paper says no more.
-    # NOTE: MMSegmentation divides by all pixels unless told, so that a padded crop weighs less.
-    loss = {"type": "CrossEntropyLoss", "use_sigmoid": False, "avg_non_ignore": True, "loss_weight": 1.0}
     depth = DEPTHS[arch]
     return {
         "type": "EncoderDecoder",
@@ -113,11 +112,29 @@ def _model(settings: SegmentationSettings, data: SegmentationData, arch: str, ba
             # The features of a 769 = 48 × 16 + 1 crop lie on its corners, as in MMSegmentation's configurations of that size.
             "align_corners": True,
             "ignore_index": data.ignore,
-            "loss_decode": loss,
+            "loss_decode": _loss(settings, data),
         },
         "train_cfg": {},
         "test_cfg": {"mode": "whole"},
     }
+
+
+def _loss(settings: SegmentationSettings, data: SegmentationData) -> dict[str, Any]:
+    """Cross-entropy, the (weighted) mean over the pixels that count, as PyTorch has it; the paper says no more.
+
+    NOTE: MMSegmentation divides by all pixels unless told, so that a padded crop weighs less. With class weights it divides
+    by the weights of the pixels that count, and fails if told.
+    """
+    loss: dict[str, Any] = {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
+    if settings.class_balance:
+        return loss | {"class_weight": class_weights(data.pixels, settings.class_balance)}
+    return loss | {"avg_non_ignore": True}
+
+
+def class_weights(pixels: Sequence[int], power: float) -> list[float]:
+    """(median share / share)^power for each class, from its number of pixels; 1 for a class without any."""
+    middle = median(count for count in pixels if count)
+    return [round((middle / count) ** power, 6) if count else 1.0 for count in pixels]
 
 
 def _schedule(settings: SegmentationSettings) -> list[dict[str, Any]]:

@@ -56,12 +56,14 @@ def _features(job: Job, model: nn.Module, split: str) -> tuple[Tensor, Tensor]:
 
 def _knn(job: Job, model: nn.Module) -> dict[str, float | None]:
     settings, data = job.settings, job.data
-    assert isinstance(settings, KnnSettings) and isinstance(data, ClassificationData)
+    assert isinstance(settings, KnnSettings)
+    assert isinstance(data, ClassificationData)
     if settings.neighbours > len(data.train):
         raise DataError("more neighbours than training images", seen=f"{settings.neighbours} of {len(data.train)}")
     train, train_labels = _features(job, model, "train")
     val, val_labels = _features(job, model, "val")
-    votes = knn_votes(train, train_labels, val, classes=data.ref.classes, k=settings.neighbours, temperature=settings.temperature)
+    k, temperature = settings.neighbours, settings.temperature
+    votes = knn_votes(train, train_labels, val, classes=data.ref.classes, k=k, temperature=temperature)
     return {"knn": _top(votes, val_labels, 1)}
 
 
@@ -86,7 +88,8 @@ def knn_votes(train: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k
 
 def _linear(job: Job, model: nn.Module) -> dict[str, float | None]:
     settings, data = job.settings, job.data
-    assert isinstance(settings, LinearSettings) and isinstance(data, ClassificationData)
+    assert isinstance(settings, LinearSettings)
+    assert isinstance(data, ClassificationData)
     val, val_labels = _features(job, model, "val")
     head, optimizer = _head(val.shape[1], data.ref.classes, settings, job)
     batches = Epochs(len(data.train), batch=min(settings.batch, len(data.train)), epochs=settings.epochs, seed=job.seed)
@@ -144,7 +147,8 @@ def _top(scores: Tensor, labels: Tensor, k: int) -> float | None:
 
 def _announce(job: Job, model: nn.Module) -> None:
     settings, data = job.settings, job.data
-    assert isinstance(settings, (LinearSettings, KnnSettings)) and isinstance(data, ClassificationData)
+    assert isinstance(settings, (LinearSettings, KnnSettings))
+    assert isinstance(data, ClassificationData)
     images = torch.zeros(TIMED_IMAGES, 3, settings.size, settings.size, device=job.device)
     with torch.inference_mode():
         model(images)

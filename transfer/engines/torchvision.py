@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -13,12 +14,15 @@ from transfer.engines import Job, Outcome
 from transfer.engines.rcnn.c4 import C4
 from transfer.engines.rcnn.coco_metric import coco_metrics
 from transfer.engines.rcnn.data import ORDER, SAMPLING, torch_random
+from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.evaluate import Found, find
 from transfer.engines.rcnn.predictions import write_predictions
 from transfer.engines.rcnn.train import CHECKPOINT, Run, samples, set_statistics, train
 from transfer.engines.rcnn.voc_metric import voc_metrics
 from transfer.tasks.detection import DetectionSettings
 
+FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4}
+"""`DetectionSettings.family` → a detector from architecture, number of classes and settings."""
 BACKWARD_COST = 2.0
 """A training image costs this many forward passes more than a test image with as many regions."""
 BN_NOTE = "BN statistics of one process; the published recipe synchronises over 8"
@@ -37,7 +41,7 @@ def fit(job: Job) -> Outcome:
     settings = job.settings
     if not isinstance(settings, DetectionSettings):
         raise EngineError(f"the engine 'torchvision' can't run {job.task.name!r}", allowed="detection tasks")
-    data: DetectionData = job.data.limited(settings.max_val_images)
+    data: DetectionData = job.data
     model = build(job, settings, len(data.classes))
     proof = proven(model, job)
     run = Run(data.train, settings, job.seed, job.folder, _identity(job, settings), job.journal)
@@ -52,16 +56,16 @@ def fit(job: Job) -> Outcome:
     return Outcome(metrics, proof, (ENGINE_NOTE, BN_NOTE, *data.notes, *notes))
 
 
-def build(job: Job, settings: DetectionSettings, classes: int) -> C4:
+def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:
     """The detector with the backbone; its new layers are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = C4(job.backbone.arch, classes, settings)
+        model = FAMILIES[settings.family](job.backbone.arch, classes, settings)
     model.load_backbone(job.backbone.state)
     return model
 
 
-def proven(model: C4, job: Job) -> dict[str, float]:
+def proven(model: Detector, job: Job) -> dict[str, float]:
     """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
     model.eval()
     proof = prove.prove(job.backbone, model.backbone_state(), model.backbone_features, prove.reference(job.backbone))
@@ -80,15 +84,16 @@ def measure(
     return metrics, (f"classes without an object to find, left out of the mean: {names}",) if absent else ()
 
 
-def estimate(model: C4, run: Run, images: int) -> str:
+def estimate(model: Detector, run: Run, images: int) -> str:
     """The time a run will take, from one training step on one image."""
     settings = run.settings
     trial = copy.deepcopy(model).train()
-    sample = next(samples(run, ORDER))[0].to(trial.pixel_mean.device)
+    sample = next(samples(run, ORDER))[0].to(trial.device)
     seconds = 0.0
     for _ in range(2):  # the first pass allocates, and doesn't count
         start = time.monotonic()
-        sum(trial.losses([sample, sample], torch_random(run.seed, SAMPLING, 0)).values(), torch.zeros(())).backward()
+        losses = trial.losses([sample, sample], torch_random(run.seed, SAMPLING, 0))
+        torch.stack(list(losses.values())).sum().backward()
         if sample.image.is_cuda:
             torch.cuda.synchronize()
         seconds = (time.monotonic() - start) / 2
@@ -97,10 +102,18 @@ def estimate(model: C4, run: Run, images: int) -> str:
     total = seconds * settings.batch * settings.iters + forward * (
         settings.batch * settings.precise_bn + images * max(regions, 1)
     )
-    return f"estimated time: {total / 60:.1f} min ({settings.schedule()}; then {images} validation images)"
+    return f"estimated time: {duration(total)} ({settings.schedule()}; then {images} validation images)"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit a person would choose."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _identity(job: Job, settings: DetectionSettings) -> str:
     """What a training checkpoint belongs to: all that changes its numbers."""
-    plain = {"settings": settings.identity(), "seed": job.seed}
+    plain = {"settings": settings.numbers(), "seed": job.seed}
     return digest(plain | {"backbone": job.backbone.sha256, "data": job.data.ref.fingerprint})

@@ -28,6 +28,8 @@ def test_every_image_comes_with_its_label_map_in_the_order_of_names(root: Path) 
     assert data.val[0] == (root / IMAGE, root / LABEL)
     assert data.classes == TINY["CLASSES"]
     assert (data.ignore, data.short_side) == (255, 64)
+    labels = np.stack([np.array(Image.open(pair.label)) for pair in data.train])
+    assert data.pixels == tuple((labels == number).sum() for number in range(8))
     assert (data.ref.layout, data.ref.train, data.ref.val, data.ref.classes) == ("cityscapes", 3, 2, 8)
 
 
@@ -93,7 +95,7 @@ WRONG = {
     "an id out of range": (put_pixels((64, 80), 8), f"{LABEL} has a label id out of range", "0 to 7, or 255"),
     "another size": (put_pixels((64, 64), 0), f"{LABEL} has another size", "80 × 64 and 64 × 64"),
     "a picture for a label map": (put_pixels((64, 80, 3), 0), f"{LABEL} is not a label map", "mode RGB"),
-    "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), f"can't read the picture", LABEL),
+    "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), "can't read the picture", LABEL),
     "a label map cut short": (cut_short, "can't read the picture", LABEL),
     "classes that are no JSON": (classes_file("road"), "can't read the classes", "classes.json"),
     "classes without a number": (classes_file("{}"), "can't read the classes", "num_classes"),

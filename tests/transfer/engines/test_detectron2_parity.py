@@ -1,4 +1,3 @@
-# ruff: noqa: E402 - what stands below `importorskip` can only be imported where it lets us pass
 """Our detector beside Detectron2's, with the same weights, images and random numbers.
 
 They skip where Detectron2 can't be imported. It needs no compilation: its source tree (commit 02b5c4e) on PYTHONPATH and
@@ -24,9 +23,10 @@ from transfer import convert, tasks
 from transfer.datasets import coco, voc
 from transfer.datasets.detection import Picture
 from transfer.engines.rcnn import masks as mask_ops
-from transfer.engines.rcnn.c4 import C4, PIXEL_MEAN, PIXEL_STD
+from transfer.engines.rcnn.c4 import C4
 from transfer.engines.rcnn.coco_metric import coco_metrics
 from transfer.engines.rcnn.data import Sample, training_sample
+from transfer.engines.rcnn.detector import PIXEL_MEAN, PIXEL_STD
 from transfer.engines.rcnn.evaluate import Found, in_file_pixels
 from transfer.engines.rcnn.heads import Detections
 from transfer.engines.rcnn.precise_bn import precise_bn
@@ -63,7 +63,13 @@ SIZES = ((112, 160), (120, 150))
 """Height and width of the two images; the second is no multiple of the stride."""
 EVERY = 100000
 """More regions and anchors than there are: nothing is left to the sampling."""
-LOSSES = {"cls": "loss_cls", "box_reg": "loss_box_reg", "rpn_cls": "loss_rpn_cls", "rpn_loc": "loss_rpn_loc", "mask": "loss_mask"}
+LOSSES = {
+    "cls": "loss_cls",
+    "box_reg": "loss_box_reg",
+    "rpn_cls": "loss_rpn_cls",
+    "rpn_loc": "loss_rpn_loc",
+    "mask": "loss_mask",
+}
 NAMES = {
     "rpn.conv": "proposal_generator.rpn_head.conv",
     "rpn.objectness": "proposal_generator.rpn_head.objectness_logits",
@@ -192,7 +198,13 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize(
     ("arch", "masks", "rois"),
-    [("resnet18", False, EVERY), ("resnet18", True, EVERY), ("resnet18", True, 12), ("resnet50", False, 12), ("resnet50", True, 12)],
+    [
+        ("resnet18", False, EVERY),
+        ("resnet18", True, EVERY),
+        ("resnet18", True, 12),
+        ("resnet50", False, 12),
+        ("resnet50", True, 12),
+    ],
 )
 def test_losses_and_gradients_are_detectron2s(arch: str, masks: bool, rois: int) -> None:
     ours, theirs = pair(arch, recipe(masks=masks, rois=rois, rpn_batch=64 if rois < EVERY else EVERY, post_nms_train=30))
@@ -274,7 +286,9 @@ def test_images_boxes_and_polygons_are_resized_as_by_detectron2(tmp_path: Path, 
 
 def test_mask_targets_are_detectron2s() -> None:
     numbers = np.random.default_rng(2)
-    polygons = [tuple(numbers.uniform(0, 100, 2 * numbers.integers(3, 9)) for _ in range(numbers.integers(1, 3))) for _ in range(40)]
+    polygons = [
+        tuple(numbers.uniform(0, 100, 2 * numbers.integers(3, 9)) for _ in range(numbers.integers(1, 3))) for _ in range(40)
+    ]
     corner = numbers.uniform(0, 60, (40, 2))
     boxes = torch.from_numpy(np.concatenate([corner, corner + numbers.uniform(0.05, 60, (40, 2))], axis=1)).float()
     expected = PolygonMasks([list(each) for each in polygons]).crop_and_resize(boxes, 14)
@@ -288,7 +302,9 @@ def test_masks_are_pasted_as_by_detectron2() -> None:
     numbers = np.random.default_rng(3)
     masks = torch.from_numpy(numbers.random((30, 14, 14))).float()
     corner = numbers.uniform(0, 80, (30, 2))
-    boxes = torch.from_numpy(np.concatenate([corner, np.minimum(corner + numbers.uniform(0.5, 60, (30, 2)), 100)], axis=1)).float()
+    boxes = torch.from_numpy(
+        np.concatenate([corner, np.minimum(corner + numbers.uniform(0.5, 60, (30, 2)), 100)], axis=1)
+    ).float()
     expected = paste_masks_in_image(masks, boxes, (100, 120)).numpy()
     ours = np.stack([mask_ops.paste(mask, box, 100, 120) for mask, box in zip(masks, boxes, strict=True)])
     assert np.array_equal(ours.astype(bool), expected)
@@ -312,7 +328,9 @@ def test_the_optimiser_is_detectron2s() -> None:
     names = {id(parameter): name for name, parameter in theirs.named_parameters()}
     decay = {names[id(p)]: (g["weight_decay"], g["momentum"]) for g in expected.param_groups for p in g["params"]}
     own = {id(parameter): name for name, parameter in ours.named_parameters()}
-    found = {own[id(p)]: (g["weight_decay"], g["momentum"]) for g in make_optimizer(ours, settings).param_groups for p in g["params"]}
+    found = {
+        own[id(p)]: (g["weight_decay"], g["momentum"]) for g in make_optimizer(ours, settings).param_groups for p in g["params"]
+    }
     assert under_their_names(found) == decay  # type: ignore[arg-type]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from transfer.datasets import cityscapes
-from transfer.engines.mmseg_config import native_config, spread, write_lists
+from transfer.engines.mmseg_config import class_weights, native_config, spread, write_lists
 from transfer.tasks.cityscapes import SegmentationSettings
 
 TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))
@@ -45,6 +45,21 @@ def test_the_published_recipe_reaches_the_configuration(data: cityscapes.Segment
     assert config["randomness"] == {"seed": 3}
     assert config["model"]["data_preprocessor"]["mean"] == pytest.approx([123.675, 116.28, 103.53])
     assert config["model"]["data_preprocessor"]["std"] == pytest.approx([58.395, 57.12, 57.375])
+
+
+def test_frequent_classes_weigh_less_and_the_median_one_weighs_one() -> None:
+    assert class_weights([100, 400, 25, 0], power=0.5) == [1.0, 0.5, 2.0, 1.0]
+    assert class_weights([100, 400, 25, 0], power=1.0) == [1.0, 0.25, 4.0, 1.0]
+
+
+def test_only_the_balanced_loss_has_class_weights(data: cityscapes.SegmentationData, tmp_path: Path) -> None:
+    def loss(settings: SegmentationSettings) -> dict[str, object]:
+        config = native_config(settings, data, arch="resnet18", backbone=tmp_path / "b.pth", work=tmp_path, seed=0)
+        return config["model"]["decode_head"]["loss_decode"]
+
+    assert loss(SegmentationSettings())["avg_non_ignore"] is True
+    assert "class_weight" not in loss(SegmentationSettings())
+    assert loss(SegmentationSettings(class_balance=0.5))["class_weight"] == class_weights(data.pixels, 0.5)
 
 
 def test_test_images_keep_their_size_unless_a_short_side_is_set(data: cityscapes.SegmentationData, tmp_path: Path) -> None:

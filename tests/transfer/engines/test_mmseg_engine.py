@@ -24,7 +24,7 @@ pytest.importorskip("mmseg", reason="MMSegmentation is not installed")
 
 TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))
 ITERS = 24
-QUICK = {"iters": ITERS, "batch": 4, "lr": 0.05, "crop": 64, "head_dilation": 1, "num_workers": 0}
+QUICK = {"iters": ITERS, "batch": 4, "lr": 0.02, "crop": 64, "head_dilation": 1, "num_workers": 0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,10 +63,15 @@ def test_the_model_is_exactly_the_backbone_it_was_given(trained: Any) -> None:
     assert trained[0].proof == {"tensors": 120.0, "max_feature_difference": 0.0}
 
 
-def test_training_beats_the_untrained_model_by_far(trained: Any, make: Callable[..., Job], tmp_path: Path) -> None:
+def test_training_beats_the_untrained_model_and_any_single_class(
+    trained: Any, make: Callable[..., Job], tmp_path: Path
+) -> None:
     untrained = mmseg.fit(make(tmp_path, iters=0))
     assert not list(tmp_path.rglob("iter_*.pth"))
-    assert trained[0].metrics["mIoU"] > untrained.metrics["mIoU"] + 20
+    labels = np.concatenate([sample.truth[sample.truth != 255] for sample in trained[2]])
+    constant = 100 * np.bincount(labels).max() / labels.size / len(TINY["CLASSES"])  # mIoU of the best single class
+    assert trained[0].metrics["mIoU"] > constant + 5
+    assert trained[0].metrics["mIoU"] > untrained.metrics["mIoU"] + 5
 
 
 def test_the_metrics_are_those_of_the_confusion_matrix(trained: Any, data: cityscapes.SegmentationData) -> None:
@@ -90,7 +95,7 @@ def test_every_step_is_noted_with_loss_and_learning_rate(trained: Any) -> None:
     rows = [json.loads(line) for line in (trained[1] / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if row["stage"] == "train"]
     assert [row["step"] for row in steps] == list(range(1, ITERS + 1))
-    assert [row["lr"] for row in steps[:: ITERS - 1]] == pytest.approx([0.05, 0.0005])
+    assert [row["lr"] for row in steps[:: ITERS - 1]] == pytest.approx([0.02, 0.0002])
     assert np.mean([row["loss"] for row in steps[-5:]]) < np.mean([row["loss"] for row in steps[:5]])
     assert rows[-1]["mIoU"] == trained[0].metrics["mIoU"]
 
@@ -142,21 +147,19 @@ def test_a_broken_run_goes_on_to_the_same_numbers(trained: Any, make: Callable[.
 
 def test_the_native_configuration_repeats_the_run_without_us(trained: Any, tmp_path: Path) -> None:
     from mmengine.config import Config
-    from mmengine.runner import Runner
     from mmengine.registry import init_default_scope
+    from mmengine.runner import Runner
 
     config = Config.fromfile(trained[1] / "mmseg_config.py")
     config.work_dir, config.experiment_name, config.log_level = str(tmp_path), "without-us", "ERROR"
     init_default_scope("mmseg")
     runner = Runner.from_cfg(config)
     runner.train()
-    metrics = runner.message_hub.log_scalars
-    assert float(metrics["val/mIoU"].current()) == pytest.approx(trained[0].metrics["mIoU"], abs=1e-4)
+    assert float(runner.message_hub.log_scalars["val/mIoU"].current()) == pytest.approx(trained[0].metrics["mIoU"], abs=1e-4)
 
 
-@pytest.mark.parametrize("arch", ["resnet34", "resnet50"])
-def test_other_backbones_are_proven_too(arch: str, make: Callable[..., Job], tmp_path: Path) -> None:
-    outcome = mmseg.fit(make(tmp_path, arch, iters=0, max_val_images=1))
+def test_a_backbone_with_bottlenecks_is_exact_too(make: Callable[..., Job], tmp_path: Path) -> None:
+    outcome = mmseg.fit(make(tmp_path, "resnet50", iters=0, max_val_images=1))
     assert outcome.proof["max_feature_difference"] == 0.0
     assert "evaluated on 1 of 4 validation images" in outcome.notes
 

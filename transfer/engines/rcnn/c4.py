@@ -13,13 +13,11 @@ from torchvision.ops import roi_align
 
 from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.data import Sample
+from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.heads import BoxHead, Detections, MaskHead, Regions, draw
-from transfer.engines.rcnn.rpn import RPN, Size
+from transfer.engines.rcnn.rpn import RPN
 from transfer.tasks.detection import DetectionSettings
 
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-"""RGB, 0 to 255: ImageNet's."""
-PIXEL_STD = (58.395, 57.12, 57.375)
 STRIDE = 16
 """Pixels per cell of layer3's map."""
 LAST_STAGE = "layer4."
@@ -44,11 +42,8 @@ class Body(nn.Module):
         return maps
 
 
-class C4(nn.Module):
+class C4(Detector):
     """Faster R-CNN, or Mask R-CNN where masks are asked for."""
-
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(self, arch: str, classes: int, settings: DetectionSettings) -> None:
         """Build with random weights.
@@ -58,16 +53,13 @@ class C4(nn.Module):
             classes: K.
             settings: The recipe.
         """
-        super().__init__()
+        super().__init__(classes, settings)
         resnet = getattr(torchvision.models, arch)()
         channels = resnet.fc.in_features
-        self.classes, self.settings = classes, settings
         self.body, self.res5, self.norm = Body(resnet), resnet.layer4, nn.BatchNorm2d(channels)
         self.rpn = RPN(channels // 2, (settings.anchor_sizes,), (STRIDE,), settings)
         self.box = BoxHead(channels, classes)
         self.mask = MaskHead(channels, classes) if settings.masks else None
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(-1, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(-1, 1, 1), persistent=False)
 
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
         """Load a canonical backbone, every tensor of it."""
@@ -86,7 +78,7 @@ class C4(nn.Module):
 
     def losses(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
         """The losses of a batch, whose sum is trained on; `generator` samples anchors and regions."""
-        images, sizes = self._batch([sample.image for sample in samples])
+        images, sizes = self.batch([sample.image for sample in samples])
         targets = [sample.target for sample in samples]
         shared = self.body(images)[-1]
         seen = self.rpn([shared])
@@ -104,7 +96,7 @@ class C4(nn.Module):
     @torch.no_grad()
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:
         """What is in images (3, height, width) of uint8."""
-        batch, sizes = self._batch(images)
+        batch, sizes = self.batch(images)
         shared = self.body(batch)[-1]
         proposals = self.rpn.proposals(self.rpn([shared]), sizes)
         logits, offsets = self.box(self._pooled(shared, proposals).mean(dim=(2, 3)))
@@ -113,16 +105,6 @@ class C4(nn.Module):
         parts = zip(logits.split(counts), offsets.split(counts), proposals, sizes, strict=True)
         found = [self.box.detect(*part, *limits) for part in parts]
         return self._with_masks(self.mask, shared, found) if self.mask is not None else found
-
-    def _batch(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Size]]:
-        """Normalised images in the corner of one tensor (N, 3, H, W), 0 elsewhere, and their sizes."""
-        sizes = [(image.shape[1], image.shape[2]) for image in images]
-        height, width = (max(side) for side in zip(*sizes, strict=True))
-        batch = self.pixel_mean.new_zeros((len(images), 3, height, width))
-        for place, image in zip(batch, images, strict=True):
-            normalised = (image.to(batch.device) - self.pixel_mean) / self.pixel_std
-            place[:, : image.shape[1], : image.shape[2]] = normalised
-        return batch, sizes
 
     def _pooled(self, shared: Tensor, boxes: list[Tensor]) -> Tensor:
         """The last stage on each region: (R, C, side, side), one pass for the box and the mask head."""

@@ -114,8 +114,7 @@ def training_sample(picture: Picture, short: int, longest: int, flip: bool, *, m
     pixels = resize(image, height, width)
     scale = (width / picture.width, height / picture.height)
     kept = np.flatnonzero(picture.trainable)
-    boxes = np.stack([_boxes(picture.boxes[i], scale, width, flip) for i in kept]).reshape(-1, 4)
-    boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
+    boxes = np.clip(_boxes(picture.boxes[kept], scale, width, flip), 0, [width, height, width, height]).astype(np.float32)
     whole = ((boxes[:, 2:] - boxes[:, :2]) > SMALLEST_SIDE).all(axis=1)
     seen: tuple[mask_ops.SeenMask, ...] = ()
     if masks and picture.masks is not None:
@@ -162,9 +161,9 @@ def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
-def _boxes(box: NDArray[np.float32], scale: tuple[float, float], width: int, flip: bool) -> NDArray[np.float64]:
-    left, top, right, bottom = box.astype(np.float64) * (*scale, *scale)
-    return np.array([width - right, top, width - left, bottom] if flip else [left, top, right, bottom])
+def _boxes(boxes: NDArray[np.float32], scale: tuple[float, float], width: int, flip: bool) -> NDArray[np.float64]:
+    left, top, right, bottom = (boxes.astype(np.float64) * (*scale, *scale)).T
+    return np.stack([width - right, top, width - left, bottom] if flip else [left, top, right, bottom], axis=1)
 
 
 def _mask(mask: Mask, scale: tuple[float, float], height: int, width: int, flip: bool) -> mask_ops.SeenMask:

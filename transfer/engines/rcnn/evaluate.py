@@ -12,8 +12,8 @@ from pretrain.journal import Journal
 from transfer.datasets.detection import Picture
 from transfer.engines.rcnn import boxes as box_ops
 from transfer.engines.rcnn import masks as mask_ops
-from transfer.engines.rcnn.c4 import C4
 from transfer.engines.rcnn.data import as_tensor, read_image, resize, resized_shape
+from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.heads import Detections
 from transfer.tasks.detection import DetectionSettings
 
@@ -32,7 +32,7 @@ class Found:
     """Run-length encodings of the image's size."""
 
 
-def find(model: C4, pictures: Sequence[Picture], settings: DetectionSettings, journal: Journal) -> list[Found]:
+def find(model: Detector, pictures: Sequence[Picture], settings: DetectionSettings, journal: Journal) -> list[Found]:
     """Detect in each image, one at a time, in eval mode."""
     model.eval()
     found = []

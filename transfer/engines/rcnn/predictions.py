@@ -13,7 +13,7 @@ from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.data import read_image
 from transfer.engines.rcnn.evaluate import Found
 
-ROWS = 6
+ROWS = 4
 SIDE = 420
 """Long side of each image drawn, in pixels; its text is drawn at a size that stays legible."""
 GAP = 8
@@ -95,9 +95,9 @@ def _drawn(picture: Picture, shapes: Iterable[_Shape], title: str) -> Image.Imag
         left, top, right, bottom = (corner * scale for corner in shape.box)
         top, bottom = top + TEXT + GAP, bottom + TEXT + GAP
         draw.rectangle((left, top, right, bottom), outline=colour, width=2)
-        back = draw.textbbox((left + 2, top + 2), shape.text, font=font)
-        draw.rectangle(back, fill=colour)
-        draw.text((left + 2, top + 2), shape.text, fill="white", font=font)
+        place = (max(min(left + 2, size[0] - draw.textlength(shape.text, font=font)), 0), min(top + 2, sheet.height - TEXT - 2))
+        draw.rectangle(draw.textbbox(place, shape.text, font=font), fill=colour)
+        draw.text(place, shape.text, fill="white", font=font)
     return sheet
 
 

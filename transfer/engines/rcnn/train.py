@@ -16,8 +16,8 @@ from pretrain.checkpoint import save_atomically
 from pretrain.errors import CheckpointError, TrainingError
 from pretrain.journal import Journal
 from transfer.datasets.detection import Picture
-from transfer.engines.rcnn.c4 import C4
 from transfer.engines.rcnn.data import ORDER, SAMPLING, STATISTICS, Sample, batches, loader, torch_random
+from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.tasks.detection import DetectionSettings
 
@@ -56,16 +56,15 @@ def _decay(settings: DetectionSettings, step: int) -> float:
 
 def make_optimizer(model: nn.Module, settings: DetectionSettings) -> torch.optim.SGD:
     """SGD over everything; the parameters of norm layers without weight decay."""
-    norms = [
-        parameter for module in model.modules() if isinstance(module, NORMS) for parameter in module.parameters(recurse=False)
-    ]
+    layers = [module for module in model.modules() if isinstance(module, NORMS)]
+    norms = [parameter for layer in layers for parameter in layer.parameters(recurse=False)]
     without = {id(parameter) for parameter in norms}
     others = [parameter for parameter in model.parameters() if id(parameter) not in without]
     groups = [{"params": others, "weight_decay": settings.weight_decay}, {"params": norms, "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
 
 
-def train(model: C4, run: Run) -> None:
+def train(model: Detector, run: Run) -> None:
     """Train in place, from `last.pth` on where the folder has one.
 
     Raises:
@@ -80,11 +79,15 @@ def train(model: C4, run: Run) -> None:
     feed = samples(run, ORDER, start)
     for step in range(start, run.settings.iters):
         rate = learning_rate(run.settings, step)
-        values = _step(model, optimizer, next(feed), rate, run.seed, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        values = _step(model, optimizer, next(feed), run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
         if time.monotonic() - saved >= SAVE_SECONDS:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
+    if path.is_file():  # training took long enough to be saved: the evaluation may be interrupted, too
+        _save(model, optimizer, path, run.identity, run.settings.iters)
 
 
 def samples(run: Run, stream: int, skip: int = 0) -> Iterator[list[Sample]]:
@@ -93,7 +96,7 @@ def samples(run: Run, stream: int, skip: int = 0) -> Iterator[list[Sample]]:
     return iter(loader(run.pictures, run.settings, order, run.seed))
 
 
-def set_statistics(model: C4, run: Run) -> None:
+def set_statistics(model: Detector, run: Run) -> None:
     """Precise BN over other batches than training's next ones, the regions sampled as in training."""
     model.train()
     forwards = run.settings.precise_bn
@@ -101,35 +104,34 @@ def set_statistics(model: C4, run: Run) -> None:
 
     def forward(batch: list[Sample]) -> None:
         step = next(steps)
-        model.losses([sample.to(model.pixel_mean.device) for sample in batch], torch_random(run.seed, STATISTICS, step))
+        model.losses([sample.to(model.device) for sample in batch], torch_random(run.seed, STATISTICS, step))
         run.journal.step("precise-bn", step + 1, forwards)
 
     if forwards:
         precise_bn(model, forward, itertools.islice(samples(run, STATISTICS), forwards))
 
 
-def _step(model: C4, optimizer: torch.optim.SGD, batch: list[Sample], rate: float, seed: int, step: int) -> dict[str, float]:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    losses = model.losses([sample.to(model.pixel_mean.device) for sample in batch], torch_random(seed, SAMPLING, step))
+def _step(model: Detector, optimizer: torch.optim.SGD, batch: list[Sample], seed: int, step: int) -> dict[str, float]:
+    losses = model.losses([sample.to(model.device) for sample in batch], torch_random(seed, SAMPLING, step))
     total = torch.stack(list(losses.values())).sum()
     values = {"loss": float(total.detach())} | {name: float(value.detach()) for name, value in losses.items()}
     if not math.isfinite(values["loss"]):
         terms = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
+        seen = f"{terms}; learning rate {optimizer.param_groups[0]['lr']:g}"
         fix = "use a smaller learning rate (--set lr=...) or a longer warm-up (--set warmup=...)"
-        raise TrainingError(f"the loss is not finite at iteration {step + 1}", seen=f"{terms}; learning rate {rate:g}", fix=fix)
+        raise TrainingError(f"the loss is not finite at iteration {step + 1}", seen=seen, fix=fix)
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     optimizer.step()
     return values
 
 
-def _save(model: C4, optimizer: torch.optim.SGD, path: Path, identity: str, step: int) -> None:
+def _save(model: Detector, optimizer: torch.optim.SGD, path: Path, identity: str, step: int) -> None:
     payload = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     save_atomically(payload, path)
 
 
-def _resume(model: C4, optimizer: torch.optim.SGD, path: Path, run: Run) -> int:
+def _resume(model: Detector, optimizer: torch.optim.SGD, path: Path, run: Run) -> int:
     """Iterations already done. Random numbers need no state: they are functions of the iteration."""
     if not path.is_file():
         return 0

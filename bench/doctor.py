@@ -1,0 +1,76 @@
+"""`bench doctor`: what is here, what is missing, and what to do about it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import places, runs
+
+Line = tuple[str, str, str]
+"""What, what was found, what to do; the last is empty where nothing is wrong."""
+
+
+def show() -> None:
+    """Print versions, devices, engines and data roots."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("what", "found", "to do"):
+        table.add_column(heading, overflow="fold")
+    for line in (*_versions(), *_devices(), *_engines(), *_data()):
+        table.add_row(*line)
+    Console().print(table)
+
+
+def _versions() -> Iterator[Line]:
+    yield "python", platform.python_version(), ""
+    for package in runs.PACKAGES:
+        try:
+            yield package, importlib.metadata.version(package), ""
+        except importlib.metadata.PackageNotFoundError:
+            yield package, "missing", "pip install -c constraints.txt -e '.[dev]'"
+
+
+def _devices() -> Iterator[Line]:
+    import torch
+
+    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    yield "cpu", cores, ""
+    if torch.cuda.is_available():
+        yield "cuda", torch.cuda.get_device_name(), ""
+    else:
+        yield "cuda", "none", "the published protocols take days to weeks on a CPU; --budget small fits it"
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    yield "disk", f"{free:.0f} GiB free here", "" if free > 5 else "a run's checkpoints take up to 1 GiB: make room"
+
+
+def _engines() -> Iterator[Line]:
+    from transfer import engines
+
+    for name, (_, package) in engines.ENGINES.items():
+        missing = engines.missing(name)
+        yield f"engine {name}", "missing" if missing else "ready", f"install {missing}" if missing else ""
+    try:
+        import cv2
+
+        yield "opencv", cv2.__version__, ""
+    except ImportError as error:
+        yield "opencv", str(error), "pip install --force-reinstall --no-deps opencv-python-headless"
+
+
+def _data() -> Iterator[Line]:
+    base = os.environ.get("BENCH_DATA")
+    if not base:
+        yield "BENCH_DATA", "not set", "set it to the folder that holds imagenet, voc, coco and cityscapes, or pass --data"
+        return
+    for layout, name in places.ROOTS.items():
+        root = Path(base) / name
+        yield (
+            f"{layout} data",
+            str(root) if root.is_dir() else f"nothing at {root}",
+            "" if root.is_dir() else "put it there, or pass --data",
+        )

@@ -1,0 +1,87 @@
+"""`bench ls`: what exists, each with one line about it."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pretrain.errors import ConfigError, RecordError
+
+Lines = Iterator[tuple[str, str]]
+
+
+def show(what: str) -> None:
+    """Print a list.
+
+    Raises:
+        ConfigError: For an unknown one.
+    """
+    if what not in LISTS:
+        raise ConfigError.unknown("list", what, LISTS)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    rows = list(LISTS[what]())
+    for name, about in rows:
+        table.add_row(name, about)
+    Console().print(table if rows else f"no {what} yet")
+
+
+def _tasks() -> Lines:
+    from transfer import tasks
+
+    for name in tasks.TASKS:
+        task = tasks.get(name)
+        yield name, f"{task.title} ({task.layout}; {', '.join(task.metrics)})"
+
+
+def _augs() -> Lines:
+    from pretrain import augment
+
+    for name in augment.AUGMENTATIONS:
+        augmentation = augment.make(name)
+        module = importlib.import_module(type(augmentation).__module__)
+        yield name, (inspect.getdoc(module) or "").splitlines()[0]
+
+
+def _methods() -> Lines:
+    from pretrain import methods
+
+    for name in methods.METHODS:
+        yield name, methods.get(name).source
+
+
+def _configs() -> Lines:
+    from bench import places
+
+    for kind in ("pretrain", "transfer"):
+        for name, path in places.configs(kind).items():
+            yield f"{kind} {name}", path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+
+
+def _runs() -> Lines:
+    from bench.runs import CONFIG, RESULT
+    from transfer import record
+
+    for config in sorted(Path("runs").glob(f"*/{CONFIG}")):
+        result = config.parent / RESULT
+        if not result.is_file():
+            yield str(config.parent), "not finished"
+            continue
+        try:
+            metrics = record.read(result).metrics
+        except RecordError as error:
+            yield str(config.parent), error.wrong
+            continue
+        yield str(config.parent), ", ".join(f"{k} {'absent' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
+
+
+LISTS: dict[str, Callable[[], Lines]] = {
+    "tasks": _tasks,
+    "augs": _augs,
+    "methods": _methods,
+    "configs": _configs,
+    "runs": _runs,
+}
+"""What can be listed."""

@@ -1,0 +1,108 @@
+"""What the commands do, one module per verb: resolve everything, refuse what is wrong, run, write the record.
+
+Each has `run(request, ...) -> Finished`; the command line and the demo call the same functions.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import places, runs
+from pretrain.errors import ConfigError
+from pretrain.journal import Journal, Progress
+from transfer.record import Checkpoint, Data, RunRecord
+from transfer.sources import Backbone
+
+SMALL = "small"
+GENERATED_NOTE = "the data is generated (shapes): this number compares with no paper"
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What all verbs are told."""
+
+    progress: Progress
+    data: str | None = None
+    out: Path | None = None
+    device: str | None = None
+    budget: str | None = None
+    config: str | None = None
+    seed: int = 0
+    resume: bool = False
+    command: str | None = None
+    """Recorded as the exact command; the process's own unless given."""
+
+    def __post_init__(self) -> None:
+        if self.budget not in (None, SMALL):
+            raise ConfigError.unknown("budget", str(self.budget), [SMALL])
+        if self.seed < 0:
+            raise ConfigError("a seed can't be negative", seen=self.seed)
+
+    def device_name(self) -> str:
+        """`cpu` or `cuda`: as asked, or what there is.
+
+        Raises:
+            ConfigError: If CUDA was asked for and there is none.
+        """
+        import torch
+
+        wanted = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if wanted.split(":")[0] not in ("cpu", "cuda"):
+            raise ConfigError.unknown("device", wanted, ["cpu", "cuda"])
+        if wanted.startswith("cuda") and not torch.cuda.is_available():
+            raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
+        return wanted
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is done."""
+
+    folder: Path
+    record: RunRecord
+    reused: bool
+    """Whether it had been done before."""
+
+
+def execute(
+    request: Request, name: str, config: dict[str, Any], identity: Any, work: Callable[[Journal, Path], dict[str, Any]]
+) -> Finished:
+    """Do a run in its folder, unless it is done already; `work` returns the record's fields."""
+    request.device_name()
+    run = runs.locate(name, config, identity, request.out, request.command or _command())
+    done = runs.finished(run)
+    if done is not None:
+        return Finished(run.folder, done, reused=True)
+    with runs.started(run):
+        clock = runs.Clock()
+        fields = work(Journal(run.folder, request.progress), run.folder)
+        return Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
+
+
+def reference(backbone: Backbone) -> Checkpoint:
+    """What a record says of a backbone."""
+    return Checkpoint(sha256=backbone.sha256, source=backbone.source, provenance=backbone.provenance)
+
+
+def label(backbone: Backbone) -> str:
+    """A backbone in a folder's name: its method and augmentation, and the head of its hash."""
+    provenance = backbone.provenance
+    words = [provenance.method, provenance.aug, provenance.supervision] if provenance.method != "random" else ["random"]
+    return "-".join(word for word in words if word != "unknown") + f"-{backbone.sha256[:6]}"
+
+
+def named(ref: Data, generated: bool) -> Data:
+    """Generated data goes by one name wherever it lies."""
+    return ref.replace({"name": places.GENERATED}) if generated else ref
+
+
+def notes(generated: bool, *others: str) -> tuple[str, ...]:
+    """A record's notes."""
+    return (GENERATED_NOTE, *others) if generated else others

@@ -1,0 +1,98 @@
+"""`bench transfer`: fine-tune or probe a backbone on a task."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import places
+from bench.verbs import SMALL, Finished, Request, execute, label, named, notes, reference
+from pretrain.errors import ConfigError
+from pretrain.journal import Journal
+from transfer import datasets, engines, sources, tasks
+from transfer.tasks import Task, TaskSettings
+
+
+def run(
+    request: Request, task_name: str, checkpoint: str, *, shortcuts: Mapping[str, int | None], options: Mapping[str, Any]
+) -> Finished:
+    """Transfer a checkpoint to a task.
+
+    Args:
+        request: What all verbs are told.
+        task_name: A name of `transfer.tasks.TASKS`.
+        checkpoint: What `transfer.sources.load` takes.
+        shortcuts: `iters`, `batch`, `size`, `rois`, `precise_bn`: each scales the protocol in its own way; None: as it is.
+        options: Fields of the task's settings; they have the last word.
+
+    Raises:
+        BenchError: For whatever is wrong with the input, before anything is written.
+    """
+    task = tasks.get(task_name)
+    engine = engines.available(task)
+    backbone = sources.load(checkpoint)
+    root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
+    settings, arithmetic = _settings(request, task, generated, shortcuts, options)
+    content = datasets.read(task.layout, root, settings)
+    data = named(content.ref, generated)
+    changed = settings.differences(task.settings)
+
+    def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        for line in arithmetic:
+            journal.say(line)
+        if changed:
+            journal.say(f"not the published protocol of {task.name}; changed: {', '.join(sorted(changed))}")
+        job = engines.Job(
+            task, settings, backbone, content, folder, request.seed, request.device_name(), journal, announce_time=not generated
+        )
+        outcome = engines.get(engine).fit(job)
+        return {
+            "kind": "transfer",
+            "task": task.name,
+            "protocol": task.name,
+            "version": task.version,
+            "changed": changed,
+            "engine": engine,
+            "schedule": settings.schedule(),
+            "checkpoint": reference(backbone),
+            "data": data,
+            "seed": request.seed,
+            "metrics": dict(outcome.metrics),
+            "proof": dict(outcome.proof),
+            "notes": notes(generated, *outcome.notes),
+        }
+
+    what = {"task": task.name, "version": task.version, "engine": engine, "checkpoint": backbone.sha256, "seed": request.seed}
+    plain = {
+        "kind": "transfer",
+        **what,
+        "data": str(root.resolve()),
+        "data_fingerprint": data.fingerprint,
+        **settings.model_dump(mode="json"),
+    }
+    name = f"{task.name}-{label(backbone)}-{data.name}-s{request.seed}"
+    return execute(request, name, plain, [what, changed, data.fingerprint], work)
+
+
+def _settings(
+    request: Request, task: Task, generated: bool, shortcuts: Mapping[str, int | None], options: Mapping[str, Any]
+) -> tuple[TaskSettings, list[str]]:
+    """The task's settings with everything the user changed, and the arithmetic that goes with it, in words."""
+    settings = task.settings.replace(task.small if generated or request.budget == SMALL else {})
+    if request.config is not None:
+        where = f"the configuration {request.config}"
+        settings = settings.replace(places.read_config("transfer", request.config), where=where)
+    arithmetic = []
+    for name, value in shortcuts.items():
+        if value is None:
+            continue
+        change = getattr(settings, f"with_{name}", None)
+        if change is None:
+            fields = ", ".join(type(settings).model_fields)
+            option = name.replace("_", "-")
+            raise ConfigError(f"{task.name} has no --{option}", allowed=f"--set of {fields}", fix=f"leave --{option} away")
+        before, settings = settings, change(value)
+        both = {"before": before.numbers(), "now": settings.numbers()}
+        if name == "batch" and both["before"].get("lr") != both["now"].get("lr"):
+            was, now = both["before"], both["now"]
+            arithmetic.append(f"learning rate {was['lr']:g} × {now['batch']} / {was['batch']} = {now['lr']:g}")
+    return settings.replace(options, where=f"the settings of {task.name}"), arithmetic

@@ -1,0 +1,155 @@
+"""The COCO layout: what is read, and what is said of what can't be."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from pretrain.errors import DataError
+from transfer.datasets import coco
+
+FACADE = Path(__file__).resolve().parents[4] / "shared/data/coco_facade"
+Lay = Callable[..., Path]
+
+
+def edit(root: Path, change: Callable[[dict[str, Any]], object], split: str = "train2017") -> Path:
+    path = root / "annotations" / f"instances_{split}.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_categories_get_labels_in_the_order_of_their_ids(lay_coco: Lay) -> None:
+    data = coco.read(lay_coco())
+    assert data.classes == ("blue", "green", "red")
+    raw = json.loads((data.train[0].path.parents[1] / "annotations/instances_train2017.json").read_text())
+    order = {3: 0, 8: 1, 90: 2}
+    for picture in data.train:
+        expected = [order[each["category_id"]] for each in raw["annotations"] if each["image_id"] == picture.identity]
+        assert picture.labels.tolist() == expected
+
+
+def test_boxes_are_corners_and_polygons_stay_as_they_are(lay_coco: Lay) -> None:
+    root = lay_coco()
+    edit(root, lambda content: content["annotations"][0].update(bbox=[1.5, 2, 10, 20.25], segmentation=[[1, 2, 3, 4, 5, 6]]))
+    first = coco.read(root).train[0]
+    assert first.boxes[0].tolist() == [1.5, 2, 11.5, 22.25]
+    assert first.masks is not None
+    assert [each.tolist() for each in first.masks[0]] == [[1, 2, 3, 4, 5, 6]]
+
+
+def test_crowd_regions_are_kept_for_the_metric_and_not_trained_on(lay_coco: Lay) -> None:
+    root = lay_coco()
+    for split in ("train2017", "val2017"):
+        edit(root, lambda content: content["annotations"][0].update(iscrowd=1), split)
+    data = coco.read(root)
+    assert data.train[0].trainable.tolist() == [False, True]
+    assert data.truth is not None
+    assert [each["iscrowd"] for each in data.truth["annotations"][:2]] == [1, 0]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_run_length_encodings_are_read(lay_coco: Lay, compressed: bool) -> None:
+    pixels = np.zeros((80, 96), dtype=np.uint8)
+    pixels[10:30, 20:50] = 1
+    if compressed:
+        encoding = coco_mask.encode(np.asfortranarray(pixels))
+        encoding["counts"] = encoding["counts"].decode()
+    else:
+        runs = np.flatnonzero(np.diff(pixels.ravel(order="F"), prepend=0, append=0))
+        counts = np.diff(np.concatenate([[0], runs, [pixels.size]])).tolist()
+        encoding = {"size": [80, 96], "counts": counts[:-1] if counts[-1] == 0 else counts}
+    root = lay_coco()
+    edit(root, lambda content: content["annotations"][0].update(segmentation=encoding))
+    masks = coco.read(root).train[0].masks
+    assert masks is not None
+    assert np.array_equal(coco_mask.decode(masks[0]), pixels)
+
+
+def test_polygons_below_three_points_and_boxes_without_area_are_dropped_and_counted(lay_coco: Lay) -> None:
+    root = lay_coco()
+
+    def spoil(content: dict[str, Any]) -> None:
+        content["annotations"][0]["segmentation"] = [[1, 2, 3, 4]]
+        content["annotations"][1]["bbox"] = [5, 5, 0, 9]
+        content["annotations"][2]["segmentation"] = [[1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]
+
+    edit(root, spoil)
+    data = coco.read(root)
+    assert len(data.train) == 5
+    assert data.train[0].masks is not None
+    assert len(data.train[0].masks[0]) == 1
+    assert data.notes == (
+        "1 boxes without area left out",
+        "1 objects without a polygon of 3 points left out",
+        "1 training images without objects left out",
+    )
+
+
+def test_the_truth_counts_annotations_from_one(lay_coco: Lay) -> None:
+    data = coco.read(lay_coco(val=3))
+    assert data.truth is not None
+    assert [each["id"] for each in data.truth["annotations"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("missing", ["annotations", "annotations/instances_train2017.json", "train2017", "val2017"])
+def test_a_wrong_layout_names_the_first_wrong_path(lay_coco: Lay, tmp_path: Path, missing: str) -> None:
+    root = lay_coco()
+    (root / missing).rename(tmp_path / "away")
+    with pytest.raises(DataError) as caught:
+        coco.read(root)
+    assert f"{root / missing} is missing" in str(caught.value)
+    assert "do:" in str(caught.value)
+
+
+def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
+    return lambda content: content[group][1].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (broken("annotations", bbox=[1, 2, 3]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox="none"), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", image_id="7"), r"annotations\[1\].*'image_id'"),
+        (broken("annotations", image_id=12345), r"annotations\[1\].*image_id 12345"),
+        (broken("annotations", category_id=4), r"annotations\[1\].*category_id 4"),
+        (broken("annotations", segmentation=[["a"]]), r"annotations\[1\].*'segmentation'"),
+        (broken("annotations", segmentation={"size": [2, 2]}), r"annotations\[1\].*'segmentation'"),
+        (broken("images", width=None), r"images\[1\].*'width'"),
+        (broken("images", file_name="away.png"), "away.png is missing"),
+        (broken("categories", id=90), "each category once"),
+        (lambda content: content.pop("annotations"), "no list 'annotations'"),
+        (lambda content: content["images"].append(3), r"images\[6\].*not an object"),
+        (broken("categories", name="violet"), "name other categories"),
+        (lambda content: content["annotations"].clear(), "no objects to train on"),
+    ],
+)
+def test_a_broken_annotation_is_named_with_its_place(lay_coco: Lay, change: Callable[..., object], words: str) -> None:
+    root = lay_coco()
+    path = edit(root, change)
+    with pytest.raises(DataError, match=words) as caught:
+        coco.read(root)
+    assert str(path) in str(caught.value) or str(root) in str(caught.value)
+
+
+def test_a_file_that_is_not_json_is_named(lay_coco: Lay) -> None:
+    root = lay_coco()
+    path = root / "annotations/instances_val2017.json"
+    path.write_text("{")
+    with pytest.raises(DataError, match="as JSON") as caught:
+        coco.read(root)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.skipif(not FACADE.is_dir(), reason="the shared data is not there")
+def test_facades_are_read() -> None:
+    data = coco.read(FACADE)
+    assert (data.ref.train, data.ref.val, data.ref.classes) == (478, 120, 10)
+    assert sum(len(each.labels) for each in data.train) == 15373
+    assert data.notes == ()

@@ -1,0 +1,176 @@
+"""The VOC layout: what is read, and what is said of what can't be."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pretrain.errors import DataError
+from transfer import tasks
+from transfer.datasets import voc
+
+BCCD = Path(__file__).resolve().parents[4] / "shared/data/voc_bccd"
+LAYING = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
+voc_xml, Thing = LAYING["voc_xml"], LAYING["Thing"]
+Lay = Callable[..., Path]
+
+
+def annotation(root: Path, number: int = 0) -> Path:
+    return root / "VOC2007/Annotations" / f"{number:06}.xml"
+
+
+def test_corners_counted_from_one_and_inclusive_become_continuous(lay_voc: Lay) -> None:
+    root = lay_voc()
+    annotation(root).write_text(voc_xml([Thing("red", (1, 1, 96, 80)), Thing("blue", (11, 21, 30, 40))]))
+    first = voc.read(root).train[0]
+    assert first.boxes.tolist() == [[0, 0, 96, 80], [10, 20, 30, 40]]
+    assert first.boxes.dtype == np.float32
+    assert first.labels.tolist() == [2, 0]
+
+
+def test_classes_are_the_sorted_names_or_the_lines_of_classes_txt(lay_voc: Lay) -> None:
+    root = lay_voc()
+    assert voc.read(root).classes == ("blue", "green", "red")
+    (root / "classes.txt").write_text("red\ngreen\nviolet\nblue\n")
+    data = voc.read(root)
+    assert data.classes == ("red", "green", "violet", "blue")
+    assert data.ref.classes == 4
+
+
+def test_the_record_counts_images_and_the_fingerprint_follows_the_annotations(lay_voc: Lay) -> None:
+    root = lay_voc(train=6, val=4)
+    before = voc.read(root).ref
+    assert (before.name, before.layout, before.train, before.val) == ("voc", "voc", 6, 4)
+    assert voc.read(root).ref == before
+    annotation(root).write_text(voc_xml([Thing("red", (2, 2, 40, 40))]))
+    assert voc.read(root).ref.fingerprint != before.fingerprint
+
+
+def test_several_splits_are_trained_on_together(lay_voc: Lay) -> None:
+    root, other = lay_voc(train=6), lay_voc(train=5, name="other")
+    (other / "VOC2007").rename(root / "VOC2012")
+    data = voc.read(root, train=("VOC2007/trainval", "VOC2012/trainval"))
+    assert data.ref.train == 11
+
+
+def test_one_image_is_enough_and_an_empty_one_is_evaluated_but_not_trained_on(lay_voc: Lay) -> None:
+    root = lay_voc(train=1, val=1)
+    (root / "VOC2007/ImageSets/Main/trainval.txt").write_text("000000\n001000")
+    annotation(root, 1000).write_text(voc_xml([]))
+    data = voc.read(root)
+    assert [len(each.labels) for each in data.train] == [2]
+    assert [len(each.labels) for each in data.val] == [0]
+    assert data.notes == ("1 training images without objects left out",)
+
+
+def test_boxes_without_area_are_dropped_and_one_pixel_wide_ones_kept_with_a_note(lay_voc: Lay) -> None:
+    root = lay_voc()
+    things = [Thing("red", (50, 10, 40, 30)), Thing("red", (20, 10, 20, 30)), Thing("red", (5, 5, 30, 30))]
+    annotation(root).write_text(voc_xml(things))
+    data = voc.read(root)
+    assert data.train[0].boxes.tolist() == [[19, 9, 20, 30], [4, 4, 30, 30]]
+    assert any("1 boxes without area" in note and "000000" in note for note in data.notes)
+    assert any("1 boxes are one pixel thin" in note for note in data.notes)
+
+
+def test_difficult_objects_are_marked_and_trained_on(lay_voc: Lay) -> None:
+    root = lay_voc()
+    annotation(root).write_text(voc_xml([Thing("red", (5, 5, 30, 30))], difficult=1))
+    first = voc.read(root).train[0]
+    assert first.difficult.tolist() == [True]
+    assert first.trainable.tolist() == [True]
+
+
+def test_a_size_that_is_missing_or_zero_is_read_from_the_image(lay_voc: Lay) -> None:
+    root = lay_voc()
+    annotation(root, 0).write_text(voc_xml([Thing("red", (5, 5, 30, 30))], size=None))
+    annotation(root, 1).write_text(voc_xml([Thing("red", (5, 5, 30, 30))], size=(0, 0)))
+    assert [(each.width, each.height) for each in voc.read(root).train[:2]] == [(96, 80), (96, 80)]
+
+
+def test_a_limit_takes_evenly_spaced_images_and_says_so(lay_voc: Lay) -> None:
+    data = voc.read(lay_voc(val=7))
+    few = data.limited(3)
+    assert [each.identity for each in few.val] == ["001000", "001002", "001004"]
+    assert few.ref.val == 3
+    assert few.notes == ("evaluated on 3 of 7 validation images",)
+    assert data.limited(None) is data
+    assert few.limited(3) is few
+
+
+@pytest.mark.parametrize(
+    "missing", ["", "VOC2007", "VOC2007/Annotations", "VOC2007/JPEGImages", "VOC2007/ImageSets/Main/test.txt"]
+)
+def test_a_wrong_layout_names_the_first_wrong_path(lay_voc: Lay, tmp_path: Path, missing: str) -> None:
+    root = lay_voc()
+    (root / missing).rename(tmp_path / "away")
+    with pytest.raises(DataError) as caught:
+        voc.read(root)
+    assert f"{root / (missing or 'VOC2007')} is missing" in str(caught.value)
+    assert "seen:" in str(caught.value)
+    assert "do:" in str(caught.value)
+
+
+def test_without_voc2012_the_message_offers_voc07(lay_voc: Lay) -> None:
+    settings = tasks.get("voc0712").settings
+    with pytest.raises(DataError, match="--task voc07"):
+        voc.read(lay_voc(), **settings.splits())
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY b "bbbb">]><annotation><object><name>&b;</name></object></annotation>'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "document type"),
+        ("<annotation><object>", "not XML"),
+        ("", "not XML"),
+        ("<annotation><object></object></annotation>", "no <name>"),
+        ("<annotation><object><name>red</name></object></annotation>", "no <bndbox/xmin>"),
+        (voc_xml([Thing("red", ("a", 2, 3, 4))]), "not four numbers"),
+        (voc_xml([Thing("red", ("nan", 2, 3, 4))]), "not finite"),
+    ],
+)
+def test_a_broken_annotation_is_named(lay_voc: Lay, text: str, words: str) -> None:
+    root = lay_voc()
+    annotation(root, 2).write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        voc.read(root)
+    assert str(annotation(root, 2)) in str(caught.value)
+
+
+def test_a_class_that_is_not_listed_gets_a_suggestion(lay_voc: Lay) -> None:
+    root = lay_voc()
+    (root / "classes.txt").write_text("blue\ngreen\nreds\n")
+    with pytest.raises(DataError, match="did you mean 'reds'"):
+        voc.read(root)
+
+
+def test_a_missing_image_or_annotation_is_named(lay_voc: Lay) -> None:
+    root = lay_voc()
+    (root / "VOC2007/JPEGImages/000003.png").unlink()
+    with pytest.raises(DataError, match="no image for '000003'"):
+        voc.read(root)
+    annotation(root, 2).unlink()
+    with pytest.raises(DataError, match=r"000002\.xml is missing"):
+        voc.read(root)
+
+
+def test_no_object_at_all_is_an_error(lay_voc: Lay) -> None:
+    root = lay_voc(train=1)
+    annotation(root).write_text(voc_xml([]))
+    with pytest.raises(DataError, match="no objects to train on"):
+        voc.read(root)
+
+
+@pytest.mark.skipif(not BCCD.is_dir(), reason="the shared data is not there")
+def test_blood_cells_are_read_with_their_two_thin_boxes() -> None:
+    data = voc.read(BCCD)
+    assert (data.ref.train, data.ref.val, set(data.classes)) == (292, 72, {"WBC", "RBC", "Platelets"})
+    assert data.notes == ("2 boxes are one pixel thin (equal corners); kept, as in Detectron2",)
+    with Image.open(data.train[0].path) as image:
+        assert image.size == (data.train[0].width, data.train[0].height)

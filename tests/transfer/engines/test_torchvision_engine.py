@@ -1,0 +1,92 @@
+"""The torchvision engine from data on disk to metrics."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from pretrain.errors import EngineError, TrainingError
+from pretrain.journal import Journal
+from transfer import engines, sources, tasks
+from transfer.datasets import coco, voc
+from transfer.datasets.detection import DetectionData
+from transfer.engines import Job, Outcome
+from transfer.tasks.detection import DetectionSettings
+
+Tiny = Callable[..., DetectionSettings]
+Lay = Callable[..., Path]
+
+
+def fit(task: str, settings: DetectionSettings, data: DetectionData, folder: Path, said: list[str] | None = None) -> Outcome:
+    folder.mkdir(exist_ok=True)
+
+    def hear(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        if said is not None:
+            said.append(stage)
+
+    backbone = sources.load("random:resnet18:1")
+    announce = said is not None
+    job = Job(tasks.get(task), settings, backbone, data, folder, 0, "cpu", Journal(folder, hear), announce)
+    return engines.get("torchvision").fit(job)
+
+
+def test_voc_is_trained_evaluated_and_drawn(tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path) -> None:
+    said: list[str] = []
+    outcome = fit("voc07", tiny_detection(), voc.read(lay_voc()), tmp_path / "run", said)
+    assert outcome.metrics.keys() == set(tasks.get("voc07").metrics)
+    assert all(value is not None and 0 <= value <= 100 for value in outcome.metrics.values())
+    assert outcome.proof == {"tensors": 120.0, "max_feature_difference": 0.0}
+    assert any("BN statistics of one process" in note for note in outcome.notes)
+    assert any(text.startswith("estimated time") for text in said)
+    assert [said.count(stage) for stage in ("train", "precise-bn", "evaluate")] == [3, 2, 4]
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["stage"] == "train"] == [1, 2, 3]
+    assert {"loss", "lr", "cls", "box_reg", "rpn_cls", "rpn_loc"} <= rows[0].keys()
+    with Image.open(tmp_path / "run/predictions.png") as image:
+        assert image.width > 2 * 400
+    assert not (tmp_path / "run/last.pth").exists()
+
+
+def test_coco_has_box_and_mask_metrics(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path) -> None:
+    settings = tiny_detection("coco-c4", max_val_images=2)
+    outcome = fit("coco-c4", settings, coco.read(lay_coco(), **settings.splits()), tmp_path / "run")
+    assert outcome.metrics.keys() == set(tasks.get("coco-c4").metrics)
+    assert "evaluated on 2 of 4 validation images" in outcome.notes
+
+
+def test_training_beats_the_untrained_detector(tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path) -> None:
+    data = voc.read(lay_voc(train=24, val=8))
+    untrained = fit("voc07", tiny_detection(iters=0), data, tmp_path / "untrained").metrics["AP50"]
+    settings = tiny_detection(iters=40, warmup=4, rois=12, object_share=0.5, steps=(32,))
+    trained = fit("voc07", settings, data, tmp_path / "trained").metrics["AP50"]
+    assert untrained is not None
+    assert trained is not None
+    assert trained > untrained + 20
+
+
+def test_one_seed_gives_one_result_whatever_the_global_state(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path) -> None:
+    data, settings = coco.read(lay_coco()), tiny_detection("coco-c4", iters=2)
+    results = []
+    for attempt in range(2):
+        torch.manual_seed(attempt)
+        outcome = fit("coco-c4", settings, data, tmp_path / str(attempt))
+        lines = (tmp_path / str(attempt) / "metrics.jsonl").read_text().splitlines()
+        losses = [row["loss"] for row in map(json.loads, lines) if row["stage"] == "train"]
+        results.append((outcome.metrics, losses))
+    assert results[0] == results[1]
+
+
+def test_the_engine_runs_only_detection(lay_voc: Lay, tmp_path: Path) -> None:
+    task = tasks.get("knn")
+    job = Job(task, task.settings, sources.load("random:resnet18"), voc.read(lay_voc()), tmp_path, 0, "cpu", Journal())
+    with pytest.raises(EngineError, match="can't run 'knn'"):
+        engines.get("torchvision").fit(job)
+
+
+def test_a_diverging_training_leaves_no_result(tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not finite"):
+        fit("voc07", tiny_detection(lr=1e12, warmup=0, iters=6), voc.read(lay_voc()), tmp_path / "run")
+    assert not (tmp_path / "run/predictions.png").exists()
