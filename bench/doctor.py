@@ -51,7 +51,7 @@ def _devices() -> Iterator[Line]:
 def _engines() -> Iterator[Line]:
     from transfer import engines
 
-    for name, (_, package) in engines.ENGINES.items():
+    for name in engines.ENGINES:
         missing = engines.missing(name)
         yield f"engine {name}", "missing" if missing else "ready", f"install {missing}" if missing else ""
     try:

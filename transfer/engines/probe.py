@@ -120,20 +120,22 @@ def lr_at(settings: LinearSettings, epoch: int) -> float:
     return settings.lr * 0.1 ** sum(epoch >= share * settings.epochs for share in settings.milestones)
 
 
-def _head(inputs: int, classes: int, settings: LinearSettings, job: Job) -> tuple[nn.Linear, torch.optim.Optimizer]:
+def _head(inputs: int, classes: int, settings: LinearSettings, job: Job) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The classifier, weights from N(0, 0.01) and bias 0 as published, and its optimiser."""
-    head = nn.Linear(inputs, classes)
+    linear = nn.Linear(inputs, classes)
     with torch.no_grad():
-        head.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(job.seed))
-        head.bias.zero_()
-    head.to(job.device)
+        linear.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(job.seed))
+        linear.bias.zero_()
+    norm = nn.BatchNorm1d(inputs, affine=False) if settings.feature_norm else nn.Identity()
+    head = nn.Sequential(norm, linear).to(job.device)
     optimizer = torch.optim.SGD(head.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
     return head, optimizer
 
 
 @torch.no_grad()
-def _accuracies(head: nn.Linear, features: Tensor, labels: Tensor) -> dict[str, float | None]:
-    logits = head(features.to(head.weight.device)).cpu()
+def _accuracies(head: nn.Module, features: Tensor, labels: Tensor) -> dict[str, float | None]:
+    logits = head.eval()(features.to(next(head.parameters()).device)).cpu()
+    head.train()
     return {"top1": _top(logits, labels, 1), "top5": _top(logits, labels, 5)}
 
 

@@ -121,11 +121,11 @@ class DetectionSettings(TaskSettings):
 
 
 SMALL: dict[str, Any] = {
-    "iters": 75,
-    "batch": 4,
+    "iters": 150,
+    "batch": 2,
     "lr": 0.02,
-    "warmup": 8,
-    "steps": (60,),
+    "warmup": 15,
+    "steps": (120,),
     "min_sizes": (160,),
     "test_size": 160,
     "max_size": 320,

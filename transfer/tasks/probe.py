@@ -39,6 +39,9 @@ class LinearSettings(ProbeSettings):
     """Of SGD."""
     crop_scale: tuple[float, float] = (0.08, 1.0)
     """Share of the area that a training crop keeps."""
+    feature_norm: bool = False
+    """Batch normalisation without parameters before the classifier (He et al. 2022, arXiv:2111.06377, appendix A.1), which
+    makes one learning rate fit backbones whose features differ in scale. The published protocol has none."""
 
     def with_batch(self, batch: int) -> Self:
         """Another batch, with the learning rate scaled linearly."""
