@@ -121,11 +121,11 @@ class DetectionSettings(TaskSettings):
 
 
 SMALL: dict[str, Any] = {
-    "iters": 150,
+    "iters": 120,
     "batch": 2,
     "lr": 0.02,
-    "warmup": 15,
-    "steps": (120,),
+    "warmup": 12,
+    "steps": (100,),
     "min_sizes": (160,),
     "test_size": 160,
     "max_size": 320,
