@@ -1,0 +1,112 @@
+"""What every augmentation promises, and what each one is by its paper's definition."""
+
+import pytest
+import torch
+
+from pretrain import augment
+from pretrain.augment.views import PIPELINES
+from pretrain.errors import ConfigError
+
+IMAGES = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def rng(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", augment.AUGMENTATIONS)
+def test_an_augmentation_is_a_pure_function_of_images_and_generator(name: str) -> None:
+    before = IMAGES.clone()
+    first, second = augment.make(name)(IMAGES, rng()), augment.make(name)(IMAGES, rng())
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(IMAGES, before)
+    assert first.images.shape == IMAGES.shape
+
+
+@pytest.mark.parametrize("name", [name for name in augment.AUGMENTATIONS if name != "none"])
+def test_images_of_a_batch_draw_their_own_parameters(name: str) -> None:
+    same = IMAGES[:1].expand(64, -1, -1, -1).clone()
+    same[1::2] += 1  # partners must differ for mixing to show
+    changed = (augment.make(name)(same, rng()).images - same).abs().flatten(1).sum(dim=1)
+    assert changed.unique().numel() > 8
+
+
+def test_unknown_augmentations_and_options_are_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'cutmix'"):
+        augment.make("cutmx")
+    with pytest.raises(ConfigError, match="did you mean 'alpha'"):
+        augment.make("mixup", {"alpa": 1})
+
+
+def test_cutmix_weight_is_the_share_of_pixels_that_stayed() -> None:
+    mixed = augment.make("cutmix")(IMAGES, rng())
+    assert mixed.partner is not None
+    assert mixed.weight is not None
+    for i in range(len(IMAGES)):
+        own = (mixed.images[i] == IMAGES[i]).all(dim=0)
+        pasted = (mixed.images[i] == IMAGES[mixed.partner[i]]).all(dim=0)
+        assert (own | pasted).all()
+        if mixed.partner[i] != i:
+            assert float(mixed.weight[i]) == pytest.approx(float(own.float().mean()))
+
+
+def test_a_cutmix_box_is_one_rectangle() -> None:
+    mixed = augment.make("cutmix")(IMAGES, rng())
+    for image, original in zip(mixed.images, IMAGES, strict=True):
+        pasted = (image != original).any(dim=0)
+        rows, columns = pasted.any(dim=1).nonzero(), pasted.any(dim=0).nonzero()
+        assert int(pasted.sum()) == len(rows) * len(columns)
+
+
+def test_cutmix_with_probability_zero_keeps_every_image() -> None:
+    mixed = augment.make("cutmix", {"probability": 0})(IMAGES, rng())
+    assert torch.equal(mixed.images, IMAGES)
+    assert torch.equal(mixed.weight, torch.ones(64))
+
+
+def test_mixup_is_the_weighted_sum_and_the_image_itself_has_the_larger_share() -> None:
+    mixed = augment.make("mixup")(IMAGES, rng())
+    assert mixed.partner is not None
+    assert mixed.weight is not None
+    for i in range(len(IMAGES)):
+        expected = mixed.weight[i] * IMAGES[i] + (1 - mixed.weight[i]) * IMAGES[mixed.partner[i]]
+        torch.testing.assert_close(mixed.images[i], expected)
+    assert float(mixed.weight.min()) >= 0.5
+
+
+def test_partners_are_a_permutation() -> None:
+    mixed = augment.make("mixup")(IMAGES, rng())
+    assert mixed.partner is not None
+    assert sorted(mixed.partner.tolist()) == list(range(64))
+
+
+def test_cutout_blanks_a_square_of_its_side_clipped_at_the_border() -> None:
+    images = augment.make("cutout", {"side": 0.5})(IMAGES, rng()).images
+    areas = {int((image == 0).all(dim=0).sum()) for image in images}
+    assert max(areas) == 8 * 8
+    assert min(areas) < 8 * 8
+
+
+def test_random_erasing_erases_half_the_images_within_its_limits() -> None:
+    images = torch.ones(2000, 3, 32, 32)
+    erased = (augment.make("random-erasing")(images, rng()).images == 0).all(dim=1).flatten(1).float().mean(dim=1)
+    hit = erased[erased > 0]
+    assert 0.46 < len(hit) / 2000 < 0.54
+    assert float(hit.min()) > 0.01
+    assert float(hit.max()) < 0.45
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_stays_in_range_and_repeats_itself(name: str) -> None:
+    crops = torch.rand(16, 3, 12, 12, generator=rng())
+    first, second = PIPELINES[name](crops, rng(2)), PIPELINES[name](crops, rng(2))
+    assert torch.equal(first, second)
+    assert float(first.min()) >= 0
+    assert float(first.max()) <= 1 + 1e-6
+    assert not torch.equal(first, crops)
+
+
+def test_a_pipeline_with_every_operation_off_changes_nothing() -> None:
+    crops = torch.rand(8, 3, 12, 12, generator=rng())
+    off = PIPELINES["mocov2"].replace({"jitter": 0, "grey": 0, "blur": 0, "flip": 0})
+    assert torch.equal(off(crops, rng()), crops)

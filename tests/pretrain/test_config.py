@@ -1,0 +1,62 @@
+"""The configuration refuses what it can't mean, and says what to do."""
+
+import pytest
+
+from pretrain.config import PretrainConfig
+from pretrain.errors import BenchError, ConfigError
+
+
+def test_the_defaults_are_moco_v2_as_published() -> None:
+    config = PretrainConfig()
+    assert (config.arch, config.epochs, config.batch, config.queue) == ("resnet50", 200, 256, 65536)
+    assert (config.temperature, config.key_momentum, config.lr) == (0.2, 0.999, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"temprature": 0.1}, "did you mean 'temperature'"),
+        ({"aug": "cutmx"}, "did you mean 'cutmix'"),
+        ({"method": "moco-v2"}, "unknown method"),
+        ({"supervision": "half"}, "bad value for 'supervision'"),
+        ({"label_fraction": 1.5, "supervision": "semi"}, "bad value for 'label_fraction'"),
+        ({"supervision": "self", "label_fraction": 0.5}, "contradicts"),
+        ({"batch": 100}, "multiple of the batch"),
+        ({"method": "supervised", "supervision": "self"}, "needs labels"),
+        ({"bn_splits": 3}, "bn_splits"),
+        ({"aug_options": {"alpha": 0}, "aug": "mixup"}, "alpha"),
+        ({"pipeline_options": {"blurr": 0}}, "did you mean 'blur'"),
+        ({"base_lr": float("nan")}, "base_lr"),
+    ],
+)
+def test_wrong_fields_are_refused_with_a_reason(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PretrainConfig.read(fields)
+
+
+def test_a_number_written_as_yaml_reads_it_is_a_number() -> None:
+    assert PretrainConfig.read({"base_lr": "1e-4"}).base_lr == 1e-4
+
+
+def test_the_learning_rate_scales_with_the_batch() -> None:
+    assert PretrainConfig(batch=512).lr == pytest.approx(0.06)
+
+
+@pytest.mark.parametrize(("supervision", "fraction"), [("self", 0.0), ("semi", 0.5), ("full", 1.0)])
+def test_a_supervision_regime_is_a_label_fraction(supervision: str, fraction: float) -> None:
+    assert PretrainConfig.read({"supervision": supervision}).labels_used == fraction
+
+
+def test_loader_processes_are_no_part_of_what_changes_the_numbers() -> None:
+    assert PretrainConfig(num_workers=7).differences(PretrainConfig()) == {}
+    assert PretrainConfig(queue=512, batch=256).differences(PretrainConfig()) == {"queue": 512}
+
+
+def test_a_configuration_is_immutable() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        PretrainConfig().epochs = 3
+
+
+def test_an_error_has_its_four_parts_in_order() -> None:
+    text = str(BenchError("wrong", seen="this", allowed="that", fix="so"))
+    assert [line.split()[0] for line in text.splitlines()] == ["wrong", "seen:", "allowed:", "do:"]

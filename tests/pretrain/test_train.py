@@ -1,0 +1,181 @@
+"""MoCo's definitions in plain loops, resuming, and what a run leaves; on 16-pixel images."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from pretrain import data
+from pretrain.augment import AUGMENTATIONS, Mixed
+from pretrain.checkpoint import BACKBONE_FORMAT
+from pretrain.config import PretrainConfig
+from pretrain.data import ImageSet
+from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.journal import Journal
+from pretrain.methods import METHODS
+from pretrain.template import Template
+from pretrain.train import lr_at, train
+
+TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "queue": 16, "num_workers": 0, "feature_dim": 8}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for cls in ("ant", "bee"):
+        (root / "train" / cls).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(root / "train" / cls / f"{i}.png")
+    return data.read(root, "train")
+
+
+def config(**fields: object) -> PretrainConfig:
+    return PretrainConfig.read({**TINY, **fields})
+
+
+def losses(folder: Path) -> list[str]:
+    return [line for line in (folder / "metrics.jsonl").read_text().splitlines() if "loss" in line]
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("aug", AUGMENTATIONS)
+@pytest.mark.parametrize("supervision", ["self", "semi", "full"])
+def test_every_augmentation_trains_under_every_regime(images: ImageSet, tmp_path: Path, aug: str, supervision: str) -> None:
+    trained = train(config(aug=aug, supervision=supervision, epochs=1), images, tmp_path, Journal(tmp_path), data="noise")
+    assert np.isfinite(trained.loss)
+    kept = (tmp_path / "labelled.txt").read_text().splitlines()
+    assert len(kept) == {"self": 0, "semi": 12, "full": 24}[supervision]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_and_leaves_a_whole_backbone(images: ImageSet, tmp_path: Path, method: str) -> None:
+    train(config(method=method, supervision="full"), images, tmp_path, Journal(), data="noise")
+    payload = torch.load(tmp_path / "backbone.pth", weights_only=True)
+    assert payload["format"] == BACKBONE_FORMAT
+    assert payload["provenance"]["method"] == method
+    assert len(payload["state_dict"]) == 120  # a ResNet-18 without its classifier
+    assert not any(name.startswith("fc.") for name in payload["state_dict"])
+
+
+def batch(n: int = 8, seed: int = 0) -> tuple[Mixed, torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return Mixed(torch.randn(n, 3, 16, 16, generator=rng)), torch.randn(n, 3, 16, 16, generator=rng), torch.arange(n) % 2
+
+
+def test_a_step_follows_moco_by_its_definition() -> None:
+    torch.manual_seed(0)
+    template = Template(config(), classes=2).train()
+    with torch.no_grad():
+        for parameter in template.key.parameters():
+            parameter.add_(0.01)  # so that the moving average shows
+    before = {name: p.clone() for name, p in template.key.named_parameters()}
+    queue = template.queue.clone()
+    query, key_images, labels = batch()
+    loss, _ = template(query, key_images, labels, torch.arange(8))
+    share = template.config.key_momentum
+    for name, parameter in template.key.named_parameters():
+        expected = share * before[name] + (1 - share) * dict(template.query.named_parameters())[name]
+        torch.testing.assert_close(parameter, expected)
+    q = F.normalize(template.query(query.images), dim=1).detach()  # batch statistics: the pass before changed no output
+    k = F.normalize(template.key(key_images), dim=1)
+    total = 0.0
+    for i in range(8):
+        scores = [float(q[i] @ k[i])] + [float(q[i] @ queue[:, j]) for j in range(16)]
+        exp = np.exp(np.array(scores) / 0.2)
+        total -= np.log(exp[0] / exp.sum())
+    assert float(loss) == pytest.approx(total / 8, rel=1e-4)
+    torch.testing.assert_close(template.queue[:, :8], k.T)
+    torch.testing.assert_close(template.queue[:, 8:], queue[:, 8:])
+
+
+def test_norm_statistics_of_the_key_encoder_are_its_own() -> None:
+    torch.manual_seed(0)
+    template = Template(config(), classes=2).train()
+    query, key_images, labels = batch()
+    template(query, key_images * 5, labels, torch.arange(8))
+    assert not torch.equal(template.key.bn1.running_mean, template.query.bn1.running_mean)
+
+
+def test_the_queue_is_first_in_first_out_and_carries_labels() -> None:
+    template = Template(config(supervision="full"), classes=2).train()
+    for step in range(3):
+        query, key_images, labels = batch(seed=step)
+        template(query, key_images, labels + step, torch.arange(8))
+    assert template.queue_labels.tolist() == [*(torch.arange(8) % 2 + 2).tolist(), *(torch.arange(8) % 2 + 1).tolist()]
+    torch.testing.assert_close(template.queue.norm(dim=0), torch.ones(16))
+
+
+def test_label_fraction_zero_is_moco_v2_to_the_last_bit(images: ImageSet, tmp_path: Path) -> None:
+    for name, fields in {"self": {}, "zero": {"supervision": "semi", "label_fraction": 0.0}}.items():
+        (tmp_path / name).mkdir()
+        train(config(**fields), images, tmp_path / name, Journal(tmp_path / name), data="noise")
+    ours, theirs = (weights(tmp_path / name / "backbone.pth") for name in ("self", "zero"))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_split_batches_are_normalised_apart_and_keys_come_back_in_order() -> None:
+    torch.manual_seed(0)
+    template = Template(config(bn_splits=2), classes=2).train()
+    _, key_images, _ = batch()
+    order = torch.tensor([3, 1, 6, 0, 2, 7, 5, 4])
+    share = template.config.key_momentum
+    assert share < 1
+    keys = template._keys(key_images, order)
+    for half in (order[:4], order[4:]):
+        torch.testing.assert_close(keys[half], F.normalize(template.key(key_images[half]), dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(images: ImageSet, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir(), cut.mkdir()
+    wanted = config(epochs=3, aug="cutmix", supervision="semi")
+    train(wanted, images, whole, Journal(whole), data="noise")
+
+    class Cut(Exception):  # noqa: N818
+        pass
+
+    def progress(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        if stage == "pretrain" and done == 5:  # in the middle of the second of three epochs
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(wanted, images, cut, Journal(cut, progress), data="noise")
+    train(wanted, images, cut, Journal(cut), data="noise")
+    ours, theirs = weights(whole / "backbone.pth"), weights(cut / "backbone.pth")
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_going_on_with_other_settings_is_refused(images: ImageSet, tmp_path: Path) -> None:
+    train(config(), images, tmp_path, Journal(), data="noise")
+    with pytest.raises(ConfigError, match="temperature"):
+        train(config(temperature=0.1), images, tmp_path, Journal(), data="noise")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(images: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="at step"):
+        train(config(base_lr=1e30, epochs=4), images, tmp_path, Journal(), data="noise")
+    assert not (tmp_path / "backbone.pth").exists()
+
+
+def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_path: Path) -> None:
+    few = replace(images, names=images.names[:4], labels=images.labels[:4])
+    with pytest.raises(DataError, match="fewer images than a batch"):
+        train(config(), few, tmp_path, Journal(), data="noise")
+    one = replace(images, classes=("ant",), labels=(0,) * len(images))
+    with pytest.raises(DataError, match="one class"):
+        train(config(supervision="full"), one, tmp_path, Journal(), data="noise")
+
+
+def test_the_cosine_falls_per_epoch_and_the_steps_come_at_60_and_80_percent() -> None:
+    cosine, steps = config(epochs=10), config(epochs=10, schedule="step")
+    assert lr_at(cosine, 0) == pytest.approx(cosine.lr)
+    assert lr_at(cosine, 5) == pytest.approx(cosine.lr / 2)
+    assert [round(lr_at(steps, e) / steps.lr, 4) for e in (0, 5, 6, 7, 8, 9)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
