@@ -54,6 +54,9 @@ class PretrainConfig(Settings):
     """On all parameters, biases and norms included, as published."""
     queue: int = Field(65536, ge=2)
     """Length K of the queue of keys."""
+    fill_queue: bool = False
+    """Fill the queue with keys before the first optimiser step. The published queue starts as random vectors, easy
+    negatives that push all features into one direction; long runs recover from it, runs of minutes don't."""
     temperature: float = Field(0.2, gt=0)
     """Softmax temperature. MoCo v2's; v1 has 0.07."""
     key_momentum: float = Field(0.999, ge=0, le=1)
@@ -101,6 +104,11 @@ class PretrainConfig(Settings):
     def lr(self) -> float:
         """Initial learning rate at this batch."""
         return self.base_lr * self.batch / 256
+
+    @property
+    def filling_steps(self) -> int:
+        """First steps that fill the queue and move no parameter."""
+        return self.queue // self.batch if self.fill_queue else 0
 
     def augmentation(self) -> augment.Augmentation:
         """The augmentation with its options."""

@@ -152,9 +152,10 @@ class _Run:
                 seen=f"learning rate {self.lr:g}, temperature {self.config.temperature:g}, batch {self.config.batch}",
                 fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        if step >= self.config.filling_steps:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
         return value, float(accuracy)
 
     def _loss(self, template: Template, views: Tensor, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:

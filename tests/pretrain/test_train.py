@@ -91,7 +91,7 @@ def test_a_step_follows_moco_by_its_definition() -> None:
         scores = [float(q[i] @ k[i])] + [float(q[i] @ queue[:, j]) for j in range(16)]
         exp = np.exp(np.array(scores) / 0.2)
         total -= np.log(exp[0] / exp.sum())
-    assert float(loss) == pytest.approx(total / 8, rel=1e-4)
+    assert float(loss.detach()) == pytest.approx(total / 8, rel=1e-4)
     torch.testing.assert_close(template.queue[:, :8], k.T)
     torch.testing.assert_close(template.queue[:, 8:], queue[:, 8:])
 
@@ -119,6 +119,16 @@ def test_label_fraction_zero_is_moco_v2_to_the_last_bit(images: ImageSet, tmp_pa
         train(config(**fields), images, tmp_path / name, Journal(tmp_path / name), data="noise")
     ours, theirs = (weights(tmp_path / name / "backbone.pth") for name in ("self", "zero"))
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_filling_the_queue_moves_no_parameter(images: ImageSet, tmp_path: Path) -> None:
+    wanted = config(fill_queue=True, epochs=1, queue=24, batch=8)  # three steps fill it, and there are three
+    train(wanted, images, tmp_path, Journal(), data="noise")
+    torch.manual_seed(wanted.seed)
+    start = Template(wanted, classes=2).backbone()
+    left = weights(tmp_path / "backbone.pth")
+    parameters = [key for key in start if key.endswith(("weight", "bias"))]
+    assert all(torch.equal(start[key], left[key]) for key in parameters)
 
 
 def test_split_batches_are_normalised_apart_and_keys_come_back_in_order() -> None:
