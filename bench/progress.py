@@ -53,7 +53,8 @@ class Display:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()
+        if self.console.is_terminal:
+            self._bars.stop()
 
     def hook(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
         """A journal's progress: a total of 0 is a line to show."""

@@ -94,7 +94,9 @@ class Coco:
 
     def finish(self) -> None:
         """Write the annotations."""
-        categories = [{"id": label + 1, "name": name, "supercategory": name.split("-")[1]} for label, name in enumerate(scenes.CLASSES)]
+        categories = [
+            {"id": label + 1, "name": name, "supercategory": name.split("-")[1]} for label, name in enumerate(scenes.CLASSES)
+        ]
         for split, images in self._images.items():
             content = {"images": images, "annotations": self._annotations[split], "categories": categories}
             text = json.dumps(content, separators=(",", ":"))
@@ -149,7 +151,11 @@ class Cityscapes:
     def finish(self) -> None:
         """Write what the values of the label maps mean."""
         names = ("background", *scenes.CLASSES)
-        content = {"num_classes": len(names), "ignore": IGNORE, "present_trainIds": {str(k): name for k, name in enumerate(names)}}
+        content = {
+            "num_classes": len(names),
+            "ignore": IGNORE,
+            "present_trainIds": {str(k): name for k, name in enumerate(names)},
+        }
         _write(self._root / "classes.json", (json.dumps(content, indent=1) + "\n").encode())
 
 

@@ -1,0 +1,175 @@
+"""The command line as a user meets it: what works, and what each wrong input says."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import cli
+from transfer import record
+
+PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "1", "--data", "images"]
+TINY = ["--set", "size=16", "--set", "batch=4", "--set", "queue=8", "--set", "num_workers=0"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with a tiny image folder in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 4)):
+        for cls in ("ant", "bee"):
+            (tmp_path / "images" / split / cls).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{i}.png")
+    return tmp_path
+
+
+def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run a command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def only_run(kind: str) -> Path:
+    (folder,) = Path("runs").glob(f"{kind}-*")
+    return folder
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "torch torchvision mmengine mmseg mmcv detectron2 pandas numpy pydantic".split()
+    script = f"import sys, bench.cli; bench.cli.app(['--help'], standalone_mode=False); print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip().endswith("[]")
+
+
+def test_pretrain_then_linear_knn_measure_and_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(monkeypatch, *PRETRAIN, *TINY, "--aug", "cutmix") == 0
+    backbone = only_run("pretrain") / "backbone.pth"
+    small = ["--budget", "small", "--data", "images", "--ckpt", str(backbone), "--size", "32"]
+    assert bench(monkeypatch, "transfer", "--task", "linear", *small, "--set", "epochs=1") == 0
+    assert bench(monkeypatch, "transfer", "--task", "knn", *small, "--set", "neighbours=3") == 0
+    assert bench(monkeypatch, "measure", "--budget", "small", "--data", "images", "--ckpt", str(backbone), "--set", "size=32") == 0
+    assert bench(monkeypatch, "report") == 0
+    records = {path.parent.name.split("-")[0]: record.read(path) for path in Path("runs").glob("*/result.json")}
+    assert records.keys() == {"pretrain", "linear", "knn", "representation"}
+    assert records["linear"].checkpoint.provenance == records["pretrain"].checkpoint.provenance
+    assert records["linear"].changed["size"] == 32
+    assert records["linear"].proof["max_feature_difference"] == 0
+    assert -1 <= (records["representation"].metrics["Ldiv"] or 0) <= 1
+    assert {path.name for path in Path().glob("leaderboard.*")} == {"leaderboard.md", "leaderboard.csv", "leaderboard.html"}
+    assert "cutmix" in Path("leaderboard.md").read_text()
+    assert "estimated time" in (only_run("linear") / "log.txt").read_text()
+    capsys.readouterr()
+    assert bench(monkeypatch, *PRETRAIN, *TINY, "--aug", "cutmix") == 0
+    assert "already done" in capsys.readouterr().out
+
+
+def test_a_run_folder_holds_config_metrics_log_command_and_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench(monkeypatch, *PRETRAIN, *TINY, "--out", "here") == 0
+    names = {path.name for path in Path("here").iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "log.txt", "command.txt", "result.json", "backbone.pth", "labelled.txt"} <= names
+    assert json.loads(Path("here/result.json").read_text())["command"].startswith("bench pretrain --budget small")
+    assert not list(Path("here").glob(".*"))
+
+
+def test_a_random_backbone_has_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["transfer", "--task", "knn", "--budget", "small", "--data", "images", "--ckpt", "random:resnet18:3"]
+    assert bench(monkeypatch, *words, "--size", "32", "--set", "neighbours=3") == 0
+    result = record.read(only_run("knn") / "result.json")
+    assert (result.checkpoint.provenance.method, result.checkpoint.provenance.seed) == ("random", 3)
+
+
+def test_bench_data_names_the_root_of_a_layout(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    (here / "images").rename(here / "imagenet")
+    monkeypatch.setenv("BENCH_DATA", str(here))
+    words = ["transfer", "--task", "knn", "--budget", "small", "--ckpt", "random:resnet18", "--size", "32"]
+    assert bench(monkeypatch, *words, "--set", "neighbours=3") == 0
+    assert record.read(only_run("knn") / "result.json").data.name == "imagenet"
+
+
+def _checkpoints(folder: Path) -> None:
+    (folder / "text.pth").write_text("weights, honestly")
+    torch.save({"state_dict": {"module.encoder_q.conv1.weight": torch.zeros(3)}}, folder / "none.pth")
+    torch.save({"a": torch.zeros(1000)}, folder / "whole.pth")
+    whole = (folder / "whole.pth").read_bytes()
+    (folder / "truncated.pth").write_bytes(whole[: len(whole) // 2])
+    (folder / "images" / "empty" / "train" / "ant").mkdir(parents=True)
+
+
+KNN = ["transfer", "--task", "knn", "--data", "images"]
+WRONG = {
+    "unknown augmentation": ([*PRETRAIN, "--aug", "cutmx"], "did you mean 'cutmix'"),
+    "unknown method": ([*PRETRAIN, "--method", "mocov3"], "did you mean 'mocov2'"),
+    "unknown task": (["transfer", "--task", "coco-c5", "--ckpt", "random:resnet18"], "did you mean 'coco-c4'"),
+    "unknown config key": ([*PRETRAIN, "--set", "temprature=1"], "did you mean 'temperature'"),
+    "unknown task key": ([*KNN, "--ckpt", "random:resnet18", "--set", "neighbors=1"], "did you mean 'neighbours'"),
+    "unknown config": ([*PRETRAIN, "--config", "shaeps"], "did you mean 'shapes'"),
+    "unknown budget": ([*PRETRAIN, "--budget", "tiny"], "unknown budget"),
+    "no assignment": ([*PRETRAIN, "--set", "lr"], "field=value"),
+    "missing data": (["pretrain", "--data", "nowhere"], "no data at nowhere"),
+    "empty class folder": (["pretrain", "--data", "images/empty"], "class folder .*ant"),
+    "wrong layout for pretrain": (["pretrain", "--data", "images/train"], "train is missing"),
+    "wrong layout for voc": (["transfer", "--task", "voc0712", "--ckpt", "random:resnet18", "--data", "images"], "voc|VOC"),
+    "wrong layout for coco": (["transfer", "--task", "coco-c4", "--ckpt", "random:resnet18", "--data", "images"], "instances_"),
+    "wrong layout for cityscapes": (
+        ["transfer", "--task", "cityscapes", "--ckpt", "random:resnet18", "--data", "images"],
+        "leftImg8bit",
+    ),
+    "checkpoint is text": ([*KNN, "--ckpt", "text.pth"], "can't read text.pth"),
+    "checkpoint is truncated": ([*KNN, "--ckpt", "truncated.pth"], "can't read truncated.pth"),
+    "checkpoint has no backbone": ([*KNN, "--ckpt", "none.pth"], "no backbone recognised"),
+    "checkpoint is missing": ([*KNN, "--ckpt", "gone.pth"], "no checkpoint at gone.pth"),
+    "option of another task": ([*KNN, "--ckpt", "random:resnet18", "--rois", "8"], "knn has no --rois"),
+    "no runs to report": (["report"], "bench pretrain"),
+    "unknown list": (["ls", "taskz"], "did you mean 'tasks'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_gives_one_message_and_exit_code_2_and_writes_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    words, message = WRONG[name]
+    _checkpoints(here)
+    before = sorted(here.rglob("*"))
+    assert bench(monkeypatch, *words) == 2
+    shown = capsys.readouterr()
+    assert re.search(message, shown.err), shown.err
+    assert "Traceback" not in shown.err
+    assert shown.err.startswith("bench: ")
+    assert len(shown.err.splitlines()) <= 4  # wrong, seen, allowed, what to do
+    assert sorted(here.rglob("*")) == before
+
+
+def test_an_interrupted_setting_is_refused_with_what_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, *PRETRAIN, *TINY, "--out", "here") == 0
+    assert bench(monkeypatch, *PRETRAIN, *TINY, "--out", "here", "--set", "temperature=0.1") == 2
+    assert "temperature" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["tasks", "augs", "methods", "configs", "runs"])
+def test_every_list_can_be_shown(what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(monkeypatch, "ls", what) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_doctor_names_engines_and_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(monkeypatch, "doctor") == 0
+    shown = capsys.readouterr().out
+    assert "engine torchvision" in shown
+    assert "BENCH_DATA" in shown
