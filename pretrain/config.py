@@ -48,6 +48,8 @@ class PretrainConfig(Settings):
     """Learning rate at a batch of 256; scaled linearly with the batch (arXiv:1706.02677)."""
     schedule: Literal["cosine", "step"] = "cosine"
     """Learning rate per epoch: half a cosine to 0, or × 0.1 at 60 % and 80 % of the epochs (MoCo v1)."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum as published, or AdamW, which needs fewer steps where there are only hundreds."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of SGD."""
     weight_decay: float = Field(1e-4, ge=0)

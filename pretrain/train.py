@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.augment import Mixed
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically, save_backbone
@@ -132,9 +132,7 @@ class _Run:
             torch.manual_seed(config.seed)
             self.template = Template(config, classes)
         self.template.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.optimizer = torch.optim.SGD(
-            self.template.query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        self.optimizer = _optimizer(self.template.query, config)
         self.pipeline, self.augmentation = config.views_pipeline(), config.augmentation()
         self.lr = config.lr
 
@@ -208,6 +206,12 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         journal.say(f"going on after step {state['step']} from {path}")
         return int(state["step"])
+
+
+def _optimizer(query: nn.Module, config: PretrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(query.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
 def _unmixed(augmented: Mixed) -> Tensor:

@@ -55,13 +55,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert shown.stdout.strip().endswith("[]")
 
 
-def test_pretrain_then_linear_knn_measure_and_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pretrain_then_linear_knn_measure_and_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench(monkeypatch, *PRETRAIN, *TINY, "--aug", "cutmix") == 0
     backbone = only_run("pretrain") / "backbone.pth"
     small = ["--budget", "small", "--data", "images", "--ckpt", str(backbone), "--size", "32"]
     assert bench(monkeypatch, "transfer", "--task", "linear", *small, "--set", "epochs=1") == 0
     assert bench(monkeypatch, "transfer", "--task", "knn", *small, "--set", "neighbours=3") == 0
-    assert bench(monkeypatch, "measure", "--budget", "small", "--data", "images", "--ckpt", str(backbone), "--set", "size=32") == 0
+    assert (
+        bench(monkeypatch, "measure", "--budget", "small", "--data", "images", "--ckpt", str(backbone), "--set", "size=32") == 0
+    )
     assert bench(monkeypatch, "report") == 0
     records = {path.parent.name.split("-")[0]: record.read(path) for path in Path("runs").glob("*/result.json")}
     assert records.keys() == {"pretrain", "linear", "knn", "representation"}

@@ -3,6 +3,8 @@
 Coordinates are pixel corners: the pixel in column x and row y covers [x, x + 1] × [y, y + 1], as in COCO.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +37,11 @@ def box(mask: Mask) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def _rows(hierarchy: NDArray[np.int32] | None) -> NDArray[np.int32]:
+def _rows(hierarchy: NDArray[Any] | None) -> NDArray[Any]:
     return np.zeros((0, 4), dtype=np.int32) if hierarchy is None else hierarchy.reshape(-1, 4)
 
 
-def _corners(contour: NDArray[np.int32]) -> NDArray[np.int64]:
+def _corners(contour: NDArray[Any]) -> NDArray[np.int64]:
     """P×2 pixel corners next to a contour's points, without repetitions."""
     points = np.round((contour.reshape(-1, 2) + 0.5) / ZOOM).astype(np.int64)
     return points[(points != np.roll(points, 1, axis=0)).any(axis=1)]

@@ -50,7 +50,7 @@ CORNERS: dict[str, Floats] = {
     "square": _spikes(4, float(np.sqrt(0.5)), start=0.125),
     "cross": _cross(0.3),
 }
-"""Outline → P×2 corners in object coordinates. A triangle's and a square's even corners lie on their sides."""
+"""Outline → P×2 corners in object coordinates. Every second corner of a triangle or a square is the middle of a side."""
 OUTLINES = tuple(CORNERS)
 
 
@@ -145,6 +145,7 @@ def background(rng: np.random.Generator, side: int) -> Floats:
     """H×H×3: a cloudy colour with a faint pattern of the families that objects have too."""
     clouds = rng.uniform(-0.12, 0.12, (4, 4, 3)).astype(np.float32)
     canvas = cv2.resize(clouds, (side, side), interpolation=cv2.INTER_CUBIC) + _colour(rng, rng.uniform(0.15, 0.85))
+    # pattern coordinates as on an object whose radius is a quarter of the side, but turned by any angle
     turn = _turn(rng.uniform(0, 2 * np.pi)).astype(np.float32) / (0.25 * side)
     x = np.arange(side, dtype=np.float32)
     y = x[:, None]
@@ -165,7 +166,7 @@ def lit(rng: np.random.Generator, canvas: Floats) -> Floats:
     return cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.3, 1.5)).astype(np.float32) if rng.random() < 0.5 else seen
 
 
-def photograph(rng: np.random.Generator, seen: Floats, noise: float) -> Image:
+def photograph(rng: np.random.Generator, seen: Array, noise: float) -> Image:
     """H×W×3: what a camera makes of it, with noise of the standard deviation `noise` in every channel."""
     exposed = seen + np.float32(noise) * rng.standard_normal(seen.shape, dtype=np.float32)
     return (np.clip(exposed, 0, 1) * 255 + 0.5).astype(np.uint8)
