@@ -1,7 +1,8 @@
 """`bench demo`: the whole road on generated data. Two pre-trainings and a random baseline, every task, one leaderboard."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,6 @@ _WEIGHTS = {"shapes": 40.0, "pretrain": 100.0, "measure": 10.0, "linear": 15.0, 
 _FINE_TUNING = 30.0
 
 
-@dataclass(frozen=True)
-class _Part:
-    title: str
-    weight: float
-    work: Callable[[], Finished | Path]
-
-
 def run(seed: int, out: Path) -> None:
     """Run what is not done yet, print the leaderboard, write it into `out`, and say what it cost."""
     clock, peak = runs.Clock(), [0.0]
@@ -44,7 +38,7 @@ def run(seed: int, out: Path) -> None:
             return done
 
         request = Request(display.hook, data=places.GENERATED, device="cpu")
-        do("generating shapes", _weight("shapes"), lambda: places.generated(Journal(progress=display.hook)))
+        do("generating shapes", _weight("shapes"), partial(places.generated, Journal(progress=display.hook)))
         checkpoints = {"random": f"random:{arch}:{seed}"}
         for aug in AUGS:
             command = f"bench pretrain --aug {aug} --seed {seed} --data {places.GENERATED}"
@@ -57,7 +51,7 @@ def run(seed: int, out: Path) -> None:
             reused += done.reused
         for name, checkpoint in checkpoints.items():
             for task in ("measure", *TASKS):
-                done = do(f"{task} of {name}", _weight(task), lambda t=task, c=checkpoint: _evaluate(request, t, c))
+                done = do(f"{task} of {name}", _weight(task), partial(_evaluate, request, task, checkpoint))
                 folders.append(done.folder)
                 reused += done.reused
     console = Console()

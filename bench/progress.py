@@ -70,6 +70,8 @@ class Display:
         self._bars.update(self._stage, completed=done, total=total)
         if shown:
             self._bars.update(self._stage, values=shown)
+        if self._overall is not None:
+            self._bars.update(self._overall, completed=self._before + self._weight * done / total)
         self._line(stage, done, total, shown)
 
     def part(self, title: str, weight: float) -> None:
@@ -86,7 +88,7 @@ class Display:
             return
         self._last_line = now
         left = ""
-        if self._overall is not None and self._before:
-            whole = self._bars.tasks[self._overall].total or 0.0
-            left = f", {clock((now - self._began) * (whole - self._before) / self._before)} left in all"
-        self.console.print(f"{stage}: {done} of {total} {shown}{left}", highlight=False, soft_wrap=True, markup=False)
+        if self._overall is not None:
+            bar = self._bars.tasks[self._overall]
+            left = f"; {bar.description}, {clock((now - self._began) * ((bar.total or 0) / max(bar.completed, 1) - 1))} left in all"
+        self.console.print(f"{stage}: {done} of {total} {shown}".rstrip() + left, highlight=False, soft_wrap=True, markup=False)

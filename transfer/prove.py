@@ -45,7 +45,9 @@ def stage_features(model: nn.Module) -> Features:
     """The features of layer1 to layer4 of a torchvision ResNet."""
 
     def features(images: Tensor) -> list[Tensor]:
-        x = model.maxpool(model.relu(model.bn1(model.conv1(images))))
+        x = images
+        for name in ("conv1", "bn1", "relu", "maxpool"):
+            x = getattr(model, name)(x)
         outputs = []
         for layer in LAYERS:
             x = getattr(model, layer)(x)

@@ -62,7 +62,7 @@ class Environment(Settings):
 class RunRecord(Settings):
     """One finished run."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     """Version of this schema."""
     kind: Literal["pretrain", "transfer", "measure"]
     """What ran."""

@@ -7,7 +7,7 @@ each image draws its own parameters, and what was done is returned, so that the 
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Generator, Tensor
@@ -54,8 +54,7 @@ def make(name: str, options: Mapping[str, Any] | None = None) -> Augmentation:
         raise ConfigError.unknown("augmentation", name, AUGMENTATIONS)
     module, cls = AUGMENTATIONS[name].split(":")
     settings: type[Settings] = getattr(importlib.import_module(f"pretrain.augment.{module}"), cls)
-    augmentation: Augmentation = settings.read(options or {}, where=f"the options of {name}")
-    return augmentation
+    return cast(Augmentation, settings.read(options or {}, where=f"the options of {name}"))
 
 
 def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:

@@ -2,9 +2,10 @@
 """Print by how much backbones pre-trained on the generated data beat the random one.
 
     learning_margins.py [--seeds 3] [--out FOLDER]     the demo's two augmentations: linear top-1 over the random backbone
-    learning_margins.py --long [--out FOLDER]          self-supervised MoCo v2 (shapes-long.yaml): kNN top-1 over the random backbone
+    learning_margins.py --long [--out FOLDER]          self-supervised MoCo v2 (shapes-long): kNN top-1 over the random backbone
 
-Runs go below FOLDER/runs; what is done there is reused. Prints one JSON line for each margin, and exits with 1 if one is below 10.
+Runs go below FOLDER/runs; what is done there is reused. Prints one JSON line for each margin, and exits with 1 if one
+is below 10.
 """
 
 import argparse

@@ -63,13 +63,13 @@ def test_a_missing_split_is_named(root: Path) -> None:
 
 def test_an_empty_class_folder_is_named(root: Path) -> None:
     (root / "train" / "cat").mkdir()
-    with pytest.raises(DataError, match="class folder .*cat"):
+    with pytest.raises(DataError, match=r"class folder .*cat"):
         data.read(root, "train")
 
 
 def test_a_file_that_is_no_image_is_named_when_it_is_opened(root: Path) -> None:
     (root / "train" / "ant" / "0.png").write_text("not an image")
-    with pytest.raises(DataError, match="ant/0.png"):
+    with pytest.raises(DataError, match=r"ant/0\.png"):
         data.read(root, "train").open(0)
 
 

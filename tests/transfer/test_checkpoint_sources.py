@@ -1,0 +1,162 @@
+"""Reading checkpoints: what is recognised, what is refused; converting and proving them."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from pretrain.checkpoint import save_backbone
+from pretrain.errors import CheckpointError, ProofError
+from pretrain.provenance import Provenance
+from transfer import convert, prove, sources
+from transfer.sources import Backbone
+
+
+def weights(arch: str = "resnet18", seed: int = 0) -> dict[str, torch.Tensor]:
+    """A torchvision ResNet with random statistics too, so that a swapped norm shows."""
+    torch.manual_seed(seed)
+    model = getattr(torchvision.models, arch)()
+    state = model.state_dict()
+    for name, tensor in state.items():
+        if "running_var" in name:
+            tensor.uniform_(0.5, 1.5)
+        elif "bn" in name and tensor.is_floating_point():
+            tensor.normal_(0.1, 0.2)
+    return dict(state)
+
+
+def without_head(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_our_own_file_comes_back_with_its_provenance(tmp_path: Path) -> None:
+    provenance = Provenance(method="mocov2", aug="cutmix", supervision="semi", label_fraction=0.5, arch="resnet18", epochs=3)
+    save_backbone(tmp_path / "b.pth", without_head(weights()), provenance)
+    backbone = sources.load(str(tmp_path / "b.pth"))
+    assert (backbone.arch, backbone.source, backbone.provenance) == ("resnet18", "bench", provenance)
+    assert same(backbone.state, without_head(weights()))
+
+
+def test_a_published_moco_checkpoint_gives_its_query_encoder(tmp_path: Path) -> None:
+    """Written as facebookresearch/moco @7397dfe does: main_moco.py, save_checkpoint, under DistributedDataParallel."""
+    query, key = weights(seed=0), weights(seed=1)
+    state = {f"module.encoder_q.{n}": t for n, t in query.items()} | {f"module.encoder_k.{n}": t for n, t in key.items()}
+    state |= {"module.queue": torch.randn(128, 64), "module.queue_ptr": torch.zeros(1, dtype=torch.long)}
+    torch.save({"epoch": 200, "arch": "resnet18", "state_dict": state, "optimizer": {}}, tmp_path / "moco.pth.tar")
+    backbone = sources.load(str(tmp_path / "moco.pth.tar"))
+    assert backbone.source == "moco"
+    assert same(backbone.state, without_head(query))
+    assert set(backbone.dropped) == {n for n in state if "encoder_q" not in n} | {n for n in state if "encoder_q.fc" in n}
+
+
+@pytest.mark.parametrize("arch", sources.ARCHS)
+def test_a_torchvision_file_is_recognised_with_its_architecture(tmp_path: Path, arch: str) -> None:
+    torch.save(weights(arch), tmp_path / "tv.pth")
+    backbone = sources.load(str(tmp_path / "tv.pth"))
+    assert (backbone.arch, backbone.source, backbone.dropped) == (arch, "torchvision", ("fc.bias", "fc.weight"))
+
+
+def test_a_random_backbone_is_the_same_for_the_same_seed() -> None:
+    first, again, other = (sources.load(f"random:resnet18{seed}") for seed in ("", ":0", ":1"))
+    assert first.sha256 == again.sha256 != other.sha256
+    assert same(first.state, again.state)
+
+
+@pytest.mark.parametrize("name", ["random:resnet19", "random:resnet18:x", "random:resnet18:1:2"])
+def test_a_random_backbone_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(CheckpointError):
+        sources.load(name)
+
+
+def test_a_half_checkpoint_is_refused_and_names_what_is_missing(tmp_path: Path) -> None:
+    state = {name: tensor for name, tensor in weights().items() if not name.startswith("layer4.1.")}
+    torch.save(state, tmp_path / "half.pth")
+    with pytest.raises(CheckpointError, match=r"no whole backbone(.|\n)*resnet18, with 12 tensors(.|\n)*layer4\.1"):
+        sources.load(str(tmp_path / "half.pth"))
+
+
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (target,))
+
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil()))
+    torch.save({"state_dict": Evil()}, tmp_path / "evil2.pth")
+    for name in ("evil.pth", "evil2.pth"):
+        with pytest.raises(CheckpointError, match="can't read"):
+            sources.load(str(tmp_path / name))
+    assert not target.exists()
+
+
+def moco_script(name: str) -> str:
+    """The published chain of replacements, as a rule of its own (moco @7397dfe, convert-pretrain-to-detectron2.py)."""
+    if "layer" not in name:
+        name = "stem." + name
+    for t in (1, 2, 3, 4):
+        name = name.replace(f"layer{t}", f"res{t + 1}")
+    for t in (1, 2, 3):
+        name = name.replace(f"bn{t}", f"conv{t}.norm")
+    return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_detectron2_names_are_those_of_the_published_converter_without_the_head(arch: str) -> None:
+    state = without_head(weights(arch))
+    assert set(convert.to_detectron2(state)) == {moco_script(name) for name in state}
+
+
+def test_mmseg_names_are_torchvisions() -> None:
+    assert same(convert.to_mmseg(without_head(weights())), without_head(weights()))
+
+
+def backbone(arch: str = "resnet50") -> Backbone:
+    return Backbone(arch, without_head(weights(arch)), Provenance(method="random", arch=arch), "0" * 64, "random")
+
+
+def test_the_reference_is_torchvisions_dilated_resnet() -> None:
+    expected = torchvision.models.resnet50(replace_stride_with_dilation=[False, False, True])
+    expected.load_state_dict(backbone().state, strict=False)
+    expected.layer4[0].conv2.dilation = expected.layer4[0].conv2.padding = (2, 2)  # torchvision leaves the first at 1
+    ours = prove.reference(backbone(), strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        theirs = prove.stage_features(expected.eval())(images)
+        for a, b in zip(prove.stage_features(ours)(images), theirs, strict=True):
+            assert torch.equal(a, b)
+
+
+def test_a_proof_passes_only_for_the_same_model() -> None:
+    model = prove.reference(backbone())
+    state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("fc.")}
+    proof = prove.prove(backbone(), state, prove.stage_features(model), prove.reference(backbone()))
+    assert proof == {"tensors": 318.0, "max_feature_difference": 0.0}
+
+
+def test_two_norms_swapped_are_caught() -> None:
+    swapped = dict(backbone().state)
+    first, second = "layer1.0.bn1.running_mean", "layer1.0.bn2.running_mean"
+    swapped[first], swapped[second] = swapped[second], swapped[first]
+    with pytest.raises(ProofError, match="2 different"):
+        prove.prove(backbone(), swapped, prove.stage_features(prove.reference(backbone())), prove.reference(backbone()))
+
+
+def test_a_stride_in_the_wrong_convolution_is_caught() -> None:
+    wrong = prove.reference(backbone())
+    block = wrong.layer2[0]
+    block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+    with pytest.raises(ProofError, match=r"layer1 0, layer2 [1-9]"):
+        prove.prove(backbone(), backbone().state, prove.stage_features(wrong), prove.reference(backbone()))
+
+
+def test_a_tensor_that_was_not_loaded_is_named() -> None:
+    partial = {name: tensor for name, tensor in backbone().state.items() if name != "conv1.weight"}
+    with pytest.raises(ProofError, match=r"1 not loaded: \['conv1.weight'\]"):
+        prove.prove(backbone(), partial, prove.stage_features(prove.reference(backbone())), prove.reference(backbone()))
