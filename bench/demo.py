@@ -43,9 +43,7 @@ def run(seed: int, out: Path) -> None:
         for aug in AUGS:
             command = f"bench pretrain --aug {aug} --seed {seed} --data {places.GENERATED}"
             asked = replace(request, command=command)
-            done = do(
-                f"pretrain {aug}", _weight("pretrain"), lambda a=aug, r=asked: pretraining.run(r, {"aug": a, "seed": seed})
-            )
+            done = do(f"pretrain {aug}", _weight("pretrain"), partial(pretraining.run, asked, {"aug": aug, "seed": seed}))
             checkpoints[aug] = str(done.folder / "backbone.pth")
             folders.append(done.folder)
             reused += done.reused

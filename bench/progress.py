@@ -90,5 +90,6 @@ class Display:
         left = ""
         if self._overall is not None:
             bar = self._bars.tasks[self._overall]
-            left = f"; {bar.description}, {clock((now - self._began) * ((bar.total or 0) / max(bar.completed, 1) - 1))} left in all"
+            seconds = (now - self._began) * ((bar.total or 0) / max(bar.completed, 1) - 1)
+            left = f"; {bar.description}, {clock(seconds)} left in all"
         self.console.print(f"{stage}: {done} of {total} {shown}".rstrip() + left, highlight=False, soft_wrap=True, markup=False)
