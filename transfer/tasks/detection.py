@@ -121,11 +121,11 @@ class DetectionSettings(TaskSettings):
 
 
 SMALL: dict[str, Any] = {
-    "iters": 120,
+    "iters": 100,
     "batch": 2,
     "lr": 0.02,
-    "warmup": 12,
-    "steps": (100,),
+    "warmup": 10,
+    "steps": (80,),
     "min_sizes": (160,),
     "test_size": 160,
     "max_size": 320,

@@ -11,7 +11,7 @@ LINEAR = Task(
     layout="imagefolder",
     engines=("probe",),
     settings=LinearSettings(),
-    small={"size": 64, "batch": 64, "epochs": 5, "lr": 0.1, "feature_norm": True, "num_workers": 0},
+    small={"size": 64, "batch": 64, "epochs": 4, "lr": 0.1, "feature_norm": True, "num_workers": 0},
     metrics=("top1", "top5"),
 )
 """NOTE: the best epoch on the validation images is reported, as published."""
