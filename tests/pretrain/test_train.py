@@ -175,6 +175,20 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(images: Imag
     assert not (tmp_path / "backbone.pth").exists()
 
 
+@pytest.mark.parametrize(
+    "fields", [{"batch": 12, "queue": 12, "bn_splits": 2}, {"method": "supervised", "supervision": "full"}]
+)
+def test_an_estimate_is_said_first_and_changes_nothing(images: ImageSet, tmp_path: Path, fields: dict[str, object]) -> None:
+    folders = []
+    for announce in (True, False):
+        folders.append(tmp_path / str(announce))
+        folders[-1].mkdir()
+        train(config(epochs=1, **fields), images, folders[-1], Journal(folders[-1]), data="noise", announce_time=announce)
+    assert "estimated time: about" in (folders[0] / "log.txt").read_text()
+    ours, theirs = (weights(folder / "backbone.pth") for folder in folders)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
 def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_path: Path) -> None:
     few = replace(images, names=images.names[:4], labels=images.labels[:4])
     with pytest.raises(DataError, match="fewer images than a batch"):
