@@ -65,8 +65,9 @@ class ImageSet:
         if self.root.is_dir():
             return (self.root / self.names[index]).read_bytes()
         # A zip's file handle can't be shared between processes: each loader process opens its own.
-        archive = self._zips.setdefault(os.getpid(), zipfile.ZipFile(self.root))
-        return archive.read(self.inner + self.names[index])
+        if os.getpid() not in self._zips:
+            self._zips[os.getpid()] = zipfile.ZipFile(self.root)
+        return self._zips[os.getpid()].read(self.inner + self.names[index])
 
     def _sizes(self) -> Iterator[int]:
         if self.root.is_dir():

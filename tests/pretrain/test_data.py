@@ -50,6 +50,20 @@ def test_a_zip_and_a_folder_of_the_same_images_are_the_same_set(tmp_path: Path, 
     assert np.array_equal(np.asarray(folder.open(7)), np.asarray(archive.open(7)))
 
 
+def test_a_zip_is_opened_once_however_many_images_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, opened = data.read(zipped(root), "train"), []
+    original = zipfile.ZipFile.__init__
+
+    def counted(self: zipfile.ZipFile, *args: object, **kwargs: object) -> None:
+        opened.append(args)
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", counted)
+    for index in range(len(images)):
+        images.open(index)
+    assert len(opened) == 1
+
+
 def test_the_fingerprint_changes_with_a_file(root: Path) -> None:
     before = data.read(root, "train").fingerprint()
     (root / "train" / "ant" / "0.png").write_bytes(picture(1, (40, 40)))
