@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def zipped(root: Path, prefix: str = "") -> Path:
-    target = root.parent / "zipped"
+    target = root / "zipped"
     target.mkdir()
     for split in ("train", "val"):
         with zipfile.ZipFile(target / f"{split}.zip", "w") as archive:
