@@ -11,6 +11,8 @@ from pretrain.settings import read_yaml
 ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
 """Layout → its folder below BENCH_DATA and in the generated data."""
 GENERATED = "shapes"
+EXTENDS = "extends"
+"""Key of a configuration that names the one it differs from."""
 
 
 def configs(kind: str) -> dict[str, Path]:
@@ -27,12 +29,18 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
         ConfigError: If there is none, with the nearest name.
     """
     path = Path(name_or_file)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        return read_yaml(path)
-    known = configs(kind)
-    if name_or_file not in known:
-        raise ConfigError.unknown(f"{kind} configuration", name_or_file, known)
-    return read_yaml(known[name_or_file])
+    if not (path.suffix in {".yaml", ".yml"} or path.is_file()):
+        known = configs(kind)
+        if name_or_file not in known:
+            raise ConfigError.unknown(f"{kind} configuration", name_or_file, known)
+        path = known[name_or_file]
+    fields = read_yaml(path)
+    if EXTENDS not in fields:
+        return fields
+    parent = str(fields.pop(EXTENDS))
+    if Path(parent).stem == path.stem:
+        raise ConfigError(f"{path} extends itself", seen=f"{EXTENDS}: {parent}", fix="name another configuration")
+    return {**read_config(kind, parent), **fields}
 
 
 def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, bool]:

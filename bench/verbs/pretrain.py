@@ -13,6 +13,9 @@ from pretrain.journal import Journal
 from transfer import sources
 from transfer.datasets import imagefolder
 
+GENERATED_MOCO = "shapes-moco"
+"""The configuration for contrastive learning on generated data."""
+
 
 def run(request: Request, options: Mapping[str, Any]) -> Finished:
     """Pre-train a backbone; `options` are fields of `PretrainConfig` and have the last word.
@@ -20,7 +23,7 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    fields = {**_base(request), **options}
+    fields = {**_base(request, options), **options}
     published = PretrainConfig.read({**methods.get(str(fields.get("method", "mocov2"))).defaults, **_name(fields)})
     config = published.replace(fields, where="the configuration")
     root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
@@ -61,13 +64,16 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
     return execute(request, name, plain, [config.numbers(), data.fingerprint], work)
 
 
-def _base(request: Request) -> dict[str, Any]:
-    """Fields of the configuration; without one: the demo's on generated data, the published method on the user's."""
+def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the configuration. Without one: on the user's data the published method; on generated data a recipe of
+    minutes, supervised unless the options ask for another method or for no labels.
+    """
     small = places.read_config("pretrain", SMALL) if request.budget == SMALL else {}
     if request.config is not None:
         return {**places.read_config("pretrain", request.config), **small}
     if places.is_generated(request.data):
-        return {**places.read_config("pretrain", places.GENERATED), **small}
+        supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
+        return {**places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO), **small}
     return small
 
 

@@ -11,7 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import cli
+from bench import cli, places
+from bench.verbs import Request
+from bench.verbs import pretrain as pretrain_verb
+from pretrain import methods
+from pretrain.config import PretrainConfig
+from pretrain.errors import ConfigError
 from transfer import record
 
 PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "1", "--data", "images"]
@@ -95,6 +100,39 @@ def test_a_random_backbone_has_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch)
     assert bench(monkeypatch, *words, "--size", "32", "--set", "neighbours=3") == 0
     result = record.read(only_run("knn") / "result.json")
     assert (result.checkpoint.provenance.method, result.checkpoint.provenance.seed) == ("random", 3)
+
+
+def test_a_configuration_lists_only_its_differences_from_the_one_it_extends(here: Path) -> None:
+    (here / "longer.yaml").write_text("extends: shapes-moco\nepochs: 99\n")
+    longer, shorter = (places.read_config("pretrain", name) for name in ("longer.yaml", "shapes-moco"))
+    assert longer == {**shorter, "epochs": 99}
+    (here / "itself.yaml").write_text("extends: itself\n")
+    with pytest.raises(ConfigError, match="extends itself"):
+        places.read_config("pretrain", "itself.yaml")
+
+
+@pytest.mark.parametrize("name", places.configs("pretrain"))
+def test_every_configuration_is_whole_and_opens_with_what_it_is_and_its_command(name: str) -> None:
+    fields = places.read_config("pretrain", name)
+    PretrainConfig.read({**methods.get(fields.get("method", "mocov2")).defaults, **fields})
+    lines = places.configs("pretrain")[name].read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert lines[1].startswith("# bench pretrain")
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ({}, "supervised"),
+        ({"supervision": "self"}, "mocov2"),
+        ({"method": "mocov2"}, "mocov2"),
+        ({"aug": "mixup"}, "supervised"),
+    ],
+)
+def test_generated_data_takes_the_recipe_that_fits_the_regime(options: dict[str, str], method: str) -> None:
+    fields = pretrain_verb._base(Request(lambda *_: None), options)
+    fields = {**methods.get(method).defaults, **fields, **options}
+    assert PretrainConfig.read(fields).method == method
 
 
 def test_bench_data_names_the_root_of_a_layout(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
