@@ -123,7 +123,7 @@ class DetectionSettings(TaskSettings):
 SMALL: dict[str, Any] = {
     "iters": 100,
     "batch": 2,
-    "lr": 0.02,
+    "lr": 0.005,
     "warmup": 10,
     "steps": (80,),
     "min_sizes": (160,),
