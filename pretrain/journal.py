@@ -38,3 +38,11 @@ class Journal:
                 file.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
         if self._progress is not None:
             self._progress(text, 0, 0, {})
+
+
+def duration(seconds: float) -> str:
+    """`about 3 h 20 min`: a time as a person says it."""
+    for unit, size, below, part in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            return f"about {int(seconds // size)} {unit} {int(seconds % size // part)} {below}"
+    return f"about {max(1, round(seconds))} s"

@@ -19,7 +19,7 @@ from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically, sa
 from pretrain.config import PretrainConfig
 from pretrain.data import UNLABELLED, Crop, Crops, Epochs, ImageSet, keep_labels, loader
 from pretrain.errors import ConfigError, DataError, TrainingError
-from pretrain.journal import Journal
+from pretrain.journal import Journal, duration
 from pretrain.provenance import Provenance
 from pretrain.template import Template
 
@@ -115,14 +115,6 @@ def normalised(images: Tensor) -> Tensor:
     mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def duration(seconds: float) -> str:
-    """`about 3 h 20 min`: a time as a person says it."""
-    for unit, size, below, part in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            return f"about {int(seconds // size)} {unit} {int(seconds % size // part)} {below}"
-    return f"about {max(1, round(seconds))} s"
 
 
 class _Run:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from pretrain.errors import EngineError
+from pretrain.journal import duration
 from pretrain.settings import digest
 from transfer import prove
 from transfer.datasets.detection import DetectionData
@@ -103,14 +104,6 @@ def estimate(model: Detector, run: Run, images: int) -> str:
         settings.batch * settings.precise_bn + images * max(regions, 1)
     )
     return f"estimated time: {duration(total)} ({settings.schedule()}; then {images} validation images)"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit a person would choose."""
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _identity(job: Job, settings: DetectionSettings) -> str:

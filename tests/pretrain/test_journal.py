@@ -1,0 +1,37 @@
+"""What a run writes of its course, and how a time is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pretrain.journal import Journal, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "about 1 s"), (59, "about 59 s"), (61, "about 1 min 1 s"), (3700, "about 1 h 1 min"), (90000, "about 1 days 1 h")],
+)
+def test_a_time_is_said_in_two_units_at_most(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_steps_with_values_become_lines_and_what_is_not_finite_becomes_null(tmp_path: Path) -> None:
+    seen = []
+    journal = Journal(tmp_path, lambda *step: seen.append(step))
+    journal.step("train", 1, 3, loss=1.5)
+    journal.step("train", 2, 3)
+    journal.step("train", 3, 3, loss=float("nan"))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["stage"], row["step"], row["of"], row["loss"]) for row in rows] == [
+        ("train", 1, 3, 1.5),
+        ("train", 3, 3, None),
+    ]
+    assert [step[1] for step in seen] == [1, 2, 3]
+
+
+def test_a_line_goes_to_the_log_and_to_whoever_watches(tmp_path: Path) -> None:
+    seen = []
+    Journal(tmp_path, lambda *step: seen.append(step)).say("hello")
+    assert (tmp_path / "log.txt").read_text().endswith(" hello\n")
+    assert seen == [("hello", 0, 0, {})]
