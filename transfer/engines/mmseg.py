@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pretrain.checkpoint import save_atomically
 from pretrain.errors import TrainingError
+from pretrain.journal import duration
 from transfer.convert import to_mmseg
 from transfer.datasets.cityscapes import SegmentationData
 from transfer.engines import Job, Outcome
@@ -235,5 +236,5 @@ def _announce(job: Job, settings: SegmentationSettings, data: SegmentationData, 
     height = settings.short_side or data.short_side
     # A forward pass alone is about a third of the work; an image is taken to be twice as wide as high.
     evaluation = evaluated * seconds / 3 * 2 * height**2 / side**2
-    hours = (settings.iters * settings.batch * seconds + evaluation) / 3600
-    job.journal.say(f"about {hours:.2g} hours on this machine, from {seconds:.3g} s for one image, forward and backward")
+    total = settings.iters * settings.batch * seconds + evaluation
+    job.journal.say(f"estimated time: {duration(total)} ({seconds:.3g} s for one image, forward and backward, timed now)")
