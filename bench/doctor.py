@@ -1,6 +1,7 @@
 """`bench doctor`: what is here, what is missing, and what to do about it."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -54,6 +55,14 @@ def _engines() -> Iterator[Line]:
     for name in engines.ENGINES:
         missing = engines.missing(name)
         yield f"engine {name}", "missing" if missing else "ready", f"install {missing}" if missing else ""
+    if importlib.util.find_spec("detectron2"):
+        yield "detectron2", "found", ""
+    else:
+        yield (
+            "detectron2",
+            "missing",
+            "optional: the torchvision engine is tested equal to it; the README says how to install it",
+        )
     try:
         import cv2
 
