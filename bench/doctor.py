@@ -61,7 +61,7 @@ def _engines() -> Iterator[Line]:
         yield (
             "detectron2",
             "missing",
-            "optional: the torchvision engine is tested equal to it; the README says how to install it",
+            "optional, the torchvision engine is tested equal to it; the README says how to install it",
         )
     try:
         import cv2

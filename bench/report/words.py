@@ -124,7 +124,7 @@ def about(protocol: Protocol) -> list[tuple[str, str]]:
         ("engine", key.engine),
         ("data", f"{key.data} ({sizes}; fingerprint {key.fingerprint})"),
         ("schedule", "; ".join(protocol.schedules)),
-        ("note", " ".join(protocol.notes)),
+        ("note", "; ".join(protocol.notes)),
         ("in the CSV", protocol.id),
     ]
     return [(word, clean(text)) for word, text in pairs if text]
