@@ -77,7 +77,8 @@ def _settings(
     request: Request, task: Task, generated: bool, shortcuts: Mapping[str, int | None], options: Mapping[str, Any]
 ) -> tuple[TaskSettings, list[str]]:
     """The task's settings with everything the user changed, and the arithmetic that goes with it, in words."""
-    settings = task.settings.replace(task.small if generated or request.budget == SMALL else {})
+    small = task.generated or task.small if generated else task.small
+    settings = task.settings.replace(small if generated or request.budget == SMALL else {})
     if request.config is not None:
         where = f"the configuration {request.config}"
         settings = settings.replace(places.read_config("transfer", request.config), where=where)

@@ -56,7 +56,9 @@ class Task(BaseModel):
     settings: TaskSettings
     """The published protocol."""
     small: Mapping[str, Any]
-    """What `--budget small` changes, to fit a CPU; also used on the generated data."""
+    """What `--budget small` changes, to fit a CPU."""
+    generated: Mapping[str, Any] | None = None
+    """What changes on the generated data, where that is smaller still; None: what `small` changes."""
     metrics: tuple[str, ...]
     """Names of the metrics it yields, the one that ranks first."""
 

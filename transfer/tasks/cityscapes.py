@@ -5,7 +5,7 @@ occurs neither in the truth nor in the predictions has no union and is left out 
 them counts.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
@@ -98,6 +98,19 @@ class SegmentationSettings(TaskSettings):
         return self.replace({"short_side": short_side, "crop": crop}, where="--size")
 
 
+SMALL: dict[str, Any] = {
+    "iters": 200,
+    "batch": 8,
+    "lr": 0.02,
+    "crop": 192,
+    "scale": (0.8, 1.25),
+    "short_side": 192,
+    "head_dilation": 1,
+    "max_val_images": 100,
+    "num_workers": 0,
+}
+"""What `--budget small` changes: three minutes of two CPU cores. Against a map of 12 x 12, taps 6 apart see mostly padding."""
+
 CITYSCAPES = Task(
     name="cityscapes",
     version=1,
@@ -106,19 +119,8 @@ CITYSCAPES = Task(
     layout="cityscapes",
     engines=("mmseg",),
     settings=SegmentationSettings(),
-    # A minute of training: against a map of 6 × 6, taps 6 apart see only padding; and while 70 % of the pixels are background,
-    # the first hundred steps would go by on learning that.
-    small={
-        "iters": 60,
-        "batch": 8,
-        "lr": 0.02,
-        "class_balance": 0.5,
-        "crop": 96,
-        "scale": (0.8, 1.25),
-        "short_side": 96,
-        "head_dilation": 1,
-        "max_val_images": 100,
-        "num_workers": 0,
-    },
+    small=SMALL,
+    # While 70 % of the pixels are background, the first hundred steps would go by on learning that: hence the balance.
+    generated={**SMALL, "iters": 60, "class_balance": 0.5, "crop": 96, "short_side": 96},
     metrics=("mIoU", "mAcc", "aAcc"),
 )

@@ -4,7 +4,7 @@ Source: facebookresearch/moco, `detection/configs/coco_R_50_C4_2x.yaml` and `Bas
 """
 
 from transfer.tasks import Task
-from transfer.tasks.detection import SMALL, DetectionSettings
+from transfer.tasks.detection import GENERATED, SMALL, DetectionSettings
 
 MIN_SIZES = tuple(range(640, 801, 32))
 """640, 672, ..., 800."""
@@ -27,5 +27,6 @@ COCO_C4 = Task(
         min_sizes=MIN_SIZES,
     ),
     small=SMALL,
+    generated=GENERATED,
     metrics=("AP_box", "AP50_box", "AP75_box", "AP_seg", "AP50_seg", "AP75_seg"),
 )

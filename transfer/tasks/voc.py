@@ -5,7 +5,7 @@ Source: facebookresearch/moco, `detection/configs/pascal_voc_R_50_C4_24k.yaml` (
 """
 
 from transfer.tasks import Task
-from transfer.tasks.detection import SMALL, DetectionSettings
+from transfer.tasks.detection import GENERATED, SMALL, DetectionSettings
 
 MIN_SIZES = tuple(range(480, 801, 32))
 """480, 512, ..., 800."""
@@ -30,6 +30,7 @@ VOC0712 = Task(
     engines=("torchvision",),
     settings=_VOC0712,
     small=SMALL,
+    generated=GENERATED,
     metrics=("AP50", "AP", "AP75"),
 )
 
@@ -42,5 +43,6 @@ VOC07 = Task(
     engines=("torchvision",),
     settings=_VOC0712.replace({"train_splits": ("VOC2007/trainval",), "iters": 9000, "steps": (6750, 8250)}),
     small=SMALL,
+    generated=GENERATED,
     metrics=("AP50", "AP", "AP75"),
 )
