@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +70,8 @@ def train(
     labels = keep_labels(images.labels, config.labels_used, config.seed)
     run = Run(config, len(images.classes), device)
     start = run.resume(folder / STATE, journal)
-    part = (distributed.rank(), distributed.world())
-    distributed.divided(config.batch, distributed.world())
-    batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
-    total = batches.steps_per_epoch * config.epochs
+    per_epoch = len(images) // config.batch
+    total = per_epoch * config.epochs
     if announce_time:
         seconds = measure(run)[0] * config.batch / distributed.world() * (total - start)
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
@@ -81,11 +79,9 @@ def train(
     keeper = _Keeper(run, folder, journal, provenance, monitor)
     if keeper.writes:
         _list_labelled(images, labels, folder)
-    crop = Crop(config.size, run.pipelines[0].crop_scale, run.pipelines[0].crop_ratio)
-    crops = Crops(images, labels, crop, views=run.template.method.views, seed=config.seed)
     began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=config.num_workers), start):
-        epoch = step // batches.steps_per_epoch
+    for step, (views, batch_labels, _) in enumerate(batches_of(run, images, labels, start), start):
+        epoch = step // per_epoch
         loss, accuracy = run.step(step, epoch, views, batch_labels)
         rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
         if step % LOG_EVERY == 0 or step + 1 == total:
@@ -93,7 +89,7 @@ def train(
             journal.step("pretrain", step + 1, total, loss=loss, accuracy=accuracy, lr=run.lr, images_per_second=rate)
         else:
             journal.step("pretrain", step + 1, total)
-        if (step + 1) % batches.steps_per_epoch == 0:
+        if (step + 1) % per_epoch == 0:
             keeper.epoch_done(epoch + 1, step + 1, total)
     if keeper.writes:
         save_backbone(folder / BACKBONE, run.template.backbone(), provenance)
@@ -101,6 +97,17 @@ def train(
     last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
     speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
     return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed)
+
+
+def batches_of(run: Run, images: ImageSet, labels: Sequence[int], start: int = 0) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+    """This process's part of every batch from step `start` on: crops (V, n, 3, S, S) uint8, labels (n,), indices (n,)."""
+    config, pipeline = run.config, run.pipelines[0]
+    distributed.divided(config.batch, distributed.world())
+    part = (distributed.rank(), distributed.world())
+    crop = Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio)
+    crops = Crops(images, labels, crop, views=run.template.method.views, seed=config.seed)
+    batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
+    return loader(crops, batches, num_workers=config.num_workers)
 
 
 class _Keeper:

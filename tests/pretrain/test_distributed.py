@@ -54,7 +54,9 @@ def check_two_processes() -> None:
 
 def _check_keys(rank: int, order: torch.Tensor) -> None:
     """Keys come from batches of mixed origin, back in their own order, and the queues of both processes are the same."""
-    config = PretrainConfig.read({"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32"})
+    config = PretrainConfig.read(
+        {"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32"}
+    )
     torch.manual_seed(0)
     template = Template(config, classes=2).train()
     torch.manual_seed(1)

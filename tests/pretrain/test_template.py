@@ -78,6 +78,7 @@ def test_split_batches_are_normalised_apart_and_keys_come_back_in_order() -> Non
     for half in (order[:4], order[4:]):
         torch.testing.assert_close(keys[half], F.normalize(template.key(key_images[half]), dim=1), rtol=1e-4, atol=1e-5)
 
+
 def blended(n: int = 8) -> tuple[Mixed, torch.Tensor, torch.Tensor, torch.Tensor]:
     """A batch whose queries are blends, with its clean images, key images and labels."""
     rng = torch.Generator().manual_seed(1)
