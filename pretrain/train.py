@@ -7,6 +7,7 @@ so that a run cut anywhere goes on as if it had not been.
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pretrain import cache, classes
+from pretrain import labels as labelling
 from pretrain.augment import Mixed
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically, save_backbone
 from pretrain.config import PretrainConfig
-from pretrain.data import UNLABELLED, Crop, Crops, Epochs, ImageSet, keep_labels, loader
+from pretrain.crops import Crop
+from pretrain.data import Crops, Epochs, loader
 from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.images import ImageSet
 from pretrain.journal import Journal, duration
 from pretrain.provenance import Provenance
 from pretrain.template import Template
@@ -67,8 +72,11 @@ def train(
         DataError: If there are fewer images than a batch, or labels are needed and there is one class.
         TrainingError: If the loss is not finite; the last good checkpoint stays.
     """
-    check(config, images)
-    labels = _labels(config, images, folder)
+    labels = check(config, images)
+    classes.save(folder, images)
+    labelling.save(folder, images, labels)
+    side, reduced = config.kept_side, config.reduced_decode
+    kept = cache.kept(images, config.cache, side=side, reduced=reduced, num_workers=config.num_workers, journal=journal)
     run = _Run(config, len(images.classes), device)
     start = run.resume(folder / STATE, journal)
     batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start)
@@ -78,11 +86,11 @@ def train(
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
     pipeline = config.views_pipeline()
     crops = Crops(
-        images,
+        kept,
         labels,
-        Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio),
-        views=run.template.method.views,
+        [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio)] * run.template.method.views,
         seed=config.seed,
+        reduced=reduced,
     )
     began, losses = time.monotonic(), []
     for step, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=config.num_workers), start):
@@ -96,7 +104,7 @@ def train(
             journal.step("pretrain", step + 1, total)
         if (step + 1) % (batches.steps_per_epoch * config.save_every) == 0 or step + 1 == total:
             run.save(folder / STATE, step + 1)
-    provenance = config.provenance(data=data, fingerprint=images.fingerprint())
+    provenance = config.provenance(data=data, fingerprint=images.fingerprint(), labels=labelling.share(labels))
     save_backbone(folder / BACKBONE, run.template.backbone(), provenance)
     last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
     speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
@@ -130,13 +138,13 @@ class _Run:
         self.pipeline, self.augmentation = config.views_pipeline(), config.augmentation()
         self.lr = config.lr
 
-    def step(self, step: int, epoch: int, views: Tensor, labels: Tensor) -> tuple[float, float]:
-        """One optimiser step on a batch of crops (V, N, 3, S, S) uint8; returns loss and accuracy."""
+    def step(self, step: int, epoch: int, views: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
+        """One optimiser step on a batch of V crops (N, 3, S, S) uint8; returns loss and accuracy."""
         rng = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + step)
         self.lr = lr_at(self.config, epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
-        loss, accuracy = self._loss(self.template, views.to(self.device), labels.to(self.device), rng)
+        loss, accuracy = self._loss(self.template, [view.to(self.device) for view in views], labels.to(self.device), rng)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -150,7 +158,7 @@ class _Run:
             self.optimizer.step()
         return value, float(accuracy)
 
-    def _loss(self, template: Template, views: Tensor, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _loss(self, template: Template, views: Sequence[Tensor], labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         images = [normalised(self.pipeline(view.float() / 255, rng)) for view in views]
         query = self.augmentation(images[0], rng)
         key = images[1] if len(images) > 1 else None
@@ -163,8 +171,8 @@ class _Run:
     def seconds_per_image(self) -> float:
         """Wall seconds of training on one image, measured on a copy: the run itself stays as it is."""
         n = min(self.config.batch, max(2, TIMED_PIXELS // self.config.size**2) * self.config.bn_splits)
-        shape = (self.template.method.views, n, 3, self.config.size, self.config.size)
-        views = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        shape = (n, 3, self.config.size, self.config.size)
+        views = [torch.zeros(shape, dtype=torch.uint8, device=self.device)] * self.template.method.views
         template = copy.deepcopy(self.template)
         labels = torch.zeros(n, dtype=torch.long, device=self.device)
         times = []
@@ -216,23 +224,15 @@ def _unmixed(augmented: Mixed) -> Tensor:
     return augmented.images
 
 
-def check(config: PretrainConfig, images: ImageSet) -> None:
-    """Refuse images that the run can't train on.
+def check(config: PretrainConfig, images: ImageSet) -> list[int]:
+    """The labels that are used, one per image; refuses images that the run can't train on.
 
     Raises:
-        DataError: If there are fewer images than a batch, or labels are needed and there is one class.
+        DataError: If there are fewer images than a batch, or the labels asked for are not there.
     """
     if len(images) < config.batch:
         raise DataError(
             f"fewer images than a batch in {images.root}", seen=f"{len(images)} images, batch {config.batch}", fix="lower batch"
         )
-    if config.labels_used and len(images.classes) < 2:
-        raise DataError(f"labels asked for, but {images.root} has one class", seen=images.classes, fix="use --supervision self")
-
-
-def _labels(config: PretrainConfig, images: ImageSet, folder: Path) -> list[int]:
-    """The labels that are used; which they are is saved with the run."""
-    labels = keep_labels(images.labels, config.labels_used, config.seed)
-    kept = [name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED]
-    (folder / "labelled.txt").write_text("".join(f"{name}\n" for name in kept), encoding="utf-8")
-    return labels
+    names = None if config.label_list is None else config.label_list.lines()
+    return labelling.kept(images, config.labels_used, names, config.seed)

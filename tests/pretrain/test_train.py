@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from pretrain import data
 from pretrain.augment import AUGMENTATIONS, Mixed
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
-from pretrain.data import ImageSet
 from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.images import ImageSet, read
 from pretrain.journal import Journal
 from pretrain.methods import METHODS
 from pretrain.template import Template
@@ -31,7 +30,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
         (root / "train" / cls).mkdir(parents=True)
         for i in range(12):
             Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(root / "train" / cls / f"{i}.png")
-    return data.read(root, "train")
+    return read(root, "train")
 
 
 def config(**fields: object) -> PretrainConfig:
