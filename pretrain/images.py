@@ -3,8 +3,8 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -31,8 +31,19 @@ class ImageSet:
     members: zips.Members | None = None
     """Where the images lie in the zip; None for a folder."""
 
+    def __post_init__(self) -> None:
+        assert len(self.names) == len(self.labels)
+        assert self.members is None or len(self.members) == len(self.names), "take parts with `part`"
+
     def __len__(self) -> int:
         return len(self.names)
+
+    def part(self, indices: Sequence[int]) -> "ImageSet":
+        """Some of the images, with the same classes."""
+        names = tuple(self.names[index] for index in indices)
+        labels = tuple(self.labels[index] for index in indices)
+        members = self.members.part(indices) if self.members else None
+        return replace(self, names=names, labels=labels, members=members)
 
     def picture(self, index: int) -> Picture:
         """The image, not decoded yet.
@@ -69,7 +80,7 @@ class ImageSet:
     def _sizes(self) -> Iterator[int]:
         """Bytes of each image."""
         if self.members:
-            return (int(size) for size in self.members.sizes)
+            return self.members.sizes()
         return (os.stat(f"{self.root}/{name}").st_size for name in self.names)
 
 
@@ -106,7 +117,7 @@ def read(root: Path, split: str, classes: Collection[str] | None = None) -> Imag
             allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
             fix="remove the empty folder, or put that class's images into it",
         )
-    return ImageSet(source, tuple(used), tuple(names), labels, zips.Members(source, infos) if infos else None)
+    return ImageSet(source, tuple(used), tuple(names), labels, zips.Members.of(source, infos) if infos else None)
 
 
 def class_folders(root: Path, split: str) -> list[str]:

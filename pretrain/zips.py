@@ -4,8 +4,9 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -17,6 +18,10 @@ LENGTHS = 26
 """Where in it the lengths of the name and of the extra field are, two bytes each."""
 
 
+ROW = np.dtype([("head", np.int64), ("packed", np.int64), ("size", np.int64), ("checksum", np.uint32), ("deflated", bool)])
+"""Of a member: where its own header starts, bytes as packed and unpacked, CRC-32, and how it is packed."""
+
+
 class Members:
     """Members of a zip, read by position.
 
@@ -24,14 +29,27 @@ class Members:
     to list. Reads need no lock, as no position in the file is shared.
     """
 
-    def __init__(self, archive: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
-        self.archive = archive
-        self.heads = np.array([info.header_offset for info in infos], np.int64)
-        self.packed = np.array([info.compress_size for info in infos], np.int64)
-        self.sizes = np.array([info.file_size for info in infos], np.int64)
-        self.checks = np.array([info.CRC for info in infos], np.uint32)
-        self.deflated = np.array([info.compress_type == zipfile.ZIP_DEFLATED for info in infos], bool)
+    def __init__(self, archive: Path, table: np.ndarray) -> None:
+        """Members of an archive; `table` is (N,) of `ROW`, as `of` makes it."""
+        self.archive, self.table = archive, table
         self._descriptor: int | None = None
+
+    @classmethod
+    def of(cls, archive: Path, infos: Sequence[zipfile.ZipInfo]) -> Self:
+        """The members that the archive's directory describes so."""
+        rows = [(i.header_offset, i.compress_size, i.file_size, i.CRC, i.compress_type == zipfile.ZIP_DEFLATED) for i in infos]
+        return cls(archive, np.array(rows, ROW))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def part(self, indices: Sequence[int]) -> "Members":
+        """Some of the members."""
+        return Members(self.archive, self.table[np.asarray(indices, np.int64)])
+
+    def sizes(self) -> Iterator[int]:
+        """Unpacked bytes of each."""
+        return iter(self.table["size"].tolist())
 
     def read(self, index: int) -> bytes:
         """The bytes of one image.
@@ -42,15 +60,15 @@ class Members:
         """
         if self._descriptor is None:
             self._descriptor = os.open(self.archive, os.O_RDONLY)
-        start = int(self.heads[index])
+        start, packed, _, checksum, deflated = self.table[index].item()
         head = os.pread(self._descriptor, LOCAL_HEADER, start)
         if len(head) < LOCAL_HEADER:
             raise OSError("the zip ends before it")
         start += LOCAL_HEADER + sum(struct.unpack_from("<HH", head, LENGTHS))
-        data = os.pread(self._descriptor, int(self.packed[index]), start)
-        if self.deflated[index]:
+        data = os.pread(self._descriptor, packed, start)
+        if deflated:
             data = zlib.decompress(data, -zlib.MAX_WBITS)
-        if zlib.crc32(data) != self.checks[index]:
+        if zlib.crc32(data) != checksum:
             raise OSError("its checksum in the zip is another")
         return data
 

@@ -96,3 +96,11 @@ def test_a_byte_that_changed_in_a_zip_is_found(zipped: Zipped) -> None:
     archive.write_bytes(content)
     with pytest.raises(DataError, match=r"ant/ant_0\.png(.|\n)*checksum"):
         found.open(0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_part_of_a_set_holds_the_same_images(root: Path, zipped: Zipped, packed: bool) -> None:
+    found = images.read(zipped() if packed else root, "train")
+    part = found.part([9, 2])
+    assert (part.classes, part.names, part.labels) == (found.classes, ("bee/bee_3.png", "ant/ant_2.png"), (1, 0))
+    assert np.array_equal(np.asarray(part.open(0)), np.asarray(found.open(9)))

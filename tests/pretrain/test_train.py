@@ -189,7 +189,7 @@ def test_an_estimate_is_said_first_and_changes_nothing(images: ImageSet, tmp_pat
 
 
 def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_path: Path) -> None:
-    few = replace(images, names=images.names[:4], labels=images.labels[:4])
+    few = images.part(range(4))
     with pytest.raises(DataError, match="fewer images than a batch"):
         train(config(), few, tmp_path, Journal(), data="noise")
     one = replace(images, classes=("ant",), labels=(0,) * len(images))
