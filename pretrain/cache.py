@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from pretrain import distributed
 from pretrain.data import Images, Position, in_order
 from pretrain.decode import reductions
 from pretrain.errors import DataError
@@ -168,10 +169,12 @@ def kept(
     if where is None:
         return small
     if where == "disk":
-        return _on_disk(small, num_workers, journal)
+        with distributed.first_alone():
+            return _on_disk(small, num_workers, journal)
     shapes = _shapes(small, journal)
     needed = _pixels(shapes)
-    _refuse(needed, free_memory(num_workers), "memory", "use --cache disk, a smaller cache_side, or no cache")
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # on this machine, under torch's launcher
+    _refuse(needed * processes, free_memory(num_workers), "memory", "use --cache disk, a smaller cache_side, or no cache")
     journal.say(f"keeping {len(images):,} images in memory: {gib(needed)}")
     store = torch.empty(needed, dtype=torch.uint8)
     return _filled(small, Kept(shapes, store.share_memory_() if num_workers else store), num_workers, journal)

@@ -7,7 +7,7 @@ from pretrain.crops import CentreCrop
 from pretrain.data import Crops, in_order, loader
 from pretrain.images import ImageSet
 from pretrain.journal import Journal
-from pretrain.train import normalised
+from pretrain.run import normalised
 from transfer import prove
 from transfer.sources import Backbone
 

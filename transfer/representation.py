@@ -20,8 +20,8 @@ from pretrain.data import Crops, in_order, loader
 from pretrain.errors import DataError
 from pretrain.images import ImageSet
 from pretrain.journal import Journal
+from pretrain.run import normalised
 from pretrain.settings import Settings
-from pretrain.train import normalised
 from transfer.features import extractor
 from transfer.sources import Backbone
 

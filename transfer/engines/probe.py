@@ -13,7 +13,7 @@ from pretrain.crops import Crop
 from pretrain.data import Crops, Epochs, loader
 from pretrain.errors import DataError, EngineError
 from pretrain.journal import duration
-from pretrain.train import normalised
+from pretrain.run import normalised
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import Job, Outcome
 from transfer.features import centre_features, extractor
