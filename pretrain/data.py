@@ -145,9 +145,18 @@ class Epochs(Sampler[list[Position]]):
                 yield [(epoch, int(index)) for index in chosen[self.part * size : (self.part + 1) * size]]
 
 
-def loader(crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int) -> DataLoader:
-    """A loader over batches of positions; `num_workers` 0 loads in the process itself."""
-    return DataLoader(crops, batch_sampler=batches, num_workers=num_workers, collate_fn=_as_is)  # type: ignore[arg-type]
+def loader(
+    crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int, pinned: bool = False
+) -> DataLoader:
+    """A loader over batches of positions.
+
+    Args:
+        crops: What is loaded.
+        batches: In this order.
+        num_workers: Processes that load; 0 loads in the process itself.
+        pinned: Whether batches lie in memory from which a GPU copies while it computes.
+    """
+    return DataLoader(crops, batch_sampler=batches, num_workers=num_workers, collate_fn=_as_is, pin_memory=pinned)  # type: ignore[arg-type]
 
 
 def in_order(images: int, batch: int) -> list[list[Position]]:

@@ -90,7 +90,9 @@ def train(
     cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in pipelines]
     crops = Crops(kept, labels, cuts, seed=config.seed, reduced=reduced)
     began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=config.num_workers), start):
+    for step, (views, batch_labels, _) in enumerate(
+        loader(crops, batches, num_workers=config.num_workers, pinned=device.startswith("cuda")), start
+    ):
         epoch = step // batches.steps_per_epoch
         loss, accuracy = run.step(step, epoch, views, batch_labels)
         rate = (step + 1 - start) * config.batch / (time.monotonic() - began)

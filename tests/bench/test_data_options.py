@@ -72,20 +72,16 @@ def test_a_class_list_selects_and_the_epochs_keep_the_iterations(bench: Bench) -
 
 
 def test_a_share_of_the_classes_is_drawn_with_the_seed(bench: Bench) -> None:
-    for seed in ("0", "1"):
-        assert bench("--out", seed, "--classes", "0.5", "--seed", seed) == 0
-    assert lines("0/classes.txt") == classes.share(["ant", "bee", "cat", "dog"], 0.5, 0)
-    assert lines("1/classes.txt") == classes.share(["ant", "bee", "cat", "dog"], 0.5, 1)
-    assert result("0").changed["classes"] == 0.5
+    assert bench("--out", "half", "--classes", "0.5", "--seed", "1") == 0
+    assert lines("half/classes.txt") == classes.share(["ant", "bee", "cat", "dog"], 0.5, 1)
+    assert result("half").changed["classes"] == 0.5
 
 
 def test_a_label_map_makes_other_classes(bench: Bench) -> None:
     Path("map.yaml").write_text("ant: insect\nbee: insect\ncat: mammal\ndog: mammal\n")
     assert bench("--out", "map", "--label-map", "map.yaml", "--supervision", "full", "--method", "supervised") == 0
-    assert bench("--out", "plain", "--supervision", "full", "--method", "supervised") == 0
-    mapped, plain = result("map"), result("plain")
-    assert (mapped.data.classes, plain.data.classes) == (2, 4)
-    assert mapped.data.fingerprint != plain.data.fingerprint
+    assert result("map").data.classes == 2
+    assert lines("map/classes.txt") == ["ant", "bee", "cat", "dog"]
 
 
 def test_a_label_list_means_semi_and_says_which_labels(bench: Bench) -> None:
