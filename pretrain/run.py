@@ -22,12 +22,6 @@ from pretrain.journal import Journal
 from pretrain.template import Step, Template
 
 STATE = "last.pth"
-_OWN_STATISTICS = {
-    "forward_sync_buffers"
-    if "forward_sync_buffers" in inspect.signature(nn.parallel.DistributedDataParallel.__init__).parameters
-    else "broadcast_buffers": False  # the name until torch 2.12
-}
-"""Every process keeps its own running statistics, which training never reads; the first one's are saved."""
 _STEPS_APART = 2**40
 """Between the seeds of two processes: more steps than any run has."""
 
@@ -70,7 +64,7 @@ class Run:
                 encoder.compile()
         self.network: nn.Module = self.template
         if distributed.world() > 1:
-            self.network = nn.parallel.DistributedDataParallel(self.template, **_OWN_STATISTICS)
+            self.network = _together(self.template)
         self.optimizer = _optimizer(self.template.query, config)
         self.pipelines, self.augmentation = config.pipelines(), config.augmentation()
         self.lr = config.lr
@@ -166,6 +160,16 @@ def _synchronised(template: Template, device: str) -> Template:
         )
     converted: Template = nn.SyncBatchNorm.convert_sync_batchnorm(template)
     return converted
+
+
+def _together(template: Template) -> nn.Module:
+    """Gradients averaged over the processes. Each keeps its own running statistics, which training never reads; the
+    first one's are saved.
+    """
+    parallel = nn.parallel.DistributedDataParallel
+    renamed = "forward_sync_buffers" in inspect.signature(parallel.__init__).parameters
+    options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+    return parallel(template, **options)
 
 
 def _optimizer(query: nn.Module, config: PretrainConfig) -> torch.optim.Optimizer:

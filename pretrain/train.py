@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pretrain import labels as labelling
 from pretrain.checkpoint import save_backbone
 from pretrain.config import PretrainConfig
 from pretrain.crops import Crop
-from pretrain.data import Crops, Epochs, loader
+from pretrain.data import Batch, Crops, Epochs, Images, loader
 from pretrain.errors import DataError
 from pretrain.images import ImageSet
 from pretrain.journal import Journal, duration
@@ -70,14 +70,18 @@ def train(
         TrainingError: If the loss is not finite; the last good checkpoint stays.
     """
     labels = check(config, images)
-    side, reduced = config.kept_side, config.reduced_decode
-    kept = cache.kept(images, config.cache, side=side, reduced=reduced, num_workers=config.num_workers, journal=journal)
+    kept = cache.kept(
+        images,
+        config.cache,
+        side=config.kept_side,
+        reduced=config.reduced_decode,
+        num_workers=config.num_workers,
+        journal=journal,
+    )
     run = Run(config, len(images.classes), device)
     start = run.resume(folder / STATE, journal)
-    part = (distributed.rank(), distributed.world())
-    distributed.divided(config.batch, distributed.world())
-    batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
-    total = batches.steps_per_epoch * config.epochs
+    per_epoch = len(images) // config.batch
+    total = per_epoch * config.epochs
     if announce_time:
         seconds = measure(run)[0] * config.batch / distributed.world() * (total - start)
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
@@ -86,14 +90,9 @@ def train(
     if keeper.writes:
         classes.save(folder, images)
         labelling.save(folder, images, labels)
-    pipelines = [run.pipelines[view % 2] for view in range(run.template.method.views)]
-    cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in pipelines]
-    crops = Crops(kept, labels, cuts, seed=config.seed, reduced=reduced)
     began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(
-        loader(crops, batches, num_workers=config.num_workers, pinned=device.startswith("cuda")), start
-    ):
-        epoch = step // batches.steps_per_epoch
+    for step, (views, batch_labels, _) in enumerate(batches_of(run, kept, labels, start), start):
+        epoch = step // per_epoch
         loss, accuracy = run.step(step, epoch, views, batch_labels)
         rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
         if step % LOG_EVERY == 0 or step + 1 == total:
@@ -101,7 +100,7 @@ def train(
             journal.step("pretrain", step + 1, total, loss=loss, accuracy=accuracy, lr=run.lr, images_per_second=rate)
         else:
             journal.step("pretrain", step + 1, total)
-        if (step + 1) % batches.steps_per_epoch == 0:
+        if (step + 1) % per_epoch == 0:
             keeper.epoch_done(epoch + 1, step + 1, total)
     if keeper.writes:
         save_backbone(folder / BACKBONE, run.template.backbone(), provenance)
@@ -109,6 +108,18 @@ def train(
     last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
     speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
     return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed)
+
+
+def batches_of(run: Run, images: Images, labels: Sequence[int], start: int = 0) -> Iterable[Batch]:
+    """This process's part of every batch from step `start` on."""
+    config, world = run.config, distributed.world()
+    distributed.divided(config.batch, world)
+    pipelines = [run.pipelines[view % 2] for view in range(run.template.method.views)]
+    cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in pipelines]
+    crops = Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode)
+    part = (distributed.rank(), world)
+    batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
+    return loader(crops, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda"))
 
 
 class _Keeper:

@@ -108,8 +108,11 @@ def execute(
         distributed.barrier()
         return Finished(run.folder, _record(run), reused=False)
     with runs.started(run):
-        clock = runs.Clock()
-        fields = work(Journal(run.folder, request.progress), run.folder)
+        clock, journal = runs.Clock(), Journal(run.folder, request.progress, tensorboard=True)
+        try:
+            fields = work(journal, run.folder)
+        finally:
+            journal.close()
         finished = Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
     distributed.barrier()
     return finished

@@ -12,6 +12,7 @@ from pretrain import images as image_sets
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
+from pretrain.errors import ConfigError
 from pretrain.journal import Journal, duration
 from pretrain.run import STATE, precision_of
 from transfer import sources
@@ -172,8 +173,20 @@ def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     small = places.read_config("pretrain", SMALL) if request.budget == SMALL else {}
     if request.config is not None:
-        return {**places.read_config("pretrain", request.config), **small}
+        return {**_of_the_method(request.config, options), **small}
     if places.is_generated(request.data):
         supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
         return {**places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO), **small}
     return small
+
+
+def _of_the_method(config: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration, which must be of the method that the options name."""
+    fields = places.read_config("pretrain", config)
+    theirs = fields.get("method", "mocov2")
+    wanted = options.get("method", theirs)
+    if wanted != theirs:
+        raise ConfigError(
+            f"the configuration {config} is of another method", seen=f"{theirs}, and --method {wanted}", fix="leave one away"
+        )
+    return fields

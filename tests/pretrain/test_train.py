@@ -1,5 +1,6 @@
 """Resuming, and what a run leaves; on 16-pixel images."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pretrain.errors import ConfigError, DataError, TrainingError
 from pretrain.images import ImageSet, read
 from pretrain.journal import Journal
 from pretrain.methods import METHODS
+from pretrain.run import Run
 from pretrain.template import Template
 from pretrain.train import train
 
@@ -134,3 +136,33 @@ def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_pa
     one = replace(images, classes=("ant",), labels=(0,) * len(images))
     with pytest.raises(DataError, match="one class"):
         train(config(supervision="full"), one, tmp_path, Journal(), data="noise")
+
+
+def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet, tmp_path: Path) -> None:
+    asked = []
+
+    def monitor(state: dict[str, torch.Tensor]) -> dict[str, float]:
+        asked.append(len(state))
+        return {"knn": 10.0 * len(asked)}
+
+    wanted = config(epochs=5, keep_every=2, monitor_every=2)
+    train(wanted, images, tmp_path, Journal(tmp_path), data="noise", monitor=monitor)
+    kept = sorted(path.name for path in tmp_path.glob("backbone-*.pth"))
+    assert kept == ["backbone-0002.pth", "backbone-0004.pth"]
+    assert torch.load(tmp_path / kept[0], weights_only=True)["provenance"]["epochs"] == 2
+    assert asked == [120, 120, 120]  # after epochs 2, 4 and the last
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["knn"]) for row in rows if row["stage"] == "monitor"] == [(2, 10.0), (4, 20.0), (5, 30.0)]
+
+
+def test_a_blend_on_both_views_is_the_same_blend_and_a_mask_is_not(images: ImageSet) -> None:
+    crops = torch.randint(0, 256, (2, 8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    off = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
+    blend = Run(config(aug="mixup", aug_views="both", pipeline_options=off), 2, "cpu")
+    _, query, key = blend.views(torch.stack([crops[0], crops[0]]), torch.Generator().manual_seed(1))
+    assert query.sources is None  # its own key holds the same blend and is all of its target
+    assert torch.equal(query.images, key)
+    mask = Run(config(aug="cutout", aug_views="both", pipeline_options=off), 2, "cpu")
+    _, query, key = mask.views(torch.stack([crops[0], crops[0]]), torch.Generator().manual_seed(1))
+    assert not torch.equal(query.images, key)
+    assert all(bool((view == 0).all(dim=1).flatten(1).any(dim=1).all()) for view in (query.images, key))
