@@ -6,6 +6,7 @@ so that a run cut anywhere goes on as if it had not been.
 
 import inspect
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,8 +69,8 @@ class Run:
         self.pipelines, self.augmentation = config.pipelines(), config.augmentation()
         self.lr = config.lr
 
-    def step(self, step: int, epoch: int, crops: Tensor, labels: Tensor) -> tuple[float, float]:
-        """One optimiser step on crops (V, n, 3, S, S) uint8; returns this process's loss and accuracy.
+    def step(self, step: int, epoch: int, crops: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
+        """One optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss and accuracy.
 
         Raises:
             TrainingError: If the loss is not finite, before anything has moved.
@@ -80,7 +81,7 @@ class Run:
         labels = labels.to(self.device)
         moves = step >= self.config.filling_steps
         with torch.set_grad_enabled(moves):
-            done = self.forward(self.network, crops.to(self.device, non_blocking=True), labels, step)
+            done = self.forward(self.network, [crop.to(self.device, non_blocking=True) for crop in crops], labels, step)
         if moves:
             self.optimizer.zero_grad(set_to_none=True)
             done.loss.backward()
@@ -93,7 +94,7 @@ class Run:
             self.template.enqueue(done.keys, labels)
         return loss, float(done.accuracy)
 
-    def forward(self, network: nn.Module, crops: Tensor, labels: Tensor, step: int) -> Step:
+    def forward(self, network: nn.Module, crops: Sequence[Tensor], labels: Tensor, step: int) -> Step:
         """Views, augmentation and loss of one step."""
         seed = self.config.seed * 1_000_003 + step
         rng = torch.Generator(self.device).manual_seed(seed + distributed.rank() * _STEPS_APART)
@@ -103,9 +104,9 @@ class Run:
         result: Step = network(clean, query, key, labels, order)
         return result
 
-    def views(self, crops: Tensor, rng: torch.Generator) -> tuple[Tensor, Mixed, Tensor | None]:
-        """What the encoders see of crops (V, N, 3, S, S) uint8: the query view before and after the augmentation, the key's."""
-        images = [normalised(self.pipelines[view % 2](crop.float() / 255, rng)) for view, crop in enumerate(crops.unbind())]
+    def views(self, crops: Sequence[Tensor], rng: torch.Generator) -> tuple[Tensor, Mixed, Tensor | None]:
+        """What the encoders see of V crops (N, 3, S, S) uint8: the query view before and after the augmentation, the key's."""
+        images = [normalised(self.pipelines[view % 2](crop.float() / 255, rng)) for view, crop in enumerate(crops)]
         before = rng.get_state()
         query = self.augmentation(images[0], rng)
         if len(images) == 1:
