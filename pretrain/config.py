@@ -29,7 +29,9 @@ class PretrainConfig(Settings):
     pipeline: str = "mocov2"
     """Base pipeline: a name of `pretrain.augment.views.PIPELINES`."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the base pipeline that differ from it."""
+    """Fields of the base pipeline that differ from it, for both views."""
+    key_pipeline_options: dict[str, Any] = Field(default_factory=dict)
+    """Fields that differ for the key's view alone; they have the last word there."""
     supervision: Literal["self", "semi", "full"] = "self"
     """Whether no, some or all images keep their label."""
     label_fraction: float | None = Field(None, ge=0, le=1)
@@ -82,7 +84,7 @@ class PretrainConfig(Settings):
     def _consistent(self) -> Self:
         method = methods.get(self.method)
         self.augmentation()
-        self.views_pipeline()
+        self.pipelines()
         fraction = self.labels_used
         if (self.supervision == "self" and fraction != 0) or (self.supervision == "full" and fraction != 1):
             raise ValueError(f"supervision {self.supervision!r} contradicts label_fraction {fraction:g}; semi takes a fraction")
@@ -116,15 +118,16 @@ class PretrainConfig(Settings):
         """The augmentation with its options."""
         return augment.make(self.aug, self.aug_options)
 
-    def views_pipeline(self) -> Pipeline:
-        """The base pipeline with its options.
+    def pipelines(self) -> tuple[Pipeline, Pipeline]:
+        """The base pipelines of the query's and of the key's view, with their options.
 
         Raises:
-            ConfigError: For an unknown pipeline or option.
+            ConfigError: For an unknown pipeline, option or value.
         """
         if self.pipeline not in PIPELINES:
             raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
-        return PIPELINES[self.pipeline].replace(self.pipeline_options, where="pipeline_options")
+        query, key = (one.replace(self.pipeline_options, where="pipeline_options") for one in PIPELINES[self.pipeline])
+        return query, key.replace(self.key_pipeline_options, where="key_pipeline_options")
 
     def provenance(self, *, data: str, fingerprint: str) -> Provenance:
         """What the backbone's file says about this run."""

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pretrain.augment import Mixed
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically, save_backbone
+from pretrain.checkpoint import save_atomically, save_backbone
 from pretrain.config import PretrainConfig
-from pretrain.data import UNLABELLED, Crop, Crops, Epochs, ImageSet, keep_labels, loader
+from pretrain.data import UNLABELLED, Epochs, ImageSet, keep_labels, loader
 from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.inputs import Inputs, crops, generator
 from pretrain.journal import Journal, duration
 from pretrain.provenance import Provenance
 from pretrain.template import Template
@@ -76,16 +76,9 @@ def train(
     if announce_time:
         seconds = run.seconds_per_image() * config.batch * (total - start)
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
-    pipeline = config.views_pipeline()
-    crops = Crops(
-        images,
-        labels,
-        Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio),
-        views=run.template.method.views,
-        seed=config.seed,
-    )
+    drawn = crops(config, images, labels)
     began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=config.num_workers), start):
+    for step, (views, batch_labels, _) in enumerate(loader(drawn, batches, num_workers=config.num_workers), start):
         epoch = step // batches.steps_per_epoch
         loss, accuracy = run.step(step, epoch, views, batch_labels)
         rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
@@ -110,13 +103,6 @@ def lr_at(config: PretrainConfig, epoch: int) -> float:
     return config.lr * 0.1 ** sum(epoch >= share * config.epochs for share in (0.6, 0.8))
 
 
-def normalised(images: Tensor) -> Tensor:
-    """(N, 3, H, W) RGB in [0, 1], less ImageNet's mean, over its standard deviation; channels last in memory."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
 class _Run:
     """The moving parts of one run: template, optimiser, and how a step changes them."""
 
@@ -127,12 +113,12 @@ class _Run:
             self.template = Template(config, classes)
         self.template.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.optimizer = _optimizer(self.template.query, config)
-        self.pipeline, self.augmentation = config.views_pipeline(), config.augmentation()
+        self.inputs = Inputs.of(config)
         self.lr = config.lr
 
     def step(self, step: int, epoch: int, views: Tensor, labels: Tensor) -> tuple[float, float]:
         """One optimiser step on a batch of crops (V, N, 3, S, S) uint8; returns loss and accuracy."""
-        rng = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + step)
+        rng = generator(self.config.seed, step, self.device)
         self.lr = lr_at(self.config, epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
@@ -151,11 +137,7 @@ class _Run:
         return value, float(accuracy)
 
     def _loss(self, template: Template, views: Tensor, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        images = [normalised(self.pipeline(view.float() / 255, rng)) for view in views]
-        query = self.augmentation(images[0], rng)
-        key = images[1] if len(images) > 1 else None
-        if key is not None and self.config.aug_views == "both":
-            key = _unmixed(self.augmentation(key, rng))
+        query, key = self.inputs(views, rng)
         order = torch.randperm(len(labels), generator=rng, device=labels.device)
         loss: tuple[Tensor, Tensor] = template(query, key, labels, order)
         return loss
@@ -208,12 +190,6 @@ def _optimizer(query: nn.Module, config: PretrainConfig) -> torch.optim.Optimize
     if config.optimizer == "adamw":
         return torch.optim.AdamW(query.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-
-
-def _unmixed(augmented: Mixed) -> Tensor:
-    if augmented.partner is not None:
-        raise ConfigError("a mixing augmentation can't apply to both views", seen="aug_views: both", allowed="aug_views: query")
-    return augmented.images
 
 
 def check(config: PretrainConfig, images: ImageSet) -> None:

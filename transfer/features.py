@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.data import CentreCrop, Crops, ImageSet, in_order, loader
+from pretrain.inputs import normalised
 from pretrain.journal import Journal
-from pretrain.train import normalised
 from transfer import prove
 from transfer.sources import Backbone
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from pretrain.augment.views import PIPELINES
 from pretrain.data import CentreCrop, Crop, Crops, ImageSet, in_order, loader
 from pretrain.errors import DataError
+from pretrain.inputs import normalised
 from pretrain.journal import Journal
 from pretrain.settings import Settings
-from pretrain.train import normalised
 from transfer.features import extractor
 from transfer.sources import Backbone
 
@@ -101,7 +101,7 @@ def measure(
     model, proof = extractor(backbone, device)
     chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
     batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
-    pipeline = PIPELINES[settings.pipeline]
+    pipeline, _ = PIPELINES[settings.pipeline]  # the query's
     crop = Crop(settings.size, pipeline.crop_scale, pipeline.crop_ratio)
     views = loader(Crops(images, images.labels, crop, views=settings.views, seed=seed), batches, num_workers=0)
     anchors = loader(Crops(images, images.labels, CentreCrop(settings.size), views=1, seed=seed), batches, num_workers=0)

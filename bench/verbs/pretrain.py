@@ -23,9 +23,7 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    fields = {**_base(request, options), **options}
-    published = PretrainConfig.read({**methods.get(str(fields.get("method", "mocov2"))).defaults, **_name(fields)})
-    config = published.replace(fields, where="the configuration")
+    published, config = configuration(request, options)
     root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
     images = imagefolder.read(root)
     data = named(images.ref, generated)
@@ -62,6 +60,17 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
         **config.model_dump(mode="json"),
     }
     return execute(request, name, plain, [config.numbers(), data.fingerprint], work)
+
+
+def configuration(request: Request, options: Mapping[str, Any]) -> tuple[PretrainConfig, PretrainConfig]:
+    """The method as published, and the run that the request and the options make of it.
+
+    Raises:
+        ConfigError: For an unknown field, or a value that can't be.
+    """
+    fields = {**_base(request, options), **options}
+    published = PretrainConfig.read({**methods.get(str(fields.get("method", "mocov2"))).defaults, **_name(fields)})
+    return published, published.replace(fields, where="the configuration")
 
 
 def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""`bench views`: what the network will see, to be looked at before it is trained."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bench import grid, places
+from bench.verbs import Request
+from bench.verbs.pretrain import configuration
+from pretrain import inputs
+from pretrain.augment import Mixed
+from pretrain.augment.none import NoAugmentation
+from pretrain.config import PretrainConfig
+from pretrain.data import CentreCrop, Crops, Epochs, ImageSet
+from pretrain.errors import ConfigError, DataError
+from pretrain.journal import Journal
+from transfer.datasets import imagefolder
+
+EPOCHS = 3
+"""Epochs of which the query's view is drawn."""
+
+
+def run(request: Request, options: Mapping[str, Any], out: Path, images: int) -> str:
+    """Draw a grid; `options` are fields of `PretrainConfig`, as for `bench pretrain`. Returns what was drawn, in words.
+
+    Raises:
+        BenchError: For whatever is wrong with the input, before anything is written.
+    """
+    grid.check(out)
+    if images < 1:
+        raise ConfigError("nothing to draw", seen=f"{images} images", allowed="at least 1")
+    _, config = configuration(request, options)
+    root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
+    train = imagefolder.read(root).train
+    if len(train) < images:
+        raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), allowed=f"at least {images}")
+    title = f"{config.aug} on {config.pipeline}, {config.size} px, seed {config.seed}"
+    grid.draw(title, columns(config, train, images)).save(out, format="PNG")
+    return f"{out}: {images} images, {title}"
+
+
+def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.Column]:
+    """The originals, the query's view in each of the first epochs, and the key's view in the first.
+
+    The images are one batch; a partner in a note is the row of the image that was mixed in.
+    """
+    chosen = [index for _, index in next(iter(Epochs(len(train), batch=images, epochs=1, seed=config.seed)))]
+    centre = Crops(train, train.labels, CentreCrop(config.size), views=1, seed=config.seed)
+    originals = centre.__getitems__([(0, index) for index in chosen])[0][0]
+    names = [f"{row}: {train.classes[train.labels[index]]}" for row, index in enumerate(chosen, start=1)]
+    drawn = [grid.Column("original", _cells(originals.float() / 255, names))]
+    keys = []
+    for epoch in range(EPOCHS):
+        query, key = _column(config, train, chosen, epoch)
+        drawn.append(query)
+        keys.append(key)
+    return drawn + [key for key in keys[:1] if key is not None]
+
+
+def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int) -> tuple[grid.Column, grid.Column | None]:
+    """The query's and the key's view of an epoch, made as a training step makes them."""
+    batch = inputs.crops(config, train, train.labels).__getitems__([(epoch, index) for index in chosen])[0]
+    make = inputs.Inputs.of(config)
+    query, key = make(batch, inputs.generator(config.seed, epoch, "cpu"))
+    bare = replace(make, augmentation=NoAugmentation())  # the same draws up to the augmentation
+    plain, plain_key = bare(batch, inputs.generator(config.seed, epoch, "cpu"))
+    queries = grid.Column(f"query, epoch {epoch + 1}", _cells(inputs.denormalised(query.images), _notes(query, plain.images)))
+    if key is None or plain_key is None:
+        return queries, None
+    notes = _notes(Mixed(key), plain_key)
+    return queries, grid.Column(f"key, epoch {epoch + 1}", _cells(inputs.denormalised(key), notes))
+
+
+def _notes(seen: Mixed, plain: Tensor) -> list[str]:
+    """What was mixed into each image, or how much of it was erased; empty where nothing was."""
+    if seen.partner is None or seen.weight is None:
+        erased = (seen.images != plain).any(dim=1).float().mean(dim=(1, 2)).tolist()
+        return [f"{share:.0%} erased" if share else "" for share in erased]
+    pairs = enumerate(zip(seen.weight.tolist(), seen.partner.tolist(), strict=True))
+    return [
+        f"{weight:.0%} + {1 - weight:.0%} of row {partner + 1}" if partner != row and weight < 1 else ""
+        for row, (weight, partner) in pairs
+    ]
+
+
+def _cells(images: Tensor, notes: list[str]) -> list[grid.Cell]:
+    """Of images (N, 3, S, S) in [0, 1]; what lies outside, such as noise, is clipped."""
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return [grid.Cell(np.ascontiguousarray(one), note) for one, note in zip(pixels, notes, strict=True)]
