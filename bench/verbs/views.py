@@ -22,6 +22,8 @@ from transfer.datasets import imagefolder
 
 EPOCHS = 3
 """Epochs of which the query's view is drawn."""
+MOST = 64
+"""Rows of a grid at most."""
 
 
 def run(request: Request, options: Mapping[str, Any], out: Path, images: int) -> str:
@@ -31,13 +33,13 @@ def run(request: Request, options: Mapping[str, Any], out: Path, images: int) ->
         BenchError: For whatever is wrong with the input, before anything is written.
     """
     grid.check(out)
-    if images < 1:
-        raise ConfigError("nothing to draw", seen=f"{images} images", allowed="at least 1")
+    if not 1 <= images <= MOST:
+        raise ConfigError("can't draw that many images", seen=images, allowed=f"1 to {MOST}")
     _, config = configuration(request, options)
     root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
     train = imagefolder.read(root).train
     if len(train) < images:
-        raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), allowed=f"at least {images}")
+        raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), fix=f"lower --images to {len(train)}")
     title = f"{config.aug} on {config.pipeline}, {config.size} px, seed {config.seed}"
     grid.draw(title, columns(config, train, images)).save(out, format="PNG")
     return f"{out}: {images} images, {title}"
@@ -46,7 +48,8 @@ def run(request: Request, options: Mapping[str, Any], out: Path, images: int) ->
 def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.Column]:
     """The originals, the query's view in each of the first epochs, and the key's view in the first.
 
-    The images are one batch; a partner in a note is the row of the image that was mixed in.
+    The images are one batch: the first epoch's views are those of the run's first step, where its batch is as large.
+    A partner in a note is the row of the image that was mixed in.
     """
     chosen = [index for _, index in next(iter(Epochs(len(train), batch=images, epochs=1, seed=config.seed)))]
     centre = Crops(train, train.labels, CentreCrop(config.size), views=1, seed=config.seed)
