@@ -5,7 +5,7 @@ Training and `bench views` go through this file alike, so that the pictures can'
 Shapes: V views (one or two), N images, S pixels a side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,7 +18,10 @@ from pretrain.augment.views import Pipeline
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.config import PretrainConfig
 from pretrain.data import Crop, Crops, ImageSet
-from pretrain.errors import ConfigError
+
+_APART = 2654435769
+"""Between the seeds of two processes: 2³² over the golden ratio, which keeps them millions of steps apart also modulo 2³²,
+since torch's CPU generator takes no more of a seed than its last 32 bits."""
 
 
 def crops(config: PretrainConfig, images: ImageSet, labels: Sequence[int]) -> Crops:
@@ -28,9 +31,9 @@ def crops(config: PretrainConfig, images: ImageSet, labels: Sequence[int]) -> Cr
     return Crops(images, labels, crop, views=methods.get(config.method).views, seed=config.seed)
 
 
-def generator(seed: int, step: int, device: str) -> Generator:
-    """The source of everything random in one step: a function of the seed and the step alone."""
-    return Generator(device).manual_seed(seed * 1_000_003 + step)
+def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:
+    """The source of everything random in one step of one process: a function of seed, step and rank alone."""
+    return Generator(device).manual_seed(seed * 1_000_003 + step + rank * _APART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +44,31 @@ class Inputs:
     """The query's and the key's."""
     augmentation: Augmentation
     both: bool
-    """Whether the augmentation applies to the key's view too, with draws of its own."""
+    """Whether the augmentation applies to the key's view too: masks with draws of their own, blends with the same."""
 
     @classmethod
     def of(cls, config: PretrainConfig) -> Self:
         """Those of a run."""
         return cls(config.pipelines(), config.augmentation(), config.aug_views == "both")
 
-    def __call__(self, batch: Tensor, rng: Generator) -> tuple[Mixed, Tensor | None]:
-        """The query's view and what was mixed into it, and the key's view if there is one: (N, 3, S, S), normalised.
+    def __call__(self, crops: Iterable[Tensor], rng: Generator) -> tuple[Tensor, Mixed, Tensor | None]:
+        """The query's view before and after the augmentation, and the key's if there is one: (N, 3, S, S), normalised.
 
         Args:
-            batch: (V, N, 3, S, S) uint8 crops, the query's first.
+            crops: V of (N, 3, S, S) uint8, the query's first.
             rng: Source of all randomness, on the crops' device.
-
-        Raises:
-            ConfigError: If a mixing augmentation is to apply to both views.
         """
-        views = [normalised(pipeline(_unit(crop), rng)) for pipeline, crop in zip(self.pipelines, batch, strict=False)]
-        query = self.augmentation(views[0], rng)
-        key = views[1] if len(views) > 1 else None
-        if key is not None and self.both:
-            key = _unmixed(self.augmentation(key, rng))
-        return query, key
+        clean, *others = [normalised(self.pipelines[view % 2](_unit(crop), rng)) for view, crop in enumerate(crops)]
+        before = rng.get_state()
+        query = self.augmentation(clean, rng)
+        if not others:
+            return clean, query, None
+        if not self.both:
+            return clean, query, others[0]
+        if query.sources is None:
+            return clean, query, self.augmentation(others[0], rng).images
+        key = self.augmentation(others[0], Generator(clean.device).set_state(before))
+        return clean, Mixed(query.images), key.images
 
 
 def _unit(crop: Tensor) -> Tensor:
@@ -86,9 +91,3 @@ def denormalised(images: Tensor) -> Tensor:
 def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
     return mean, torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
-
-
-def _unmixed(augmented: Mixed) -> Tensor:
-    if augmented.partner is not None:
-        raise ConfigError("a mixing augmentation can't apply to both views", seen="aug_views: both", allowed="aug_views: query")
-    return augmented.images

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench import grid, places
@@ -35,7 +36,7 @@ def run(request: Request, options: Mapping[str, Any], out: Path, images: int) ->
     grid.check(out)
     if not 1 <= images <= MOST:
         raise ConfigError("can't draw that many images", seen=images, allowed=f"1 to {MOST}")
-    _, config = configuration(request, options)
+    _, config = configuration(request, options, request.device_name())
     root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
     train = imagefolder.read(root).train
     if len(train) < images:
@@ -68,26 +69,30 @@ def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: i
     """The query's and the key's view of an epoch, made as a training step makes them."""
     batch = inputs.crops(config, train, train.labels).__getitems__([(epoch, index) for index in chosen])[0]
     make = inputs.Inputs.of(config)
-    query, key = make(batch, inputs.generator(config.seed, epoch, "cpu"))
-    bare = replace(make, augmentation=NoAugmentation())  # the same draws up to the augmentation
-    plain, plain_key = bare(batch, inputs.generator(config.seed, epoch, "cpu"))
-    queries = grid.Column(f"query, epoch {epoch + 1}", _cells(inputs.denormalised(query.images), _notes(query, plain.images)))
-    if key is None or plain_key is None:
+    _, query, key = make(batch, inputs.generator(config.seed, epoch, "cpu"))
+    rng = inputs.generator(config.seed, epoch, "cpu")
+    clean, _, clean_key = replace(make, augmentation=NoAugmentation())(batch, rng)
+    blend = make.augmentation(clean, rng)  # the same draws again, which say what the training needn't know
+    notes = _notes(blend, clean)
+    queries = grid.Column(f"query, epoch {epoch + 1}", _cells(inputs.denormalised(query.images), notes))
+    if key is None or clean_key is None:
         return queries, None
-    notes = _notes(Mixed(key), plain_key)
-    return queries, grid.Column(f"key, epoch {epoch + 1}", _cells(inputs.denormalised(key), notes))
+    key_notes = notes if make.both and blend.sources is not None else _notes(Mixed(key), clean_key)
+    return queries, grid.Column(f"key, epoch {epoch + 1}", _cells(inputs.denormalised(key), key_notes))
 
 
-def _notes(seen: Mixed, plain: Tensor) -> list[str]:
-    """What was mixed into each image, or how much of it was erased; empty where nothing was."""
-    if seen.partner is None or seen.weight is None:
-        erased = (seen.images != plain).any(dim=1).float().mean(dim=(1, 2)).tolist()
-        return [f"{share:.0%} erased" if share else "" for share in erased]
-    pairs = enumerate(zip(seen.weight.tolist(), seen.partner.tolist(), strict=True))
-    return [
-        f"{weight:.0%} + {1 - weight:.0%} of row {partner + 1}" if partner != row and weight < 1 else ""
-        for row, (weight, partner) in pairs
-    ]
+def _notes(seen: Mixed, clean: Tensor) -> list[str]:
+    """What was blended into each image, or how much of it was erased; empty where nothing was."""
+    erased = (seen.images != clean).any(dim=1).float().mean(dim=(1, 2)).tolist()
+    notes = [f"{share:.0%} erased" if share else "" for share in erased]
+    if seen.sources is None or seen.weights is None:
+        return notes
+    shares = torch.zeros(len(clean), len(clean)).scatter_add_(1, seen.sources, seen.weights)  # of each image in each
+    for row, of_row in enumerate(shares):
+        others = [f"{of_row[other]:.0%} of row {other + 1}" for other in of_row.nonzero().flatten().tolist() if other != row]
+        if others:
+            notes[row] = " + ".join([f"{of_row[row]:.0%}", *others])
+    return notes
 
 
 def _cells(images: Tensor, notes: list[str]) -> list[grid.Cell]:

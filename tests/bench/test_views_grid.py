@@ -17,7 +17,7 @@ from pretrain.augment import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.inputs import denormalised
 from pretrain.journal import Journal
-from pretrain.template import Template
+from pretrain.template import Step, Template
 from pretrain.train import train
 
 ROWS = 4
@@ -67,11 +67,11 @@ class FirstStep(Exception):  # noqa: N818
     """Ends a training when its encoders have been given their images."""
 
 
-@pytest.mark.parametrize("aug", ["none", "random-erasing", "cutout", "cutmix", "mixup"])
+@pytest.mark.parametrize("aug", ["none", "random-erasing", "cutout", "cutmix", "mixup", "cutout+mixup"])
 def test_the_first_epochs_cells_are_what_the_encoders_get_in_the_first_step_of_training(
     here: Path, monkeypatch: pytest.MonkeyPatch, aug: str
 ) -> None:
-    def stop(self: Template, query: Mixed, key: Tensor, labels: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    def stop(self: Template, clean: Tensor, query: Mixed, key: Tensor, labels: Tensor, order: Tensor) -> Step:
         raise FirstStep(query.images, key)
 
     monkeypatch.setattr(Template, "forward", stop)
@@ -113,12 +113,22 @@ def test_columns_and_notes_say_what_was_done(here: Path) -> None:
     assert {cell.note for column in plain[1:] for cell in column.cells} == {""}
 
 
-def test_a_note_names_the_share_and_the_row_of_the_partner() -> None:
+def test_a_note_names_each_share_and_the_row_it_is_from() -> None:
     images = torch.zeros(3, 3, 4, 4)
-    mixed = Mixed(images, torch.tensor([1, 1, 0]), torch.tensor([0.75, 0.5, 1.0]))
-    assert verb._notes(mixed, images) == ["75% + 25% of row 2", "", ""]
+    blend = Mixed(
+        images, torch.tensor([[0, 1, 2], [1, 1, 1], [2, 0, 0]]), torch.tensor([[0.5, 0.25, 0.25], [0.2, 0.5, 0.3], [1.0, 0, 0]])
+    )
+    assert verb._notes(blend, images) == ["50% + 25% of row 2 + 25% of row 3", "", ""]
     images[1, :, :2] = 1
     assert verb._notes(Mixed(images), torch.zeros(3, 3, 4, 4)) == ["", "50% erased", ""]
+
+
+def test_a_blend_of_both_views_is_noted_below_both(here: Path) -> None:
+    images = data.read(here / "images", "train")
+    columns = verb.columns(PretrainConfig.read({**TINY, "aug": "mixup", "aug_views": "both"}), images, 8)
+    notes = [[cell.note for cell in column.cells] for column in columns]
+    assert notes[1] == notes[-1]
+    assert any("of row" in note for note in notes[1])
 
 
 def test_a_long_note_is_cut_to_the_width_of_its_picture() -> None:
@@ -141,7 +151,7 @@ def test_a_long_note_is_cut_to_the_width_of_its_picture() -> None:
         (["--out", "folder.png"], "is a folder"),
         (["--data", "nowhere"], "no data at nowhere"),
         (["--set", "pipeline=mocov3"], "unknown pipeline"),
-        (["--set", "aug_views=both", "--aug", "mixup"], "both views"),
+        (["--set", "aug_views=all"], "aug_views"),
         (["--config", "nothing"], "unknown pretrain configuration"),
     ],
 )

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from pretrain.config import PretrainConfig
-from pretrain.errors import ConfigError
 from pretrain.inputs import Inputs, denormalised, generator, normalised
 
 BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -20,7 +19,7 @@ def erased(seen: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
-    query, key = inputs(key_pipeline_options={"solarize": 1})(BATCH, generator(0, 0, "cpu"))
+    _, query, key = inputs(key_pipeline_options={"solarize": 1})(BATCH, generator(0, 0, "cpu"))
     assert key is not None
     torch.testing.assert_close(denormalised(query.images), BATCH[0].float() / 255)
     bright = BATCH[1] >= 128
@@ -28,15 +27,15 @@ def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
 
 
 def test_a_method_of_one_view_has_no_key() -> None:
-    query, key = inputs()(BATCH[:1], generator(0, 0, "cpu"))
+    _, query, key = inputs()(BATCH[:1], generator(0, 0, "cpu"))
     assert key is None
     assert torch.equal(query.images, normalised(BATCH[0].float() / 255))
 
 
 @pytest.mark.parametrize("name", ["cutout", "random-erasing"])
 def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their_own(name: str) -> None:
-    query, key = inputs(aug=name)(BATCH, generator(0, 0, "cpu"))
-    both_query, both_key = inputs(aug=name, aug_views="both")(BATCH, generator(0, 0, "cpu"))
+    _, query, key = inputs(aug=name)(BATCH, generator(0, 0, "cpu"))
+    _, both_query, both_key = inputs(aug=name, aug_views="both")(BATCH, generator(0, 0, "cpu"))
     assert key is not None
     assert both_key is not None
     assert torch.equal(both_query.images, query.images)
@@ -47,9 +46,20 @@ def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their
     assert float(same.float().mean()) < 0.5  # random erasing leaves some images whole in both views
 
 
-def test_mixing_both_views_is_refused() -> None:
-    with pytest.raises(ConfigError, match="both views"):
-        inputs(aug="cutmix", aug_views="both")(BATCH, generator(0, 0, "cpu"))
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_a_blend_on_both_views_is_the_same_blend(name: str) -> None:
+    clean, query, key = inputs(aug=name, aug_views="both")(BATCH[[0, 0]], generator(0, 0, "cpu"))
+    assert query.sources is None  # its own key holds the same blend and is all of its target
+    assert key is not None
+    assert torch.equal(query.images, key)
+    assert not torch.equal(query.images, clean)
+
+
+def test_the_view_before_the_augmentation_is_the_pipelines() -> None:
+    clean, query, _ = inputs(aug="cutout")(BATCH, generator(0, 0, "cpu"))
+    assert torch.equal(clean, normalised(BATCH[0].float() / 255))
+    kept = ~erased(query.images, BATCH[0])[:, None].expand_as(clean)
+    assert torch.equal(query.images[kept], clean[kept])
 
 
 def test_normalised_images_are_channels_last_and_come_back() -> None:
@@ -58,7 +68,8 @@ def test_normalised_images_are_channels_last_and_come_back() -> None:
     torch.testing.assert_close(denormalised(normalised(images)), images)
 
 
-def test_each_step_has_its_own_generator_and_the_same_one_again() -> None:
-    draws = [float(torch.rand(1, generator=generator(seed, step, "cpu"))) for seed, step in ((0, 0), (0, 1), (1, 0), (0, 0))]
-    assert len(set(draws)) == 3
-    assert draws[0] == draws[3]
+def test_each_step_of_each_process_has_its_own_generator_and_the_same_one_again() -> None:
+    wanted = ((0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1), (0, 0, 0))
+    draws = [float(torch.rand(1, generator=generator(seed, step, "cpu", rank=rank))) for seed, step, rank in wanted]
+    assert len(set(draws)) == 4
+    assert draws[0] == draws[4]
