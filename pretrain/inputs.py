@@ -17,18 +17,20 @@ from pretrain.augment import Augmentation, Mixed
 from pretrain.augment.views import Pipeline
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.config import PretrainConfig
-from pretrain.data import Crop, Crops, ImageSet
+from pretrain.crops import Crop
+from pretrain.data import Crops, Images
 
 _APART = 2654435769
 """Between the seeds of two processes: 2³² over the golden ratio, which keeps them millions of steps apart also modulo 2³²,
 since torch's CPU generator takes no more of a seed than its last 32 bits."""
 
 
-def crops(config: PretrainConfig, images: ImageSet, labels: Sequence[int]) -> Crops:
-    """The random crops of a run, as many of each image as its method has views."""
-    query, _ = config.pipelines()
-    crop = Crop(config.size, query.crop_scale, query.crop_ratio)
-    return Crops(images, labels, crop, views=methods.get(config.method).views, seed=config.seed)
+def crops(config: PretrainConfig, images: Images, labels: Sequence[int]) -> Crops:
+    """The random crops of a run: one of each image for each view of its method, by that view's pipeline."""
+    pipelines = config.pipelines()
+    views = [pipelines[view % 2] for view in range(methods.get(config.method).views)]
+    cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in views]
+    return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode)
 
 
 def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:

@@ -6,6 +6,7 @@ so that a run cut anywhere goes on as if it had not been.
 
 import inspect
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,8 +60,8 @@ class Run:
         self.inputs = Inputs.of(config)
         self.lr = config.lr
 
-    def step(self, step: int, epoch: int, crops: Tensor, labels: Tensor) -> tuple[float, float]:
-        """One optimiser step on crops (V, n, 3, S, S) uint8; returns this process's loss and accuracy.
+    def step(self, step: int, epoch: int, crops: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
+        """One optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss and accuracy.
 
         Raises:
             TrainingError: If the loss is not finite, before anything has moved.
@@ -71,7 +72,7 @@ class Run:
         labels = labels.to(self.device)
         moves = step >= self.config.filling_steps
         with torch.set_grad_enabled(moves):
-            done = self.forward(self.network, crops.to(self.device, non_blocking=True), labels, step)
+            done = self.forward(self.network, [crop.to(self.device, non_blocking=True) for crop in crops], labels, step)
         if moves:
             self.optimizer.zero_grad(set_to_none=True)
             done.loss.backward()
@@ -84,7 +85,7 @@ class Run:
             self.template.enqueue(done.keys, labels)
         return loss, float(done.accuracy)
 
-    def forward(self, network: nn.Module, crops: Tensor, labels: Tensor, step: int) -> Step:
+    def forward(self, network: nn.Module, crops: Sequence[Tensor], labels: Tensor, step: int) -> Step:
         """Views, augmentation and loss of one step."""
         clean, query, key = self.inputs(crops, generator(self.config.seed, step, self.device, rank=distributed.rank()))
         alike = generator(self.config.seed, step, self.device)  # all processes must draw the same order

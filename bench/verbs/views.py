@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import grid, places
+from bench import grid
 from bench.verbs import Request
-from bench.verbs.pretrain import configuration
-from pretrain import inputs
+from bench.verbs.pretrain import configuration, find
+from pretrain import cache, inputs
 from pretrain.augment import Mixed
 from pretrain.augment.none import NoAugmentation
 from pretrain.config import PretrainConfig
-from pretrain.data import CentreCrop, Crops, Epochs, ImageSet
+from pretrain.crops import CentreCrop
+from pretrain.data import Crops, Epochs
 from pretrain.errors import ConfigError, DataError
+from pretrain.images import ImageSet
 from pretrain.journal import Journal
-from transfer.datasets import imagefolder
 
 EPOCHS = 3
 """Epochs of which the query's view is drawn."""
@@ -37,8 +38,8 @@ def run(request: Request, options: Mapping[str, Any], out: Path, images: int) ->
     if not 1 <= images <= MOST:
         raise ConfigError("can't draw that many images", seen=images, allowed=f"1 to {MOST}")
     _, config = configuration(request, options, request.device_name())
-    root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    train = imagefolder.read(root).train
+    _, data, _ = find(request, config)
+    train = data.train
     if len(train) < images:
         raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), fix=f"lower --images to {len(train)}")
     title = f"{config.aug} on {config.pipeline}, {config.size} px, seed {config.seed}"
@@ -53,8 +54,8 @@ def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.C
     A partner in a note is the row of the image that was mixed in.
     """
     chosen = [index for _, index in next(iter(Epochs(len(train), batch=images, epochs=1, seed=config.seed)))]
-    centre = Crops(train, train.labels, CentreCrop(config.size), views=1, seed=config.seed)
-    originals = centre.__getitems__([(0, index) for index in chosen])[0][0]
+    centre = Crops(train, train.labels, [CentreCrop(config.size)], seed=config.seed)
+    (originals,), _, _ = centre.__getitems__([(0, index) for index in chosen])
     names = [f"{row}: {train.classes[train.labels[index]]}" for row, index in enumerate(chosen, start=1)]
     drawn = [grid.Column("original", _cells(originals.float() / 255, names))]
     keys = []
@@ -67,7 +68,9 @@ def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.C
 
 def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int) -> tuple[grid.Column, grid.Column | None]:
     """The query's and the key's view of an epoch, made as a training step makes them."""
-    batch = inputs.crops(config, train, train.labels).__getitems__([(epoch, index) for index in chosen])[0]
+    # What is kept is what is decoded now, resized alike.
+    images = cache.kept(train, None, side=config.kept_side, reduced=config.reduced_decode, num_workers=0, journal=Journal())
+    batch, _, _ = inputs.crops(config, images, train.labels).__getitems__([(epoch, index) for index in chosen])
     make = inputs.Inputs.of(config)
     _, query, key = make(batch, inputs.generator(config.seed, epoch, "cpu"))
     rng = inputs.generator(config.seed, epoch, "cpu")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench import cli, grid
 from bench.verbs import views as verb
-from pretrain import data
+from pretrain import images as image_sets
 from pretrain.augment import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.inputs import denormalised
@@ -75,12 +75,13 @@ def test_the_first_epochs_cells_are_what_the_encoders_get_in_the_first_step_of_t
         raise FirstStep(query.images, key)
 
     monkeypatch.setattr(Template, "forward", stop)
-    config = PretrainConfig.read({**TINY, "aug": aug, "pipeline": "byol", "seed": 5})
+    fields = {"aug": aug, "pipeline": "byol", "key_pipeline_options": {"crop_scale": [0.9, 1.0]}, "cache_side": 16, "seed": 5}
+    config = PretrainConfig.read({**TINY, **fields})
     with pytest.raises(FirstStep) as stopped:
-        train(config, data.read(here / "images", "train"), here, Journal(), data="noise")
+        train(config, image_sets.read(here / "images", "train"), here, Journal(), data="noise")
     query, key = (pixels(view) for view in stopped.value.args)
-    words = ["--aug", aug, "--set", "pipeline=byol", "--seed", "5", "--data", "images", "--images", str(ROWS)]
-    assert bench_views(monkeypatch, *words) == 0
+    words = [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]
+    assert bench_views(monkeypatch, *words, "--data", "images", "--images", str(ROWS)) == 0
     with Image.open("views.png") as sheet:
         for row in range(ROWS):
             assert np.array_equal(cell(sheet, 1, row), query[row])
@@ -102,7 +103,7 @@ def test_a_method_of_one_view_has_no_column_of_keys_and_zips_are_read_too(here: 
 
 
 def test_columns_and_notes_say_what_was_done(here: Path) -> None:
-    images = data.read(here / "images", "train")
+    images = image_sets.read(here / "images", "train")
     columns = verb.columns(PretrainConfig.read({**TINY, "aug": "cutout", "aug_views": "both"}), images, 3)
     assert [column.heading for column in columns] == [
         "original", "query, epoch 1", "query, epoch 2", "query, epoch 3", "key, epoch 1"
@@ -124,7 +125,7 @@ def test_a_note_names_each_share_and_the_row_it_is_from() -> None:
 
 
 def test_a_blend_of_both_views_is_noted_below_both(here: Path) -> None:
-    images = data.read(here / "images", "train")
+    images = image_sets.read(here / "images", "train")
     columns = verb.columns(PretrainConfig.read({**TINY, "aug": "mixup", "aug_views": "both"}), images, 8)
     notes = [[cell.note for cell in column.cells] for column in columns]
     assert notes[1] == notes[-1]

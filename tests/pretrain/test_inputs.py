@@ -1,10 +1,14 @@
 """What the encoders see: which pipeline and which augmentation each view gets."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from pretrain.config import PretrainConfig
-from pretrain.inputs import Inputs, denormalised, generator, normalised
+from pretrain.crops import Crop
+from pretrain.images import ImageSet
+from pretrain.inputs import Inputs, crops, denormalised, generator, normalised
 
 BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 OFF = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
@@ -24,6 +28,12 @@ def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
     torch.testing.assert_close(denormalised(query.images), BATCH[0].float() / 255)
     bright = BATCH[1] >= 128
     torch.testing.assert_close(denormalised(key), torch.where(bright, 255 - BATCH[1], BATCH[1]).float() / 255)
+
+
+def test_each_view_is_cropped_by_its_own_pipeline() -> None:
+    config = PretrainConfig.read({"size": 32, "key_pipeline_options": {"crop_scale": [0.5, 0.6], "crop_ratio": [1, 1]}})
+    cuts = crops(config, ImageSet(Path(), (), (), ()), []).crops
+    assert cuts == [Crop(32, (0.2, 1.0)), Crop(32, (0.5, 0.6), (1, 1))]
 
 
 def test_a_method_of_one_view_has_no_key() -> None:

@@ -9,12 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pretrain import data
 from pretrain.augment import AUGMENTATIONS
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
-from pretrain.data import ImageSet
 from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.images import ImageSet, read
 from pretrain.journal import Journal
 from pretrain.methods import METHODS
 from pretrain.template import Template
@@ -31,7 +30,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
         (root / "train" / cls).mkdir(parents=True)
         for i in range(12):
             Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(root / "train" / cls / f"{i}.png")
-    return data.read(root, "train")
+    return read(root, "train")
 
 
 def config(**fields: object) -> PretrainConfig:
@@ -130,7 +129,7 @@ def test_an_estimate_is_said_first_and_changes_nothing(images: ImageSet, tmp_pat
 
 
 def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_path: Path) -> None:
-    few = replace(images, names=images.names[:4], labels=images.labels[:4])
+    few = images.part(range(4))
     with pytest.raises(DataError, match="fewer images than a batch"):
         train(config(), few, tmp_path, Journal(), data="noise")
     one = replace(images, classes=("ant",), labels=(0,) * len(images))
