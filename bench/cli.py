@@ -73,6 +73,28 @@ def pretrain(
 
 
 @app.command()
+def views(
+    aug: Annotated[str | None, typer.Option(help="Augmentation: `bench ls augs`.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the images and of everything drawn.")] = None,
+    images: Annotated[int, typer.Option(help="Rows of the grid.")] = 6,
+    config: Config = None,
+    set_: Set = None,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="The picture, a PNG; an older one is replaced.")] = Path("views.png"),
+) -> None:
+    """Draw what the network will see under an augmentation: look before you train."""
+    from bench.progress import Display
+    from bench.verbs import Request
+    from bench.verbs import views as verb
+    from pretrain.settings import assignments
+
+    options = {key: value for key, value in {"aug": aug, "seed": seed}.items() if value is not None} | assignments(set_ or [])
+    with Display() as display:
+        drawn = verb.run(Request(display.hook, data, config=config), options, out, images)
+    print(drawn)
+
+
+@app.command()
 def transfer(
     task: Annotated[str, typer.Option(help="`bench ls tasks`.")],
     ckpt: Checkpoint,

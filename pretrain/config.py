@@ -59,7 +59,9 @@ class PretrainConfig(Settings):
     pipeline: str = "mocov2"
     """Base pipeline: a name of `pretrain.augment.views.PIPELINES`."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the base pipeline that differ from it."""
+    """Fields of the base pipeline that differ from it, for both views."""
+    key_pipeline_options: dict[str, Any] = Field(default_factory=dict)
+    """Fields that differ for the key's view alone; they have the last word there."""
     classes: Classes = None
     """Classes to train on: a share of them drawn with the seed, the name of a list in `configs/classes`, or a file with one
     class folder per line. All of them without it."""
@@ -200,15 +202,15 @@ class PretrainConfig(Settings):
         return augment.make(self.aug, self.aug_options, composition=self.aug_composition)
 
     def pipelines(self) -> tuple[Pipeline, Pipeline]:
-        """The base pipelines of query and key with their options.
+        """The base pipelines of the query's and of the key's view, with their options.
 
         Raises:
-            ConfigError: For an unknown pipeline or option.
+            ConfigError: For an unknown pipeline, option or value.
         """
         if self.pipeline not in PIPELINES:
             raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
-        pipeline = PIPELINES[self.pipeline].replace(self.pipeline_options, where="pipeline_options")
-        return pipeline, pipeline
+        query, key = (one.replace(self.pipeline_options, where="pipeline_options") for one in PIPELINES[self.pipeline])
+        return query, key.replace(self.key_pipeline_options, where="key_pipeline_options")
 
     def provenance(self, *, data: str, fingerprint: str, labels: float) -> Provenance:
         """What the backbone's file says about this run; `labels` is the share of images that a list leaves their label."""

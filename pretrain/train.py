@@ -12,10 +12,10 @@ from pretrain import cache, classes, distributed
 from pretrain import labels as labelling
 from pretrain.checkpoint import save_backbone
 from pretrain.config import PretrainConfig
-from pretrain.crops import Crop
-from pretrain.data import Batch, Crops, Epochs, Images, loader
+from pretrain.data import Batch, Epochs, Images, loader
 from pretrain.errors import DataError
 from pretrain.images import ImageSet
+from pretrain.inputs import crops
 from pretrain.journal import Journal, duration
 from pretrain.plan import measure
 from pretrain.provenance import Provenance
@@ -114,12 +114,10 @@ def batches_of(run: Run, images: Images, labels: Sequence[int], start: int = 0) 
     """This process's part of every batch from step `start` on."""
     config, world = run.config, distributed.world()
     distributed.divided(config.batch, world)
-    pipelines = [run.pipelines[view % 2] for view in range(run.template.method.views)]
-    cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in pipelines]
-    crops = Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode)
     part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
-    return loader(crops, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda"))
+    drawn = crops(config, images, labels)
+    return loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda"))
 
 
 class _Keeper:

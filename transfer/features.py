@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from pretrain.crops import CentreCrop
 from pretrain.data import Crops, in_order, loader
 from pretrain.images import ImageSet
+from pretrain.inputs import normalised
 from pretrain.journal import Journal
-from pretrain.run import normalised
 from transfer import prove
 from transfer.sources import Backbone
 

@@ -19,8 +19,8 @@ from pretrain.crops import CentreCrop, Crop
 from pretrain.data import Crops, in_order, loader
 from pretrain.errors import DataError
 from pretrain.images import ImageSet
+from pretrain.inputs import normalised
 from pretrain.journal import Journal
-from pretrain.run import normalised
 from pretrain.settings import Settings
 from transfer.features import extractor
 from transfer.sources import Backbone
@@ -103,7 +103,7 @@ def measure(
     model, proof = extractor(backbone, device)
     chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
     batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
-    pipeline = PIPELINES[settings.pipeline]
+    pipeline, _ = PIPELINES[settings.pipeline]  # the query's
     crop = Crop(settings.size, pipeline.crop_scale, pipeline.crop_ratio)
     views = loader(Crops(images, images.labels, [crop] * settings.views, seed=seed), batches, num_workers=0)
     anchors = loader(Crops(images, images.labels, [CentreCrop(settings.size)], seed=seed), batches, num_workers=0)

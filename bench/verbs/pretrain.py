@@ -119,7 +119,12 @@ def explain(request: Request, options: Mapping[str, Any]) -> None:
     say(f"time: {duration(estimate.seconds)} on one {asked.device}, from a few images timed now")
 
 
-def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Resolved:
+def configuration(request: Request, options: Mapping[str, Any], device: str) -> tuple[PretrainConfig, PretrainConfig]:
+    """The method as published, and the run that the request and the options make of it.
+
+    Raises:
+        ConfigError: For an unknown field, or a value that can't be.
+    """
     fields = {**_base(request, options), **options}
     if fields.get("label_list") is not None:
         fields.setdefault("supervision", "semi")
@@ -128,10 +133,23 @@ def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Reso
     method = str(fields.get("method", "mocov2"))
     # The hardware's own precision makes no other protocol of it.
     published = PretrainConfig.read({**methods.get(method).defaults, "method": method, "precision": fields["precision"]})
-    config = published.replace(fields, where="the configuration")
+    return published, published.replace(fields, where="the configuration")
+
+
+def find(request: Request, config: PretrainConfig) -> tuple[Path, ClassificationData, bool]:
+    """Where the images are, the ones the configuration means, and whether they are generated.
+
+    Raises:
+        BenchError: If they are not there, or not those it means.
+    """
     with distributed.first_alone():
         root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    images = imagefolder.read(root, classes=_classes(config), labels=_label_map(config), seed=config.seed)
+    return root, imagefolder.read(root, classes=_classes(config), labels=_label_map(config), seed=config.seed), generated
+
+
+def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Resolved:
+    published, config = configuration(request, options, device)
+    root, images, generated = find(request, config)
     config, lengthening = _lengthened(config, root, len(images.train))
     training.check(config, images.train)
     distributed.divided(config.batch, request.devices)

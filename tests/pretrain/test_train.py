@@ -16,7 +16,6 @@ from pretrain.errors import ConfigError, DataError, TrainingError
 from pretrain.images import ImageSet, read
 from pretrain.journal import Journal
 from pretrain.methods import METHODS
-from pretrain.run import Run
 from pretrain.template import Template
 from pretrain.train import train
 
@@ -153,16 +152,3 @@ def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet
     assert asked == [120, 120, 120]  # after epochs 2, 4 and the last
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["step"], row["knn"]) for row in rows if row["stage"] == "monitor"] == [(2, 10.0), (4, 20.0), (5, 30.0)]
-
-
-def test_a_blend_on_both_views_is_the_same_blend_and_a_mask_is_not(images: ImageSet) -> None:
-    crops = torch.randint(0, 256, (2, 8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    off = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
-    blend = Run(config(aug="mixup", aug_views="both", pipeline_options=off), 2, "cpu")
-    _, query, key = blend.views(torch.stack([crops[0], crops[0]]), torch.Generator().manual_seed(1))
-    assert query.sources is None  # its own key holds the same blend and is all of its target
-    assert torch.equal(query.images, key)
-    mask = Run(config(aug="cutout", aug_views="both", pipeline_options=off), 2, "cpu")
-    _, query, key = mask.views(torch.stack([crops[0], crops[0]]), torch.Generator().manual_seed(1))
-    assert not torch.equal(query.images, key)
-    assert all(bool((view == 0).all(dim=1).flatten(1).any(dim=1).all()) for view in (query.images, key))

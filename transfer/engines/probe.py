@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from pretrain.crops import Crop
 from pretrain.data import Crops, Epochs, loader
 from pretrain.errors import DataError, EngineError
+from pretrain.inputs import normalised
 from pretrain.journal import duration
-from pretrain.run import normalised
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import Job, Outcome
 from transfer.features import centre_features, extractor
