@@ -105,7 +105,7 @@ def plain_jpeg(data: bytes) -> tuple[int, int] | None:
             height, width, colours = struct.unpack_from(">HHB", data, at + 5)
             known = colours in (1, 3) and 0 < height * width <= (Image.MAX_IMAGE_PIXELS or math.inf)
             return (width, height) if known else None
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # a marker may be filled up
     return None
 
 

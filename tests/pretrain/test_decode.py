@@ -92,6 +92,10 @@ def test_a_truncated_image_is_named(kind: str) -> None:
 def test_only_plain_jpegs_are_taken_for_such() -> None:
     plain = {kind for kind, data in KINDS.items() if plain_jpeg(data)}
     assert plain == {kind for kind in KINDS if "JPEG" in kind} - {"CMYK JPEG"}
+    start = KINDS["JPEG"].index(b"\xff\xc0")
+    filled = KINDS["JPEG"][:start] + b"\xff\xff" + KINDS["JPEG"][start:]
+    assert plain_jpeg(filled) == (50, 37)
+    assert np.array_equal(loaded(filled), loaded(KINDS["JPEG"]))
     assert plain_jpeg(KINDS["JPEG"][:30]) is None
     assert plain_jpeg(b"") is None
 
