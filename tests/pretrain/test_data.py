@@ -66,7 +66,7 @@ def test_only_large_jpegs_are_decoded_smaller(root: Path, side: int, suffix: str
     )
     difference = (torch.stack(whole).int() - torch.stack(reduced).int()).abs().float()
     assert bool(difference.max() == 0) == untouched
-    assert difference.mean() < 2
+    assert difference.mean() < 3.1
 
 
 def test_loader_processes_change_nothing(crops: Crops) -> None:

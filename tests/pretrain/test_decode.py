@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets.folder import pil_loader
 
 from pretrain.crops import Crop
-from pretrain.decode import RESERVE, Picture, plain_jpeg, reductions
+from pretrain.decode import RESERVE, Picture, plain_jpeg, reduced_box, reductions
 from pretrain.errors import DataError
 
 Encode = Callable[..., bytes]
@@ -118,11 +118,13 @@ def test_crops_of_reduced_jpegs_stay_within_the_stated_bound(photographs: list[I
         for factor in (2, 4, 8):
             w, h = rng.integers(large.width // 2, large.width + 1, 2).tolist()
             left, top = int(rng.integers(large.width - w + 1)), int(rng.integers(large.height - h + 1))
-            box = tuple(factor * round(side / factor) for side in (left, top, left + w, top + h))
+            box = (left, top, left + w, top + h)
             crop = Crop(int(min(w, h) / (factor * RESERVE)), (0.2, 1.0))
-            reduced = picture.pixels(factor)
+            reduced, moved = picture.pixels(factor), reduced_box(box, factor)
             assert reduced.shape == (3, large.height // factor, large.width // factor)
-            difference = (crop.cut(picture.pixels(), box).int() - crop.cut(reduced, box, factor).int()).abs()
+            same = tuple(factor * side for side in moved)
+            assert max(abs(a - b) for a, b in zip(same, box, strict=True)) <= factor / 2 <= min(w, h) / crop.size / 4 + 1e-9
+            difference = (crop.cut(picture.pixels(), same).int() - crop.cut(reduced, moved).int()).abs()
             worst = max(worst, int(difference.max()))
             means.append(float(difference.float().mean()))
     assert worst <= 16
