@@ -43,12 +43,7 @@ class Ready:
         """Width and height, in pixels."""
         return self.decoded.shape[2], self.decoded.shape[1]
 
-    @property
-    def reducible(self) -> bool:
-        """Never: there is nothing left to decode."""
-        return False
-
-    def pixels(self, reduction: int = 1) -> Tensor:
+    def pixels(self) -> Tensor:
         """The image."""
         return self.decoded
 

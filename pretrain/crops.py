@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, in pixels of the whole image."""
+"""Left, top, right, bottom, in pixels."""
 
 TRIES = 10
 """Boxes drawn before the central one is taken, as in torchvision."""
@@ -58,17 +58,12 @@ class Crop:
         left, top = (width - w) // 2, (height - h) // 2
         return np.stack([left, top, left + w, top + h], axis=1)
 
-    def cut(self, pixels: Tensor, box: Box, factor: int = 1) -> Tensor:
-        """(1, 3, S, S): cut out first and resized then, antialiased and bilinear.
+    def cut(self, pixels: Tensor, box: Box) -> Tensor:
+        """(1, 3, S, S) uint8 of an image (3, H, W): cut out first and resized then, antialiased and bilinear.
 
         torch's vectorised kernel gives Pillow's result to 1/255 in half the time.
-
-        Args:
-            pixels: The image (3, H, W), uint8.
-            box: Of the whole image.
-            factor: By which the image was decoded smaller. The box moves by up to half a pixel of the smaller image.
         """
-        left, top, right, bottom = (round(side / factor) for side in box)
+        left, top, right, bottom = map(int, box)
         part = pixels[None, :, top:bottom, left:right].contiguous(memory_format=torch.channels_last)
         return F.interpolate(part, size=(self.size, self.size), mode="bilinear", antialias=True)
 
@@ -86,9 +81,8 @@ class CentreCrop:
         left, top = (sizes[:, 0] - side) / 2, (sizes[:, 1] - side) / 2
         return np.stack([left, top, left + side, top + side], axis=1)
 
-    def cut(self, pixels: Tensor, box: Box, factor: int = 1) -> Tensor:
-        """(1, 3, S, S): resized in its surroundings, antialiased and bilinear; arguments as in `Crop.cut`."""
-        left, top, right, bottom = (side / factor for side in box)
+    def cut(self, pixels: Tensor, box: Box) -> Tensor:
+        """(1, 3, S, S) uint8 of an image (3, H, W): resized in its surroundings, antialiased and bilinear."""
         image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         return torch.from_numpy(np.array(image).reshape(1, self.size, self.size, 3)).permute(0, 3, 1, 2)

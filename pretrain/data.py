@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pretrain.crops import NUMBERS, TRIES, CentreCrop, Crop
-from pretrain.decode import reductions
+from pretrain.crops import NUMBERS, TRIES, Box, CentreCrop, Crop
+from pretrain.decode import Picture, reduced_box, reductions
 
 
 class Decodable(Protocol):
@@ -23,11 +23,7 @@ class Decodable(Protocol):
     def size(self) -> tuple[int, int]:
         """Width and height, in pixels."""
 
-    @property
-    def reducible(self) -> bool:
-        """Whether it can be decoded smaller."""
-
-    def pixels(self, reduction: int = 1) -> Tensor:
+    def pixels(self) -> Tensor:
         """Decode it: (3, H, W) uint8, channels last in memory."""
 
 
@@ -89,11 +85,13 @@ class Crops(Dataset[Batch]):
         views = [torch.cat(view) for view in zip(*cut, strict=True)]
         return views, torch.tensor([self.labels[index] for index in indices]), torch.tensor(indices)
 
-    def _cut(self, picture: Decodable, factor: int, boxes: list[tuple[float, float, float, float]]) -> list[Tensor]:
+    def _cut(self, picture: Decodable, factor: int, boxes: list[Box]) -> list[Tensor]:
         """The crops (1, 3, S, S) of one image."""
-        factor = factor if picture.reducible else 1
-        pixels = picture.pixels(factor)
-        return [crop.cut(pixels, box, factor) for crop, box in zip(self.crops, boxes, strict=True)]
+        if factor > 1 and isinstance(picture, Picture) and picture.reducible:
+            pixels, boxes = picture.pixels(factor), [reduced_box(box, factor) for box in boxes]
+        else:
+            pixels = picture.pixels()
+        return [crop.cut(pixels, box) for crop, box in zip(self.crops, boxes, strict=True)]
 
 
 class _Draws:

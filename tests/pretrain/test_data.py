@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pretrain import data, images
 from pretrain.crops import CentreCrop, Crop
@@ -47,6 +48,25 @@ def test_views_may_differ_in_size_and_in_kind(crops: Crops) -> None:
     views, _, _ = Crops(crops.images, crops.labels, kinds, seed=5).__getitems__([(0, 0), (0, 1)])
     assert [view.shape for view in views] == [(2, 3, 8, 8), (2, 3, 12, 12), (2, 3, 10, 10)]
     assert all(view.is_contiguous(memory_format=torch.channels_last) for view in views)
+
+
+@pytest.mark.parametrize(
+    ("side", "suffix", "untouched"), [(300, "png", True), (60, "jpg", True), (300, "jpg", False), (1200, "jpg", False)]
+)
+def test_only_large_jpegs_are_decoded_smaller(root: Path, side: int, suffix: str, untouched: bool) -> None:
+    y, x = np.mgrid[:side, :side] * 6 / side
+    waves = np.stack([np.sin(x * y), np.sin(x + y), np.cos(y)], axis=-1) * 90 + 128
+    for i in range(4):
+        Image.fromarray((waves + i).astype(np.uint8)).save(root / "train" / "ant" / f"large_{i}.{suffix}")
+    found = images.read(root, "train")
+    positions = [(0, i) for i, name in enumerate(found.names) if "large" in name]
+    cuts = [Crop(16, (0.5, 1.0))] * 2
+    (whole, *_), (reduced, *_) = (
+        Crops(found, found.labels, cuts, seed=0, reduced=reduce).__getitems__(positions) for reduce in (False, True)
+    )
+    difference = (torch.stack(whole).int() - torch.stack(reduced).int()).abs().float()
+    assert bool(difference.max() == 0) == untouched
+    assert difference.mean() < 3.1
 
 
 def test_loader_processes_change_nothing(crops: Crops) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets.folder import pil_loader
 
 from pretrain.crops import Crop
-from pretrain.decode import RESERVE, Picture, plain_jpeg, reductions
+from pretrain.decode import RESERVE, Picture, plain_jpeg, reduced_box, reductions
 from pretrain.errors import DataError
 
 Encode = Callable[..., bytes]
@@ -92,6 +92,10 @@ def test_a_truncated_image_is_named(kind: str) -> None:
 def test_only_plain_jpegs_are_taken_for_such() -> None:
     plain = {kind for kind, data in KINDS.items() if plain_jpeg(data)}
     assert plain == {kind for kind in KINDS if "JPEG" in kind} - {"CMYK JPEG"}
+    start = KINDS["JPEG"].index(b"\xff\xc0")
+    filled = KINDS["JPEG"][:start] + b"\xff\xff" + KINDS["JPEG"][start:]
+    assert plain_jpeg(filled) == (50, 37)
+    assert np.array_equal(loaded(filled), loaded(KINDS["JPEG"]))
     assert plain_jpeg(KINDS["JPEG"][:30]) is None
     assert plain_jpeg(b"") is None
 
@@ -114,11 +118,13 @@ def test_crops_of_reduced_jpegs_stay_within_the_stated_bound(photographs: list[I
         for factor in (2, 4, 8):
             w, h = rng.integers(large.width // 2, large.width + 1, 2).tolist()
             left, top = int(rng.integers(large.width - w + 1)), int(rng.integers(large.height - h + 1))
-            box = tuple(factor * round(side / factor) for side in (left, top, left + w, top + h))
+            box = (left, top, left + w, top + h)
             crop = Crop(int(min(w, h) / (factor * RESERVE)), (0.2, 1.0))
-            reduced = picture.pixels(factor)
+            reduced, moved = picture.pixels(factor), reduced_box(box, factor)
             assert reduced.shape == (3, large.height // factor, large.width // factor)
-            difference = (crop.cut(picture.pixels(), box).int() - crop.cut(reduced, box, factor).int()).abs()
+            same = tuple(factor * side for side in moved)
+            assert max(abs(a - b) for a, b in zip(same, box, strict=True)) <= factor / 2 <= min(w, h) / crop.size / 4 + 1e-9
+            difference = (crop.cut(picture.pixels(), same).int() - crop.cut(reduced, moved).int()).abs()
             worst = max(worst, int(difference.max()))
             means.append(float(difference.float().mean()))
     assert worst <= 16
