@@ -120,7 +120,12 @@ def environment() -> Environment:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {os.cpu_count()} cores"
-    return Environment(versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads())
+    return Environment(versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads(), devices=_devices())
+
+
+def _devices() -> int:
+    """Processes of this run, as torchrun counts them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def peak_memory_mib() -> float:

@@ -57,6 +57,8 @@ class Environment(Settings):
     """Processor or accelerator, in words."""
     threads: int
     """CPU threads used."""
+    devices: int = 1
+    """Processes that worked together, each on a device of its own."""
 
 
 class RunRecord(Settings):
