@@ -231,12 +231,14 @@ def _variant(key: RowKey, alike: Sequence[RowKey]) -> str:
 def _cells(values: pd.DataFrame, columns: Sequence[Column]) -> dict[tuple[int, int], Cell]:
     groups = values.groupby(["row", "column"], sort=False)
     table = groups["value"].agg(["mean", "std", "count"])
-    table["entries"] = groups["entry"].agg(tuple)
+    entries: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, column, entry in zip(*(values[name].tolist() for name in ("row", "column", "entry")), strict=True):
+        entries[row, column].append(entry)
     table["best"] = _best(table, columns)
-    lines = table[["mean", "std", "count", "best", "entries"]].itertuples(name=None)
+    lines = table[["mean", "std", "count", "best"]].itertuples(name=None)
     return {
-        place: Cell(mean if n else None, std if n > 1 else None, n, best, entries)
-        for place, mean, std, n, best, entries in lines
+        place: Cell(mean if n else None, std if n > 1 else None, n, best, tuple(entries[place]))
+        for place, mean, std, n, best in lines
     }
 
 

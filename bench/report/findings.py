@@ -24,7 +24,7 @@ COST = "What it cost"
 COST_HEADINGS = (
     "pre-training",
     *("wall h", "device h", "images / s", "peak MiB"),
-    *("transfers", "wall h of them", "device h of them", "peak MiB of them"),
+    *("transfers, runs", "transfers, wall h", "transfers, device h", "transfers, peak MiB"),
 )  # fmt: skip
 MARKS = {"within noise": "≈", "unknown": "?"}
 NAMED = ("Linv", "Ldiv")
@@ -58,7 +58,8 @@ def sentence(content: Content) -> list[str]:
         return ["These runs can't say: no trained backbone was both measured and transferred."]
     most = max(len(one.rows) for one in found)
     if most < FEW:
-        return [f"These runs can't say: {most} trained backbones were both measured and transferred, and {FEW} are needed."]
+        backbones = f"{most} trained backbone{'s were' if most != 1 else ' was'}"
+        return [f"These runs can't say: {backbones} both measured and transferred, and {FEW} are needed."]
     lines = [_measure(content, name) for name in NAMED]
     enough = [one for one in found if len(one.rows) >= FEW]
     certain = sum(one.verdict == "predicts" for one in enough)
@@ -96,7 +97,7 @@ def metric(content: Content, place: int) -> str:
 
 
 def prediction_lines(content: Content) -> list[tuple[str, ...]]:
-    """One line per pair under `PREDICTION_HEADINGS`."""
+    """One line per pair with a correlation, under `PREDICTION_HEADINGS`."""
     return [
         (
             metric(content, one.measure),
@@ -107,6 +108,7 @@ def prediction_lines(content: Content) -> list[tuple[str, ...]]:
             one.verdict,
         )
         for one in content.predictions
+        if one.spearman is not None
     ]
 
 
@@ -174,8 +176,11 @@ def cost_lines(content: Content) -> list[tuple[str, ...]]:
 def _cost(found: Cost | None) -> tuple[str, str, str, str]:
     if found is None:
         return (words.ABSENT,) * 4
-    hours = (words.number(found.wall_hours, 2), words.number(found.device_hours, 2))
-    return (*hours, words.number(found.images_per_second, 0), words.number(found.peak_memory_mib, 0))
+    return (_hours(found.wall_hours), _hours(found.device_hours), words.number(found.images_per_second, 0), words.number(found.peak_memory_mib, 0))
+
+
+def _hours(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def published_label(pretraining: Sequence[str]) -> str:

@@ -24,8 +24,8 @@ def render(content: Content, out: Path) -> str:
     if content.published:
         parts += ["## Published numbers under the same protocols", "\n".join(_published(content))]
     parts += [f"## {findings.QUESTION}", escape(" ".join(findings.sentence(content)))]
-    if content.predictions:
-        parts.append("\n".join(table(findings.PREDICTION_HEADINGS, findings.prediction_lines(content))))
+    if pairs := findings.prediction_lines(content):
+        parts.append("\n".join(table(findings.PREDICTION_HEADINGS, pairs)))
     claims = [(escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)]
     parts += [f"## {findings.CLAIMS}", escape(findings.CLAIMS_READ), "\n".join(lay(findings.CLAIM_HEADINGS, claims))]
     parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]

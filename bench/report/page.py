@@ -47,6 +47,7 @@ def render(content: Content, out: Path) -> str:
         sentence=findings.sentence(content),
         pair_headings=findings.PREDICTION_HEADINGS,
         pairs=findings.prediction_lines(content),
+        scatter=bool(data["pairs"]),
         claims_title=findings.CLAIMS,
         claims_read=findings.CLAIMS_READ,
         claims=findings.claim_lines(content),
