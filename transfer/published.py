@@ -34,16 +34,24 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """The measured row that a published number is compared with."""
+
+    row: int
+    """That of the same pre-training, or the best of the column with that architecture."""
+    same: bool
+    """Whether it is the same pre-training."""
+    difference: float
+    """Measured minus published."""
+
+
+@dataclass(frozen=True)
 class PublishedCell:
     """A published number under a measured column."""
 
     value: float
-    row: int
-    """The measured row it is compared with: that of the same pre-training, or the best of the column."""
-    same: bool
-    """Whether that row is the same pre-training."""
-    difference: float
-    """Measured minus published."""
+    measured: Measured | None
+    """None where nothing of that architecture was measured."""
 
 
 @dataclass(frozen=True)
@@ -104,30 +112,32 @@ def beside(board: Leaderboard, numbers: Sequence[Number]) -> tuple[PublishedRow,
         for number in numbers if equal else ():
             same_task = equal is not None and number.task == equal.name and equal.source in number.source
             if same_task and number.metric == column.name:
-                cell = _cell(board, place, number)
-                if cell is not None:
-                    rows.setdefault((number.pretraining, number.source), {}).setdefault(place, cell)
+                cell = PublishedCell(number.value, _measured(board, place, number))
+                rows.setdefault((number.pretraining, number.source), {}).setdefault(place, cell)
     return tuple(PublishedRow(*key, cells) for key, cells in rows.items())
 
 
-def _cell(board: Leaderboard, column: int, number: Number) -> PublishedCell | None:
-    sign = board.columns[column].metric.sign
-    measured = [(row, cell.mean) for (row, at), cell in board.cells.items() if at == column and cell.mean is not None]
+def _measured(board: Leaderboard, column: int, number: Number) -> Measured | None:
+    sign, arch = board.columns[column].metric.sign, _plain(number.pretraining[4])
+    measured = [
+        (row, cell.mean)
+        for (row, at), cell in board.cells.items()
+        if at == column and cell.mean is not None and _plain(board.rows[row].key.arch) == arch
+    ]
     if not measured:
         return None
     same = [pair for pair in measured if _same(board.rows[pair[0]].key, number.pretraining)]
     row, mean = max(same or measured, key=lambda pair: pair[1] * (sign or 1))
-    return PublishedCell(number.value, row, bool(same), mean - number.value)
+    return Measured(row, bool(same), mean - number.value)
 
 
 def _same(key: RowKey, printed: tuple[str, ...]) -> bool:
-    """Whether a measured row is that published pre-training: names apart from case and punctuation, numbers equal."""
-    method, aug, supervision, fraction, arch, data, epochs = printed
+    """Whether a measured row of that architecture is that published pre-training: names apart from case and punctuation, numbers equal."""
+    method, aug, supervision, fraction, _, data, epochs = printed
     mine = {"full": "supervised"}.get(key.supervision, key.supervision)
     extra = [name for name in AUGMENTATIONS if name in aug.lower()]
     return (
         _plain(key.method) == _plain(method)
-        and _plain(key.arch) == _plain(arch)
         and _plain(data) in {_plain(key.data), _plain(key.data) + "1k"}
         and mine == supervision
         and (key.aug in extra if extra else key.aug == "none")

@@ -11,6 +11,7 @@ from transfer.comparison import Difference
 from transfer.cost import Cost, total
 from transfer.factors import Explained
 from transfer.prediction import FEW, Estimate, Prediction
+from transfer.published import PublishedCell
 
 QUESTION = "Does the representation predict transfer?"
 CLAIMS = "What the papers claim, and what these runs say"
@@ -77,7 +78,7 @@ def _measure(content: Content, name: str) -> str:
         if one.verdict == "predicts":
             clear.setdefault(_direction(one), []).append(metric(content, one.metric))
     if not clear:
-        return f"{name} predicts none of {len(mine)} metrics: their intervals hold zero."
+        return f"{name} predicts 0 of {len(mine)} metrics: every interval holds zero."
     told = " and ".join(f"a {direction} {', '.join(names)}" for direction, names in clear.items())
     count = sum(map(len, clear.values()))
     rest = "" if count == len(mine) else "; the others are undecided"
@@ -181,6 +182,15 @@ def _cost(found: Cost | None) -> tuple[str, str, str, str]:
 
 def _hours(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def against_published(cell: PublishedCell, digits: int, labels: Sequence[str]) -> str:
+    """The difference of a measured number to a published one, with the name of the measured row."""
+    found = cell.measured
+    if found is None:
+        return f"{words.ABSENT} (no such architecture measured)"
+    of = "the same pre-training" if found.same else "the best measured of that architecture"
+    return f"{words.signed(found.difference, digits)} ({of}: {labels[found.row]})"
 
 
 def published_label(pretraining: Sequence[str]) -> str:

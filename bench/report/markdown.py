@@ -56,9 +56,7 @@ def _published(content: Content) -> list[str]:
     for row in content.published:
         for place, cell in row.cells.items():
             column = content.board.columns[place]
-            digits = column.metric.digits
-            of = "the same pre-training" if cell.same else "the best measured"
-            difference = f"{words.signed(cell.difference, digits)} ({of}: {labels[cell.row]})"
+            difference = findings.against_published(cell, column.metric.digits, labels)
             name = f"{words.heading(column.protocol)} {column.name}"
             lines.append((findings.published_label(row.pretraining), name, f"{cell.value:g}", difference, words.clean(row.source)))
     return table(("published pre-training", "column", "published", "measured − published", "source"), lines)

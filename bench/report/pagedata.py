@@ -111,8 +111,7 @@ def _published(content: Content, shown: Shown) -> list[dict[str, Any]]:
                 cells.append(None)
                 continue
             digits = column.metric.digits
-            of = "the same pre-training" if found.same else "the best measured"
-            difference = f"measured − published: {words.signed(found.difference, digits)} ({of}: {labels[found.row]})"
+            difference = f"measured − published: {findings.against_published(found, digits, labels)}"
             cells.append([words.number(found.value, digits), "", found.value, "", difference, [], []])
         method, aug, supervision, fraction, *others = map(words.clean, row.pretraining)
         share = f"{100 * float(fraction):g} %" if fraction else words.ABSENT
