@@ -112,7 +112,9 @@ def measure(
 def report(
     runs: Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")] = Path(),
-    diff: Annotated[tuple[Path, Path] | None, typer.Option(help="Show what changed from one folder of runs to another.")] = None,
+    diff: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Show what changed from one folder of runs to another.")
+    ] = None,
 ) -> None:
     """Gather every result into a leaderboard."""
     from bench import report as make
@@ -131,7 +133,7 @@ def card(
     """Write the model card of a pre-training, with the table of its transfers."""
     from bench import report as make
 
-    written, whole = make.card(run, runs or [Path("runs")], out)
+    written, whole = make.describe(run, runs or [Path("runs")], out)
     print(f"done: {written}")
     if not whole:
         raise SystemExit(2)

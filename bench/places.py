@@ -25,7 +25,9 @@ def configs(kind: str) -> dict[str, Path]:
 def published() -> Path:
     """The folder of published numbers that comes with the project."""
     here = Path(__file__).resolve().parent
-    return next((path for path in (here.parent / "results" / "published", here / "_published") if path.is_dir()), here / "_published")
+    return next(
+        (path for path in (here.parent / "results" / "published", here / "_published") if path.is_dir()), here / "_published"
+    )
 
 
 def read_config(kind: str, name_or_file: str) -> dict[str, Any]:

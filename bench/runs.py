@@ -120,7 +120,9 @@ def environment() -> Environment:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {os.cpu_count()} cores"
-    return Environment(versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads(), devices=_devices())
+    return Environment(
+        versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads(), devices=_devices()
+    )
 
 
 def _devices() -> int:

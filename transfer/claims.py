@@ -111,7 +111,9 @@ def _mixup(board: Leaderboard) -> Claim:
         ("Ldiv", "MixUp − none", added, -1),
         ("top1", "MixUp − the best other", rivals(True), 1),
     ]
-    evidence = [_signed(board, column, what, _aug, of, sign) for name, what, of, sign in parts for column in _named(board, name)]
+    evidence = [
+        _signed(board, column, what, _aug, of, sign) for name, what, of, sign in parts for column in _named(board, name)
+    ]
     return Claim(
         "MixUp keeps the most invariance of the augmentations, adds diversity, and reaches the highest top-1.",
         "arXiv:2310.18850",
@@ -155,7 +157,7 @@ def _over_units(
             for seeds, value in board.samples.get((place, column), {}).items():
                 groups[(*_apart_from(row.key, name), *seeds)][name(row.key)].append(value)
     means = [{key: sum(values) / len(values) for key, values in group.items()} for group in groups.values()]
-    units = [value for group in means if (value := contrast(group)) is not None]
+    units = [found for found in map(contrast, means) if found is not None]
     return (*interval(units), len(units)) if units else (0.0, None, 0)
 
 

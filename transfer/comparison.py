@@ -12,7 +12,7 @@ from typing import Literal
 
 from scipy.special import ndtri, stdtrit
 
-from transfer.leaderboard import Leaderboard, Row, RowKey
+from transfer.leaderboard import Leaderboard, Row, RowKey, Seeds
 from transfer.published import benchmark
 
 CONFIDENCE = 0.95
@@ -58,9 +58,7 @@ def differences(board: Leaderboard) -> dict[tuple[int, int], Difference]:
     return made
 
 
-def difference(
-    reference: int, mine: Mapping[object, float], theirs: Mapping[object, float], noise: float | None
-) -> Difference:
+def difference(reference: int, mine: Mapping[Seeds, float], theirs: Mapping[Seeds, float], noise: float | None) -> Difference:
     """Numbers by seeds against the baseline's: paired where two seeds or more are common, else by the published noise.
 
     Args:

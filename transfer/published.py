@@ -132,7 +132,7 @@ def _measured(board: Leaderboard, column: int, number: Number) -> Measured | Non
 
 
 def _same(key: RowKey, printed: tuple[str, ...]) -> bool:
-    """Whether a measured row of that architecture is that published pre-training: names apart from case and punctuation, numbers equal."""
+    """Whether a measured row of that architecture is that published pre-training, case and punctuation of names apart."""
     method, aug, supervision, fraction, _, data, epochs = printed
     mine = {"full": "supervised"}.get(key.supervision, key.supervision)
     extra = [name for name in AUGMENTATIONS if name in aug.lower()]

@@ -79,7 +79,7 @@ def compare(before: Path, after: Path, console: Console | None = None) -> bool:
     return not (first.problems or second.problems)
 
 
-def card(run: Path, runs: Sequence[Path], out: Path | None = None, console: Console | None = None) -> tuple[Path, bool]:
+def describe(run: Path, runs: Sequence[Path], out: Path | None = None, console: Console | None = None) -> tuple[Path, bool]:
     """Write the model card of a pre-training; its path, and whether every record was read.
 
     Raises:

@@ -76,10 +76,15 @@ def _transfers(entries: Sequence[Entry]) -> list[str]:
         column = board.columns[place]
         if column.metric.shown:
             name = findings.metric(content, place)
-            lines.append((name, words.cell(cell, column.metric), column.metric.meaning or "%", words.clean(column.protocol.key.data)))
+            lines.append(
+                (name, words.cell(cell, column.metric), column.metric.meaning or "%", words.clean(column.protocol.key.data))
+            )
     if not lines:
         return []
-    return ["\n".join(markdown.table(("task and metric", "value", "unit", "data"), lines)), "\n".join(markdown.protocols(board))]
+    return [
+        "\n".join(markdown.table(("task and metric", "value", "unit", "data"), lines)),
+        "\n".join(markdown.protocols(board)),
+    ]
 
 
 def _limits(made: RunRecord, transfers: Sequence[Entry]) -> list[str]:

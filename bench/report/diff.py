@@ -1,6 +1,5 @@
 """What changed between two sets of runs: rows, columns and cells that came, went or moved."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from rich import box
@@ -83,9 +82,9 @@ def _table(found: list[Change], before: Content, after: Content) -> Table:
     return table
 
 
-def _labels(board: Leaderboard) -> Mapping[RowKey, str]:
+def _labels(board: Leaderboard) -> dict[RowKey, str]:
     return dict(zip((row.key for row in board.rows), words.labels(board.rows), strict=True))
 
 
-def _columns(board: Leaderboard) -> Mapping[tuple[ProtocolKey, str], Column]:
+def _columns(board: Leaderboard) -> dict[tuple[ProtocolKey, str], Column]:
     return {(column.protocol.key, column.name): column for column in board.columns}

@@ -16,8 +16,8 @@ from transfer.published import PublishedCell
 QUESTION = "Does the representation predict transfer?"
 CLAIMS = "What the papers claim, and what these runs say"
 CLAIMS_READ = (
-    "Differences are means ± half the 95 % interval over units: runs that share everything but what is compared, seeds included. "
-    "Shares of variance are what a factor alone explains in an additive model of all runs."
+    "Differences are means ± half the 95 % interval over units: runs that share everything but what is compared, seeds "
+    "included. Shares of variance are what a factor alone explains in an additive model of all runs."
 )
 CLAIM_HEADINGS = ("claim", "evidence in these runs", "verdict")
 PREDICTION_HEADINGS = ("measure", "metric", "backbones", "Spearman", "Kendall", "verdict")
@@ -65,7 +65,10 @@ def sentence(content: Content) -> list[str]:
     enough = [one for one in found if len(one.rows) >= FEW]
     certain = sum(one.verdict == "predicts" for one in enough)
     chance = f"about {0.05 * len(enough):.1f} would by chance alone"
-    return [*filter(None, lines), f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}."]
+    return [
+        *filter(None, lines),
+        f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}.",
+    ]
 
 
 def _measure(content: Content, name: str) -> str:
@@ -177,7 +180,12 @@ def cost_lines(content: Content) -> list[tuple[str, ...]]:
 def _cost(found: Cost | None) -> tuple[str, str, str, str]:
     if found is None:
         return (words.ABSENT,) * 4
-    return (_hours(found.wall_hours), _hours(found.device_hours), words.number(found.images_per_second, 0), words.number(found.peak_memory_mib, 0))
+    return (
+        _hours(found.wall_hours),
+        _hours(found.device_hours),
+        words.number(found.images_per_second, 0),
+        words.number(found.peak_memory_mib, 0),
+    )
 
 
 def _hours(value: float) -> str:

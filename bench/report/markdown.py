@@ -26,7 +26,9 @@ def render(content: Content, out: Path) -> str:
     parts += [f"## {findings.QUESTION}", escape(" ".join(findings.sentence(content)))]
     if pairs := findings.prediction_lines(content):
         parts.append("\n".join(table(findings.PREDICTION_HEADINGS, pairs)))
-    claims = [(escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)]
+    claims = [
+        (escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)
+    ]
     parts += [f"## {findings.CLAIMS}", escape(findings.CLAIMS_READ), "\n".join(lay(findings.CLAIM_HEADINGS, claims))]
     parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]
     if content.problems:
@@ -58,7 +60,9 @@ def _published(content: Content) -> list[str]:
             column = content.board.columns[place]
             difference = findings.against_published(cell, column.metric.digits, labels)
             name = f"{words.heading(column.protocol)} {column.name}"
-            lines.append((findings.published_label(row.pretraining), name, f"{cell.value:g}", difference, words.clean(row.source)))
+            lines.append(
+                (findings.published_label(row.pretraining), name, f"{cell.value:g}", difference, words.clean(row.source))
+            )
     return table(("published pre-training", "column", "published", "measured − published", "source"), lines)
 
 

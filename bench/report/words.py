@@ -22,9 +22,9 @@ MARKS = "Against the row's baseline: ▲ ▼ significant, ≈ within noise, ? un
 HOW_TO_READ = (
     "One row per pre-training, one column per task, protocol and metric.",
     "A plain number is one run; mean ± sample standard deviation (number of runs) pools repetitions that differ only in seeds.",
-    "▲ and ▼ are significantly above and below the row's baseline, ≈ is within noise, ? is unknown: 95 %, paired over seeds, or "
-    "with one seed by the benchmark's published noise. The baseline is the same pre-training without the augmentation; for that "
-    "one, the untrained backbone.",
+    "▲ and ▼ are significantly above and below the row's baseline, ≈ is within noise, ? is unknown: 95 %, paired over seeds, "
+    "or with one seed by the benchmark's published noise. The baseline is the same pre-training without the augmentation; for "
+    "that one, the untrained backbone.",
     "Runs of different protocols, versions, engines or data never share a column. * is not the published protocol.",
     f"Bold is the best of a column; {ABSENT} is absent. Percentages, but Linv and Ldiv are cosines, which explain a result "
     "and have no best.",
@@ -116,7 +116,11 @@ def _label(row: Row, differing: Sequence[int]) -> str:
     if row.baseline:
         more = [words[place] for place in differing if RowKey._fields[place] == "arch"]
         return " · ".join([words[0], *more, *filter(None, [clean(row.variant)])])
-    told = [place for place in differing if RowKey._fields[place] != "label_fraction" or WHOLE.get(row.key.supervision) != row.key.label_fraction]
+    told = [
+        place
+        for place in differing
+        if RowKey._fields[place] != "label_fraction" or WHOLE.get(row.key.supervision) != row.key.label_fraction
+    ]
     more = [words[place] if words[place][:1].isalpha() else f"{words[place]} {FIELD_HEADINGS[place]}" for place in told]
     return " · ".join([*words[:2], *more, *filter(None, [clean(row.variant)])])
 

@@ -8,7 +8,14 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--allow-file-access-from-files")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--remote-debugging-pipe",
+    "--no-first-run",
+    "--allow-file-access-from-files",
+)
 PATIENCE = 60
 """Seconds to wait for anything."""
 

@@ -83,7 +83,9 @@ def test_every_line_of_the_latex_table_has_as_many_cells_as_it_has_columns():
     text = tex.render(Content(leaderboard(entries([*sample(), made(aug=HOSTILE)]))), Path())
     (columns,) = re.findall(r"begin\{tabular\}\{(l r*|lr*)\}", text)
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
-    cells = [sum(int(n) for n in re.findall(r"multicolumn\{(\d+)\}", line)) or len(re.findall(r"(?<!\\)&", line)) for line in body]
+    cells = [
+        sum(int(n) for n in re.findall(r"multicolumn\{(\d+)\}", line)) or len(re.findall(r"(?<!\\)&", line)) for line in body
+    ]
     assert set(cells) == {len(columns) - 1}
     assert text.count(r"\textless") == 0
     assert "$<$script$>$" in text

@@ -2,13 +2,18 @@
 
 import io
 import json
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from bench.report import card, compare, findings, markdown, read, report
+from bench import cli
+from bench.report import compare, describe, findings, markdown, read, report
 from bench.report.content import Content
 from pretrain.errors import RecordError
 from transfer import published
@@ -83,9 +88,10 @@ def test_few_backbones_or_none_are_said_plainly():
         "These runs can't say: no trained backbone was both measured and transferred."
     ]
     two = [made(), made("representation", {"Linv": 0.5}, kind="measure")]
-    assert "1 trained backbone was both measured and transferred, and 6 are needed" in findings.sentence(
-        Content(leaderboard(entries(two)))
-    )[0]
+    assert (
+        "1 trained backbone was both measured and transferred, and 6 are needed"
+        in findings.sentence(Content(leaderboard(entries(two))))[0]
+    )
 
 
 def _printed(before, after):
@@ -126,7 +132,7 @@ def _pretrained(tmp_path, **more):
 
 def test_the_card_holds_the_transfers_of_its_own_checkpoint_and_no_other(tmp_path):
     run = _pretrained(tmp_path)
-    path, whole = card(run, [tmp_path / "runs"])
+    path, whole = describe(run, [tmp_path / "runs"])
     text = path.read_text(encoding="utf-8")
     assert (path, whole) == (run / "card.md", True)
     assert text.startswith("# resnet18 · mocov2 · mixup\n")
@@ -140,12 +146,12 @@ def test_the_card_holds_the_transfers_of_its_own_checkpoint_and_no_other(tmp_pat
 def test_a_card_is_of_a_pre_training_only_and_names_what_it_could_not_read(tmp_path):
     run = _pretrained(tmp_path)
     with pytest.raises(RecordError, match="is no pre-training"):
-        card(run.with_name("r01"), [])
+        describe(run.with_name("r01"), [])
     with pytest.raises(RecordError, match="is no finished run"):
-        card(tmp_path, [])
+        describe(tmp_path, [])
     (run.with_name("r01") / "result.json").write_text("{", encoding="utf-8")
     screen = io.StringIO()
-    _, whole = card(run, [tmp_path / "runs"], tmp_path / "card.md", Console(file=screen, width=300))
+    _, whole = describe(run, [tmp_path / "runs"], tmp_path / "card.md", Console(file=screen, width=300))
     assert not whole
     assert "r01/result.json" in screen.getvalue()
 
@@ -182,7 +188,8 @@ def test_bad_input_is_named_with_its_path_and_the_good_records_are_reported(tmp_
 
 def test_everything_bad_at_once_is_named_in_every_rendering(tmp_path):
     new, old, good, broken = lay(
-        [made(finished="2031-01-01T00:00:00+00:00"), made(metrics={"top1": 49.0}), made(aug="a"), made(aug="b")], tmp_path / "runs"
+        [made(finished="2031-01-01T00:00:00+00:00"), made(metrics={"top1": 49.0}), made(aug="a"), made(aug="b")],
+        tmp_path / "runs",
     )
     _spoil(broken, "a NaN")
     (tmp_path / "empty").mkdir()
@@ -193,3 +200,29 @@ def test_everything_bad_at_once_is_named_in_every_rendering(tmp_path):
     markdowns = (tmp_path / "leaderboard.md").read_text(encoding="utf-8").replace("\\", "")
     for text in (screen.getvalue(), markdowns, (tmp_path / "leaderboard.html").read_text(encoding="utf-8")):
         assert all(str(path) in text for path in (broken, old, tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(("bad", "code"), [(False, 0), (True, 2)])
+def test_the_exit_code_says_whether_something_was_left_out(tmp_path, bad, code):
+    run = _pretrained(tmp_path)
+    if bad:
+        _spoil(run.with_name("r01") / "result.json", "a truncated file")
+    runs, out = str(tmp_path / "runs"), str(tmp_path / "out")
+    for words in (
+        ["report", "--runs", runs, "--out", out],
+        ["report", "--diff", runs, runs],
+        ["card", str(run), "--runs", runs],
+    ):
+        assert CliRunner().invoke(cli.app, words).exit_code == code
+
+
+def test_a_report_needs_no_torch(tmp_path):
+    lay(_records(), tmp_path / "runs")
+    script = (
+        "import sys; from pathlib import Path; from bench.report import report; "
+        "report([Path('runs')], Path()); sys.exit('torch' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 0
+    assert (tmp_path / "leaderboard.html").is_file()

@@ -67,7 +67,10 @@ def test_the_points_of_a_plot_are_the_means_of_their_columns(tmp_path):
     board = leaderboard(entries(sample()))
     data = _data(page.render(Content(board), tmp_path))
     (pareto,) = [one for one in data["pareto"] if data["titles"][str(one["column"])] == "linear top1 (%)"]
-    assert {row: hours * 3600 for row, hours in pareto["hours"].items()} == {"1": pytest.approx(90), "2": pytest.approx(92.5, 1e-4)}
+    assert {row: hours * 3600 for row, hours in pareto["hours"].items()} == {
+        "1": pytest.approx(90),
+        "2": pytest.approx(92.5, 1e-4),
+    }
     assert pareto["front"] == [1, 2]
     for place, values in data["values"].items():
         cells = [board.cells.get((row, int(place))) for row in range(3)]
@@ -118,6 +121,12 @@ def _click(browser, selector, text):
     browser.run(f"[...document.querySelectorAll({selector!r})].find((e) => e.textContent === {text!r}).click()")
 
 
+def _choose(browser, name, text):
+    select = f"document.querySelector('select[name={name}]')"
+    value = f"[...{select}.options].find((o) => o.textContent === '{text}').value"
+    browser.run(f"{select}.value = {value}; {select}.dispatchEvent(new Event('change'))")
+
+
 @chromium
 def test_the_page_loads_without_a_console_error_or_a_network_request(opened):
     for place in ("#predicts", "#cost"):
@@ -144,12 +153,12 @@ def test_a_heading_sorts_best_first_and_then_the_other_way_with_absent_values_la
 
 @chromium
 def test_the_table_filters_to_one_augmentation_and_by_words(opened):
-    choose = "(() => {{ const s = document.querySelector('select[name={0}]'); s.value = [...s.options].find((o) => o.textContent === '{1}').value; s.dispatchEvent(new Event('change')); }})()"
-    opened.run(choose.format("aug", "cutmix"))
+    _choose(opened, "aug", "cutmix")
     assert _short(_names(opened)) == [CUTMIX]
     assert opened.run("document.getElementById('count').textContent") == "1 of 4 rows."
-    opened.run(choose.format("aug", "all"))
-    opened.run("(() => { const i = document.querySelector('input[name=words]'); i.value = 'untrained'; i.dispatchEvent(new Event('input')); })()")
+    _choose(opened, "aug", "all")
+    find = "document.querySelector('input[name=words]')"
+    opened.run(f"{find}.value = 'untrained'; {find}.dispatchEvent(new Event('input'))")
     assert _short(_names(opened)) == [UNTRAINED]
 
 
@@ -158,7 +167,10 @@ def test_a_column_hides_and_its_group_with_it(opened):
     heads = "[...document.querySelectorAll('#board thead a')].map((a) => a.textContent)"
     assert "knn" in opened.run(heads)
     cells = opened.run("document.querySelector('#board tbody tr').cells.length")
-    opened.run("[...document.querySelectorAll('.menu label')].find((l) => l.textContent.trim() === 'knn').querySelector('input').click()")
+    opened.run(
+        "[...document.querySelectorAll('.menu label')].find((l) => l.textContent.trim() === 'knn')"
+        ".querySelector('input').click()"
+    )
     assert "knn" not in opened.run(heads)
     assert opened.run("document.querySelector('#board tbody tr').cells.length") == cells - 1
 
@@ -194,7 +206,10 @@ def test_the_keyboard_sorts_opens_and_closes(opened):
 @chromium
 def test_a_hostile_name_is_text_on_the_page_and_in_the_dialog(opened):
     assert any(HOSTILE.split("`")[0] in name for name in opened.run(NAMES))
-    opened.run("[...document.querySelectorAll('#board tbody tr')].find((r) => r.textContent.includes('<img')).querySelector('td a').click()")
+    opened.run(
+        "[...document.querySelectorAll('#board tbody tr')].find((r) => r.textContent.includes('<img'))"
+        ".querySelector('td a').click()"
+    )
     opened.wait("document.querySelector('dialog').open")
     assert opened.run("document.querySelector('dialog pre').textContent") == HOSTILE
     assert opened.run("document.querySelectorAll('img, dialog b, #board b').length") == 0

@@ -74,7 +74,9 @@ def test_runs_that_differ_in_more_than_the_augmentation_are_not_compared():
     assert _claims(records)[0].evidence == ()
 
 
-@pytest.mark.parametrize(("shift", "verdict"), [(0.0, "supported"), (0.01, "supported"), (0.1, "contradicted"), (0.02, "undecided")])
+@pytest.mark.parametrize(
+    ("shift", "verdict"), [(0.0, "supported"), (0.01, "supported"), (0.1, "contradicted"), (0.02, "undecided")]
+)
 def test_labels_change_nothing_only_where_the_whole_interval_is_within_the_margin(shift, verdict):
     records = []
     for seed, wobble in enumerate([0.0, 0.002, -0.002]):
@@ -92,7 +94,9 @@ def test_mixups_place_needs_the_most_invariance_more_diversity_and_the_highest_t
     records = []
     for seed in range(3):
         records += _measured(0.9, 0.8, 60.0 + seed, seed=seed)
-        records += _measured(0.7, 0.6, 65.0 + seed, seed=seed, aug="cutout") + _measured(0.8, 0.5, 62.0, seed=seed, aug="cutmix")
+        records += _measured(0.7, 0.6, 65.0 + seed, seed=seed, aug="cutout") + _measured(
+            0.8, 0.5, 62.0, seed=seed, aug="cutmix"
+        )
         records += _measured(0.85 + seed / 1000, 0.7 + seed / 1000, top1 + 1.1 * seed, seed=seed, aug="mixup")
     claim = _claims(records)[2]
     assert [one.mean for one in claim.evidence] == [pytest.approx(0.051), pytest.approx(-0.099), pytest.approx(top1 - 64.9)]
@@ -126,12 +130,17 @@ def test_factors_that_were_only_varied_together_are_inseparable():
     assert found.verdict == "undecided"
 
 
-@pytest.mark.parametrize(("aug", "method", "verdict"), [(4.0, 0.5, "supported"), (0.5, 4.0, "contradicted"), (0.0, 0.0, "undecided")])
+@pytest.mark.parametrize(
+    ("aug", "method", "verdict"), [(4.0, 0.5, "supported"), (0.5, 4.0, "contradicted"), (0.0, 0.0, "undecided")]
+)
 def test_augmentation_against_algorithm(aug, method, verdict):
     draw = np.random.default_rng(0)
     records = [
         made(
-            metrics={"top1": 50 + aug * (a == "mixup") + method * (m == "byol") + draw.normal(scale=0.3)}, seed=seed, aug=a, method=m
+            metrics={"top1": 50 + aug * (a == "mixup") + method * (m == "byol") + draw.normal(scale=0.3)},
+            seed=seed,
+            aug=a,
+            method=m,
         )
         for seed, a, m in itertools.product(range(3), ("none", "mixup"), ("mocov2", "byol"))
     ]
@@ -143,7 +152,13 @@ def test_augmentation_against_algorithm(aug, method, verdict):
 def test_columns_that_disagree_decide_nothing():
     draw = np.random.default_rng(1)
     records = [
-        made(task, {metric: 50 + big * (a == "mixup") + (4 - big) * (m == "byol") + draw.normal(scale=0.3)}, seed=s, aug=a, method=m)
+        made(
+            task,
+            {metric: 50 + big * (a == "mixup") + (4 - big) * (m == "byol") + draw.normal(scale=0.3)},
+            seed=s,
+            aug=a,
+            method=m,
+        )
         for s, a, m in itertools.product(range(3), ("none", "mixup"), ("mocov2", "byol"))
         for task, metric, big in (("linear", "top1", 4), ("knn", "knn", 0))
     ]

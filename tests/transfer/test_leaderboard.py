@@ -148,7 +148,11 @@ def test_a_pre_training_without_transfers_is_a_row_with_its_cost_and_no_cells():
     runs = [made("pretrain", {"loss": 1.0}, kind="pretrain", wall_seconds=w, sha256=f"c{w}") for w in (60.0, 80.0)]
     board = _board(*runs)
     assert (len(board.rows), board.columns, board.cells) == (1, (), {})
-    assert (board.rows[0].cost.wall_hours * 3600, board.rows[0].cost.runs, board.rows[0].entries) == (pytest.approx(70), 2, (0, 1))
+    assert (board.rows[0].cost.wall_hours * 3600, board.rows[0].cost.runs, board.rows[0].entries) == (
+        pytest.approx(70),
+        2,
+        (0, 1),
+    )
 
 
 def test_a_row_without_a_record_of_its_pre_training_has_no_cost():
