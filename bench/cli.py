@@ -142,7 +142,7 @@ def card(
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Of the pre-training.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv and .html.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")] = Path(),
 ) -> None:
     """The whole road on generated data, in minutes: two pre-trainings, every task, the leaderboard."""
     from bench import demo as verb

@@ -33,7 +33,7 @@ class Share:
     share: float
     """Of the total sum of squares, 0 to 1."""
     p: float | None
-    """Of the F test of leaving it out; None where no degree of freedom is left."""
+    """Of the F test of leaving it out; None where it can't be told from other factors."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _runs(board: Leaderboard, column: int) -> tuple[list[RowKey], list[float]]:
 
 
 def variance(column: int, keys: Sequence[RowKey], values: Sequence[float]) -> Explained | None:
-    """N runs' numbers taken apart; None for fewer than two runs, equal numbers, or no factor that varies."""
+    """N runs' numbers taken apart; None where no factor varies, all numbers are equal, or nothing is left to test with."""
     y = np.asarray(values, dtype=float)
     levels = {name: [_level(key, name) for key in keys] for name in FACTORS}
     varied = [name for name in FACTORS if len(set(levels[name])) > 1]
@@ -97,6 +97,8 @@ def variance(column: int, keys: Sequence[RowKey], values: Sequence[float]) -> Ex
         return None
     rest, rank = _residual([levels[name] for name in varied], y)
     freedom = len(y) - rank
+    if freedom == 0:
+        return None
     shares = {}
     for name in varied:
         without, smaller = _residual([levels[other] for other in varied if other != name], y)
@@ -106,8 +108,8 @@ def variance(column: int, keys: Sequence[RowKey], values: Sequence[float]) -> Ex
 
 
 def _p(gain: float, lost: int, rest: float, freedom: int, total: float) -> float | None:
-    """Of the F test; None where the factor can't be told from the others, or nothing is left to compare with."""
-    if lost == 0 or freedom == 0:
+    """Of the F test; None where the factor can't be told from the others."""
+    if lost == 0:
         return None
     if rest < EXACT * total:
         return 0.0 if gain > EXACT * total else 1.0

@@ -66,7 +66,8 @@ function cellOf(row, place, column, best) {
   const link = make("a", { href: `#cell-${place}-${column}`, textContent: cell[0] });
   if (cell[2] === null) link.title = "ran, but could not be computed";
   const made = make("td", { className: "number" + first + (wins ? " best" : "") }, link);
-  if (cell[3]) made.append(make("abbr", { className: `mark m${"▲▼≈?".indexOf(cell[3])}`, title: cell[4], textContent: cell[3] }));
+  const tone = sign ? "▲▼≈?".indexOf(cell[3]) : 2; // where nothing is best, neither direction is coloured
+  if (cell[3]) made.append(make("abbr", { className: `mark m${tone}`, title: cell[4], textContent: cell[3] }));
   if (cell[1]) made.append(make("span", { className: "small", textContent: cell[1] }));
   return made;
 }

@@ -37,6 +37,7 @@ def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
         "pairs": [
             [one.measure, one.metric, one.rows, findings.estimate(one.spearman), findings.estimate(one.kendall), one.verdict]
             for one in content.predictions
+            if len(one.rows) > 1
         ],
         "pareto": pareto,
     }

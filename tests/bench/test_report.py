@@ -142,7 +142,7 @@ def test_a_new_tasks_own_metric_is_shown_without_a_line_for_it():
 def test_absent_is_never_zero_or_nan_anywhere(width):
     board = _small()
     texts = [render(Content(board), Path()) for render in (markdown.render, page.render, csv.render)] + [_printed(board, width)]
-    texts[1] = texts[1][: texts[1].index('<script type="text/plain"')]  # plotly.js in base 64
+    assert 'id="plotly"' not in texts[1]  # in base 64, any word may occur
     assert not any(re.search(r"\b(nan|NaN|None|inf)\b", text) for text in texts)
     assert not re.search(r"(?<![\d.])-0\.0+\b", texts[0] + texts[1] + texts[3])
 

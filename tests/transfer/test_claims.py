@@ -167,6 +167,7 @@ def test_columns_that_disagree_decide_nothing():
     assert overall(found) == "undecided"
 
 
-def test_equal_numbers_or_one_row_have_no_variance_to_explain():
+def test_equal_numbers_one_row_or_no_repetition_have_no_variance_to_explain():
+    assert variance(0, [_key("a", "m"), _key("b", "m")], [1.0, 2.0]) is None
     assert variance(0, [_key("a", "m"), _key("b", "m")], [1.0, 1.0]) is None
     assert variance(0, [_key("a", "m"), _key("a", "m")], [1.0, 2.0]) is None
