@@ -1,5 +1,6 @@
 """The command line: options in, one verb called, a few lines out. Everything heavy is imported inside the commands."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_FIRST = os.environ.get("RANK", "0") == "0"
+"""Of several processes only the first one speaks."""
+_RESULTS = _FIRST and "BENCH_CHILD" not in os.environ
+"""And the one that started them says what came out."""
 
 Data = Annotated[str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; runs/<id> without it.")]
@@ -39,6 +45,10 @@ def pretrain(
     out: Out = None,
     resume: Resume = False,
     device: Device = None,
+    devices: Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")] = 1,
+    keep_every: Annotated[int | None, typer.Option(help="Epochs between backbones kept on the way.")] = None,
+    monitor_every: Annotated[int | None, typer.Option(help="Epochs between nearest-neighbour measurements.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would run, and the memory and time it would take.")] = False,
 ) -> None:
     """Make a backbone: MoCo v2 under an augmentation and a supervision regime."""
     from bench.progress import Display
@@ -47,12 +57,14 @@ def pretrain(
     from pretrain.settings import assignments
 
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
-    named |= {"arch": arch, "epochs": epochs, "seed": seed}
+    named |= {"arch": arch, "epochs": epochs, "seed": seed, "keep_every": keep_every, "monitor_every": monitor_every}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None} | assignments(set_ or [])
     with Display() as display:
-        request = Request(display.hook, data, out, device, budget, config, resume=resume)
+        request = Request(display.hook, data, out, device, budget, config, resume=resume, devices=devices)
+        if dry_run:
+            return verb.explain(request, options)
         done = verb.run(request, options)
-    _print(done, f"bench transfer --task coco-c4 --ckpt {done.folder / 'backbone.pth'}")
+    return _print(done, f"bench transfer --task coco-c4 --ckpt {done.folder / 'backbone.pth'}")
 
 
 @app.command()
@@ -168,6 +180,8 @@ def doctor() -> None:
 
 def _print(done: Any, after: str) -> None:
     """The result in a few lines: what was measured, where it lies, what to do next."""
+    if not _RESULTS:
+        return
     record = done.record
     print(f"{'already done' if done.reused else 'done'}: {done.folder / 'result.json'}")
     for name, value in record.metrics.items():
@@ -184,5 +198,6 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        if _FIRST:
+            print(f"bench: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -1,5 +1,6 @@
 """What a person sees while a run works: the stage, how far it is, the time left, the last values."""
 
+import os
 import time
 from types import TracebackType
 from typing import Self
@@ -35,7 +36,8 @@ class Display:
 
     def __init__(self, console: Console | None = None, overall: tuple[str, float] | None = None) -> None:
         """`overall`: title and total of a second bar, which `advance` moves (the demo's)."""
-        self.console = console or Console(stderr=True)
+        first = os.environ.get("RANK", "0") == "0"  # of several processes only the first one speaks
+        self.console = console or Console(stderr=True, quiet=not first)
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(), TimeLeft(), TextColumn("{task.fields[values]}"), console=self.console, transient=True,

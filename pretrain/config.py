@@ -5,27 +5,38 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pretrain import augment, methods
+from pretrain.augment import Composition
 from pretrain.augment.views import PIPELINES, Pipeline
 from pretrain.errors import ConfigError
 from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+MixedTarget = Literal["i-mix", "un-mix", "none"]
+SMALL_STEM_LIMIT = 64
+"""Largest view, in pixels, for the small stem: without its four-fold reduction every layer sees 16 times the positions."""
 
 
 class PretrainConfig(Settings):
     """One pre-training run. The defaults are MoCo v2 as published; `configs/pretrain` holds the others."""
 
-    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "save_every"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "save_every", "keep_every", "monitor_every", "compile"})
 
     method: str = "mocov2"
     """A name of `pretrain.methods.METHODS`."""
     aug: str = "none"
-    """Augmentation on top of the base pipeline: a name of `pretrain.augment.AUGMENTATIONS`."""
+    """Augmentation on top of the base pipeline: a name of `pretrain.augment.AUGMENTATIONS`, or several joined by `+`."""
     aug_options: dict[str, Any] = Field(default_factory=dict)
-    """The augmentation's own fields."""
+    """The augmentation's own fields; for several, a mapping of each one's name to its fields."""
+    aug_composition: Composition = "draw"
+    """How several are composed: one drawn for each image, or all in turn."""
     aug_views: Literal["query", "both"] = "query"
-    """Which views it is applied to. Mixing applies to the query alone, whose target says what was mixed."""
+    """Which views it is applied to. On both, masks are drawn for each view, while a blend is the same in both: each
+    image with the same partner and share, so that its own key is all of its target. The sources leave this open."""
+    mixed_target: MixedTarget = "i-mix"
+    """What a blended query is compared with. `i-mix`: all keys of the batch and the queue, each source's key a target by
+    its share (arXiv:2010.08887). `un-mix`: own key or partner's key against the queue, by their shares, beside the loss
+    of the query without the blend (arXiv:2003.05438). `none`: its own key against the queue, whatever was blended in."""
     pipeline: str = "mocov2"
     """Base pipeline: a name of `pretrain.augment.views.PIPELINES`."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
@@ -38,6 +49,8 @@ class PretrainConfig(Settings):
     """What a key of the query's class is: a positive (UniMoCo), or no negative."""
     arch: Arch = "resnet50"
     """Backbone: torchvision's."""
+    stem: Literal["imagenet", "small"] = "imagenet"
+    """The backbone's first layers: torchvision's, or one 3 × 3 convolution of stride 1 for views of up to 64 pixels."""
     size: int = Field(224, ge=16)
     """Side of a view, in pixels."""
     epochs: int = Field(200, ge=1)
@@ -70,6 +83,10 @@ class PretrainConfig(Settings):
     bn_splits: int = Field(1, ge=1)
     """Parts in which a batch passes through the encoders, each with its own batch statistics, the keys shuffled:
     what ShuffleBN over that many processes does, on one."""
+    sync_bn: bool = False
+    """Batch statistics over all processes, in place of ShuffleBN. CUDA only."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Of the encoders' arithmetic; parameters and loss are fp32. `auto` is bf16 where the hardware has it."""
     seed: int = Field(0, ge=0)
     """Of everything random."""
 
@@ -77,12 +94,18 @@ class PretrainConfig(Settings):
     """Loader processes; 0 loads in the process itself."""
     save_every: int = Field(1, ge=1)
     """Epochs between checkpoints; the last epoch always leaves one."""
+    keep_every: int = Field(0, ge=0)
+    """Epochs between backbones that are kept beside the last one, as `backbone-0010.pth`; 0 keeps none."""
+    monitor_every: int = Field(0, ge=0)
+    """Epochs between measurements of nearest-neighbour accuracy; 0 measures none."""
+    compile: bool = False
+    """Compile the encoders with torch's compiler: minutes at the start, a faster step on a GPU. Changes rounding only."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         method = methods.get(self.method)
         self.augmentation()
-        self.views_pipeline()
+        self.pipelines()
         fraction = self.labels_used
         if (self.supervision == "self" and fraction != 0) or (self.supervision == "full" and fraction != 1):
             raise ValueError(f"supervision {self.supervision!r} contradicts label_fraction {fraction:g}; semi takes a fraction")
@@ -93,6 +116,10 @@ class PretrainConfig(Settings):
             raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({self.batch}); nearest is {nearest}")
         if self.batch % self.bn_splits or self.batch // self.bn_splits < 2:
             raise ValueError(f"bn_splits ({self.bn_splits}) must divide the batch ({self.batch}) into parts of at least 2")
+        if self.stem == "small" and self.size > SMALL_STEM_LIMIT:
+            raise ValueError(f"the small stem is for views of up to {SMALL_STEM_LIMIT} pixels, and size is {self.size}")
+        if self.mixed_target == "un-mix" and method.loss != "info-nce":
+            raise ValueError(f"mixed_target un-mix is a contrastive loss, and {self.method!r} has none; use i-mix or none")
         return self
 
     @property
@@ -114,17 +141,18 @@ class PretrainConfig(Settings):
 
     def augmentation(self) -> augment.Augmentation:
         """The augmentation with its options."""
-        return augment.make(self.aug, self.aug_options)
+        return augment.make(self.aug, self.aug_options, composition=self.aug_composition)
 
-    def views_pipeline(self) -> Pipeline:
-        """The base pipeline with its options.
+    def pipelines(self) -> tuple[Pipeline, Pipeline]:
+        """The base pipelines of query and key with their options.
 
         Raises:
             ConfigError: For an unknown pipeline or option.
         """
         if self.pipeline not in PIPELINES:
             raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
-        return PIPELINES[self.pipeline].replace(self.pipeline_options, where="pipeline_options")
+        pipeline = PIPELINES[self.pipeline].replace(self.pipeline_options, where="pipeline_options")
+        return pipeline, pipeline
 
     def provenance(self, *, data: str, fingerprint: str) -> Provenance:
         """What the backbone's file says about this run."""

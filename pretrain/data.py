@@ -233,8 +233,12 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
 class Epochs(Sampler[list[Position]]):
     """Batches of positions, epoch after epoch, each epoch in its own seeded order; starts at any step."""
 
-    def __init__(self, images: int, *, batch: int, epochs: int, seed: int, start: int = 0) -> None:
+    def __init__(
+        self, images: int, *, batch: int, epochs: int, seed: int, start: int = 0, part: tuple[int, int] = (0, 1)
+    ) -> None:
+        """`part`: which of how many equal parts of each batch is yielded, for several processes."""
         self.images, self.batch, self.epochs, self.seed, self.start = images, batch, epochs, seed, start
+        self.part, self.parts = part
         self.steps_per_epoch = images // batch  # an incomplete last batch is dropped, as published
 
     def __len__(self) -> int:
@@ -246,7 +250,8 @@ class Epochs(Sampler[list[Position]]):
             first = max(0, self.start - epoch * self.steps_per_epoch)
             for step in range(first, self.steps_per_epoch):
                 chosen = order[step * self.batch : (step + 1) * self.batch]
-                yield [(epoch, int(index)) for index in chosen]
+                size = self.batch // self.parts
+                yield [(epoch, int(index)) for index in chosen[self.part * size : (self.part + 1) * size]]
 
 
 def loader(crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int) -> DataLoader:

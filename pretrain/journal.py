@@ -1,10 +1,11 @@
-"""What a run says while it works: `metrics.jsonl`, `log.txt`, and a hook for whoever draws the progress."""
+"""What a run says while it works: `metrics.jsonl`, `log.txt`, TensorBoard's curves, a hook for whoever draws the progress."""
 
 import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called as `progress(stage, done, total, values)` after every step of a stage."""
@@ -16,10 +17,13 @@ class Journal:
     Nothing here decides anything: a run with `folder=None` and no hook does the same work in silence.
     """
 
-    def __init__(self, folder: Path | None = None, progress: Progress | None = None) -> None:
+    def __init__(self, folder: Path | None = None, progress: Progress | None = None, *, tensorboard: bool = False) -> None:
+        """`tensorboard`: also draw the values as curves, for `tensorboard --logdir runs`."""
         self.folder = folder
         self._progress = progress
         self._start = time.monotonic()
+        self._tensorboard = tensorboard and folder is not None
+        self._curves: Any = None
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
         """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
@@ -28,8 +32,24 @@ class Journal:
             row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+            self._draw(stage, done, values)
         if self._progress is not None:
             self._progress(stage, done, total, values)
+
+    def _draw(self, stage: str, done: int, values: dict[str, float]) -> None:
+        if not self._tensorboard:
+            return
+        if self._curves is None:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second: only runs that have something to draw pay it
+
+            self._curves = SummaryWriter(str(self.folder))
+        for key, value in values.items():
+            self._curves.add_scalar(f"{stage}/{key}", value, done)
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        if self._curves is not None:
+            self._curves.close()
 
     def say(self, text: str) -> None:
         """Write a line into the log and show it."""

@@ -3,6 +3,8 @@
 Shapes: N queries, C candidates (the keys of the batch and the queue). Logits are cosines divided by the temperature.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,15 +37,16 @@ def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, l
     return F.softplus(negatives + positives)
 
 
-def mixed(loss: Tensor, partner_loss: Tensor, weight: Tensor) -> Tensor:
-    """The loss of mixed images: each source's loss by its share (i-Mix, arXiv:2010.08887, equation 3).
+def mixed(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """The loss of blends: each source's loss by its share (i-Mix, arXiv:2010.08887, equation 3).
 
     Args:
-        loss: (N,) with the image itself as the target.
-        partner_loss: (N,) with its partner as the target.
-        weight: (N,) share of the image itself.
+        losses: S losses (N,), each with that source of every blend as the target.
+        weights: (N, S) shares.
 
     Returns:
         (N,).
     """
-    return weight * loss + (1 - weight) * partner_loss
+    if len(losses) == 1:
+        return losses[0]
+    return (torch.stack(list(losses), dim=1) * weights).sum(dim=1)

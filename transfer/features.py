@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from pretrain.data import CentreCrop, Crops, ImageSet, in_order, loader
 from pretrain.journal import Journal
-from pretrain.train import normalised
+from pretrain.run import normalised
 from transfer import prove
 from transfer.sources import Backbone
 

@@ -10,7 +10,8 @@ import torchvision
 from torch import Tensor, nn
 
 from pretrain.errors import ProofError
-from transfer.sources import Backbone, Features
+from pretrain.template import small_stem
+from transfer.sources import Backbone, Features, has_small_stem
 
 PROBE_SHAPE = (2, 3, 96, 128)
 """Not square and not a power of two: a swapped axis or a stride of the wrong place shows."""
@@ -28,9 +29,7 @@ def reference(
         dilations: Of the strided 3×3 convolution of every block of layer1 to layer4. In a basic block that is the
             first of the two, as in MMSegmentation.
     """
-    model = getattr(torchvision.models, backbone.arch)()
-    model.fc = nn.Identity()
-    model.load_state_dict(backbone.state, strict=True)
+    model = network(backbone.arch, backbone.state)
     for layer, stride, dilation in zip(LAYERS, strides, dilations, strict=True):
         for index, block in enumerate(getattr(model, layer)):
             conv = block.conv2 if hasattr(block, "conv3") else block.conv1
@@ -38,6 +37,16 @@ def reference(
             conv.stride, conv.dilation, conv.padding = (step, step), (dilation, dilation), (dilation, dilation)
             if block.downsample is not None:
                 block.downsample[0].stride = (step, step)
+    return model
+
+
+def network(arch: str, state: Mapping[str, Tensor]) -> nn.Module:
+    """torchvision's ResNet with these tensors, without a classifier, in eval mode: images → features (N, D)."""
+    model: nn.Module = getattr(torchvision.models, arch)()
+    if has_small_stem(state):
+        small_stem(model)
+    model.fc = nn.Identity()
+    model.load_state_dict(state, strict=True)
     return model.eval()
 
 

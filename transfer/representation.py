@@ -18,8 +18,8 @@ from pretrain.augment.views import PIPELINES
 from pretrain.data import CentreCrop, Crop, Crops, ImageSet, in_order, loader
 from pretrain.errors import DataError
 from pretrain.journal import Journal
+from pretrain.run import normalised
 from pretrain.settings import Settings
-from pretrain.train import normalised
 from transfer.features import extractor
 from transfer.sources import Backbone
 

@@ -17,6 +17,8 @@ from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.errors import CheckpointError
 from pretrain.provenance import Provenance
 
+SMALL_STEM = (64, 3, 3, 3)
+"""Shape of the first convolution for small images, in place of 7 × 7."""
 ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 
@@ -80,6 +82,11 @@ def skeleton(arch: str) -> dict[str, Tensor]:
     with torch.device("meta"):
         model = getattr(torchvision.models, arch)()
     return {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
+
+
+def has_small_stem(state: Mapping[str, Tensor]) -> bool:
+    """Whether the first convolution is the 3 × 3 of small images: `pretrain.template.small_stem`."""
+    return state["conv1.weight"].shape[-1] == 3
 
 
 def _random(text: str) -> Backbone:
@@ -154,6 +161,8 @@ def _whole_arch(state: Mapping[str, Tensor], path: Path) -> str:
     nearest, problems = "", None
     for arch in ARCHS:
         expected = {key: tuple(value.shape) for key, value in skeleton(arch).items()}
+        if shapes.get("conv1.weight") == SMALL_STEM:
+            expected["conv1.weight"] = SMALL_STEM
         wrong = [key for key in expected.keys() | shapes.keys() if expected.get(key) != shapes.get(key)]
         if not wrong:
             return arch

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import places, runs
-from pretrain.errors import ConfigError
+from pretrain import distributed
+from pretrain.errors import ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
 from transfer.record import Checkpoint, Data, RunRecord
 from transfer.sources import Backbone
@@ -36,12 +37,16 @@ class Request:
     config: str | None = None
     seed: int = 0
     resume: bool = False
+    devices: int = 1
+    """Processes to train in."""
     command: str | None = None
     """Recorded as the exact command; the process's own unless given."""
 
     def __post_init__(self) -> None:
         if self.budget not in (None, SMALL):
             raise ConfigError.unknown("budget", str(self.budget), [SMALL])
+        if self.devices < 1:
+            raise ConfigError("at least one device is needed", seen=f"--devices {self.devices}")
         if self.seed < 0:
             raise ConfigError("a seed can't be negative", seen=self.seed)
 
@@ -72,18 +77,53 @@ class Finished:
 
 
 def execute(
-    request: Request, name: str, config: dict[str, Any], identity: Any, work: Callable[[Journal, Path], dict[str, Any]]
+    request: Request,
+    name: str,
+    config: dict[str, Any],
+    identity: Any,
+    work: Callable[[Journal, Path], dict[str, Any]],
+    follow: Callable[[Journal, Path], Any] | None = None,
 ) -> Finished:
-    """Do a run in its folder, unless it is done already; `work` returns the record's fields."""
+    """Do a run in its folder, unless it is done already.
+
+    Args:
+        request: What all verbs are told.
+        name: Of the run's folder.
+        config: The resolved settings.
+        identity: What the folder's name is told apart by.
+        work: Does the run and returns the record's fields.
+        follow: What the processes after the first do meanwhile, where there are several.
+    """
     request.device_name()
     run = runs.locate(name, config, identity, request.out, request.command or _command())
     done = runs.finished(run)
     if done is not None:
         return Finished(run.folder, done, reused=True)
+    if request.devices > 1 and not distributed.launched():
+        distributed.launch(request.devices, sys.argv[1:])
+        return Finished(run.folder, _record(run), reused=False)
+    distributed.barrier()  # all have looked before the first one begins to write
+    if distributed.rank() and follow is not None:
+        follow(Journal(), run.folder)
+        distributed.barrier()
+        return Finished(run.folder, _record(run), reused=False)
     with runs.started(run):
-        clock = runs.Clock()
-        fields = work(Journal(run.folder, request.progress), run.folder)
-        return Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
+        clock, journal = runs.Clock(), Journal(run.folder, request.progress, tensorboard=True)
+        try:
+            fields = work(journal, run.folder)
+        finally:
+            journal.close()
+        finished = Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
+    distributed.barrier()
+    return finished
+
+
+def _record(run: runs.Run) -> RunRecord:
+    """What the process that wrote it left."""
+    done = runs.finished(run)
+    if done is None:
+        raise TrainingError(f"the processes ended without a result in {run.folder}", fix=f"see {run.folder / 'log.txt'}")
+    return done
 
 
 def reference(backbone: Backbone) -> Checkpoint:

@@ -1,20 +1,61 @@
 """`bench pretrain`: make a backbone."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import places
 from bench.verbs import SMALL, Finished, Request, execute, named, notes, reference
-from pretrain import methods
+from pretrain import distributed, methods
+from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
-from pretrain.journal import Journal
+from pretrain.errors import ConfigError
+from pretrain.journal import Journal, duration
+from pretrain.run import STATE, precision_of
 from transfer import sources
 from transfer.datasets import imagefolder
+from transfer.datasets.imagefolder import ClassificationData
+from transfer.monitor import monitor
+from transfer.record import Data
 
 GENERATED_MOCO = "shapes-moco"
 """The configuration for contrastive learning on generated data."""
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """Everything that was asked for, found and checked."""
+
+    config: PretrainConfig
+    published: PretrainConfig
+    """The method's own."""
+    root: Path
+    images: ClassificationData
+    data: Data
+    generated: bool
+    device: str
+
+    @property
+    def arithmetic(self) -> str:
+        """How the learning rate follows from the batch."""
+        return f"learning rate {self.config.base_lr:g} × {self.config.batch} / 256 = {self.config.lr:g}"
+
+    def train(self, journal: Journal, folder: Path) -> training.Trained:
+        """This process's part of the training."""
+        config = self.config
+        watch = monitor(self.images, arch=config.arch, size=config.size, batch=config.batch, device=self.device)
+        return training.train(
+            config,
+            self.images.train,
+            folder,
+            journal,
+            data=self.data.name,
+            device=self.device,
+            announce_time=not self.generated,
+            monitor=watch,
+        )
 
 
 def run(request: Request, options: Mapping[str, Any]) -> Finished:
@@ -23,45 +64,74 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    fields = {**_base(request, options), **options}
-    published = PretrainConfig.read({**methods.get(str(fields.get("method", "mocov2"))).defaults, **_name(fields)})
-    config = published.replace(fields, where="the configuration")
-    root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    images = imagefolder.read(root)
-    data = named(images.ref, generated)
-    training.check(config, images.train)
+    with distributed.group(request.device_name()) as device:
+        asked = _resolve(request, options, device)
+        config, data = asked.config, asked.data
 
-    def work(journal: Journal, folder: Path) -> dict[str, Any]:
-        if request.resume and not (folder / training.STATE).is_file():
-            journal.say(f"nothing saved in {folder} yet: starting at step 0")
-        journal.say(f"learning rate {config.base_lr:g} × {config.batch} / 256 = {config.lr:g}")
-        trained = training.train(
-            config, images.train, folder, journal, data=data.name, device=request.device_name(), announce_time=not generated
-        )
-        return {
+        def work(journal: Journal, folder: Path) -> dict[str, Any]:
+            if request.resume and not (folder / STATE).is_file():
+                journal.say(f"nothing saved in {folder} yet: starting at step 0")
+            journal.say(asked.arithmetic)
+            trained = asked.train(journal, folder)
+            return {
+                "kind": "pretrain",
+                "task": "pretrain",
+                "protocol": config.method,
+                "version": 1,
+                "changed": config.differences(asked.published),
+                "engine": "pretrain",
+                "schedule": f"{config.epochs} epochs of batches of {config.batch}, learning rate {config.lr:g}",
+                "checkpoint": reference(sources.load(str(trained.backbone))),
+                "data": data,
+                "seed": config.seed,
+                "metrics": {"loss": trained.loss},
+                "notes": notes(asked.generated, *_processes()),
+                "images_per_second": trained.images_per_second,
+            }
+
+        name = f"pretrain-{config.method}-{config.aug}-{config.supervision}-{config.arch}-{data.name}-s{config.seed}"
+        plain = {
             "kind": "pretrain",
-            "task": "pretrain",
-            "protocol": config.method,
-            "version": 1,
-            "changed": config.differences(published),
-            "engine": "pretrain",
-            "schedule": f"{config.epochs} epochs of batches of {config.batch}, learning rate {config.lr:g}",
-            "checkpoint": reference(sources.load(str(trained.backbone))),
-            "data": data,
-            "seed": config.seed,
-            "metrics": {"loss": trained.loss},
-            "notes": notes(generated),
-            "images_per_second": trained.images_per_second,
+            "data": str(asked.root.resolve()),
+            "data_fingerprint": data.fingerprint,
+            **config.model_dump(mode="json"),
         }
+        return execute(request, name, plain, [config.numbers(), data.fingerprint], work, follow=asked.train)
 
-    name = f"pretrain-{config.method}-{config.aug}-{config.supervision}-{config.arch}-{data.name}-s{config.seed}"
-    plain = {
-        "kind": "pretrain",
-        "data": str(root.resolve()),
-        "data_fingerprint": data.fingerprint,
-        **config.model_dump(mode="json"),
-    }
-    return execute(request, name, plain, [config.numbers(), data.fingerprint], work)
+
+def explain(request: Request, options: Mapping[str, Any]) -> None:
+    """Say what `run` would do and what it would take: the resolved configuration, parameters, steps, memory, time."""
+    asked = _resolve(request, options, request.device_name())
+    config, images, say = asked.config, asked.images.train, Journal(progress=request.progress).say
+    changed = config.differences(asked.published)
+    for key, value in config.model_dump(mode="json").items():
+        say(f"{key}: {value}" + ("  # not as published" if key in changed else ""))
+    estimate = planning.plan(config, images=len(images), classes=len(images.classes), device=asked.device)
+    say(asked.arithmetic)
+    say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
+    say(f"{estimate.steps:,} steps: {config.epochs} epochs of {len(images):,} images in batches of {config.batch}")
+    say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
+    say(f"time: {duration(estimate.seconds)} on one {asked.device}, from a few images timed now")
+
+
+def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Resolved:
+    fields = {**_base(request, options), **options}
+    if fields.get("precision", "auto") == "auto":
+        fields["precision"] = precision_of(device)
+    method = str(fields.get("method", "mocov2"))
+    # The hardware's own precision makes no other protocol of it.
+    published = PretrainConfig.read({**methods.get(method).defaults, "method": method, "precision": fields["precision"]})
+    config = published.replace(fields, where="the configuration")
+    with distributed.first_alone():
+        root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
+    images = imagefolder.read(root)
+    training.check(config, images.train)
+    distributed.divided(config.batch, request.devices)
+    return _Resolved(config, published, root, images, named(images.ref, generated), generated, device)
+
+
+def _processes() -> list[str]:
+    return [f"trained in {distributed.world()} processes"] if distributed.world() > 1 else []
 
 
 def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,12 +140,20 @@ def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     small = places.read_config("pretrain", SMALL) if request.budget == SMALL else {}
     if request.config is not None:
-        return {**places.read_config("pretrain", request.config), **small}
+        return {**_of_the_method(request.config, options), **small}
     if places.is_generated(request.data):
         supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
         return {**places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO), **small}
     return small
 
 
-def _name(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {"method": fields["method"]} if "method" in fields else {}
+def _of_the_method(config: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration, which must be of the method that the options name."""
+    fields = places.read_config("pretrain", config)
+    theirs = fields.get("method", "mocov2")
+    wanted = options.get("method", theirs)
+    if wanted != theirs:
+        raise ConfigError(
+            f"the configuration {config} is of another method", seen=f"{theirs}, and --method {wanted}", fix="leave one away"
+        )
+    return fields

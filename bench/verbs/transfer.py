@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import places
 from bench.verbs import SMALL, Finished, Request, execute, label, named, notes, reference
-from pretrain.errors import ConfigError
+from pretrain.errors import CheckpointError, ConfigError
 from pretrain.journal import Journal
 from transfer import datasets, engines, sources, tasks
 from transfer.tasks import Task, TaskSettings
@@ -30,6 +30,13 @@ def run(
     task = tasks.get(task_name)
     engine = engines.available(task)
     backbone = sources.load(checkpoint)
+    if sources.has_small_stem(backbone.state) and engine != "probe":
+        raise CheckpointError(
+            f"{checkpoint} has the stem for small images, which {task.name} can't use",
+            seen="a first convolution of 3 × 3 without pooling",
+            allowed="torchvision's 7 × 7; linear and knn take both",
+            fix="pre-train with --set stem=imagenet",
+        )
     root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
     settings, arithmetic = _settings(request, task, generated, shortcuts, options)
     content = datasets.read(task.layout, root, settings)

@@ -7,7 +7,7 @@ each image draws its own parameters, and what was done is returned, so that the 
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Generator, Tensor
@@ -23,18 +23,21 @@ AUGMENTATIONS: dict[str, str] = {
     "mixup": "mixup:MixUp",
 }
 """Augmentation name → `module:Class` in this package."""
+JOIN = "+"
+"""Between the names of a composition."""
+Composition = Literal["draw", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """A batch after an augmentation, with what was mixed into each image."""
+    """A batch after an augmentation, with what was blended into each image."""
 
     images: Tensor
     """(N, 3, H, W), normalised like the input."""
-    partner: Tensor | None = None
-    """(N,) index of the image blended in; None where nothing was mixed."""
-    weight: Tensor | None = None
-    """(N,) share of the image itself, in [0, 1]; its partner has the rest."""
+    sources: Tensor | None = None
+    """(N, S) index of each image of a blend, the image itself first; None where nothing was blended."""
+    weights: Tensor | None = None
+    """(N, S) their shares, each row adding up to 1."""
 
 
 class Augmentation(Protocol):
@@ -44,17 +47,50 @@ class Augmentation(Protocol):
         """Augment (N, 3, H, W) normalised images, where 0 is the data set's mean colour."""
 
 
-def make(name: str, options: Mapping[str, Any] | None = None) -> Augmentation:
-    """The augmentation of that name with options.
+def make(name: str, options: Mapping[str, Any] | None = None, *, composition: Composition = "draw") -> Augmentation:
+    """The augmentation of that name with options, or several joined by `+`.
+
+    Args:
+        name: A name of the table, or for instance `cutmix+mixup`.
+        options: Its fields; for several, a mapping of name to fields.
+        composition: `draw`: one of them for each image, all as likely; `turn`: one after the other.
 
     Raises:
         ConfigError: For an unknown name or option, with the nearest known one.
     """
+    from pretrain.augment.compose import Compose
+
+    options = options or {}
+    names = name.split(JOIN)
+    if len(names) == 1:
+        return _single(name, options)
+    for key in options:
+        if key not in names:
+            raise ConfigError.unknown(f"part of {name} in aug_options:", str(key), names)
+    parts = tuple(_single(part, _fields(part, options.get(part, {}))) for part in names)
+    return Compose(parts, composition)
+
+
+def _single(name: str, options: Mapping[str, Any]) -> Augmentation:
     if name not in AUGMENTATIONS:
         raise ConfigError.unknown("augmentation", name, AUGMENTATIONS)
     module, cls = AUGMENTATIONS[name].split(":")
     settings: type[Settings] = getattr(importlib.import_module(f"pretrain.augment.{module}"), cls)
-    return cast(Augmentation, settings.read(options or {}, where=f"the options of {name}"))
+    return cast(Augmentation, settings.read(options, where=f"the options of {name}"))
+
+
+def _fields(name: str, options: Any) -> Mapping[str, Any]:
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"the options of {name} are no mapping", seen=options, allowed=f"aug_options={{{name}: {{field: value}}}}"
+        )
+    return options
+
+
+def pairs(partner: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`sources` and `weights` (N, 2) of blending each image, which has `weight` (N,), with its `partner` (N,)."""
+    itself = torch.arange(len(partner), device=partner.device)
+    return torch.stack([itself, partner], dim=1), torch.stack([weight, 1 - weight], dim=1)
 
 
 def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:

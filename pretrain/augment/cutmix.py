@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed, box_mask
+from pretrain.augment import Mixed, box_mask, pairs
 from pretrain.augment.mixup import beta, partners
 from pretrain.settings import Settings
 
@@ -33,4 +33,5 @@ class CutMix(Settings):
         bottom = ((draw[0] * height).floor() - (h / 2).floor() + h).clamp(max=height)
         right = ((draw[1] * width).floor() - (w / 2).floor() + w).clamp(max=width)
         mask = box_mask(top, left, bottom, right, height, width)
-        return Mixed(torch.where(mask, images[partner], images), partner, 1 - mask.float().mean(dim=(1, 2, 3)))
+        kept = 1 - mask.float().mean(dim=(1, 2, 3))
+        return Mixed(torch.where(mask, images[partner], images), *pairs(partner, kept))

@@ -5,7 +5,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment import Mixed, pairs
 from pretrain.settings import Settings
 
 
@@ -21,7 +21,7 @@ class MixUp(Settings):
         partner = partners(n, rng, images.device)
         weight = beta(n, self.alpha, rng, images.device)
         weight = torch.maximum(weight, 1 - weight)
-        return Mixed(torch.lerp(images[partner], images, weight.view(-1, 1, 1, 1)), partner, weight)
+        return Mixed(torch.lerp(images[partner], images, weight.view(-1, 1, 1, 1)), *pairs(partner, weight))
 
 
 def partners(n: int, rng: Generator, device: torch.device) -> Tensor:

@@ -27,6 +27,9 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
         ({"aug_options": {"alpha": 0}, "aug": "mixup"}, "alpha"),
         ({"pipeline_options": {"blurr": 0}}, "did you mean 'blur'"),
         ({"base_lr": float("nan")}, "base_lr"),
+        ({"stem": "small", "size": 96}, "up to 64 pixels"),
+        ({"mixed_target": "un-mix", "method": "supervised", "supervision": "full"}, "has none"),
+        ({"aug": "cutmix+mixup", "aug_options": {"alpha": 1.0}}, "unknown part of cutmix"),
     ],
 )
 def test_wrong_fields_are_refused_with_a_reason(fields: dict[str, object], message: str) -> None:

@@ -35,3 +35,15 @@ def test_a_line_goes_to_the_log_and_to_whoever_watches(tmp_path: Path) -> None:
     Journal(tmp_path, lambda *step: seen.append(step)).say("hello")
     assert (tmp_path / "log.txt").read_text().endswith(" hello\n")
     assert seen == [("hello", 0, 0, {})]
+
+
+def test_values_become_curves(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    journal = Journal(tmp_path, tensorboard=True)
+    journal.step("train", 1, 2, loss=1.5)
+    journal.step("train", 2, 2, loss=0.5)
+    journal.close()
+    curves = EventAccumulator(str(tmp_path))
+    curves.Reload()
+    assert [(event.step, event.value) for event in curves.Scalars("train/loss")] == [(1, 1.5), (2, 0.5)]

@@ -47,4 +47,4 @@ def test_all_candidates_of_one_class_give_a_finite_loss() -> None:
 
 
 def test_a_mixed_loss_is_the_weighted_sum() -> None:
-    assert mixed(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([0.25])).item() == pytest.approx(2.5)
+    assert mixed([torch.tensor([1.0]), torch.tensor([3.0])], torch.tensor([[0.25, 0.75]])).item() == pytest.approx(2.5)

@@ -1,24 +1,25 @@
-"""MoCo's definitions in plain loops, resuming, and what a run leaves; on 16-pixel images."""
+"""Resuming, and what a run leaves; on 16-pixel images."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from pretrain import data
-from pretrain.augment import AUGMENTATIONS, Mixed
+from pretrain.augment import AUGMENTATIONS
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
 from pretrain.data import ImageSet
 from pretrain.errors import ConfigError, DataError, TrainingError
 from pretrain.journal import Journal
 from pretrain.methods import METHODS
+from pretrain.run import Run
 from pretrain.template import Template
-from pretrain.train import lr_at, train
+from pretrain.train import train
 
 TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "queue": 16, "num_workers": 0, "feature_dim": 8}
 
@@ -65,54 +66,6 @@ def test_every_method_trains_and_leaves_a_whole_backbone(images: ImageSet, tmp_p
     assert not any(name.startswith("fc.") for name in payload["state_dict"])
 
 
-def batch(n: int = 8, seed: int = 0) -> tuple[Mixed, torch.Tensor, torch.Tensor]:
-    rng = torch.Generator().manual_seed(seed)
-    return Mixed(torch.randn(n, 3, 16, 16, generator=rng)), torch.randn(n, 3, 16, 16, generator=rng), torch.arange(n) % 2
-
-
-def test_a_step_follows_moco_by_its_definition() -> None:
-    torch.manual_seed(0)
-    template = Template(config(), classes=2).train()
-    with torch.no_grad():
-        for parameter in template.key.parameters():
-            parameter.add_(0.01)  # so that the moving average shows
-    before = {name: p.clone() for name, p in template.key.named_parameters()}
-    queue = template.queue.clone()
-    query, key_images, labels = batch()
-    loss, _ = template(query, key_images, labels, torch.arange(8))
-    share = template.config.key_momentum
-    for name, parameter in template.key.named_parameters():
-        expected = share * before[name] + (1 - share) * dict(template.query.named_parameters())[name]
-        torch.testing.assert_close(parameter, expected)
-    q = F.normalize(template.query(query.images), dim=1).detach()  # batch statistics: the pass before changed no output
-    k = F.normalize(template.key(key_images), dim=1)
-    total = 0.0
-    for i in range(8):
-        scores = [float(q[i] @ k[i])] + [float(q[i] @ queue[:, j]) for j in range(16)]
-        exp = np.exp(np.array(scores) / 0.2)
-        total -= np.log(exp[0] / exp.sum())
-    assert float(loss.detach()) == pytest.approx(total / 8, rel=1e-4)
-    torch.testing.assert_close(template.queue[:, :8], k.T)
-    torch.testing.assert_close(template.queue[:, 8:], queue[:, 8:])
-
-
-def test_norm_statistics_of_the_key_encoder_are_its_own() -> None:
-    torch.manual_seed(0)
-    template = Template(config(), classes=2).train()
-    query, key_images, labels = batch()
-    template(query, key_images * 5, labels, torch.arange(8))
-    assert not torch.equal(template.key.bn1.running_mean, template.query.bn1.running_mean)
-
-
-def test_the_queue_is_first_in_first_out_and_carries_labels() -> None:
-    template = Template(config(supervision="full"), classes=2).train()
-    for step in range(3):
-        query, key_images, labels = batch(seed=step)
-        template(query, key_images, labels + step, torch.arange(8))
-    assert template.queue_labels.tolist() == [*(torch.arange(8) % 2 + 2).tolist(), *(torch.arange(8) % 2 + 1).tolist()]
-    torch.testing.assert_close(template.queue.norm(dim=0), torch.ones(16))
-
-
 def test_label_fraction_zero_is_moco_v2_to_the_last_bit(images: ImageSet, tmp_path: Path) -> None:
     for name, fields in {"self": {}, "zero": {"supervision": "semi", "label_fraction": 0.0}}.items():
         (tmp_path / name).mkdir()
@@ -129,18 +82,6 @@ def test_filling_the_queue_moves_no_parameter(images: ImageSet, tmp_path: Path) 
     left = weights(tmp_path / "backbone.pth")
     parameters = [key for key in start if key.endswith(("weight", "bias"))]
     assert all(torch.equal(start[key], left[key]) for key in parameters)
-
-
-def test_split_batches_are_normalised_apart_and_keys_come_back_in_order() -> None:
-    torch.manual_seed(0)
-    template = Template(config(bn_splits=2), classes=2).train()
-    _, key_images, _ = batch()
-    order = torch.tensor([3, 1, 6, 0, 2, 7, 5, 4])
-    share = template.config.key_momentum
-    assert share < 1
-    keys = template._keys(key_images, order)
-    for half in (order[:4], order[4:]):
-        torch.testing.assert_close(keys[half], F.normalize(template.key(key_images[half]), dim=1), rtol=1e-4, atol=1e-5)
 
 
 def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(images: ImageSet, tmp_path: Path) -> None:
@@ -198,8 +139,31 @@ def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_pa
         train(config(supervision="full"), one, tmp_path, Journal(), data="noise")
 
 
-def test_the_cosine_falls_per_epoch_and_the_steps_come_at_60_and_80_percent() -> None:
-    cosine, steps = config(epochs=10), config(epochs=10, schedule="step")
-    assert lr_at(cosine, 0) == pytest.approx(cosine.lr)
-    assert lr_at(cosine, 5) == pytest.approx(cosine.lr / 2)
-    assert [round(lr_at(steps, e) / steps.lr, 4) for e in (0, 5, 6, 7, 8, 9)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
+def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet, tmp_path: Path) -> None:
+    asked = []
+
+    def monitor(state: dict[str, torch.Tensor]) -> dict[str, float]:
+        asked.append(len(state))
+        return {"knn": 10.0 * len(asked)}
+
+    wanted = config(epochs=5, keep_every=2, monitor_every=2)
+    train(wanted, images, tmp_path, Journal(tmp_path), data="noise", monitor=monitor)
+    kept = sorted(path.name for path in tmp_path.glob("backbone-*.pth"))
+    assert kept == ["backbone-0002.pth", "backbone-0004.pth"]
+    assert torch.load(tmp_path / kept[0], weights_only=True)["provenance"]["epochs"] == 2
+    assert asked == [120, 120, 120]  # after epochs 2, 4 and the last
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["knn"]) for row in rows if row["stage"] == "monitor"] == [(2, 10.0), (4, 20.0), (5, 30.0)]
+
+
+def test_a_blend_on_both_views_is_the_same_blend_and_a_mask_is_not(images: ImageSet) -> None:
+    crops = torch.randint(0, 256, (2, 8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    off = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
+    blend = Run(config(aug="mixup", aug_views="both", pipeline_options=off), 2, "cpu")
+    _, query, key = blend.views(torch.stack([crops[0], crops[0]]), torch.Generator().manual_seed(1))
+    assert query.sources is None  # its own key holds the same blend and is all of its target
+    assert torch.equal(query.images, key)
+    mask = Run(config(aug="cutout", aug_views="both", pipeline_options=off), 2, "cpu")
+    _, query, key = mask.views(torch.stack([crops[0], crops[0]]), torch.Generator().manual_seed(1))
+    assert not torch.equal(query.images, key)
+    assert all(bool((view == 0).all(dim=1).flatten(1).any(dim=1).all()) for view in (query.images, key))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pretrain.data import Crop, Crops, Epochs, loader
 from pretrain.errors import DataError, EngineError
 from pretrain.journal import duration
-from pretrain.train import normalised
+from pretrain.run import normalised
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import Job, Outcome
 from transfer.features import centre_features, extractor

@@ -1,0 +1,131 @@
+"""Several processes as one: gathering, ShuffleBN, and starting them. Each function is the identity on one process.
+
+Shapes: n images of this process, N = n · processes images of the step.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from pretrain.errors import ConfigError, TrainingError
+
+_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What torch's elastic launcher sets in every process it starts."""
+
+
+def launched() -> bool:
+    """Whether torch's launcher started this process (`torchrun`, or `launch` below)."""
+    return all(name in os.environ for name in _LAUNCHED)
+
+
+def rank() -> int:
+    """Number of this process among all, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextlib.contextmanager
+def group(device: str) -> Iterator[str]:
+    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device."""
+    if not launched() or int(os.environ["WORLD_SIZE"]) == 1:
+        yield device
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def launch(processes: int, arguments: list[str]) -> None:
+    """Run `python -m bench ARGUMENTS` in that many processes of this machine, under torch's elastic launcher.
+
+    Raises:
+        TrainingError: If one of them failed; it has said why.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    settings = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
+    )
+    settings.run_id = f"bench-{os.getpid()}"
+    os.environ["BENCH_CHILD"] = "1"
+    # Processes that share the cores would each start as many threads as there are cores.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    try:
+        elastic_launch(settings, sys.executable)("-m", "bench", *arguments)
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        raise TrainingError(
+            f"process {number} of {processes} ended with exit code {failure.exitcode}", fix="see its message above"
+        ) from None
+
+
+def barrier() -> None:
+    """Wait for all processes."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+@contextlib.contextmanager
+def first_alone() -> Iterator[None]:
+    """The first process runs the block, then the others: for files that one makes and all read."""
+    if rank():
+        barrier()
+    yield
+    if not rank():
+        barrier()
+
+
+def gather(mine: Tensor) -> Tensor:
+    """(n, ...) of every process, in the order of the processes: (N, ...). No gradient flows through it."""
+    if not dist.is_initialized():
+        return mine
+    parts = [torch.empty_like(mine) for _ in range(world())]
+    dist.all_gather(parts, mine.contiguous())
+    return torch.cat(parts)
+
+
+def mine(everything: Tensor) -> Tensor:
+    """This process's part (n, ...) of (N, ...)."""
+    n = len(everything) // world()
+    return everything[rank() * n : (rank() + 1) * n]
+
+
+def shuffled(images: Tensor, order: Tensor) -> Tensor:
+    """ShuffleBN: the images of all processes in the order (N,), of which this process takes its part: (n, ...).
+
+    With the batch statistics of a process made of other images than its queries, a query can't recognise its key
+    by them (arXiv:1911.05722, section 3.3).
+    """
+    return mine(gather(images)[order])
+
+
+def unshuffled(keys: Tensor, order: Tensor) -> Tensor:
+    """What `shuffled` did, undone: the keys of this process's own images."""
+    return mine(gather(keys)[order.argsort()])
+
+
+def divided(batch: int, processes: int) -> int:
+    """Images of each process in a step of `batch` images.
+
+    Raises:
+        ConfigError: If the processes can't share them evenly.
+    """
+    if batch % processes:
+        nearest = max(processes, round(batch / processes) * processes)
+        raise ConfigError(f"{processes} processes can't share a batch of {batch} evenly", fix=f"choose a batch of {nearest}")
+    return batch // processes

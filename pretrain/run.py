@@ -1,0 +1,177 @@
+"""The moving parts of one pre-training: encoders, optimiser, augmentation, and how a step changes them.
+
+Every random draw depends on the seed and on the position (epoch, image, step) alone, never on what was drawn before,
+so that a run cut anywhere goes on as if it had not been.
+"""
+
+import inspect
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pretrain import distributed
+from pretrain.augment import Mixed
+from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically
+from pretrain.config import PretrainConfig
+from pretrain.errors import ConfigError, TrainingError
+from pretrain.journal import Journal
+from pretrain.template import Step, Template
+
+STATE = "last.pth"
+_STEPS_APART = 2**40
+"""Between the seeds of two processes: more steps than any run has."""
+
+
+def normalised(images: Tensor) -> Tensor:
+    """(N, 3, H, W) RGB in [0, 1], less ImageNet's mean, over its standard deviation; channels last in memory."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def lr_at(config: PretrainConfig, epoch: int) -> float:
+    """Learning rate of an epoch (facebookresearch/moco @7397dfe, main_moco.py, adjust_learning_rate)."""
+    if config.schedule == "cosine":
+        return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+    return config.lr * 0.1 ** sum(epoch >= share * config.epochs for share in (0.6, 0.8))
+
+
+def precision_of(device: str) -> Literal["bf16", "fp32"]:
+    """bf16 where the device has instructions for it: elsewhere it is emulated, and slower than fp32."""
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and later
+    return "bf16" if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16")) else "fp32"
+
+
+class Run:
+    """One process's part of a run."""
+
+    def __init__(self, config: PretrainConfig, classes: int, device: str) -> None:
+        self.config, self.device = config, device
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.template = Template(config, classes)
+        if config.sync_bn:
+            self.template = _synchronised(self.template, device)
+        self.template.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        if config.compile:
+            for encoder in self.template.children():
+                encoder.compile()
+        self.network: nn.Module = self.template
+        if distributed.world() > 1:
+            self.network = _together(self.template)
+        self.optimizer = _optimizer(self.template.query, config)
+        self.pipelines, self.augmentation = config.pipelines(), config.augmentation()
+        self.lr = config.lr
+
+    def step(self, step: int, epoch: int, crops: Tensor, labels: Tensor) -> tuple[float, float]:
+        """One optimiser step on crops (V, n, 3, S, S) uint8; returns this process's loss and accuracy.
+
+        Raises:
+            TrainingError: If the loss is not finite, before anything has moved.
+        """
+        self.lr = lr_at(self.config, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        labels = labels.to(self.device)
+        moves = step >= self.config.filling_steps
+        with torch.set_grad_enabled(moves):
+            done = self.forward(self.network, crops.to(self.device, non_blocking=True), labels, step)
+        if moves:
+            self.optimizer.zero_grad(set_to_none=True)
+            done.loss.backward()
+        loss = float(done.loss.detach())  # after the backward pass was queued: on a GPU this waits for it
+        if not math.isfinite(loss):
+            raise self._not_finite(done, step, epoch)
+        if moves:
+            self.optimizer.step()
+        if done.keys is not None:
+            self.template.enqueue(done.keys, labels)
+        return loss, float(done.accuracy)
+
+    def forward(self, network: nn.Module, crops: Tensor, labels: Tensor, step: int) -> Step:
+        """Views, augmentation and loss of one step."""
+        seed = self.config.seed * 1_000_003 + step
+        rng = torch.Generator(self.device).manual_seed(seed + distributed.rank() * _STEPS_APART)
+        clean, query, key = self.views(crops, rng)
+        alike = torch.Generator(self.device).manual_seed(seed)  # all processes must draw the same order
+        order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
+        result: Step = network(clean, query, key, labels, order)
+        return result
+
+    def views(self, crops: Tensor, rng: torch.Generator) -> tuple[Tensor, Mixed, Tensor | None]:
+        """What the encoders see of crops (V, N, 3, S, S) uint8: the query view before and after the augmentation, the key's."""
+        images = [normalised(self.pipelines[view % 2](crop.float() / 255, rng)) for view, crop in enumerate(crops.unbind())]
+        before = rng.get_state()
+        query = self.augmentation(images[0], rng)
+        if len(images) == 1:
+            return images[0], query, None
+        if self.config.aug_views == "query":
+            return images[0], query, images[1]
+        if query.sources is None:
+            return images[0], query, self.augmentation(images[1], rng).images
+        key = self.augmentation(images[1], torch.Generator(self.device).set_state(before))
+        return images[0], Mixed(query.images), key.images
+
+    def save(self, path: Path, step: int) -> None:
+        """Everything needed to go on after `step` steps."""
+        state: dict[str, Any] = {
+            "step": step,
+            "config": self.config.model_dump(mode="json"),
+            "template": self.template.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_atomically(state, path)
+
+    def resume(self, path: Path, journal: Journal) -> int:
+        """Take up a checkpoint if there is one; returns the number of steps already done."""
+        if not path.is_file():
+            return 0
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        saved = PretrainConfig.read(state["config"], where=str(path))
+        different = saved.differences(self.config)
+        if different:
+            raise ConfigError(
+                f"{path} is of another run", seen=f"it has {different}", allowed="the same settings", fix="use another --out"
+            )
+        self.template.load_state_dict(state["template"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        journal.say(f"going on after step {state['step']} from {path}")
+        return int(state["step"])
+
+    def _not_finite(self, done: Step, step: int, epoch: int) -> TrainingError:
+        terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in done.terms.items())
+        return TrainingError(
+            f"the loss is {float(done.loss.detach())} at step {step} (epoch {epoch})",
+            seen=f"{terms}; learning rate {self.lr:g}, temperature {self.config.temperature:g}, batch {self.config.batch}",
+            fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
+        )
+
+
+def _synchronised(template: Template, device: str) -> Template:
+    if not device.startswith("cuda"):
+        raise ConfigError(
+            "batch statistics can't be synchronised on this device", seen=device, allowed="cuda", fix="--set sync_bn=false"
+        )
+    converted: Template = nn.SyncBatchNorm.convert_sync_batchnorm(template)
+    return converted
+
+
+def _together(template: Template) -> nn.Module:
+    """Gradients averaged over the processes. Each keeps its own running statistics, which training never reads; the
+    first one's are saved.
+    """
+    parallel = nn.parallel.DistributedDataParallel
+    renamed = "forward_sync_buffers" in inspect.signature(parallel.__init__).parameters
+    options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+    return parallel(template, **options)
+
+
+def _optimizer(query: nn.Module, config: PretrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(query.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
