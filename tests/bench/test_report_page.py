@@ -87,7 +87,9 @@ def browser(tmp_path_factory):
 def folder(tmp_path_factory):
     """A report of the sample and of a row with a hostile name, with the files a run folder has."""
     out = tmp_path_factory.mktemp("out")
-    for path in lay([*sample(), made(aug=HOSTILE, data=HOSTILE, command=HOSTILE)], out / "runs"):
+    names = {"aug": HOSTILE, "data": HOSTILE}
+    hostile = [made(command=HOSTILE, **names), made("representation", {"Linv": 0.7}, kind="measure", **names)]
+    for path in lay([*sample(), *hostile, made(HOSTILE, {HOSTILE: 3.0}, **names)], out / "runs"):
         for name in ("config.yaml", "log.txt", "command.txt"):
             (path.parent / name).write_text(f"{name} of {path.parent.name}\n", encoding="utf-8")
     report([out / "runs"], out, Console(file=io.StringIO()))
@@ -200,7 +202,7 @@ def test_the_keyboard_sorts_opens_and_closes(opened):
     opened.wait("document.querySelector('dialog').open")
     opened.press("Escape")
     opened.wait("!document.querySelector('dialog').open")
-    assert opened.run("location.hash") == ""
+    opened.wait("location.hash === ''")
 
 
 @chromium
@@ -213,6 +215,9 @@ def test_a_hostile_name_is_text_on_the_page_and_in_the_dialog(opened):
     opened.wait("document.querySelector('dialog').open")
     assert opened.run("document.querySelector('dialog pre').textContent") == HOSTILE
     assert opened.run("document.querySelectorAll('img, dialog b, #board b').length") == 0
+    opened.run("document.querySelector('dialog').close(); document.querySelector('#predicts').scrollIntoView()")
+    opened.wait("document.querySelector('#scatter').dataset.drawn === 'yes'")
+    assert HOSTILE in opened.run("[...document.querySelectorAll('#scatter .legendtext')].map((t) => t.textContent)")
     assert opened.console == []
 
 
