@@ -75,7 +75,7 @@ function cellOf(row, place, column, best) {
 function rowOf(row, best) {
   const place = data.rows.indexOf(row);
   const name = make("th", { className: "name", scope: "row" }, make("a", { href: `#row-${place}`, textContent: row.label }));
-  if (row.kind === "published") name.append(make("span", { className: "small", textContent: `published: ${row.source}` }));
+  if (row.kind === "published") name.append(make("span", { className: "small", textContent: "published", title: row.source }));
   const line = make("tr", { className: row.kind }, name);
   visible().forEach((column) => {
     if (column < METRICS) line.append(cellOf(row, place, column, best[column]));

@@ -113,7 +113,8 @@ def _published(content: Content, shown: Shown) -> list[dict[str, Any]]:
                 continue
             digits = column.metric.digits
             difference = f"measured − published: {findings.against_published(found, digits, labels)}"
-            cells.append([words.number(found.value, digits), "", found.value, "", difference, [], []])
+            ours = f"ours {words.signed(found.measured.difference, digits)}" if found.measured else ""
+            cells.append([words.number(found.value, digits), ours, found.value, "", difference, [], []])
         method, aug, supervision, fraction, *others = map(words.clean, row.pretraining)
         share = f"{100 * float(fraction):g} %" if fraction else words.ABSENT
         fields = [text or words.ABSENT for text in (method, aug, supervision, share, *others)]
