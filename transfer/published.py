@@ -134,6 +134,8 @@ def _measured(board: Leaderboard, column: int, number: Number) -> Measured | Non
 def _same(key: RowKey, printed: tuple[str, ...]) -> bool:
     """Whether a measured row of that architecture is that published pre-training, case and punctuation of names apart."""
     method, aug, supervision, fraction, _, data, epochs = printed
+    if key.method == "random":
+        return _plain(method) == "randominit"
     mine = {"full": "supervised"}.get(key.supervision, key.supervision)
     extra = [name for name in AUGMENTATIONS if name in aug.lower()]
     return (

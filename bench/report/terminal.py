@@ -14,6 +14,8 @@ from transfer.leaderboard import Leaderboard
 
 LABEL_WIDTH = 26
 """Widest name of a row; longer ones fold."""
+ROWS = 60
+"""Rows printed at most; the files have all."""
 GAP = 2
 """Blanks beside a column."""
 
@@ -22,11 +24,15 @@ def show(content: Content, console: Console) -> None:
     """Print the tables, what their columns are, the claims, and what was left out."""
     board = content.board
     columns = words.columns(board, headline=True)
-    texts = {(row, place): _cell(content, row, place, column) for row in range(len(board.rows)) for place, column in columns}
-    labels = words.labels(board.rows)
+    texts = {
+        (row, place): _cell(content, row, place, column) for row in range(len(board.rows))[:ROWS] for place, column in columns
+    }
+    labels = words.labels(board.rows)[:ROWS]
     room = console.width - min(LABEL_WIDTH, max(map(len, labels))) - GAP
     for chunk in _chunks(columns, texts, room):
         console.print(_table(labels, chunk, texts), "")
+    if len(board.rows) > ROWS:
+        console.print(f"{ROWS} of {len(board.rows)} rows; the others are in the files.")
     for line in _legend(board, columns):
         console.print(line)
     console.print("", *_claims(content), sep="\n")

@@ -110,6 +110,13 @@ def test_a_wide_terminal_shows_one_table_and_a_narrow_one_several():
     assert [_printed(board, width).count("random (untrained)") for width in (160, 80)] == [1, 2]
 
 
+def test_a_long_table_is_cut_in_the_terminal_and_says_so():
+    board = leaderboard(entries([made(aug=f"a{place:03d}") for place in range(61)]))
+    text = _printed(board, 80)
+    assert text.count("mocov2 · a0") == 60
+    assert "60 of 61 rows; the others are in the files." in text
+
+
 def test_the_best_number_is_bold_in_the_terminal_and_the_others_are_not():
     text = _printed(_small(), 80, force_terminal=True, color_system="standard")
     assert re.findall(r"\x1b\[1m *(\d[\d.]*)", text) == ["62.5"]

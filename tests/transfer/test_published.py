@@ -77,6 +77,25 @@ def test_another_pre_training_is_compared_with_the_best_measured_row_of_its_arch
     assert all(cell.measured is None for arch, cell in cells if arch != "ResNet-18")
 
 
+def test_an_untrained_backbone_is_the_published_random_initialisation():
+    untrained = {
+        "method": "random",
+        "supervision": "none",
+        "label_fraction": 0.0,
+        "data": "none",
+        "epochs": 0,
+        "arch": "resnet50",
+    }
+    board = _board(made("voc0712", {"AP": 31.0}, **VOC, **untrained), made("voc0712", {"AP": 56.9}, **VOC, **MOCO))
+    compared = {
+        row.pretraining[0]: board.rows[cell.measured.row].key.method
+        for row in beside(board, read(FOLDER))
+        for cell in row.cells.values()
+        if cell.measured and cell.measured.same
+    }
+    assert compared == {"Random init": "random", "MoCo v2": "mocov2"}
+
+
 HEAD = "method,aug,supervision,label_fraction,arch,pretrain_dataset,epochs,task,metric,value,source\n"
 
 
