@@ -131,7 +131,12 @@ def report(
     """Gather every result into a leaderboard."""
     from bench import report as make
 
-    whole = make.compare(*diff) if diff else not make.report(runs or [Path("runs")], out).problems
+    if diff:
+        whole = make.compare(*diff)
+    else:
+        made = make.report(runs or [Path("runs")], out)
+        print("written:", ", ".join(map(str, made.written)))
+        whole = not made.problems
     if not whole:
         raise SystemExit(2)
 

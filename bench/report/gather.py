@@ -67,7 +67,7 @@ def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
             problems.append(Problem(folder, str(_empty(folder))))
         real = os.path.realpath(folder)
         for place in below:
-            found.setdefault(os.path.normpath(os.path.join(real, os.path.relpath(place, folder))), Path(place, RESULT))
+            found.setdefault(real + place.removeprefix(os.fspath(folder)), Path(place, RESULT))
     return list(found.values())
 
 

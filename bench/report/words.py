@@ -41,7 +41,10 @@ class Field(NamedTuple):
 
 def clean(text: str) -> str:
     """Text on one line without control characters: names come from files of strangers."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
 def lines(text: str) -> str:
