@@ -35,6 +35,10 @@ def pretrain(
     aug: Annotated[str | None, typer.Option(help="Augmentation: `bench ls augs`.")] = None,
     supervision: Annotated[str | None, typer.Option(help="self, semi or full.")] = None,
     label_fraction: Annotated[float | None, typer.Option(help="Share of the labels used, 0 to 1.")] = None,
+    classes: Annotated[str | None, typer.Option(help="imagenet100, a file of class folders, or a share such as 0.2.")] = None,
+    label_map: Annotated[str | None, typer.Option(help="File of `folder: label` lines: other labels for classes.")] = None,
+    label_list: Annotated[str | None, typer.Option(help="File of image names that keep their label (semi).")] = None,
+    cache: Annotated[str | None, typer.Option(help="ram or disk: keep decoded images; for small sets.")] = None,
     arch: Annotated[str | None, typer.Option(help="resnet18, 34, 50 or 101.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
@@ -57,6 +61,7 @@ def pretrain(
     from pretrain.settings import assignments
 
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
+    named |= {"classes": classes, "label_map": label_map, "label_list": label_list, "cache": cache}
     named |= {"arch": arch, "epochs": epochs, "seed": seed, "keep_every": keep_every, "monitor_every": monitor_every}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None} | assignments(set_ or [])
     with Display() as display:
@@ -65,6 +70,28 @@ def pretrain(
             return verb.explain(request, options)
         done = verb.run(request, options)
     return _print(done, f"bench transfer --task coco-c4 --ckpt {done.folder / 'backbone.pth'}")
+
+
+@app.command()
+def views(
+    aug: Annotated[str | None, typer.Option(help="Augmentation: `bench ls augs`.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the images and of everything drawn.")] = None,
+    images: Annotated[int, typer.Option(help="Rows of the grid.")] = 6,
+    config: Config = None,
+    set_: Set = None,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="The picture, a PNG; an older one is replaced.")] = Path("views.png"),
+) -> None:
+    """Draw what the network will see under an augmentation: look before you train."""
+    from bench.progress import Display
+    from bench.verbs import Request
+    from bench.verbs import views as verb
+    from pretrain.settings import assignments
+
+    options = {key: value for key, value in {"aug": aug, "seed": seed}.items() if value is not None} | assignments(set_ or [])
+    with Display() as display:
+        drawn = verb.run(Request(display.hook, data, config=config), options, out, images)
+    print(drawn)
 
 
 @app.command()

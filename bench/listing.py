@@ -55,7 +55,7 @@ def _methods() -> Lines:
 def _configs() -> Lines:
     from bench import places
 
-    for kind in ("pretrain", "transfer"):
+    for kind in ("pretrain", "transfer", "classes"):
         for name, path in places.configs(kind).items():
             yield f"{kind} {name}", path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
 

@@ -16,7 +16,7 @@ EXTENDS = "extends"
 
 
 def configs(kind: str) -> dict[str, Path]:
-    """Name → file of the configurations that come with the project; `kind` is `pretrain` or `transfer`."""
+    """Name → file of the configurations that come with the project; `kind` is `pretrain`, `transfer` or `classes`."""
     here = Path(__file__).resolve().parent
     folder = next((path for path in (here.parent / "configs", here / "_configs") if path.is_dir()), here / "_configs")
     return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))}
@@ -49,6 +49,19 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
     if Path(parent).stem == path.stem:
         raise ConfigError(f"{path} extends itself", seen=f"{EXTENDS}: {parent}", fix="name another configuration")
     return {**read_config(kind, parent), **fields}
+
+
+def class_list(name: str) -> Path:
+    """The file of a class list that comes with the project.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    known = configs("classes")
+    if name not in known:
+        allowed = f"{', '.join(known)}, a file with one class folder per line, or a share such as 0.2"
+        raise ConfigError(f"unknown class list {name!r}", allowed=allowed)
+    return known[name]
 
 
 def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, bool]:

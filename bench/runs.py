@@ -23,6 +23,8 @@ from transfer.record import Environment, RunRecord
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
+IDENTITY = "identity"
+"""Key in `config.yaml` of the digest of what changes the numbers: the same run may lie elsewhere or have other loaders."""
 PACKAGES = (
     "bench-transfer",
     "torch",
@@ -49,7 +51,8 @@ class Run:
 
 def locate(name: str, config: dict[str, Any], identity: Any, out: Path | None, command: str) -> Run:
     """The run's folder: `out`, or one named after what runs, below `runs/`."""
-    return Run(out or Path("runs") / f"{name}-{digest(identity)[:8]}", config, command)
+    whole = digest(identity)
+    return Run(out or Path("runs") / f"{name}-{whole[:8]}", {**config, IDENTITY: whole}, command)
 
 
 def finished(run: Run) -> RunRecord | None:
@@ -68,8 +71,9 @@ def finished(run: Run) -> RunRecord | None:
             raise ConfigError(f"{run.folder} is in use, but not by a run", seen=names, fix="use another --out")
         return None
     theirs = yaml.safe_load(saved.read_text(encoding="utf-8"))
-    if theirs != run.config:
-        different = sorted(key for key in theirs.keys() | run.config.keys() if theirs.get(key) != run.config.get(key))
+    if theirs.get(IDENTITY) != run.config[IDENTITY]:
+        keys = (theirs.keys() | run.config.keys()) - {IDENTITY}
+        different = sorted(key for key in keys if theirs.get(key) != run.config.get(key))
         seen = "; ".join(f"{key}: {theirs.get(key)} there, {run.config.get(key)} now" for key in different[:4])
         raise ConfigError(f"{run.folder} is of another run", seen=seen, allowed="the same settings", fix="use another --out")
     result = run.folder / RESULT

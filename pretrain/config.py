@@ -1,15 +1,17 @@
 """`PretrainConfig`: one pre-training, typed and frozen."""
 
-from typing import Any, ClassVar, Literal, Self
+import math
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pretrain import augment, methods
 from pretrain.augment import Composition
 from pretrain.augment.views import PIPELINES, Pipeline
 from pretrain.errors import ConfigError
 from pretrain.provenance import Provenance
-from pretrain.settings import Settings, digest
+from pretrain.settings import Settings, TextFile, digest
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 MixedTarget = Literal["i-mix", "un-mix", "none"]
@@ -17,10 +19,27 @@ SMALL_STEM_LIMIT = 64
 """Largest view, in pixels, for the small stem: without its four-fold reduction every layer sees 16 times the positions."""
 
 
+def _classes(value: Any) -> Any:
+    """A number is a share, a path is a file, and another word is the name of a list that comes with the project."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return TextFile.model_validate(value) if Path(value).suffix or Path(value).is_file() else value
+    if isinstance(value, int | float) and not 0 < value <= 1:
+        raise ValueError("a share of the classes above 0 and at most 1, the name of a class list, or a file")
+    return value
+
+
+Classes = Annotated[float | str | TextFile | None, BeforeValidator(_classes)]
+
+
 class PretrainConfig(Settings):
     """One pre-training run. The defaults are MoCo v2 as published; `configs/pretrain` holds the others."""
 
-    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "save_every", "keep_every", "monitor_every", "compile"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset(
+        {"num_workers", "cache", "save_every", "keep_every", "monitor_every", "compile"}
+    )
 
     method: str = "mocov2"
     """A name of `pretrain.methods.METHODS`."""
@@ -40,11 +59,29 @@ class PretrainConfig(Settings):
     pipeline: str = "mocov2"
     """Base pipeline: a name of `pretrain.augment.views.PIPELINES`."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the base pipeline that differ from it."""
+    """Fields of the base pipeline that differ from it, for both views."""
+    key_pipeline_options: dict[str, Any] = Field(default_factory=dict)
+    """Fields that differ for the key's view alone; they have the last word there."""
+    classes: Classes = None
+    """Classes to train on: a share of them drawn with the seed, the name of a list in `configs/classes`, or a file with one
+    class folder per line. All of them without it."""
+    keep_iterations: bool = False
+    """With `classes`: lengthen the epochs to the whole number whose steps come nearest to those on all classes, as
+    arXiv:2208.00275 does where it varies the number of classes. `epochs` then means epochs of all classes."""
+    label_map: TextFile | None = None
+    """File of `folder: label` (YAML) or `folder,label` lines that gives the classes other labels, for instance those of a
+    coarser taxonomy. The labels in use become the classes."""
+    reduced_decode: bool = True
+    """Decode JPEGs that are much larger than their crops at 1/2, 1/4 or 1/8 of their size; `pretrain.decode` says when."""
+    cache_side: int | None = Field(None, ge=16)
+    """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is kept;
+    with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale)."""
     supervision: Literal["self", "semi", "full"] = "self"
     """Whether no, some or all images keep their label."""
     label_fraction: float | None = Field(None, ge=0, le=1)
     """Share of each class's images that keep their label: 0 for self, 0.5 for semi unless given, 1 for full."""
+    label_list: TextFile | None = None
+    """For semi, instead of a fraction: file that names the images that keep their label, one `class/name` or name per line."""
     label_mode: Literal["positives", "drop-negatives"] = "positives"
     """What a key of the query's class is: a positive (UniMoCo), or no negative."""
     arch: Arch = "resnet50"
@@ -92,6 +129,9 @@ class PretrainConfig(Settings):
 
     num_workers: int = Field(2, ge=0)
     """Loader processes; 0 loads in the process itself."""
+    cache: Literal["ram", "disk"] | None = None
+    """Where decoded images are kept, short side at most `cache_side`: nowhere, in this machine's memory for this run, or in
+    a file of the user's cache folder for later runs too."""
     save_every: int = Field(1, ge=1)
     """Epochs between checkpoints; the last epoch always leaves one."""
     keep_every: int = Field(0, ge=0)
@@ -107,6 +147,11 @@ class PretrainConfig(Settings):
         self.augmentation()
         self.pipelines()
         fraction = self.labels_used
+        if fraction is None and (self.supervision != "semi" or self.label_fraction is not None):
+            given = "label_fraction" if self.label_fraction is not None else f"supervision {self.supervision!r}"
+            raise ValueError(
+                f"a label list says which labels are used, which contradicts {given}; give the list alone, with semi"
+            )
         if (self.supervision == "self" and fraction != 0) or (self.supervision == "full" and fraction != 1):
             raise ValueError(f"supervision {self.supervision!r} contradicts label_fraction {fraction:g}; semi takes a fraction")
         if method.needs_labels and fraction == 0:
@@ -123,8 +168,10 @@ class PretrainConfig(Settings):
         return self
 
     @property
-    def labels_used(self) -> float:
-        """The label fraction that the supervision regime means."""
+    def labels_used(self) -> float | None:
+        """The label fraction that the supervision regime means; None where a list says which images keep their label."""
+        if self.label_list is not None:
+            return None
         if self.label_fraction is not None:
             return self.label_fraction
         return {"self": 0.0, "semi": 0.5, "full": 1.0}[self.supervision]
@@ -139,29 +186,40 @@ class PretrainConfig(Settings):
         """First steps that fill the queue and move no parameter."""
         return self.queue // self.batch if self.fill_queue else 0
 
+    @property
+    def kept_side(self) -> int | None:
+        """Short side in pixels that images are resized to before they are cropped; None: they stay as they are."""
+        if self.cache_side is None and self.cache is not None:
+            return math.ceil(self.size / math.sqrt(min(pipeline.crop_scale[0] for pipeline in self.pipelines())))
+        return self.cache_side
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that change the numbers. What is kept changes them by its size, where it is kept doesn't."""
+        return {**super().numbers(), "cache_side": self.kept_side}
+
     def augmentation(self) -> augment.Augmentation:
         """The augmentation with its options."""
         return augment.make(self.aug, self.aug_options, composition=self.aug_composition)
 
     def pipelines(self) -> tuple[Pipeline, Pipeline]:
-        """The base pipelines of query and key with their options.
+        """The base pipelines of the query's and of the key's view, with their options.
 
         Raises:
-            ConfigError: For an unknown pipeline or option.
+            ConfigError: For an unknown pipeline, option or value.
         """
         if self.pipeline not in PIPELINES:
             raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
-        pipeline = PIPELINES[self.pipeline].replace(self.pipeline_options, where="pipeline_options")
-        return pipeline, pipeline
+        query, key = (one.replace(self.pipeline_options, where="pipeline_options") for one in PIPELINES[self.pipeline])
+        return query, key.replace(self.key_pipeline_options, where="key_pipeline_options")
 
-    def provenance(self, *, data: str, fingerprint: str) -> Provenance:
-        """What the backbone's file says about this run."""
+    def provenance(self, *, data: str, fingerprint: str, labels: float) -> Provenance:
+        """What the backbone's file says about this run; `labels` is the share of images that a list leaves their label."""
         rest = {key: value for key, value in self.numbers().items() if key not in Provenance.model_fields}
         return Provenance(
             method=self.method,
             aug=self.aug,
             supervision=self.supervision,
-            label_fraction=self.labels_used,
+            label_fraction=labels if self.labels_used is None else self.labels_used,
             arch=self.arch,
             data=data,
             data_fingerprint=fingerprint,

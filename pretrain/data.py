@@ -1,233 +1,124 @@
-"""Images to train on: folders or zips of class folders, decoded once and cropped as often as there are views."""
+"""Batches of crops: an image is decoded once and cropped as often as there are views.
 
-import hashlib
-import io
+Shapes: N images, V views, S side of a view.
+"""
+
 import math
-import os
-import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pretrain.errors import DataError
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-UNLABELLED = -1
+from pretrain.crops import NUMBERS, TRIES, CentreCrop, Crop
+from pretrain.decode import reductions
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """The images of one split and their classes. Holds names, not pixels."""
+class Decodable(Protocol):
+    """An image whose size is known before it is decoded."""
 
-    root: Path
-    """A folder, or a zip."""
-    classes: tuple[str, ...]
-    """Sorted names; the position is the label."""
-    names: tuple[str, ...]
-    """`class/image` below the root, sorted."""
-    labels: tuple[int, ...]
-    """Label of each image."""
-    inner: str = ""
-    """Folder inside a zip below which the class folders lie."""
-    _zips: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False, compare=False)
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, in pixels."""
+
+    @property
+    def reducible(self) -> bool:
+        """Whether it can be decoded smaller."""
+
+    def pixels(self, reduction: int = 1) -> Tensor:
+        """Decode it: (3, H, W) uint8, channels last in memory."""
+
+
+class Images(Protocol):
+    """Where images come from: files, or a cache."""
 
     def __len__(self) -> int:
-        return len(self.names)
+        """Number of images."""
 
-    def open(self, index: int) -> Image.Image:
-        """The image, RGB.
-
-        Raises:
-            DataError: If it can't be decoded; names the file.
-        """
-        try:
-            image = Image.open(io.BytesIO(self._bytes(index)))
-            return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"can't decode the image {self.names[index]} in {self.root}", seen=error, fix="replace or remove that file"
-            ) from None
-
-    def fingerprint(self) -> str:
-        """Digest of the images' names and sizes: independent of where they lie and of how they are packed."""
-        digest = hashlib.sha256()
-        for name, size in zip(self.names, self._sizes(), strict=True):
-            digest.update(f"{name}:{size}\n".encode())
-        return digest.hexdigest()[:16]
-
-    def _bytes(self, index: int) -> bytes:
-        if self.root.is_dir():
-            return (self.root / self.names[index]).read_bytes()
-        # A zip's file handle can't be shared between processes: each loader process opens its own.
-        if os.getpid() not in self._zips:
-            self._zips[os.getpid()] = zipfile.ZipFile(self.root)
-        return self._zips[os.getpid()].read(self.inner + self.names[index])
-
-    def _sizes(self) -> Iterator[int]:
-        if self.root.is_dir():
-            return ((self.root / name).stat().st_size for name in self.names)
-        archive = zipfile.ZipFile(self.root)
-        return (archive.getinfo(self.inner + name).file_size for name in self.names)
+    def picture(self, index: int) -> Decodable:
+        """One of them."""
 
 
-def read(root: Path, split: str) -> ImageSet:
-    """The images of `root/split` (class folders) or `root/split.zip` (class folders inside).
-
-    Raises:
-        DataError: If neither is there, or one of the class folders is empty.
-    """
-    folder, archive = root / split, root / f"{split}.zip"
-    if folder.is_dir():
-        names, inner, source = _in_folder(folder), "", folder
-    elif archive.is_file():
-        names, inner, source = *_in_zip(archive), archive
-    else:
-        raise _wrong_layout(root, split)
-    by_class: dict[str, list[str]] = {}
-    for name in names:
-        by_class.setdefault(name.split("/")[0], []).append(name)
-    classes = tuple(sorted(by_class))
-    images = [(name, label) for label, cls in enumerate(classes) for name in sorted(by_class[cls]) if _is_image(name)]
-    empty = [cls for cls in classes if not any(_is_image(name) for name in by_class[cls])]
-    if empty or not images:
-        raise DataError(
-            f"no images in the class folder {source / inner / empty[0] if empty else source}",
-            seen=f"{len(classes)} class folders, {len(images)} images",
-            allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
-            fix="remove the empty folder, or put that class's images into it",
-        )
-    return ImageSet(source, classes, tuple(name for name, _ in images), tuple(label for _, label in images), inner)
-
-
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
-
-
-def _in_folder(folder: Path) -> list[str]:
-    """`class/image` of every file, and `class/` for every class folder, so that an empty one shows."""
-    names = []
-    for cls in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")):
-        names.append(f"{cls}/")
-        for where, _, files in os.walk(folder / cls):
-            names.extend(Path(where, file).relative_to(folder).as_posix() for file in files)
-    return names
-
-
-def _in_zip(archive: Path) -> tuple[list[str], str]:
-    """Names as in a folder, and the folder inside the zip that they are below."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            names = [name for name in opened.namelist() if not name.startswith("__MACOSX/")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"can't read the zip {archive}", seen=error, fix="copy it again and compare its size") from None
-    depths = {name.count("/") for name in names if _is_image(name)}
-    tops = {name.split("/")[0] for name in names}
-    inner = f"{next(iter(tops))}/" if len(tops) == 1 and depths and min(depths) >= 2 else ""
-    return [name.removeprefix(inner) for name in names if name.startswith(inner) and "/" in name.removeprefix(inner)], inner
-
-
-def _wrong_layout(root: Path, split: str) -> DataError:
-    if not root.exists():
-        seen = "nothing: the folder does not exist"
-    elif root.is_file():
-        seen = "a file"
-    else:
-        seen = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "an empty folder"
-    return DataError(
-        f"no images to read: {root / split} is missing",
-        seen=seen,
-        allowed=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside",
-        fix="pass the folder that holds train/ and val/ with --data",
-    )
-
-
-def keep_labels(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
-    """The labels with all but a class-balanced, seeded `fraction` of each class replaced by `UNLABELLED`."""
-    kept = np.full(len(labels), UNLABELLED)
-    by_class = np.asarray(labels)
-    rng = np.random.default_rng((seed, 1))
-    for label in np.unique(by_class):
-        members = np.flatnonzero(by_class == label)
-        chosen = rng.permutation(members)[: round(fraction * len(members))]
-        kept[chosen] = label
-    return [int(label) for label in kept]
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A random resized crop (Szegedy et al. 2014), as torchvision draws it."""
-
-    size: int
-    """Side of the result, in pixels."""
-    scale: tuple[float, float]
-    """Share of the area, uniform."""
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Width over height, log-uniform."""
-
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """The crop, resized with an antialiased bilinear filter."""
-        width, height = image.size
-        for _ in range(10):
-            area = width * height * rng.uniform(*self.scale)
-            aspect = math.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
-            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-            if 0 < w <= width and 0 < h <= height:
-                left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
-                return self._resized(image, (left, top, left + w, top + h))
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        return self._resized(image, (left, top, left + side, top + side))
-
-    def _resized(self, image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-        return image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
-
-
-@dataclass(frozen=True)
-class CentreCrop:
-    """The evaluation crop: shorter side to `size · 256/224`, then the central square."""
-
-    size: int
-    """Side of the result, in pixels."""
-
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """The crop; nothing is drawn from `rng`."""
-        width, height = image.size
-        side = min(width, height) * 224 / 256
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-        return image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
-
-
+CROPS = 3
+"""Tells the crops' random numbers from those of the order and of the labels kept, which have the same seed."""
 Position = tuple[int, int]
 """Epoch and index of an image: with the seed, all that its crops depend on."""
+Batch = tuple[list[Tensor], Tensor, Tensor]
+"""V views (N, 3, S, S) uint8, each of its own S and channels last in memory; labels (N,); indices (N,)."""
 
 
-class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Batches of crops: (V, N, 3, S, S) uint8, labels (N,), indices (N,)."""
+class Crops(Dataset[Batch]):
+    """Batches of crops, one for each view."""
 
-    def __init__(self, images: ImageSet, labels: Sequence[int], crop: Crop | CentreCrop, *, views: int, seed: int) -> None:
-        self.images, self.labels, self.crop, self.views, self.seed = images, labels, crop, views, seed
+    def __init__(
+        self,
+        images: Images,
+        labels: Sequence[int],
+        crops: Sequence[Crop | CentreCrop],
+        *,
+        seed: int,
+        reduced: bool = False,
+    ) -> None:
+        """Crops of images.
+
+        Args:
+            images: Where they come from.
+            labels: Label of each.
+            crops: One for each view; their sizes may differ.
+            seed: Of the boxes.
+            reduced: Whether JPEGs much larger than their crops are decoded smaller, see `pretrain.decode`.
+        """
+        self.images, self.labels, self.crops, self.reduced = images, labels, crops, reduced
+        self._draws = _Draws(seed, (len(crops), TRIES, NUMBERS))
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitems__(self, positions: Sequence[Position]) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitems__(self, positions: Sequence[Position]) -> Batch:
         """One batch; torch's loader calls this with all positions of a batch at once."""
-        views = np.stack([self._views(epoch, index) for epoch, index in positions], axis=1)
         indices = [index for _, index in positions]
-        batch = torch.from_numpy(views).permute(0, 1, 4, 2, 3)  # channels last in memory, as the convolutions want it
-        return batch, torch.tensor([self.labels[index] for index in indices]), torch.tensor(indices)
+        pictures = [self.images.picture(index) for index in indices]
+        sizes = np.array([picture.size for picture in pictures])
+        draws = self._draws(positions)
+        boxes = [crop.boxes(sizes, draws[:, view]) for view, crop in enumerate(self.crops)]
+        factors = reductions(boxes, [crop.size for crop in self.crops]) if self.reduced else [1] * len(indices)
+        of_image = zip(pictures, factors, *(box.tolist() for box in boxes), strict=True)
+        cut = [self._cut(picture, factor, its) for picture, factor, *its in of_image]
+        views = [torch.cat(view) for view in zip(*cut, strict=True)]
+        return views, torch.tensor([self.labels[index] for index in indices]), torch.tensor(indices)
 
-    def _views(self, epoch: int, index: int) -> np.ndarray:
-        image = self.images.open(index)
-        rng = np.random.default_rng((self.seed, epoch, index))
-        return np.stack([np.asarray(self.crop(image, rng)) for _ in range(self.views)])
+    def _cut(self, picture: Decodable, factor: int, boxes: list[tuple[float, float, float, float]]) -> list[Tensor]:
+        """The crops (1, 3, S, S) of one image."""
+        factor = factor if picture.reducible else 1
+        pixels = picture.pixels(factor)
+        return [crop.cut(pixels, box, factor) for crop, box in zip(self.crops, boxes, strict=True)]
+
+
+class _Draws:
+    """Uniform random numbers that depend on the seed, the epoch and the image alone.
+
+    Each epoch has one stream, of which each image has its own stretch: to go there costs a tenth of what a generator of
+    its own for every image costs.
+    """
+
+    def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
+        self._seed, self._shape, self._each = seed, shape, math.prod(shape)
+        self._epoch, self._next, self._bits = -1, 0, np.random.PCG64(0)
+        self._stream = np.random.Generator(self._bits)
+
+    def __call__(self, positions: Sequence[Position]) -> np.ndarray:
+        """(N, *shape) for N positions."""
+        draws = np.empty((len(positions), *self._shape))
+        for row, (epoch, index) in zip(draws, positions, strict=True):
+            if epoch != self._epoch:
+                self._bits = np.random.PCG64(np.random.SeedSequence((self._seed, epoch, CROPS)))
+                self._stream, self._epoch, self._next = np.random.Generator(self._bits), epoch, 0
+            self._bits.advance((index - self._next) * self._each)
+            self._stream.random(out=row)
+            self._next = index + 1
+        return draws
 
 
 class Epochs(Sampler[list[Position]]):
@@ -254,9 +145,18 @@ class Epochs(Sampler[list[Position]]):
                 yield [(epoch, int(index)) for index in chosen[self.part * size : (self.part + 1) * size]]
 
 
-def loader(crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int) -> DataLoader:
-    """A loader over batches of positions; `num_workers` 0 loads in the process itself."""
-    return DataLoader(crops, batch_sampler=batches, num_workers=num_workers, collate_fn=_as_is)  # type: ignore[arg-type]
+def loader(
+    crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int, pinned: bool = False
+) -> DataLoader:
+    """A loader over batches of positions.
+
+    Args:
+        crops: What is loaded.
+        batches: In this order.
+        num_workers: Processes that load; 0 loads in the process itself.
+        pinned: Whether batches lie in memory from which a GPU copies while it computes.
+    """
+    return DataLoader(crops, batch_sampler=batches, num_workers=num_workers, collate_fn=_as_is, pin_memory=pinned)  # type: ignore[arg-type]
 
 
 def in_order(images: int, batch: int) -> list[list[Position]]:
@@ -264,5 +164,5 @@ def in_order(images: int, batch: int) -> list[list[Position]]:
     return [[(0, index) for index in range(start, min(start + batch, images))] for start in range(0, images, batch)]
 
 
-def _as_is(batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _as_is(batch: Batch) -> Batch:
     return batch

@@ -52,8 +52,8 @@ def measure(run: Run) -> tuple[float, float]:
     """Wall seconds and bytes kept for the backward pass, per image, on a copy of the encoders: the run stays as it is."""
     config = run.config
     n = min(config.batch, max(2, TIMED_PIXELS // config.size**2) * config.bn_splits)
-    shape = (run.template.method.views, n, 3, config.size, config.size)
-    crops = torch.zeros(shape, dtype=torch.uint8, device=run.device)
+    crop = torch.zeros((n, 3, config.size, config.size), dtype=torch.uint8, device=run.device)
+    crops = [crop] * run.template.method.views
     template = copy.deepcopy(run.template)
     labels = torch.zeros(n, dtype=torch.long, device=run.device)
     kept: dict[int, int] = {}

@@ -6,6 +6,7 @@ so that a run cut anywhere goes on as if it had not been.
 
 import inspect
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,23 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from pretrain import distributed
-from pretrain.augment import Mixed
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_atomically
+from pretrain.checkpoint import save_atomically
 from pretrain.config import PretrainConfig
 from pretrain.errors import ConfigError, TrainingError
+from pretrain.inputs import Inputs, generator
 from pretrain.journal import Journal
 from pretrain.template import Step, Template
 
 STATE = "last.pth"
-_STEPS_APART = 2**40
-"""Between the seeds of two processes: more steps than any run has."""
-
-
-def normalised(images: Tensor) -> Tensor:
-    """(N, 3, H, W) RGB in [0, 1], less ImageNet's mean, over its standard deviation; channels last in memory."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def lr_at(config: PretrainConfig, epoch: int) -> float:
@@ -65,11 +57,11 @@ class Run:
         if distributed.world() > 1:
             self.network = _together(self.template)
         self.optimizer = _optimizer(self.template.query, config)
-        self.pipelines, self.augmentation = config.pipelines(), config.augmentation()
+        self.inputs = Inputs.of(config)
         self.lr = config.lr
 
-    def step(self, step: int, epoch: int, crops: Tensor, labels: Tensor) -> tuple[float, float]:
-        """One optimiser step on crops (V, n, 3, S, S) uint8; returns this process's loss and accuracy.
+    def step(self, step: int, epoch: int, crops: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
+        """One optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss and accuracy.
 
         Raises:
             TrainingError: If the loss is not finite, before anything has moved.
@@ -80,7 +72,7 @@ class Run:
         labels = labels.to(self.device)
         moves = step >= self.config.filling_steps
         with torch.set_grad_enabled(moves):
-            done = self.forward(self.network, crops.to(self.device, non_blocking=True), labels, step)
+            done = self.forward(self.network, [crop.to(self.device, non_blocking=True) for crop in crops], labels, step)
         if moves:
             self.optimizer.zero_grad(set_to_none=True)
             done.loss.backward()
@@ -93,29 +85,13 @@ class Run:
             self.template.enqueue(done.keys, labels)
         return loss, float(done.accuracy)
 
-    def forward(self, network: nn.Module, crops: Tensor, labels: Tensor, step: int) -> Step:
+    def forward(self, network: nn.Module, crops: Sequence[Tensor], labels: Tensor, step: int) -> Step:
         """Views, augmentation and loss of one step."""
-        seed = self.config.seed * 1_000_003 + step
-        rng = torch.Generator(self.device).manual_seed(seed + distributed.rank() * _STEPS_APART)
-        clean, query, key = self.views(crops, rng)
-        alike = torch.Generator(self.device).manual_seed(seed)  # all processes must draw the same order
+        clean, query, key = self.inputs(crops, generator(self.config.seed, step, self.device, rank=distributed.rank()))
+        alike = generator(self.config.seed, step, self.device)  # all processes must draw the same order
         order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
         result: Step = network(clean, query, key, labels, order)
         return result
-
-    def views(self, crops: Tensor, rng: torch.Generator) -> tuple[Tensor, Mixed, Tensor | None]:
-        """What the encoders see of crops (V, N, 3, S, S) uint8: the query view before and after the augmentation, the key's."""
-        images = [normalised(self.pipelines[view % 2](crop.float() / 255, rng)) for view, crop in enumerate(crops.unbind())]
-        before = rng.get_state()
-        query = self.augmentation(images[0], rng)
-        if len(images) == 1:
-            return images[0], query, None
-        if self.config.aug_views == "query":
-            return images[0], query, images[1]
-        if query.sources is None:
-            return images[0], query, self.augmentation(images[1], rng).images
-        key = self.augmentation(images[1], torch.Generator(self.device).set_state(before))
-        return images[0], Mixed(query.images), key.images
 
     def save(self, path: Path, step: int) -> None:
         """Everything needed to go on after `step` steps."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pretrain.errors import ConfigError
 
@@ -45,8 +45,29 @@ class Settings(BaseModel):
         return {key: value for key, value in mine.items() if theirs.get(key) != value}
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that change the numbers, as plain JSON values."""
-        return self.model_dump(mode="json", exclude=set(self.RUNTIME))
+        """The fields that change the numbers, as plain JSON values; of a field that is settings itself, those of its own."""
+        inner = {name: set(value.RUNTIME) for name, value in self if isinstance(value, Settings)}
+        return self.model_dump(mode="json", exclude={**inner, **dict.fromkeys(self.RUNTIME, True)})
+
+
+class TextFile(Settings):
+    """A file that a field names by its path. Its content is part of the run's identity; where it lies isn't."""
+
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    path: str
+    """Where it lies."""
+    digest: str
+    """Of its lines when the configuration was made."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_path(cls, value: Any) -> Any:
+        return {"path": value, "digest": digest(text_lines(Path(value)))} if isinstance(value, str) else value
+
+    def lines(self) -> list[str]:
+        """Its lines, stripped, without blank ones and comments (`#` first)."""
+        return text_lines(Path(self.path))
 
 
 def _as_config_error(error: ValidationError, where: str) -> ConfigError:
@@ -76,6 +97,19 @@ def assignments(words: Iterable[str]) -> dict[str, Any]:
             raise ConfigError("not an assignment", seen=word, allowed="field=value", fix="write for instance --set lr=0.1")
         values[key.strip().replace("-", "_")] = _yaml(text, where=f"--set {word}")
     return values
+
+
+def text_lines(path: Path) -> list[str]:
+    """The lines of a text file, stripped, without blank ones and comments (`#` first).
+
+    Raises:
+        ConfigError: If it can't be read.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read the file {path}", seen=error, fix="correct the path") from None
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pretrain import distributed, methods
 from pretrain.augment import Mixed
 from pretrain.config import PretrainConfig
-from pretrain.data import UNLABELLED
+from pretrain.labels import UNLABELLED
 from pretrain.loss import info_nce, mixed
 
 

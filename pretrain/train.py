@@ -8,11 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pretrain import distributed
+from pretrain import cache, classes, distributed
+from pretrain import labels as labelling
 from pretrain.checkpoint import save_backbone
 from pretrain.config import PretrainConfig
-from pretrain.data import UNLABELLED, Crop, Crops, Epochs, ImageSet, keep_labels, loader
+from pretrain.data import Batch, Epochs, Images, loader
 from pretrain.errors import DataError
+from pretrain.images import ImageSet
+from pretrain.inputs import crops
 from pretrain.journal import Journal, duration
 from pretrain.plan import measure
 from pretrain.provenance import Provenance
@@ -66,8 +69,15 @@ def train(
         DataError: If there are fewer images than a batch, or labels are needed and there is one class.
         TrainingError: If the loss is not finite; the last good checkpoint stays.
     """
-    check(config, images)
-    labels = keep_labels(images.labels, config.labels_used, config.seed)
+    labels = check(config, images)
+    kept = cache.kept(
+        images,
+        config.cache,
+        side=config.kept_side,
+        reduced=config.reduced_decode,
+        num_workers=config.num_workers,
+        journal=journal,
+    )
     run = Run(config, len(images.classes), device)
     start = run.resume(folder / STATE, journal)
     per_epoch = len(images) // config.batch
@@ -75,12 +85,13 @@ def train(
     if announce_time:
         seconds = measure(run)[0] * config.batch / distributed.world() * (total - start)
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
-    provenance = config.provenance(data=data, fingerprint=images.fingerprint())
+    provenance = config.provenance(data=data, fingerprint=images.fingerprint(), labels=labelling.share(labels))
     keeper = _Keeper(run, folder, journal, provenance, monitor)
     if keeper.writes:
-        _list_labelled(images, labels, folder)
+        classes.save(folder, images)
+        labelling.save(folder, images, labels)
     began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(batches_of(run, images, labels, start), start):
+    for step, (views, batch_labels, _) in enumerate(batches_of(run, kept, labels, start), start):
         epoch = step // per_epoch
         loss, accuracy = run.step(step, epoch, views, batch_labels)
         rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
@@ -99,15 +110,14 @@ def train(
     return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed)
 
 
-def batches_of(run: Run, images: ImageSet, labels: Sequence[int], start: int = 0) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
-    """This process's part of every batch from step `start` on: crops (V, n, 3, S, S) uint8, labels (n,), indices (n,)."""
-    config, pipeline = run.config, run.pipelines[0]
-    distributed.divided(config.batch, distributed.world())
-    part = (distributed.rank(), distributed.world())
-    crop = Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio)
-    crops = Crops(images, labels, crop, views=run.template.method.views, seed=config.seed)
+def batches_of(run: Run, images: Images, labels: Sequence[int], start: int = 0) -> Iterable[Batch]:
+    """This process's part of every batch from step `start` on."""
+    config, world = run.config, distributed.world()
+    distributed.divided(config.batch, world)
+    part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
-    return loader(crops, batches, num_workers=config.num_workers)
+    drawn = crops(config, images, labels)
+    return loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda"))
 
 
 class _Keeper:
@@ -136,21 +146,15 @@ def _due(epochs: int, every: int) -> bool:
     return every > 0 and epochs % every == 0
 
 
-def check(config: PretrainConfig, images: ImageSet) -> None:
-    """Refuse images that the run can't train on.
+def check(config: PretrainConfig, images: ImageSet) -> list[int]:
+    """The labels that are used, one per image; refuses images that the run can't train on.
 
     Raises:
-        DataError: If there are fewer images than a batch, or labels are needed and there is one class.
+        DataError: If there are fewer images than a batch, or the labels asked for are not there.
     """
     if len(images) < config.batch:
         raise DataError(
             f"fewer images than a batch in {images.root}", seen=f"{len(images)} images, batch {config.batch}", fix="lower batch"
         )
-    if config.labels_used and len(images.classes) < 2:
-        raise DataError(f"labels asked for, but {images.root} has one class", seen=images.classes, fix="use --supervision self")
-
-
-def _list_labelled(images: ImageSet, labels: list[int], folder: Path) -> None:
-    """Which images keep their label is saved with the run."""
-    kept = [name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED]
-    (folder / "labelled.txt").write_text("".join(f"{name}\n" for name in kept), encoding="utf-8")
+    names = None if config.label_list is None else config.label_list.lines()
+    return labelling.kept(images, config.labels_used, names, config.seed)

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from pretrain.data import CentreCrop, Crops, ImageSet, in_order, loader
+from pretrain.crops import CentreCrop
+from pretrain.data import Crops, in_order, loader
+from pretrain.images import ImageSet
+from pretrain.inputs import normalised
 from pretrain.journal import Journal
-from pretrain.run import normalised
 from transfer import prove
 from transfer.sources import Backbone
 
@@ -23,7 +25,7 @@ def centre_features(
     model: nn.Module, images: ImageSet, *, size: int, batch: int, num_workers: int, device: str, journal: Journal, stage: str
 ) -> tuple[Tensor, Tensor]:
     """Features (N, D) of every image's centre crop and the labels (N,), on the CPU."""
-    crops = Crops(images, images.labels, CentreCrop(size), views=1, seed=0)
+    crops = Crops(images, images.labels, [CentreCrop(size)], seed=0)
     batches = in_order(len(images), batch)
     features, labels = [], []
     for done, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=num_workers), start=1):

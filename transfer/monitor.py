@@ -1,11 +1,9 @@
 """Nearest-neighbour accuracy while a backbone trains: a glance, on part of the images, at what it has learnt so far."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from pretrain.data import ImageSet
+from pretrain.images import ImageSet
 from pretrain.journal import Journal
 from pretrain.train import Monitor
 from transfer import prove
@@ -42,4 +40,4 @@ def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, dev
 
 def _spread(images: ImageSet, most: int) -> ImageSet:
     chosen = torch.linspace(0, len(images) - 1, min(most, len(images))).long().tolist()
-    return replace(images, names=tuple(images.names[i] for i in chosen), labels=tuple(images.labels[i] for i in chosen))
+    return images.part(chosen)

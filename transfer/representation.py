@@ -15,15 +15,17 @@ from pydantic import Field
 from torch import Tensor
 
 from pretrain.augment.views import PIPELINES
-from pretrain.data import CentreCrop, Crop, Crops, ImageSet, in_order, loader
+from pretrain.crops import CentreCrop, Crop
+from pretrain.data import Crops, in_order, loader
 from pretrain.errors import DataError
+from pretrain.images import ImageSet
+from pretrain.inputs import normalised
 from pretrain.journal import Journal
-from pretrain.run import normalised
 from pretrain.settings import Settings
 from transfer.features import extractor
 from transfer.sources import Backbone
 
-VERSION = 1
+VERSION = 2
 """Of the measure; raised with every change that moves a number."""
 
 
@@ -101,16 +103,16 @@ def measure(
     model, proof = extractor(backbone, device)
     chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
     batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
-    pipeline = PIPELINES[settings.pipeline]
+    pipeline, _ = PIPELINES[settings.pipeline]  # the query's
     crop = Crop(settings.size, pipeline.crop_scale, pipeline.crop_ratio)
-    views = loader(Crops(images, images.labels, crop, views=settings.views, seed=seed), batches, num_workers=0)
-    anchors = loader(Crops(images, images.labels, CentreCrop(settings.size), views=1, seed=seed), batches, num_workers=0)
+    views = loader(Crops(images, images.labels, [crop] * settings.views, seed=seed), batches, num_workers=0)
+    anchors = loader(Crops(images, images.labels, [CentreCrop(settings.size)], seed=seed), batches, num_workers=0)
     sums = _Sums()
     with torch.inference_mode():
         for done, (view, anchor) in enumerate(zip(views, anchors, strict=True), start=1):
             rng = torch.Generator(device).manual_seed(seed * 1_000_003 + done)
-            drawn = pipeline(view[0].flatten(0, 1).to(device).float() / 255, rng)  # (M·N, 3, S, S)
-            features = model(normalised(drawn)).unflatten(0, view[0].shape[:2]).transpose(0, 1)  # (N, M, D)
+            drawn = pipeline(torch.cat(view[0]).to(device).float() / 255, rng)  # (M·N, 3, S, S)
+            features = model(normalised(drawn)).unflatten(0, (settings.views, -1)).transpose(0, 1)  # (N, M, D)
             sums.add(model(normalised(anchor[0][0].to(device).float() / 255)), features)
             journal.step("representation", done, len(batches))
     return sums.metrics(), proof

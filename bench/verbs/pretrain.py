@@ -7,7 +7,8 @@ from typing import Any
 
 from bench import places
 from bench.verbs import SMALL, Finished, Request, execute, named, notes, reference
-from pretrain import distributed, methods
+from pretrain import classes, distributed, methods
+from pretrain import images as image_sets
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
@@ -36,6 +37,8 @@ class _Resolved:
     data: Data
     generated: bool
     device: str
+    lengthening: str
+    """What was done to the epochs to keep the iterations; empty for nothing."""
 
     @property
     def arithmetic(self) -> str:
@@ -71,7 +74,8 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
         def work(journal: Journal, folder: Path) -> dict[str, Any]:
             if request.resume and not (folder / STATE).is_file():
                 journal.say(f"nothing saved in {folder} yet: starting at step 0")
-            journal.say(asked.arithmetic)
+            for said in filter(None, (asked.lengthening, asked.arithmetic)):
+                journal.say(said)
             trained = asked.train(journal, folder)
             return {
                 "kind": "pretrain",
@@ -107,31 +111,78 @@ def explain(request: Request, options: Mapping[str, Any]) -> None:
     for key, value in config.model_dump(mode="json").items():
         say(f"{key}: {value}" + ("  # not as published" if key in changed else ""))
     estimate = planning.plan(config, images=len(images), classes=len(images.classes), device=asked.device)
-    say(asked.arithmetic)
+    for said in filter(None, (asked.lengthening, asked.arithmetic)):
+        say(said)
     say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
     say(f"{estimate.steps:,} steps: {config.epochs} epochs of {len(images):,} images in batches of {config.batch}")
     say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
     say(f"time: {duration(estimate.seconds)} on one {asked.device}, from a few images timed now")
 
 
-def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Resolved:
+def configuration(request: Request, options: Mapping[str, Any], device: str) -> tuple[PretrainConfig, PretrainConfig]:
+    """The method as published, and the run that the request and the options make of it.
+
+    Raises:
+        ConfigError: For an unknown field, or a value that can't be.
+    """
     fields = {**_base(request, options), **options}
+    if fields.get("label_list") is not None:
+        fields.setdefault("supervision", "semi")
     if fields.get("precision", "auto") == "auto":
         fields["precision"] = precision_of(device)
     method = str(fields.get("method", "mocov2"))
     # The hardware's own precision makes no other protocol of it.
     published = PretrainConfig.read({**methods.get(method).defaults, "method": method, "precision": fields["precision"]})
-    config = published.replace(fields, where="the configuration")
+    return published, published.replace(fields, where="the configuration")
+
+
+def find(request: Request, config: PretrainConfig) -> tuple[Path, ClassificationData, bool]:
+    """Where the images are, the ones the configuration means, and whether they are generated.
+
+    Raises:
+        BenchError: If they are not there, or not those it means.
+    """
     with distributed.first_alone():
         root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    images = imagefolder.read(root)
+    return root, imagefolder.read(root, classes=_classes(config), labels=_label_map(config), seed=config.seed), generated
+
+
+def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Resolved:
+    published, config = configuration(request, options, device)
+    root, images, generated = find(request, config)
+    config, lengthening = _lengthened(config, root, len(images.train))
     training.check(config, images.train)
     distributed.divided(config.batch, request.devices)
-    return _Resolved(config, published, root, images, named(images.ref, generated), generated, device)
+    return _Resolved(config, published, root, images, named(images.ref, generated), generated, device, lengthening)
 
 
 def _processes() -> list[str]:
     return [f"trained in {distributed.world()} processes"] if distributed.world() > 1 else []
+
+
+def _classes(config: PretrainConfig) -> float | list[str] | None:
+    """The class folders the configuration means, or the share of them."""
+    if config.classes is None or isinstance(config.classes, float):
+        return config.classes
+    listed = places.class_list(config.classes) if isinstance(config.classes, str) else Path(config.classes.path)
+    return classes.read_list(listed)
+
+
+def _label_map(config: PretrainConfig) -> dict[str, str] | None:
+    return None if config.label_map is None else classes.read_map(Path(config.label_map.path))
+
+
+def _lengthened(config: PretrainConfig, root: Path, used: int) -> tuple[PretrainConfig, str]:
+    """The configuration with the epochs that keep the iterations of all classes, if it wants that, and what to say of it."""
+    if not config.keep_iterations or used < config.batch:
+        return config, ""
+    whole = len(image_sets.read(root, "train"))
+    epochs = classes.lengthened(config.epochs, used, whole, config.batch)
+    said = (
+        f"{config.epochs} epochs of all {whole:,} images are {config.epochs * (whole // config.batch):,} steps: "
+        f"{epochs} epochs of these {used:,}, {epochs * (used // config.batch):,} steps"
+    )
+    return config.replace({"epochs": epochs}), said
 
 
 def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,25 +1,29 @@
 """Random Erasing (Zhong et al. 2017, arXiv:1708.04896; zhunzhong07/Random-Erasing @ed05424)."""
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor
 
 from pretrain.augment import Mixed, box_mask
+from pretrain.augment.fill import Fill, filled
+from pretrain.ranges import PositiveRange, Probability, ShareRange
 from pretrain.settings import Settings
 
 
 class RandomErasing(Settings):
     """Erases one box of random size and shape, wholly inside the image."""
 
-    probability: float = Field(0.5, ge=0, le=1)
+    probability: Probability = 0.5
     """Of erasing anything in an image."""
-    area: tuple[float, float] = (0.02, 0.4)
+    area: ShareRange = (0.02, 0.4)
     """Share of the image's area, drawn uniformly. The published code; torchvision's default ends at 0.33."""
-    ratio: tuple[float, float] = (0.3, 1 / 0.3)
+    ratio: PositiveRange = (0.3, 1 / 0.3)
     """Height over width, drawn uniformly. The published code; torchvision draws log-uniformly."""
+    fill: Fill = "zero"
+    """What the box becomes. NOTE: the published code fills with the data set's mean colour in units of [0, 1], also where
+    images are normalised by then; `zero` is that colour after normalisation."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`. The fill is 0, the data set's mean colour after normalisation.
+        """See `pretrain.augment.Augmentation`.
 
         NOTE: the published code draws up to 100 times until the box fits; here its sides are clipped to the image's,
         which keeps the batch in one pass and gives the same box wherever the first draw fits.
@@ -34,4 +38,4 @@ class RandomErasing(Settings):
         left = (draw[3] * (width - w + 1)).floor()
         chosen = (draw[4] < self.probability).view(-1, 1, 1, 1)
         erased = box_mask(top, left, top + h, left + w, height, width) & chosen
-        return Mixed(images.masked_fill(erased, 0.0))
+        return Mixed(filled(images, erased, self.fill, rng))

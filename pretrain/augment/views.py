@@ -1,46 +1,70 @@
 """The base pipelines: what turns a crop into a view, as a list of operations with their probability and strength.
 
 The crop itself is drawn where images are decoded (`pretrain.data`), since only its pixels need decoding.
-Sources: MoCo v1 and v2, facebookresearch/moco @7397dfe, main_moco.py.
+
+Shapes: N images, H rows, W columns.
 """
 
+import itertools
 from collections.abc import Callable
+from typing import Annotated, Literal, get_args
 
 import torch
+from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from pretrain.augment import ops
+from pretrain.ranges import PositiveRange, Probability, ShareRange
 from pretrain.settings import Settings
+
+Strength = Annotated[float, Field(ge=0, le=1)]
+Operation = Literal["jitter", "grey", "blur", "solarize", "flip"]
 
 
 class Pipeline(Settings):
-    """One view's operations, applied in the order of the fields; a probability of 0 switches one off."""
+    """One view's operations; a probability of 0 switches one off. The defaults are MoCo v2's."""
 
-    crop_scale: tuple[float, float] = (0.2, 1.0)
+    crop_scale: ShareRange = (0.2, 1.0)
     """Share of the image's area that a crop keeps, drawn uniformly."""
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    crop_ratio: PositiveRange = (3 / 4, 4 / 3)
     """Width over height of a crop, drawn log-uniformly."""
-    jitter: float = 0.8
-    """Probability of colour jitter."""
-    brightness: float = 0.4
+    jitter: Probability = 0.8
+    """Probability of colour jitter: brightness, contrast, saturation and hue in an order drawn for each image."""
+    brightness: Strength = 0.4
     """Brightness factor is uniform in 1 ± this."""
-    contrast: float = 0.4
+    contrast: Strength = 0.4
     """Contrast factor is uniform in 1 ± this."""
-    saturation: float = 0.4
+    saturation: Strength = 0.4
     """Saturation factor is uniform in 1 ± this."""
-    hue: float = 0.1
+    hue: float = Field(0.1, ge=0, le=0.5)
     """Hue is turned by up to this, in turns."""
-    grey: float = 0.2
+    grey: Probability = 0.2
     """Probability of losing the colour."""
-    blur: float = 0.5
+    blur: Probability = 0.5
     """Probability of Gaussian blur."""
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    blur_sigma: PositiveRange = (0.1, 2.0)
     """Standard deviation of the blur, in pixels, drawn uniformly."""
-    flip: float = 0.5
+    solarize: Probability = 0.0
+    """Probability of inverting what is bright."""
+    solarize_threshold: float = Field(128, ge=0, le=255)
+    """What is bright: from this on, of 255."""
+    flip: Probability = 0.5
     """Probability of mirroring left and right."""
+    order: tuple[Operation, ...] = ("jitter", "grey", "blur", "solarize", "flip")
+    """The operations in the order in which they are applied; one that is left away is off."""
+
+    @field_validator("order")
+    @classmethod
+    def _once(cls, order: tuple[Operation, ...]) -> tuple[Operation, ...]:
+        if len(set(order)) < len(order):
+            raise ValueError("each operation at most once")
+        return order
 
     def __call__(self, images: Tensor, rng: Generator) -> Tensor:
         """A view of each image.
+
+        Everything is drawn for every image, used or not, so that switching an operation off changes nothing that is drawn for
+        the others, nor for the augmentation that comes after.
 
         Args:
             images: (N, 3, H, W) crops, RGB in [0, 1]. Not modified.
@@ -49,50 +73,84 @@ class Pipeline(Settings):
         Returns:
             (N, 3, H, W), RGB in [0, 1].
         """
-        images = _sometimes(images, self.jitter, rng, lambda chosen: self._jitter(chosen, rng))
-        images = _sometimes(images, self.grey, rng, ops.to_grey)
-        images = _sometimes(images, self.blur, rng, lambda chosen: self._blur(chosen, rng))
-        return _sometimes(images, self.flip, rng, ops.flip)
-
-    def _jitter(self, images: Tensor, rng: Generator) -> Tensor:
-        """Brightness, contrast, saturation and hue, in an order drawn for each image."""
-        n, device = len(images), images.device
-        steps: tuple[tuple[Callable[[Tensor, Tensor], Tensor], Tensor], ...] = (
-            (ops.adjust_brightness, _uniform(n, 1 - self.brightness, 1 + self.brightness, rng, device)),
-            (ops.adjust_contrast, _uniform(n, 1 - self.contrast, 1 + self.contrast, rng, device)),
-            (ops.adjust_saturation, _uniform(n, 1 - self.saturation, 1 + self.saturation, rng, device)),
-            (ops.adjust_hue, _uniform(n, -self.hue, self.hue, rng, device)),
-        )
-        order = torch.rand(n, len(steps), generator=rng, device=device).argsort(dim=1)
-        images = images.clone()
-        for position in range(len(steps)):
-            for step, (operation, strength) in enumerate(steps):
-                chosen = (order[:, position] == step).nonzero().squeeze(1)
-                if len(chosen):
-                    images[chosen] = operation(images[chosen], strength[chosen])
+        draws = torch.rand(len(_DRAWN), len(images), generator=rng, device=images.device)
+        images = images.clone(memory_format=torch.contiguous_format)
+        apply: dict[Operation, Callable[[Tensor, Tensor, Tensor], None]] = {
+            "jitter": self._jitter,
+            "grey": self._grey,
+            "blur": self._blur,
+            "solarize": self._solarize,
+            "flip": self._flip,
+        }
+        for name in self.order:
+            chosen = (draws[_DRAWN.index(name)] < getattr(self, name)).nonzero().squeeze(1)
+            if len(chosen):
+                apply[name](images, chosen, draws[:, chosen])
         return images
 
-    def _blur(self, images: Tensor, rng: Generator) -> Tensor:
+    def _jitter(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
+        """Four rounds; before each, images with the same next step are brought side by side and share a call."""
+        orders = torch.tensor(_ORDERS, device=images.device)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()]  # (N, 4)
+        strengths = self._strengths(draws)
+        place = torch.arange(len(chosen), device=images.device)  # which of the chosen lies where
+        part = images
+        for position in range(len(_STEPS)):
+            step, by_step = orders[place, position].sort()
+            place = place[by_step]
+            part = part.index_select(0, by_step if position else chosen[place])
+            counts = step.bincount(minlength=len(_STEPS)).tolist()
+            for i, (same, who) in enumerate(zip(part.split(counts), place.split(counts), strict=True)):
+                if len(who):
+                    _STEPS[i](same, strengths[i, who])
+        images.index_copy_(0, chosen[place], part)
+
+    def _strengths(self, draws: Tensor) -> Tensor:
+        """(4, N) parameter of each step, uniform around the one that changes nothing."""
+        widths = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue], device=draws.device)
+        neutral = torch.tensor([1.0, 1.0, 1.0, 0.0], device=draws.device)
+        return neutral[:, None] + widths[:, None] * (2 * draws[: len(_STEPS)] - 1)
+
+    def _grey(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
+        part = images.index_select(0, chosen)
+        images.index_copy_(0, chosen, ops.to_grey(part).expand_as(part))
+
+    def _blur(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
         low, high = self.blur_sigma
-        return ops.gaussian_blur(images, _uniform(len(images), low, high, rng, images.device))
+        sigma = low + (high - low) * draws[_DRAWN.index("sigma")]
+        images.index_copy_(0, chosen, ops.gaussian_blur(images.index_select(0, chosen), sigma, ops.reach_of(high)))
+
+    def _solarize(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
+        images.index_copy_(0, chosen, ops.solarize_(images.index_select(0, chosen), self.solarize_threshold / 255))
+
+    def _flip(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
+        images.index_copy_(0, chosen, ops.flip(images.index_select(0, chosen)))
 
 
-PIPELINES: dict[str, Pipeline] = {
-    "mocov1": Pipeline(jitter=1.0, hue=0.4, blur=0.0),
-    "mocov2": Pipeline(),
+_STEPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    ops.adjust_brightness_,
+    ops.adjust_contrast_,
+    ops.adjust_saturation_,
+    ops.adjust_hue_,
+)
+"""Of the colour jitter."""
+_ORDERS = list(itertools.permutations(range(len(_STEPS))))
+_DRAWN = ("brightness", "contrast", "saturation", "hue", "order", "sigma", *get_args(Operation))
+"""What is drawn for each image, uniform in [0, 1): whether an operation applies, and with which parameters."""
+
+_V2 = Pipeline()
+"""facebookresearch/moco @7397dfe, main_moco.py, `--aug-plus`."""
+_V1 = Pipeline(jitter=1.0, hue=0.4, blur=0.0, order=("grey", "jitter", "flip"))
+"""The same file without `--aug-plus`: grey comes before the jitter, which is always applied; no blur."""
+_BYOL = Pipeline(crop_scale=(0.08, 1.0), saturation=0.2, order=("flip", "jitter", "grey", "blur", "solarize"))
+"""Grill et al. 2020, arXiv:2006.07733, appendix B and table 6 (google-deepmind/deepmind-research @923ad3c,
+byol/utils/augmentations.py). NOTE: that code adds to the brightness, blends contrast channel by channel, pads a blur with
+black and resizes crops bicubically; here brightness, contrast, borders and resizing are as in all pipelines, torchvision's."""
+
+PIPELINES: dict[str, tuple[Pipeline, Pipeline]] = {
+    "mocov1": (_V1, _V1),
+    "mocov2": (_V2, _V2),
+    "byol": (_BYOL.replace({"blur": 1.0}), _BYOL.replace({"blur": 0.1, "solarize": 0.2})),
+    # Huang et al. 2022 (megvii-research/revisitAIRL), supplement, table 1: one pipeline for both views.
+    "byol-symmetric": (_BYOL.replace({"solarize": 0.2}),) * 2,
 }
-"""Base pipelines by name. NOTE: MoCo v1 turns to grey before the jitter; here, as in v2, after it."""
-
-
-def _sometimes(images: Tensor, probability: float, rng: Generator, operation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply an operation to each image with the given probability."""
-    chosen = (torch.rand(len(images), generator=rng, device=images.device) < probability).nonzero().squeeze(1)
-    if not len(chosen):
-        return images
-    result = images.clone()
-    result[chosen] = operation(images[chosen])
-    return result
-
-
-def _uniform(n: int, low: float, high: float, rng: Generator, device: torch.device) -> Tensor:
-    return torch.rand(n, generator=rng, device=device) * (high - low) + low
+"""Base pipelines by name: the query's and the key's."""

@@ -138,10 +138,10 @@ def one(options: argparse.Namespace) -> dict[str, float]:
 
 def ours(run: Any, folder: Path, steps: int) -> Any:
     """The training loop's own path: loader, views, step."""
-    from pretrain import data
+    from pretrain.images import read
     from pretrain.train import batches_of
 
-    images = data.read(folder, "train")
+    images = read(folder, "train")
     for step, (crops, labels, _) in enumerate(islice(batches_of(run, images, images.labels), WARMUP + steps)):
         yield run.step(step, 0, crops, labels)
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from pretrain import augment
-from pretrain.augment.views import PIPELINES
 from pretrain.errors import ConfigError
 
 IMAGES = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -101,17 +100,38 @@ def test_random_erasing_erases_half_the_images_within_its_limits() -> None:
     assert float(hit.max()) < 0.45
 
 
-@pytest.mark.parametrize("name", PIPELINES)
-def test_a_pipeline_stays_in_range_and_repeats_itself(name: str) -> None:
-    crops = torch.rand(16, 3, 12, 12, generator=rng())
-    first, second = PIPELINES[name](crops, rng(2)), PIPELINES[name](crops, rng(2))
-    assert torch.equal(first, second)
-    assert float(first.min()) >= 0
-    assert float(first.max()) <= 1 + 1e-6
-    assert not torch.equal(first, crops)
+@pytest.mark.parametrize("name", ["cutout", "random-erasing"])
+def test_every_fill_erases_the_same_pixels_and_gives_them_its_colour(name: str) -> None:
+    images = IMAGES + 3  # so that neither 0 nor noise is near a pixel's own value
+    by_fill = {fill: augment.make(name, {"fill": fill})(images, rng()).images for fill in ("zero", "mean", "noise")}
+    erased = (by_fill["zero"] == 0).all(dim=1, keepdim=True)
+    assert 0.02 < float(erased.float().mean()) < 0.5
+    for changed in by_fill.values():
+        assert torch.equal((changed != images).any(dim=1, keepdim=True), erased)
+    for i, image in enumerate(images):
+        own = image.mean(dim=(1, 2))
+        for channel in range(3):
+            torch.testing.assert_close(
+                by_fill["mean"][i, channel][erased[i, 0]], own[channel].expand(int(erased[i].sum())), rtol=0, atol=1e-5
+            )
+    noise = by_fill["noise"][erased.expand_as(images)]
+    assert float(noise.mean()) == pytest.approx(0, abs=0.05)
+    assert float(noise.std()) == pytest.approx(1, abs=0.05)
+    assert noise.unique().numel() > 0.99 * noise.numel()  # per pixel and channel
 
 
-def test_a_pipeline_with_every_operation_off_changes_nothing() -> None:
-    crops = torch.rand(8, 3, 12, 12, generator=rng())
-    off = PIPELINES["mocov2"].replace({"jitter": 0, "grey": 0, "blur": 0, "flip": 0})
-    assert torch.equal(off(crops, rng()), crops)
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("random-erasing", {"probability": 1.5}, "probability"),
+        ("random-erasing", {"area": [0.4, 0.02]}, "lower bound first"),
+        ("random-erasing", {"area": [0, 0.4]}, "area"),
+        ("random-erasing", {"ratio": [-1, 2]}, "ratio"),
+        ("random-erasing", {"fill": "black"}, "fill"),
+        ("cutout", {"side": 0}, "side"),
+        ("cutout", {"fill": "black"}, "'zero', 'mean' or 'noise'"),
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        augment.make(name, options)

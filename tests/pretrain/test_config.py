@@ -1,5 +1,7 @@
 """The configuration refuses what it can't mean, and says what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from pretrain.config import PretrainConfig
@@ -63,3 +65,48 @@ def test_a_configuration_is_immutable() -> None:
 def test_an_error_has_its_four_parts_in_order() -> None:
     text = str(BenchError("wrong", seen="this", allowed="that", fix="so"))
     assert [line.split()[0] for line in text.splitlines()] == ["wrong", "seen:", "allowed:", "do:"]
+
+
+def test_the_content_of_a_file_is_part_of_the_identity_and_its_path_is_not(tmp_path: Path) -> None:
+    for name, content in {"a.txt": "ant\nbee\n", "b.txt": "# moved\nant\n bee\n", "c.txt": "bee\n"}.items():
+        (tmp_path / name).write_text(content)
+    for field in ("classes", "label_map", "label_list"):
+        regime = {"supervision": "semi"} if field == "label_list" else {}
+        a, b, c = (PretrainConfig.read({field: str(tmp_path / name), **regime}) for name in ("a.txt", "b.txt", "c.txt"))
+        assert a.differences(b) == {}
+        assert a.differences(c).keys() == {field}
+        assert str(tmp_path) not in str(a.numbers())
+        (tmp_path / "a.txt").rename(tmp_path / "away.txt")
+        assert PretrainConfig.read(a.model_dump(mode="json")).differences(a) == {}  # as a checkpoint holds it
+        (tmp_path / "away.txt").rename(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(("given", "meant"), [("0.2", 0.2), (0.2, 0.2), (1, 1.0), ("imagenet100", "imagenet100"), (None, None)])
+def test_classes_are_a_share_or_a_name(given: object, meant: object) -> None:
+    assert PretrainConfig.read({"classes": given}).classes == meant
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5, "100"])
+def test_a_share_of_the_classes_outside_0_to_1_is_refused(share: object) -> None:
+    with pytest.raises(ConfigError, match=r"bad value for 'classes'(.|\n)*above 0 and at most 1"):
+        PretrainConfig.read({"classes": share})
+
+
+def test_a_list_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"can't read the file gone\.txt"):
+        PretrainConfig.read({"classes": "gone.txt"})
+
+
+@pytest.mark.parametrize("fields", [{}, {"supervision": "full"}, {"supervision": "semi", "label_fraction": 0.5}])
+def test_a_label_list_contradicts_every_other_regime(fields: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("ant_1\n")
+    with pytest.raises(ConfigError, match=r"contradiction(.|\n)*label list"):
+        PretrainConfig.read({"label_list": str(tmp_path / "list.txt"), **fields})
+
+
+def test_where_images_are_kept_is_no_part_of_the_identity_and_their_size_is() -> None:
+    ram, disk, none = (PretrainConfig.read({"cache": where, "size": 64}) for where in ("ram", "disk", None))
+    assert ram.kept_side == disk.kept_side == 144  # 64 / √0.2
+    assert ram.differences(disk) == {}
+    assert ram.differences(none) == {"cache_side": 144}
+    assert PretrainConfig.read({"cache_side": 144, "size": 64}).differences(ram) == {}

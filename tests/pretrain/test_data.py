@@ -1,117 +1,59 @@
-"""Folders and zips of class folders, labels kept, crops and the order of epochs."""
+"""Batches of crops: what they depend on, their order, and that loader processes change nothing."""
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
-from pretrain import data
-from pretrain.errors import DataError
-
-
-def picture(colour: int, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> bytes:
-    buffer = io.BytesIO()
-    Image.new(mode, size, colour if mode == "L" else (colour, 0, 255 - colour)).save(buffer, "PNG")
-    return buffer.getvalue()
+from pretrain import data, images
+from pretrain.crops import CentreCrop, Crop
+from pretrain.data import Crops
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for split in ("train", "val"):
-        for label, cls in enumerate(("ant", "bee")):
-            for i in range(6):
-                path = tmp_path / split / cls / f"{i}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(picture(100 * label + i))
-    return tmp_path
+def crops(root: Path) -> Crops:
+    found = images.read(root, "train")
+    return Crops(found, found.labels, [Crop(8, (0.2, 1.0))] * 2, seed=5)
 
 
-def zipped(root: Path, prefix: str = "") -> Path:
-    target = root / "zipped"
-    target.mkdir()
-    for split in ("train", "val"):
-        with zipfile.ZipFile(target / f"{split}.zip", "w") as archive:
-            for path in sorted((root / split).rglob("*.png")):
-                archive.write(path, prefix + path.relative_to(root / split).as_posix())
-    return target
+def test_crops_depend_on_seed_epoch_and_image_alone(crops: Crops) -> None:
+    views, labels, indices = crops.__getitems__([(0, 3), (0, 9), (1, 9), (0, 2)])
+    assert [view.shape for view in views] == [(4, 3, 8, 8)] * 2
+    assert (labels.tolist(), indices.tolist()) == ([0, 1, 1, 0], [3, 9, 9, 2])
+    for row, position in enumerate([(0, 3), (0, 9), (1, 9), (0, 2)]):
+        fresh = Crops(crops.images, crops.labels, crops.crops, seed=5)
+        alone, _, _ = fresh.__getitems__([position])
+        assert all(torch.equal(view[row], one[0]) for view, one in zip(views, alone, strict=True))
 
 
-@pytest.mark.parametrize("prefix", ["", "train/"])
-def test_a_zip_and_a_folder_of_the_same_images_are_the_same_set(tmp_path: Path, root: Path, prefix: str) -> None:
-    (moved := tmp_path / "x").mkdir()
-    for split in ("train", "val"):
-        (tmp_path / split).rename(moved / split)
-    folder, archive = data.read(moved, "train"), data.read(zipped(moved, prefix), "train")
-    assert (folder.names, folder.labels, folder.classes) == (archive.names, archive.labels, archive.classes)
-    assert folder.fingerprint() == archive.fingerprint()
-    assert np.array_equal(np.asarray(folder.open(7)), np.asarray(archive.open(7)))
+def test_views_images_epochs_and_seeds_have_crops_of_their_own(crops: Crops) -> None:
+    views, _, _ = crops.__getitems__([(0, 9), (1, 9)])
+    other, _, _ = Crops(crops.images, crops.labels, crops.crops, seed=6).__getitems__([(0, 9)])
+    seen = [views[0][0], views[0][1], views[1][0], views[1][1], other[0][0]]
+    assert len({tuple(one.flatten().tolist()) for one in seen}) == 5
 
 
-def test_a_zip_is_opened_once_however_many_images_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, opened = data.read(zipped(root), "train"), []
-    original = zipfile.ZipFile.__init__
-
-    def counted(self: zipfile.ZipFile, *args: object, **kwargs: object) -> None:
-        opened.append(args)
-        original(self, *args, **kwargs)
-
-    monkeypatch.setattr(zipfile.ZipFile, "__init__", counted)
-    for index in range(len(images)):
-        images.open(index)
-    assert len(opened) == 1
+def test_a_views_random_numbers_are_uniform_and_unrelated_to_the_next_images() -> None:
+    draws = data._Draws(seed=0, shape=(2, 3))([(0, index) for index in range(5000)]).reshape(5000, 6)
+    assert draws.mean(axis=0) == pytest.approx(np.full(6, 0.5), abs=0.02)
+    assert draws.var(axis=0) == pytest.approx(np.full(6, 1 / 12), rel=0.06)
+    following = np.hstack([draws[:-1], draws[1:]])
+    assert np.abs(np.corrcoef(following.T) - np.eye(12)).max() < 0.06
 
 
-def test_the_fingerprint_changes_with_a_file(root: Path) -> None:
-    before = data.read(root, "train").fingerprint()
-    (root / "train" / "ant" / "0.png").write_bytes(picture(1, (40, 40)))
-    assert data.read(root, "train").fingerprint() != before
+def test_views_may_differ_in_size_and_in_kind(crops: Crops) -> None:
+    kinds = [Crop(8, (0.2, 1.0)), Crop(12, (0.05, 0.2)), CentreCrop(10)]
+    views, _, _ = Crops(crops.images, crops.labels, kinds, seed=5).__getitems__([(0, 0), (0, 1)])
+    assert [view.shape for view in views] == [(2, 3, 8, 8), (2, 3, 12, 12), (2, 3, 10, 10)]
+    assert all(view.is_contiguous(memory_format=torch.channels_last) for view in views)
 
 
-def test_a_missing_split_is_named(root: Path) -> None:
-    with pytest.raises(DataError, match=r"test is missing(.|\n)*seen: +train, val"):
-        data.read(root, "test")
-
-
-def test_an_empty_class_folder_is_named(root: Path) -> None:
-    (root / "train" / "cat").mkdir()
-    with pytest.raises(DataError, match=r"class folder .*cat"):
-        data.read(root, "train")
-
-
-def test_a_file_that_is_no_image_is_named_when_it_is_opened(root: Path) -> None:
-    (root / "train" / "ant" / "0.png").write_text("not an image")
-    with pytest.raises(DataError, match=r"ant/0\.png"):
-        data.read(root, "train").open(0)
-
-
-def test_grey_and_palette_images_become_rgb(root: Path) -> None:
-    (root / "train" / "ant" / "0.png").write_bytes(picture(9, mode="L"))
-    assert data.read(root, "train").open(0).mode == "RGB"
-
-
-def test_a_truncated_zip_is_refused(root: Path) -> None:
-    archive = zipped(root)
-    whole = (archive / "train.zip").read_bytes()
-    (archive / "train.zip").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="can't read the zip"):
-        data.read(archive, "train")
-
-
-def test_kept_labels_are_balanced_seeded_and_right() -> None:
-    labels = [i % 4 for i in range(400)]
-    kept = data.keep_labels(labels, 0.25, seed=3)
-    assert kept == data.keep_labels(labels, 0.25, seed=3)
-    assert kept != data.keep_labels(labels, 0.25, seed=4)
-    assert [kept.count(cls) for cls in range(4)] == [25] * 4
-    assert all(k in (label, data.UNLABELLED) for k, label in zip(kept, labels, strict=True))
-
-
-def test_a_fraction_of_none_or_all_keeps_none_or_all() -> None:
-    assert set(data.keep_labels([0, 1, 1], 0.0, seed=0)) == {data.UNLABELLED}
-    assert data.keep_labels([0, 1, 1], 1.0, seed=0) == [0, 1, 1]
+def test_loader_processes_change_nothing(crops: Crops) -> None:
+    batches = data.in_order(len(crops), 5)
+    pairs = zip(data.loader(crops, batches, num_workers=0), data.loader(crops, batches, num_workers=1), strict=True)
+    for (ours, *our_rest), (theirs, *their_rest) in pairs:
+        assert all(torch.equal(a, b) for a, b in zip([*ours, *our_rest], [*theirs, *their_rest], strict=True))
 
 
 def test_epochs_visit_every_image_once_and_go_on_from_any_step() -> None:
@@ -120,24 +62,3 @@ def test_epochs_visit_every_image_once_and_go_on_from_any_step() -> None:
     assert whole[:2] != whole[2:4]
     for start in range(7):
         assert list(data.Epochs(10, batch=5, epochs=3, seed=1, start=start)) == whole[start:]
-
-
-def test_crops_depend_on_seed_epoch_and_image_alone(root: Path) -> None:
-    images = data.read(root, "train")
-    crops = data.Crops(images, images.labels, data.Crop(8, (0.2, 1.0)), views=2, seed=5)
-    views, labels, indices = crops.__getitems__([(0, 3), (0, 9)])
-    alone, _, _ = crops.__getitems__([(0, 9)])
-    assert views.shape == (2, 2, 3, 8, 8)
-    assert labels.tolist() == [0, 1]
-    assert indices.tolist() == [3, 9]
-    assert np.array_equal(views[:, 1], alone[:, 0])
-
-
-def test_loader_processes_change_nothing(root: Path) -> None:
-    images = data.read(root, "train")
-    crops = data.Crops(images, images.labels, data.Crop(8, (0.2, 1.0)), views=2, seed=5)
-    batches = data.in_order(len(images), 5)
-    for ours, theirs in zip(
-        data.loader(crops, batches, num_workers=0), data.loader(crops, batches, num_workers=1), strict=True
-    ):
-        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))

@@ -1,9 +1,11 @@
 """Image folders and zips of class folders, with a training and a validation split."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pretrain import data
+from pretrain import classes as choosing
+from pretrain import images
 from pretrain.errors import DataError
 from pretrain.settings import digest
 from transfer.record import Data
@@ -13,18 +15,29 @@ from transfer.record import Data
 class ClassificationData:
     """Images with one label each."""
 
-    train: data.ImageSet
-    val: data.ImageSet
+    train: images.ImageSet
+    val: images.ImageSet
     ref: Data
 
 
-def read(root: Path) -> ClassificationData:
+def read(
+    root: Path, *, classes: float | Sequence[str] | None = None, labels: Mapping[str, str] | None = None, seed: int = 0
+) -> ClassificationData:
     """Read `root/{train,val}` or `root/{train,val}.zip`.
 
+    Args:
+        root: Folder of the splits.
+        classes: Class folders to read, or the share of them to draw; all of them without it.
+        labels: Class folder → label, where labels are not the folders' names.
+        seed: Of the share.
+
     Raises:
-        DataError: For a wrong layout, an empty class folder, or splits with different classes.
+        DataError: For a wrong layout, an empty or missing class folder, splits with different classes, or a class
+            without a label.
     """
-    train, val = data.read(root, "train"), data.read(root, "val")
+    if isinstance(classes, float):
+        classes = choosing.share(images.class_folders(root, "train"), classes, seed)
+    train, val = images.read(root, "train", classes), images.read(root, "val", classes)
     if train.classes != val.classes:
         differing = sorted(set(train.classes) ^ set(val.classes))
         raise DataError(
@@ -33,6 +46,8 @@ def read(root: Path) -> ClassificationData:
             allowed="the same class folders in both",
             fix="remove or add the class folders named above",
         )
+    if labels is not None:
+        train, val = choosing.relabelled(train, labels), choosing.relabelled(val, labels)
     fingerprint = digest([train.fingerprint(), val.fingerprint()])
     ref = Data(
         name=root.resolve().name,

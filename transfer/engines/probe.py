@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.data import Crop, Crops, Epochs, loader
+from pretrain.crops import Crop
+from pretrain.data import Crops, Epochs, loader
 from pretrain.errors import DataError, EngineError
+from pretrain.inputs import normalised
 from pretrain.journal import duration
-from pretrain.run import normalised
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import Job, Outcome
 from transfer.features import centre_features, extractor
@@ -94,7 +95,7 @@ def _linear(job: Job, model: nn.Module) -> dict[str, float | None]:
     val, val_labels = _features(job, model, "val")
     head, optimizer = _head(val.shape[1], data.ref.classes, settings, job)
     batches = Epochs(len(data.train), batch=min(settings.batch, len(data.train)), epochs=settings.epochs, seed=job.seed)
-    crops = Crops(data.train, data.train.labels, Crop(settings.size, settings.crop_scale), views=1, seed=job.seed)
+    crops = Crops(data.train, data.train.labels, [Crop(settings.size, settings.crop_scale)], seed=job.seed)
     best = _accuracies(head, val, val_labels)
     for step, (views, labels, _) in enumerate(loader(crops, batches, num_workers=settings.num_workers)):
         epoch = step // batches.steps_per_epoch

@@ -5,7 +5,7 @@ from transfer.tasks.probe import LinearSettings
 
 LINEAR = Task(
     name="linear",
-    version=1,
+    version=2,
     title="linear classifier on the frozen backbone",
     source="facebookresearch/moco @7397dfe, main_lincls.py",
     layout="imagefolder",

@@ -1,0 +1,94 @@
+"""What is cut out of an image for a view, and how it is resized.
+
+Shapes: N images, S side of a view; a box is left, top, right, bottom in pixels.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels of the whole image."""
+
+TRIES = 10
+"""Boxes drawn before the central one is taken, as in torchvision."""
+NUMBERS = 4
+"""Random numbers for each try: area, aspect ratio, left, top."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A random resized crop (Szegedy et al. 2014), as torchvision's `RandomResizedCrop` draws and cuts it."""
+
+    size: int
+    """Side of the result, in pixels."""
+    scale: tuple[float, float]
+    """Share of the area, uniform."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width over height, log-uniform."""
+
+    def boxes(self, sizes: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """(N, 4) boxes of whole pixels: of `TRIES` drawn ones the first that fits, or else the central one.
+
+        Args:
+            sizes: (N, 2) width and height of each image.
+            draws: (N, TRIES, NUMBERS), uniform in [0, 1).
+        """
+        width, height = sizes[:, :1], sizes[:, 1:]
+        (least, most), low, high = self.scale, math.log(self.ratio[0]), math.log(self.ratio[1])
+        area = width * height * (least + (most - least) * draws[..., 0])
+        aspect = np.exp(low + (high - low) * draws[..., 1])
+        w, h = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
+        fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+        left, top = np.floor(draws[..., 2] * (width - w + 1)), np.floor(draws[..., 3] * (height - h + 1))
+        first = np.arange(len(sizes)), fits.argmax(axis=1)
+        drawn = np.stack([side[first] for side in (left, top, left + w, top + h)], axis=1)
+        return np.where(fits.any(axis=1)[:, None], drawn, self._central(sizes)).astype(np.int64)
+
+    def _central(self, sizes: np.ndarray) -> np.ndarray:
+        """(N, 4) the largest boxes in the middle whose ratio is allowed."""
+        width, height = sizes[:, 0], sizes[:, 1]
+        w = np.minimum(width, np.rint(height * self.ratio[1]))
+        h = np.minimum(height, np.rint(width / self.ratio[0]))
+        left, top = (width - w) // 2, (height - h) // 2
+        return np.stack([left, top, left + w, top + h], axis=1)
+
+    def cut(self, pixels: Tensor, box: Box, factor: int = 1) -> Tensor:
+        """(1, 3, S, S): cut out first and resized then, antialiased and bilinear.
+
+        torch's vectorised kernel gives Pillow's result to 1/255 in half the time.
+
+        Args:
+            pixels: The image (3, H, W), uint8.
+            box: Of the whole image.
+            factor: By which the image was decoded smaller. The box moves by up to half a pixel of the smaller image.
+        """
+        left, top, right, bottom = (round(side / factor) for side in box)
+        part = pixels[None, :, top:bottom, left:right].contiguous(memory_format=torch.channels_last)
+        return F.interpolate(part, size=(self.size, self.size), mode="bilinear", antialias=True)
+
+
+@dataclass(frozen=True)
+class CentreCrop:
+    """The evaluation crop: shorter side to `size · 256/224`, then the central square."""
+
+    size: int
+    """Side of the result, in pixels."""
+
+    def boxes(self, sizes: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """(N, 4) boxes of fractions of pixels, for images of these sizes (N, 2); `draws` is not looked at."""
+        side = sizes.min(axis=1) * 224 / 256
+        left, top = (sizes[:, 0] - side) / 2, (sizes[:, 1] - side) / 2
+        return np.stack([left, top, left + side, top + side], axis=1)
+
+    def cut(self, pixels: Tensor, box: Box, factor: int = 1) -> Tensor:
+        """(1, 3, S, S): resized in its surroundings, antialiased and bilinear; arguments as in `Crop.cut`."""
+        left, top, right, bottom = (side / factor for side in box)
+        image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+        return torch.from_numpy(np.array(image).reshape(1, self.size, self.size, 3)).permute(0, 3, 1, 2)

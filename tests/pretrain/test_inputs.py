@@ -1,0 +1,85 @@
+"""What the encoders see: which pipeline and which augmentation each view gets."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pretrain.config import PretrainConfig
+from pretrain.crops import Crop
+from pretrain.images import ImageSet
+from pretrain.inputs import Inputs, crops, denormalised, generator, normalised
+
+BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+OFF = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
+
+
+def inputs(**fields: object) -> Inputs:
+    return Inputs.of(PretrainConfig.read({"pipeline_options": OFF, **fields}))
+
+
+def erased(seen: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
+    return (seen != normalised(crops.float() / 255)).any(dim=1)
+
+
+def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
+    _, query, key = inputs(key_pipeline_options={"solarize": 1})(BATCH, generator(0, 0, "cpu"))
+    assert key is not None
+    torch.testing.assert_close(denormalised(query.images), BATCH[0].float() / 255)
+    bright = BATCH[1] >= 128
+    torch.testing.assert_close(denormalised(key), torch.where(bright, 255 - BATCH[1], BATCH[1]).float() / 255)
+
+
+def test_each_view_is_cropped_by_its_own_pipeline() -> None:
+    config = PretrainConfig.read({"size": 32, "key_pipeline_options": {"crop_scale": [0.5, 0.6], "crop_ratio": [1, 1]}})
+    cuts = crops(config, ImageSet(Path(), (), (), ()), []).crops
+    assert cuts == [Crop(32, (0.2, 1.0)), Crop(32, (0.5, 0.6), (1, 1))]
+
+
+def test_a_method_of_one_view_has_no_key() -> None:
+    _, query, key = inputs()(BATCH[:1], generator(0, 0, "cpu"))
+    assert key is None
+    assert torch.equal(query.images, normalised(BATCH[0].float() / 255))
+
+
+@pytest.mark.parametrize("name", ["cutout", "random-erasing"])
+def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their_own(name: str) -> None:
+    _, query, key = inputs(aug=name)(BATCH, generator(0, 0, "cpu"))
+    _, both_query, both_key = inputs(aug=name, aug_views="both")(BATCH, generator(0, 0, "cpu"))
+    assert key is not None
+    assert both_key is not None
+    assert torch.equal(both_query.images, query.images)
+    assert not erased(key, BATCH[1]).any()
+    masks = erased(both_query.images, BATCH[0]), erased(both_key, BATCH[1])
+    assert all(0.05 < float(mask.float().mean()) < 0.5 for mask in masks)
+    same = (masks[0] == masks[1]).flatten(1).all(dim=1)
+    assert float(same.float().mean()) < 0.5  # random erasing leaves some images whole in both views
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_a_blend_on_both_views_is_the_same_blend(name: str) -> None:
+    clean, query, key = inputs(aug=name, aug_views="both")(BATCH[[0, 0]], generator(0, 0, "cpu"))
+    assert query.sources is None  # its own key holds the same blend and is all of its target
+    assert key is not None
+    assert torch.equal(query.images, key)
+    assert not torch.equal(query.images, clean)
+
+
+def test_the_view_before_the_augmentation_is_the_pipelines() -> None:
+    clean, query, _ = inputs(aug="cutout")(BATCH, generator(0, 0, "cpu"))
+    assert torch.equal(clean, normalised(BATCH[0].float() / 255))
+    kept = ~erased(query.images, BATCH[0])[:, None].expand_as(clean)
+    assert torch.equal(query.images[kept], clean[kept])
+
+
+def test_normalised_images_are_channels_last_and_come_back() -> None:
+    images = BATCH[0].float() / 255
+    assert normalised(images).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(denormalised(normalised(images)), images)
+
+
+def test_each_step_of_each_process_has_its_own_generator_and_the_same_one_again() -> None:
+    wanted = ((0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1), (0, 0, 0))
+    draws = [float(torch.rand(1, generator=generator(seed, step, "cpu", rank=rank))) for seed, step, rank in wanted]
+    assert len(set(draws)) == 4
+    assert draws[0] == draws[4]
