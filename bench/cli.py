@@ -150,20 +150,43 @@ def measure(
 @app.command()
 def report(
     runs: Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv and .html.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")] = Path(),
+    diff: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Show what changed from one folder of runs to another.")
+    ] = None,
 ) -> None:
     """Gather every result into a leaderboard."""
-    from bench.report import report as make
+    from bench import report as make
 
-    made = make(runs or [Path("runs")], out)
-    if made.problems:
+    if diff:
+        whole = make.compare(*diff)
+    else:
+        made = make.report(runs or [Path("runs")], out)
+        print("written:", ", ".join(map(str, made.written)))
+        whole = not made.problems
+    if not whole:
+        raise SystemExit(2)
+
+
+@app.command()
+def card(
+    run: Annotated[Path, typer.Argument(help="Folder of a pre-training.")],
+    runs: Annotated[list[Path] | None, typer.Option(help="Folder of its transfers; may be repeated; runs/ without it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file; card.md in the run's folder without it.")] = None,
+) -> None:
+    """Write the model card of a pre-training, with the table of its transfers."""
+    from bench import report as make
+
+    written, whole = make.describe(run, runs or [Path("runs")], out)
+    print(f"done: {written}")
+    if not whole:
         raise SystemExit(2)
 
 
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Of the pre-training.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv and .html.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")] = Path(),
 ) -> None:
     """The whole road on generated data, in minutes: two pre-trainings, every task, the leaderboard."""
     from bench import demo as verb

@@ -55,7 +55,7 @@ def run(seed: int, out: Path) -> None:
     console = Console()
     report.report(folders, out, console)
     console.print(
-        f"\n{len(folders)} runs in runs/, {reused} of them reused; the table is in {out / 'leaderboard.html'} (.md, .csv)"
+        f"\n{len(folders)} runs in runs/, {reused} of them reused; the table is in {out / 'leaderboard.html'} (.md, .csv, .tex)"
     )
     console.print(f"demo: {clock.seconds():.0f} wall seconds, peak memory {peak[0] / 1024:.2f} GiB")
 

@@ -22,6 +22,14 @@ def configs(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))}
 
 
+def published() -> Path:
+    """The folder of published numbers that comes with the project."""
+    here = Path(__file__).resolve().parent
+    return next(
+        (path for path in (here.parent / "results" / "published", here / "_published") if path.is_dir()), here / "_published"
+    )
+
+
 def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
     """The fields of a configuration that comes with the project, or of a YAML file.
 

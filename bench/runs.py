@@ -119,12 +119,16 @@ def environment() -> Environment:
     """Versions, commit and hardware."""
     import torch
 
+    from pretrain import distributed
+
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {os.cpu_count()} cores"
-    return Environment(versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads())
+    return Environment(
+        versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads(), devices=distributed.world()
+    )
 
 
 def peak_memory_mib() -> float:

@@ -15,12 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from transfer import cost
 from transfer.columns import Column, Protocol, protocol_key
 from transfer.columns import columns as columns_of
+from transfer.cost import Cost
 from transfer.record import RunRecord
 
 GENERATED = "shapes"
 """Name of the generated data, whose numbers compare with no paper."""
+Seeds = tuple[int | None, int]
+"""Seed of the pre-training (None: unknown) and of the run."""
 SUPERVISIONS = ("none", "self", "semi", "full", "unknown")
 """The order of the rows."""
 
@@ -71,8 +75,8 @@ class Row:
     key: RowKey
     variant: str
     """What tells it from a row with the same visible fields; empty where there is none."""
-    wall_seconds: float | None
-    """Mean duration of the pre-training; None where no record of it was given."""
+    cost: Cost | None
+    """What one pre-training takes, mean over repetitions; None where no record of it was given."""
     entries: tuple[int, ...]
     """Records of the pre-training itself: places in `Leaderboard.entries`."""
 
@@ -115,6 +119,17 @@ class Leaderboard:
     def cells(self) -> dict[tuple[int, int], Cell]:
         """(row, column) → cell; a pair without a run is not in it."""
         return _cells(self.values, self.columns)
+
+    @cached_property
+    def samples(self) -> dict[tuple[int, int], dict[Seeds, float]]:
+        """(row, column) → seeds of the pre-training and of the run → number; without those that could not be computed."""
+        found: dict[tuple[int, int], dict[Seeds, float]] = defaultdict(dict)
+        values = self.values.dropna()
+        lines = zip(*(values[name].tolist() for name in ("entry", "row", "column", "value")), strict=True)
+        for entry, row, column, value in lines:
+            record = self.entries[entry].record
+            found[row, column][record.checkpoint.provenance.seed, record.seed] = value
+        return dict(found)
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -189,7 +204,7 @@ def _rows(entries: Sequence[Entry], keys: Sequence[RowKey]) -> tuple[Row, ...]:
         Row(
             key,
             _variant(key, alike[key[:VISIBLE]]),
-            _mean([entries[place].record.wall_seconds for place in made[key]]),
+            cost.mean([entries[place].record for place in made[key]]),
             tuple(made[key]),
         )
         for key in sorted(made, key=_row_order)
@@ -213,19 +228,17 @@ def _variant(key: RowKey, alike: Sequence[RowKey]) -> str:
     return ", ".join(words)
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
 def _cells(values: pd.DataFrame, columns: Sequence[Column]) -> dict[tuple[int, int], Cell]:
     groups = values.groupby(["row", "column"], sort=False)
     table = groups["value"].agg(["mean", "std", "count"])
-    table["entries"] = groups["entry"].agg(tuple)
+    entries: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, column, entry in zip(*(values[name].tolist() for name in ("row", "column", "entry")), strict=True):
+        entries[row, column].append(entry)
     table["best"] = _best(table, columns)
-    lines = table[["mean", "std", "count", "best", "entries"]].itertuples(name=None)
+    lines = table[["mean", "std", "count", "best"]].itertuples(name=None)
     return {
-        place: Cell(mean if n else None, std if n > 1 else None, n, best, entries)
-        for place, mean, std, n, best, entries in lines
+        place: Cell(mean if n else None, std if n > 1 else None, n, best, tuple(entries[place]))
+        for place, mean, std, n, best in lines
     }
 
 

@@ -57,6 +57,8 @@ class Environment(Settings):
     """Processor or accelerator, in words."""
     threads: int
     """CPU threads used."""
+    devices: int = 1
+    """Processes that worked together, each on a device of its own."""
 
 
 class RunRecord(Settings):
@@ -117,10 +119,9 @@ class RunRecord(Settings):
     @property
     def identity(self) -> str:
         """Digest of what ran; two records of one identity are the same measurement made twice."""
-        fields = {"kind", "task", "protocol", "version", "changed", "engine", "seed"}
-        plain = self.model_dump(mode="json", include=fields)
-        plain |= {"checkpoint": self.checkpoint.sha256, "data": self.data.fingerprint}
-        return digest(plain)
+        names = ("kind", "task", "protocol", "version", "changed", "engine", "seed")
+        plain = {name: getattr(self, name) for name in names}
+        return digest(plain | {"checkpoint": self.checkpoint.sha256, "data": self.data.fingerprint})
 
 
 def write(record: RunRecord, path: Path) -> None:
@@ -143,15 +144,26 @@ def read(path: Path) -> RunRecord:
         RecordError: If the file is broken, of another schema version, or a metric is out of range; names the path.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = path.read_bytes()
+        record = RunRecord.model_validate_json(text)
+    except OSError as error:
         raise RecordError(f"can't read the record {path}", seen=error, fix="run that command again") from None
+    except ValidationError as error:
+        raise _broken(path, text, error) from None
+    if "schema_version" not in record.model_fields_set:
+        raise RecordError(f"{path} has an unknown schema version", seen=None, allowed=SCHEMA_VERSION)
+    return record
+
+
+def _broken(path: Path, text: bytes, error: ValidationError) -> RecordError:
+    """What is wrong with a record that did not validate, the root of it first."""
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError) as unreadable:
+        return RecordError(f"can't read the record {path}", seen=unreadable, fix="run that command again")
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     if version != SCHEMA_VERSION:
-        raise RecordError(f"{path} has an unknown schema version", seen=version, allowed=SCHEMA_VERSION)
-    try:
-        return RunRecord.model_validate(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path} is not a whole record: {place}", seen=first["msg"]) from None
+        return RecordError(f"{path} has an unknown schema version", seen=version, allowed=SCHEMA_VERSION)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return RecordError(f"{path} is not a whole record: {place}", seen=first["msg"])

@@ -1,6 +1,6 @@
-"""`bench report`: every `result.json` below some folders → terminal table, Markdown, CSV and one page.
+"""`bench report`: every `result.json` below some folders → terminal table, Markdown, CSV, LaTeX and one page.
 
-A rendering is one module with one function of the leaderboard; adding one is one file and one line of `RENDERINGS`.
+A rendering is one module with one function of the content; adding one is one file and one line of `RENDERINGS`.
 """
 
 import importlib
@@ -10,26 +10,48 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import places
+from bench.report.content import Content
 from bench.report.gather import Problem, gather
 from pretrain.errors import RecordError
-from transfer.leaderboard import Leaderboard, leaderboard
+from transfer import published
+from transfer.leaderboard import Leaderboard
 
 RENDERINGS: dict[str, str] = {
     "leaderboard.md": "bench.report.markdown",
     "leaderboard.csv": "bench.report.csv",
+    "leaderboard.tex": "bench.report.tex",
     "leaderboard.html": "bench.report.page",
 }
-"""File → module whose `render(board, problems, out)` returns its text; `out` is the folder it will lie in."""
+"""File → module whose `render(content, out)` returns its text; `out` is the folder it will lie in."""
 
 
 @dataclass(frozen=True)
 class Report:
     """What `report` did."""
 
-    board: Leaderboard
+    content: Content
     written: tuple[Path, ...]
-    problems: tuple[Problem, ...]
-    """What was left out, each with its path; empty where everything was read. Not empty: the command exits with 2."""
+
+    @property
+    def board(self) -> Leaderboard:
+        """The leaderboard."""
+        return self.content.board
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was left out, each with its path; empty where everything was read. Not empty: the command exits with 2."""
+        return self.content.problems
+
+
+def read(runs: Sequence[Path]) -> Content:
+    """The records below some folders and all that is computed from them.
+
+    Raises:
+        RecordError: If there is no good record.
+    """
+    entries, problems = gather(runs)
+    return Content.of(entries, problems, published.read(places.published()))
 
 
 def report(runs: Sequence[Path], out: Path, console: Console | None = None) -> Report:
@@ -38,17 +60,45 @@ def report(runs: Sequence[Path], out: Path, console: Console | None = None) -> R
     Raises:
         RecordError: If there is no good record, or `out` can't be written.
     """
-    entries, problems = gather(runs)
-    board = leaderboard(entries)
-    problems += tuple(Problem.conflict(conflict) for conflict in board.conflicts)
-    texts = {name: importlib.import_module(module).render(board, problems, out) for name, module in RENDERINGS.items()}
-    written = tuple(_write(out / name, text) for name, text in texts.items())
+    content = read(runs)
+    texts = {name: importlib.import_module(module).render(content, out) for name, module in RENDERINGS.items()}
+    written = tuple(write(out / name, text) for name, text in texts.items())
     terminal = importlib.import_module("bench.report.terminal")
-    terminal.show(board, problems, console or Console())
-    return Report(board, written, problems)
+    terminal.show(content, console or Console())
+    return Report(content, written)
 
 
-def _write(path: Path, text: str) -> Path:
+def compare(before: Path, after: Path, console: Console | None = None) -> bool:
+    """Print what changed between two folders of runs; whether every record of both was read.
+
+    Raises:
+        RecordError: If one of them has no good record.
+    """
+    first, second = read([before]), read([after])
+    importlib.import_module("bench.report.diff").show(first, second, console or Console())
+    return not (first.problems or second.problems)
+
+
+def describe(run: Path, runs: Sequence[Path], out: Path | None = None, console: Console | None = None) -> tuple[Path, bool]:
+    """Write the model card of a pre-training; its path, and whether every record was read.
+
+    Raises:
+        RecordError: If `run` is no finished pre-training, or the card can't be written.
+    """
+    cards = importlib.import_module("bench.report.card")
+    made = cards.own(run)
+    entries, problems = gather([run, *(folder for folder in runs if folder.is_dir())])
+    for problem in problems:
+        (console or Console()).print(f"left out: {problem.message}", style="yellow", markup=False)
+    return write(out or run / cards.CARD, cards.render(made, entries)), not problems
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file whole or not at all.
+
+    Raises:
+        RecordError: If it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

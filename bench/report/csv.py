@@ -1,34 +1,53 @@
 """The leaderboard as one wide CSV for machines: plain numbers, empty where absent, every metric of every record."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.report import words
-from bench.report.gather import Problem
+from bench.report.content import Content
 from transfer.columns import Column
-from transfer.leaderboard import Leaderboard
+from transfer.leaderboard import RowKey
+
+COST = ("wall_hours", "device_hours", "images_per_second", "peak_memory_mib")
 
 
-def render(board: Leaderboard, problems: Sequence[Problem], out: Path) -> str:
-    """One line per pre-training, under one line of names; `TASK/PROTOCOL-ID/METRIC/mean`, `/std` and `/n` per column.
+def render(content: Content, out: Path) -> str:
+    """One line per pre-training, under one line of names; per column `TASK/PROTOCOL-ID/METRIC/mean`, `/std`, `/n`, and
+    `/difference` to the row's baseline with its `/verdict`. Lines with a `source` are published numbers.
 
     The protocol's id is the same in every report; `leaderboard.md` and `leaderboard.html` say what it stands for.
     """
-    lines = []
-    for place, row in enumerate(board.rows):
-        line: dict[str, Any] = row.key._asdict() | {"pretrain_wall_seconds": row.wall_seconds}
-        for number, column in enumerate(board.columns):
-            found, name = board.cells.get((place, number)), _name(column)
-            line[f"{name}/mean"] = found.mean if found else None
-            line[f"{name}/std"] = found.std if found else None
-            line[f"{name}/n"] = found.n if found else 0
-        line["note"] = words.GENERATED_NOTICE if board.generated else None
-        lines.append(line)
+    lines = [_line(content, place) for place in range(len(content.board.rows))] + _published(content)
     text: str = pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
+
+
+def _line(content: Content, place: int) -> dict[str, Any]:
+    board = content.board
+    row = board.rows[place]
+    line: dict[str, Any] = row.key._asdict() | {f"pretrain_{name}": row.cost and getattr(row.cost, name) for name in COST}
+    for number, column in enumerate(board.columns):
+        found, against, name = board.cells.get((place, number)), content.differences.get((place, number)), _name(column)
+        line[f"{name}/mean"] = found.mean if found else None
+        line[f"{name}/std"] = found.std if found else None
+        line[f"{name}/n"] = found.n if found else 0
+        line[f"{name}/difference"] = against.mean if against else None
+        line[f"{name}/verdict"] = against.verdict if against else None
+    line["note"] = words.GENERATED_NOTICE if board.generated else None
+    line["source"] = None
+    return line
+
+
+def _published(content: Content) -> list[dict[str, Any]]:
+    lines = []
+    for row in content.published:
+        line: dict[str, Any] = dict(zip(RowKey._fields, row.pretraining, strict=False))
+        for column, cell in row.cells.items():
+            line[f"{_name(content.board.columns[column])}/mean"] = cell.value
+        lines.append(line | {"source": row.source})
+    return lines
 
 
 def _name(column: Column) -> str:

@@ -1,5 +1,6 @@
 """Folders of runs → records, and what could not be read."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from transfer import record
 from transfer.leaderboard import Conflict, Entry
 
 ALLOWED = "a folder with a result.json anywhere below it"
+RESULT = "result.json"
 SHOWN = 5
 """Broken records named in the error where no record is good."""
 
@@ -58,14 +60,14 @@ def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, .
 
 def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
     """Every `result.json` once, also where one folder lies in another; a problem for each folder without any."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for folder in folders:
-        below = sorted(folder.rglob("result.json"))
+        below = sorted(place for place, _, names in os.walk(folder) if RESULT in names)
         if not below:
             problems.append(Problem(folder, str(_empty(folder))))
-        real = folder.resolve()
-        for path in below:
-            found.setdefault(real / path.relative_to(folder), path)
+        real = os.path.realpath(folder)
+        for place in below:
+            found.setdefault(real + place.removeprefix(os.fspath(folder)), Path(place, RESULT))
     return list(found.values())
 
 
@@ -80,7 +82,7 @@ def _seen(folder: Path) -> str:
 
 
 def _nothing(folders: Sequence[Path], problems: Sequence[Problem]) -> RecordError:
-    broken = [problem for problem in problems if problem.path.name == "result.json"]
+    broken = [problem for problem in problems if problem.path.name == RESULT]
     if broken:
         more = [f"and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
         seen = "\n".join([f"{len(broken)} broken", *(problem.message for problem in broken[:SHOWN]), *more])

@@ -4,24 +4,36 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import words
-from bench.report.gather import Problem
+from bench.report import findings, words
+from bench.report.content import Content
 from transfer.leaderboard import Leaderboard
 
 SPECIAL = re.compile(r"([\\`*\[\]<>|~&#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """What Markdown or HTML would read as more than the letter itself; `_` within a word is a letter."""
 
 
-def render(board: Leaderboard, problems: Sequence[Problem], out: Path) -> str:
+def render(content: Content, out: Path) -> str:
     """The whole document."""
+    board = content.board
     parts = [f"# {words.TITLE}"]
     if board.generated:
         parts.append(f"> **{words.GENERATED_NOTICE}**")
-    parts += ["\n".join(_table(board)), "\n".join(f"- {escape(line)}" for line in words.HOW_TO_READ)]
+    parts += ["\n".join(board_table(content)), "\n".join(f"- {escape(line)}" for line in words.HOW_TO_READ)]
     if board.protocols:
-        parts += ["## Columns", "\n".join(_protocols(board))]
-    if problems:
-        parts += ["## Left out", "\n".join(f"- {escape(words.one_line(problem.message))}" for problem in problems)]
+        parts += ["## Columns", "\n".join(protocols(board))]
+    if content.published:
+        parts += ["## Published numbers under the same protocols", "\n".join(_published(content))]
+    parts += [f"## {findings.QUESTION}", escape(" ".join(findings.sentence(content)))]
+    if pairs := findings.prediction_lines(content):
+        parts.append("\n".join(table(findings.PREDICTION_HEADINGS, pairs)))
+    claims = [
+        (escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)
+    ]
+    parts += [f"## {findings.CLAIMS}", escape(findings.CLAIMS_READ), "\n".join(lay(findings.CLAIM_HEADINGS, claims))]
+    parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]
+    if content.problems:
+        lines = (f"- {escape(words.one_line(problem.message))}" for problem in content.problems)
+        parts += ["## Left out", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -30,8 +42,33 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-def _table(board: Leaderboard) -> list[str]:
-    """Lines of one table; a heading is the protocol over the metric."""
+def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table of plain texts."""
+    return lay(list(map(escape, headings)), [list(map(escape, line)) for line in lines])
+
+
+def lay(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table of Markdown texts."""
+    return [f"| {' | '.join(line)} |" for line in [headings, [":--"] * len(headings), *lines]]
+
+
+def _published(content: Content) -> list[str]:
+    """One line per published number, with the difference of a measured one."""
+    labels, lines = words.labels(content.board.rows), []
+    for row in content.published:
+        for place, cell in row.cells.items():
+            column = content.board.columns[place]
+            difference = findings.against_published(cell, column.metric.digits, labels)
+            name = f"{words.heading(column.protocol)} {column.name}"
+            lines.append(
+                (findings.published_label(row.pretraining), name, f"{cell.value:g}", difference, words.clean(row.source))
+            )
+    return table(("published pre-training", "column", "published", "measured − published", "source"), lines)
+
+
+def board_table(content: Content) -> list[str]:
+    """Lines of the leaderboard; a heading is the protocol over the metric."""
+    board = content.board
     described, columns = words.descriptions(board.rows), words.columns(board)
     headings = [escape(field.heading) for field in described]
     headings += [f"{escape(words.heading(column.protocol))}<br>{escape(words.title(column))}" for _, column in columns]
@@ -41,12 +78,14 @@ def _table(board: Leaderboard) -> list[str]:
         for place, column in columns:
             found = board.cells.get((row, place))
             text = words.cell(found, column.metric)
-            line.append(f"**{text}**" if found and found.best else text)
+            text = f"**{text}**" if found and found.best else text
+            line.append(" ".join(filter(None, [text, findings.mark(content.differences.get((row, place)))])))
         lines.append(line)
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def _protocols(board: Leaderboard) -> list[str]:
+def protocols(board: Leaderboard) -> list[str]:
+    """One line per group of columns: what it is."""
     lines = []
     for protocol in board.protocols:
         star = "not the published protocol; " if protocol.changed else ""

@@ -1,101 +1,92 @@
-"""The leaderboard as one HTML file that needs nothing else: `page.html.j2` filled with plain values."""
+"""The leaderboard as one HTML file that needs nothing else.
 
+The table is drawn by `page.js` from data in the page, the part that is looked at and no more, so that a thousand rows
+open at once; names reach it as JSON and the document as text nodes, never as markup. The plots are drawn by plotly.js
+from its Python package, which stands compressed in the page and is unpacked when a plot comes into view.
+"""
+
+import base64
+import gzip
 import os
 from collections.abc import Sequence
-from itertools import groupby
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from bench.report import words
-from bench.report.gather import Problem
-from transfer.columns import Column, Protocol
-from transfer.leaderboard import Cell, Entry, Leaderboard
+from bench.report import findings, pagedata, words
+from bench.report.content import Content
+from transfer.columns import Protocol
+from transfer.leaderboard import Entry
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+HERE = Path(__file__).parent
+TEMPLATE = "page.html.j2"
+SCRIPTS = ("page.js", "details.js", "plots.js")
+STYLE = "page.css"
 
 
-def render(board: Leaderboard, problems: Sequence[Problem], out: Path) -> str:
+def render(content: Content, out: Path) -> str:
     """The page; its links to the runs are relative to `out`."""
+    board = content.board
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    columns = words.columns(board)
-    keys = [column.protocol.key for _, column in columns]
-    starts = [key != before for key, before in zip(keys, [None, *keys], strict=False)]
-    runs = [_run(entry, out) for entry in board.entries]
-    return environment.get_template(TEMPLATE.name).render(
+    links = [link(entry, out) for entry in board.entries]
+    data = pagedata.build(content, links)
+    plots = bool(data["pairs"] or data["pareto"])
+    return environment.get_template(TEMPLATE).render(
         title=words.TITLE,
         notice=words.GENERATED_NOTICE if board.generated else "",
+        summary=_summary(content),
+        marks=words.MARKS,
         how_to_read=words.HOW_TO_READ,
-        absent=words.ABSENT,
-        groups=_groups([column for _, column in columns]),
-        fields=words.descriptions(board.rows),
-        columns=[_column(column) | {"first": first} for (_, column), first in zip(columns, starts, strict=True)],
-        rows=[_row(board, row, columns, runs) | {"label": name} for row, name in enumerate(words.labels(board.rows))],
+        question=findings.QUESTION,
+        sentence=findings.sentence(content),
+        pair_headings=findings.PREDICTION_HEADINGS,
+        pairs=findings.prediction_lines(content),
+        scatter=bool(data["pairs"]),
+        claims_title=findings.CLAIMS,
+        claims_read=findings.CLAIMS_READ,
+        claims=findings.claim_lines(content),
+        cost_title=findings.COST,
+        cost_headings=findings.COST_HEADINGS,
+        costs=findings.cost_lines(content),
         protocols=[_protocol(protocol) for protocol in board.protocols],
-        runs=runs,
-        problems=[str(problem.message) for problem in problems],
+        problems=[words.lines(problem.message) for problem in content.problems],
+        style=Markup((HERE / STYLE).read_text(encoding="utf-8")),
+        script=Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        data=Markup(pagedata.embed(data)),
+        plots=plots,
+        plotly=Markup(plotly()) if plots else "",
     )
 
 
 def link(entry: Entry, out: Path) -> str:
     """A run's folder as a relative address that no name can turn into anything else."""
-    return quote(os.path.relpath(entry.path.parent, out).replace(os.sep, "/")) + "/"
+    return quote(os.fsencode(os.path.relpath(entry.path.parent, out).replace(os.sep, "/"))) + "/"
 
 
-def _run(entry: Entry, out: Path) -> dict[str, Any]:
-    record = entry.record
-    return {
-        "link": link(entry, out),
-        "name": words.clean(entry.path.parent.name),
-        "task": words.clean(record.task),
-        "backbone": words.clean(f"{record.checkpoint.provenance.method} · {record.checkpoint.provenance.aug}"),
-        "seeds": f"{'–' if record.checkpoint.provenance.seed is None else record.checkpoint.provenance.seed} / {record.seed}",
-        "seconds": words.number(record.wall_seconds, 0),
-        "memory": words.number(record.peak_memory_mib, 0),
-        "hardware": words.clean(record.environment.hardware),
-        "finished": words.clean(record.finished),
-        "command": words.clean(record.command),
-    }
+def plotly() -> str:
+    """plotly.js, compressed and in base 64."""
+    text = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    return base64.b64encode(gzip.compress(text, compresslevel=6, mtime=0)).decode()
 
 
-def _groups(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """One head per protocol over its columns."""
-    groups = []
-    for _, group in groupby(columns, key=lambda column: column.protocol.key):
-        same = list(group)
-        protocol = same[0].protocol
-        below = words.clean(f"{protocol.key.engine} · {protocol.key.data}")
-        groups.append({"heading": words.heading(protocol), "id": protocol.id, "span": len(same), "below": below})
-    return groups
+def _summary(content: Content) -> str:
+    """How much there is, in one line."""
+    board = content.board
+    counts: Sequence[tuple[int, str]] = (
+        (len(board.rows), "pre-training"),
+        (len(board.entries), "run"),
+        (len(board.protocols), "protocol"),
+        (len(content.published), "published row"),
+    )
+    return " · ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in counts if count)
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:
     changed = bool(protocol.changed)
     return {"heading": words.heading(protocol), "id": protocol.id, "changed": changed, "about": words.about(protocol)}
-
-
-def _column(column: Column) -> dict[str, Any]:
-    return {"name": words.clean(column.name), "meaning": column.metric.meaning, "falling": column.metric.sign >= 0}
-
-
-def _row(board: Leaderboard, row: int, columns: Sequence[tuple[int, Column]], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    cells = [_cell(board.cells.get((row, place)), column, runs) for place, column in columns]
-    made = [runs[place] for place in board.rows[row].entries]
-    return {"baseline": board.rows[row].baseline, "runs": made, "cells": cells}
-
-
-def _cell(found: Cell | None, column: Column, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    if found is None:
-        return {"text": words.ABSENT, "value": "", "best": False, "runs": [], "why": "not run"}
-    why = "ran, but could not be computed" if found.mean is None else ""
-    text, value = words.cell(found, column.metric), "" if found.mean is None else repr(found.mean)
-    return {"text": text, "value": value, "best": found.best, "runs": [runs[place] for place in found.entries], "why": why}

@@ -7,36 +7,53 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import words
-from bench.report.gather import Problem
+from bench.report import findings, words
+from bench.report.content import Content
 from transfer.columns import Column
 from transfer.leaderboard import Leaderboard
 
 LABEL_WIDTH = 26
 """Widest name of a row; longer ones fold."""
+ROWS = 60
+"""Rows printed at most; the files have all."""
 GAP = 2
 """Blanks beside a column."""
 
 
-def show(board: Leaderboard, problems: Sequence[Problem], console: Console) -> None:
-    """Print the tables, what their columns are, and what was left out."""
+def show(content: Content, console: Console) -> None:
+    """Print the tables, what their columns are, the claims, and what was left out."""
+    board = content.board
     columns = words.columns(board, headline=True)
-    texts = {(row, place): _cell(board, row, place, column) for row in range(len(board.rows)) for place, column in columns}
-    labels = words.labels(board.rows)
+    texts = {
+        (row, place): _cell(content, row, place, column) for row in range(len(board.rows))[:ROWS] for place, column in columns
+    }
+    labels = words.labels(board.rows)[:ROWS]
     room = console.width - min(LABEL_WIDTH, max(map(len, labels))) - GAP
     for chunk in _chunks(columns, texts, room):
         console.print(_table(labels, chunk, texts), "")
+    if len(board.rows) > ROWS:
+        console.print(f"{ROWS} of {len(board.rows)} rows; the others are in the files.")
     for line in _legend(board, columns):
         console.print(line)
-    for problem in problems:
+    console.print("", *_claims(content), sep="\n")
+    for problem in content.problems:
         console.print(Text(f"left out: {problem.message}", style="yellow"))
 
 
-def _cell(board: Leaderboard, row: int, place: int, column: Column) -> Text:
+def _claims(content: Content) -> list[Text]:
+    """The answer to the sources' question, and each claim's verdict."""
+    lines = [Text(f"{findings.QUESTION} {' '.join(findings.sentence(content))}")]
+    for line in findings.claim_lines(content):
+        lines.append(Text.assemble((line.verdict, "bold"), f": {line.claim}"))
+    return lines
+
+
+def _cell(content: Content, row: int, place: int, column: Column) -> Text:
     """A cell; the spread goes below the mean, to keep the column narrow."""
-    found = board.cells.get((row, place))
+    found = content.board.cells.get((row, place))
     mean, space, spread = words.cell(found, column.metric).partition(" ")
     text = Text(mean, style="bold" if found and found.best else "")
+    text.append(findings.mark(content.differences.get((row, place))) or " ", style="not bold")
     return text.append(f"\n{spread.replace('± ', '±')}", style="not bold dim") if space else text
 
 
@@ -90,7 +107,9 @@ def _legend(board: Leaderboard, columns: Sequence[tuple[int, Column]]) -> list[T
         lines.append(Text(f"{words.heading(protocol)}: {words.clean(where)}{changed}", style="dim"))
     if any(protocol.changed for protocol in board.protocols):
         lines.append(Text("* not the published protocol"))
-    lines += [Text(f"{words.title(column)}") for _, column in columns if column.metric.meaning]
+    if board.cells:
+        lines.append(Text(words.MARKS, style="dim"))
+    lines += map(Text, dict.fromkeys(words.title(column) for _, column in columns if column.metric.meaning))
     if board.generated:
         lines.append(Text(words.GENERATED_NOTICE, style="bold yellow"))
     return lines

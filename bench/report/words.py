@@ -13,10 +13,18 @@ TITLE = "Leaderboard"
 GENERATED_NOTICE = "These numbers are from generated data (shapes) and compare with no paper."
 FIELD_HEADINGS = ("method", "aug", "supervision", "labels", "arch", "data", "epochs")
 """Over the visible fields of a row."""
+WHOLE = {"self": 0.0, "full": 1.0}
+"""Supervisions that say the share of labels by themselves."""
 COST_HEADING = "pre-training, s"
+SECONDS = 3600
+"""Of an hour."""
+MARKS = "Against the row's baseline: ▲ ▼ significant, ≈ within noise, ? unknown."
 HOW_TO_READ = (
-    "One row per pre-training, one column per task, protocol and metric. An untrained backbone is the baseline.",
+    "One row per pre-training, one column per task, protocol and metric.",
     "A plain number is one run; mean ± sample standard deviation (number of runs) pools repetitions that differ only in seeds.",
+    "▲ and ▼ are significantly above and below the row's baseline, ≈ is within noise, ? is unknown: 95 %, paired over seeds, "
+    "or with one seed by the benchmark's published noise. The baseline is the same pre-training without the augmentation; for "
+    "that one, the untrained backbone.",
     "Runs of different protocols, versions, engines or data never share a column. * is not the published protocol.",
     f"Bold is the best of a column; {ABSENT} is absent. Percentages, but Linv and Ldiv are cosines, which explain a result "
     "and have no best.",
@@ -33,12 +41,28 @@ class Field(NamedTuple):
 
 def clean(text: str) -> str:
     """Text on one line without control characters: names come from files of strangers."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+
+
+def lines(text: str) -> str:
+    """Text with its lines and their indents, without control characters."""
+    return "\n".join(line[: len(line) - len(line.lstrip(" "))] + clean(line) for line in text.splitlines())
 
 
 def number(value: float | None, digits: int) -> str:
     """A number, never −0; absent where there is none."""
     return ABSENT if value is None else f"{value:z.{digits}f}"
+
+
+def signed(value: float | None, digits: int) -> str:
+    """A number with its sign, `+0.4` or `−0.4`; absent where there is none."""
+    if value is None:
+        return ABSENT
+    text = f"{value:+z.{digits}f}"
+    return text.replace("-", "−")
 
 
 def cell(found: Cell | None, metric: Metric) -> str:
@@ -67,7 +91,7 @@ def fields(row: Row) -> tuple[str, ...]:
     key = row.key
     labels = ABSENT if key.label_fraction is None else f"{100 * key.label_fraction:g} %"
     epochs = ABSENT if key.epochs is None else f"{key.epochs:g}"
-    method = f"{clean(key.method)} (baseline)" if row.baseline else clean(key.method)
+    method = f"{clean(key.method)} (untrained)" if row.baseline else clean(key.method)
     return (method, clean(key.aug), clean(key.supervision), labels, clean(key.arch), clean(key.data), epochs)
 
 
@@ -76,8 +100,9 @@ def descriptions(rows: Sequence[Row]) -> list[Field]:
     described = [Field(*pair) for pair in zip(FIELD_HEADINGS, zip(*map(fields, rows), strict=True), strict=True)]
     if any(row.variant for row in rows):
         described.append(Field("variant", tuple(clean(row.variant) or ABSENT for row in rows)))
-    if any(row.wall_seconds is not None for row in rows):
-        described.append(Field(COST_HEADING, tuple(number(row.wall_seconds, 0) for row in rows)))
+    if any(row.cost is not None for row in rows):
+        seconds = [None if row.cost is None else row.cost.wall_hours * SECONDS for row in rows]
+        described.append(Field(COST_HEADING, tuple(number(value, 0) for value in seconds)))
     return described
 
 
@@ -94,7 +119,12 @@ def _label(row: Row, differing: Sequence[int]) -> str:
     if row.baseline:
         more = [words[place] for place in differing if RowKey._fields[place] == "arch"]
         return " · ".join([words[0], *more, *filter(None, [clean(row.variant)])])
-    more = [words[place] if words[place][:1].isalpha() else f"{words[place]} {FIELD_HEADINGS[place]}" for place in differing]
+    told = [
+        place
+        for place in differing
+        if RowKey._fields[place] != "label_fraction" or WHOLE.get(row.key.supervision) != row.key.label_fraction
+    ]
+    more = [words[place] if words[place][:1].isalpha() else f"{words[place]} {FIELD_HEADINGS[place]}" for place in told]
     return " · ".join([*words[:2], *more, *filter(None, [clean(row.variant)])])
 
 

@@ -148,11 +148,15 @@ def test_a_pre_training_without_transfers_is_a_row_with_its_cost_and_no_cells():
     runs = [made("pretrain", {"loss": 1.0}, kind="pretrain", wall_seconds=w, sha256=f"c{w}") for w in (60.0, 80.0)]
     board = _board(*runs)
     assert (len(board.rows), board.columns, board.cells) == (1, (), {})
-    assert (board.rows[0].wall_seconds, board.rows[0].entries) == (70.0, (0, 1))
+    assert (board.rows[0].cost.wall_hours * 3600, board.rows[0].cost.runs, board.rows[0].entries) == (
+        pytest.approx(70),
+        2,
+        (0, 1),
+    )
 
 
 def test_a_row_without_a_record_of_its_pre_training_has_no_cost():
-    assert _board(made()).rows[0].wall_seconds is None
+    assert _board(made()).rows[0].cost is None
 
 
 def test_the_best_is_the_highest_to_the_digits_shown_and_ties_share_it():

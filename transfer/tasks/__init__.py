@@ -36,6 +36,21 @@ class TaskSettings(Settings):
         return {}
 
 
+class Published(Settings):
+    """A benchmark of `results/published` that a task's published protocol equals: the numbers may stand in one column."""
+
+    name: str
+    """The task's name in those files."""
+    classes: int
+    """Classes of its data."""
+    val: int
+    """Images its metric is computed on; with the classes, what tells the benchmark's data from others of that layout."""
+    source: str = ""
+    """Only rows with this in their source, where papers of different protocols share the name."""
+    noise: Mapping[str, float] = {}
+    """Metric → standard deviation over repetitions, as published."""
+
+
 class Task(BaseModel):
     """A transfer protocol: everything that makes two numbers comparable, and where it was published."""
 
@@ -61,6 +76,8 @@ class Task(BaseModel):
     """What changes on the generated data, where that is smaller still; None: what `small` changes."""
     metrics: tuple[str, ...]
     """Names of the metrics it yields, the one that ranks first."""
+    published: tuple[Published, ...] = ()
+    """The published benchmarks that the unchanged protocol equals; empty: none."""
 
 
 def get(name: str) -> Task:

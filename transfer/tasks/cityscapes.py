@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
-from transfer.tasks import Task, TaskSettings
+from transfer.tasks import Published, Task, TaskSettings
 
 CITYSCAPES_SHORT_SIDE = 1024
 """Height of every Cityscapes image, in pixels."""
@@ -123,4 +123,5 @@ CITYSCAPES = Task(
     # While 70 % of the pixels are background, the first hundred steps would go by on learning that: hence the balance.
     generated={**SMALL, "iters": 60, "class_balance": 0.5, "crop": 96, "short_side": 96},
     metrics=("mIoU", "mAcc", "aAcc"),
+    published=(Published(name="cityscapes-fcn-d6-os16", classes=19, val=500),),
 )

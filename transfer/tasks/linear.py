@@ -1,6 +1,6 @@
 """Linear evaluation on frozen features, as MoCo's authors do it."""
 
-from transfer.tasks import Task
+from transfer.tasks import Published, Task
 from transfer.tasks.probe import LinearSettings
 
 LINEAR = Task(
@@ -13,5 +13,6 @@ LINEAR = Task(
     settings=LinearSettings(),
     small={"size": 64, "batch": 64, "epochs": 4, "lr": 0.1, "feature_norm": True, "num_workers": 0},
     metrics=("top1", "top5"),
+    published=(Published(name="imagenet-linear", classes=1000, val=50_000),),
 )
 """NOTE: the best epoch on the validation images is reported, as published."""

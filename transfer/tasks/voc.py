@@ -4,11 +4,15 @@ Source: facebookresearch/moco, `detection/configs/pascal_voc_R_50_C4_24k.yaml` (
 (arXiv 1911.05722), table 4, with megvii-research/revisitAIRL, `det/voc07_R_50_C4_9k.yaml` (VOC07).
 """
 
-from transfer.tasks import Task
+from transfer.tasks import Published, Task
 from transfer.tasks.detection import GENERATED, SMALL, DetectionSettings
 
 MIN_SIZES = tuple(range(480, 801, 32))
 """480, 512, ..., 800."""
+VAL = {"classes": 20, "val": 4952}
+"""VOC2007/test."""
+NOISE = {"AP50": 0.2, "AP": 0.2, "AP75": 0.4}
+"""Standard deviations over runs, by the README of facebookresearch/moco's `detection`."""
 
 _VOC0712 = DetectionSettings(
     masks=False,
@@ -32,6 +36,7 @@ VOC0712 = Task(
     small=SMALL,
     generated=GENERATED,
     metrics=("AP50", "AP", "AP75"),
+    published=(Published(name="voc0712-c4", noise=NOISE, **VAL),),
 )
 
 VOC07 = Task(
@@ -45,4 +50,5 @@ VOC07 = Task(
     small=SMALL,
     generated=GENERATED,
     metrics=("AP50", "AP", "AP75"),
+    published=(Published(name="voc07-c4", noise=NOISE, **VAL),),
 )

@@ -1,0 +1,95 @@
+"""The model card of a pre-training: what it is, how it was made, and where its transfers stand, as Markdown."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report import findings, markdown, words
+from bench.report.content import Content
+from pretrain.errors import RecordError
+from transfer import record
+from transfer.leaderboard import Entry, leaderboard
+from transfer.record import RunRecord
+
+CARD = "card.md"
+
+
+def own(folder: Path) -> RunRecord:
+    """The record of a pre-training's folder.
+
+    Raises:
+        RecordError: If there is none, it is broken, or it is of another kind of run.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        raise RecordError(f"{folder} is no finished run", seen="no result.json", fix="name the folder of a pre-training")
+    found = record.read(path)
+    if found.kind != "pretrain":
+        fix = "name the folder of the pre-training that made its checkpoint"
+        raise RecordError(f"{folder} is no pre-training", seen=found.kind, allowed="pretrain", fix=fix)
+    return found
+
+
+def render(made: RunRecord, entries: Sequence[Entry]) -> str:
+    """The card, with the transfers among `entries` whose checkpoint is the one this run made."""
+    mine = [entry for entry in entries if entry.record.checkpoint.sha256 == made.checkpoint.sha256]
+    transfers = [entry for entry in mine if entry.record.kind != "pretrain"]
+    came = made.checkpoint.provenance
+    parts = [f"# {markdown.escape(words.clean(f'{came.arch} · {came.method} · {came.aug}'))}", _purpose(made)]
+    parts += ["## How it was made", "\n".join(_facts(made)), f"    {words.clean(made.command)}"]
+    parts += ["## How it transfers", *(_transfers(transfers) or ["Nothing was measured yet."])]
+    parts += ["## Limits", "\n".join(f"- {markdown.escape(line)}" for line in _limits(made, transfers))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(made: RunRecord) -> str:
+    came = made.checkpoint.provenance
+    text = f"A backbone to fine-tune or to take features from: {came.arch}, pre-trained on {came.data} by {came.method}."
+    return markdown.escape(words.clean(text))
+
+
+def _facts(made: RunRecord) -> list[str]:
+    came, cost = made.checkpoint.provenance, made.environment
+    labels = words.ABSENT if came.label_fraction is None else f"{100 * came.label_fraction:g} %"
+    changed = ", ".join(f"{name} = {value}" for name, value in sorted(made.changed.items()))
+    facts = {
+        "method": came.method,
+        "augmentation": came.aug,
+        "labels used": f"{labels} ({came.supervision})",
+        "data": f"{came.data}, {made.data.train:,} images, fingerprint {made.data.fingerprint}",
+        "schedule": made.schedule,
+        "changed from the published recipe": changed or "nothing",
+        "seed": str(came.seed),
+        "checkpoint, SHA-256": made.checkpoint.sha256,
+        "hardware": cost.hardware,
+        "time and memory": f"{words.number(made.wall_seconds, 0)} s, {words.number(made.peak_memory_mib, 0)} MiB",
+        "code": f"commit {cost.commit or 'unknown'}, torch {cost.versions.get('torch', 'unknown')}",
+        "finished": made.finished,
+    }
+    return markdown.table(("", ""), [(name, words.clean(text)) for name, text in facts.items()])
+
+
+def _transfers(entries: Sequence[Entry]) -> list[str]:
+    """The table of one row per metric, and what the columns' protocols are."""
+    content = Content(leaderboard(entries))
+    board, lines = content.board, []
+    for (_, place), cell in sorted(board.cells.items()):
+        column = board.columns[place]
+        if column.metric.shown:
+            name = findings.metric(content, place)
+            lines.append(
+                (name, words.cell(cell, column.metric), column.metric.meaning or "%", words.clean(column.protocol.key.data))
+            )
+    if not lines:
+        return []
+    return [
+        "\n".join(markdown.table(("task and metric", "value", "unit", "data"), lines)),
+        "\n".join(markdown.protocols(board)),
+    ]
+
+
+def _limits(made: RunRecord, transfers: Sequence[Entry]) -> list[str]:
+    notes = dict.fromkeys(note for one in [made, *(entry.record for entry in transfers)] for note in one.notes)
+    lines = ["One seed: how far repetitions of this pre-training differ is not in this card; `bench report` pools them."]
+    if any(entry.record.changed for entry in transfers):
+        lines.append("A starred protocol is not the published one; its numbers compare with no paper.")
+    return [*lines, *map(words.clean, notes)]

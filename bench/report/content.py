@@ -1,0 +1,56 @@
+"""What every rendering is given: the leaderboard and everything that is computed from it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bench.report.gather import Problem
+from transfer import claims, comparison, factors, prediction, published
+from transfer.claims import Claim
+from transfer.comparison import Difference
+from transfer.factors import Explained
+from transfer.leaderboard import Entry, Leaderboard, leaderboard
+from transfer.prediction import Prediction
+from transfer.published import Number, PublishedRow
+
+
+@dataclass(frozen=True)
+class Content:
+    """A leaderboard with its findings, each computed when first asked for."""
+
+    board: Leaderboard
+    problems: tuple[Problem, ...] = ()
+    """What was left out."""
+    numbers: Sequence[Number] = field(default=(), repr=False)
+    """Published numbers, whether or not a column of these runs equals their protocol."""
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], problems: Iterable[Problem] = (), numbers: Sequence[Number] = ()) -> "Content":
+        """The content of some records; of two that disagree the older becomes a problem."""
+        board = leaderboard(entries)
+        return cls(board, (*problems, *map(Problem.conflict, board.conflicts)), numbers)
+
+    @cached_property
+    def differences(self) -> dict[tuple[int, int], Difference]:
+        """(row, column) → the difference to the row's baseline."""
+        return comparison.differences(self.board)
+
+    @cached_property
+    def published(self) -> tuple[PublishedRow, ...]:
+        """Published rows beside the measured ones."""
+        return published.beside(self.board, self.numbers)
+
+    @cached_property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """Measures of the representation against metrics of the tasks."""
+        return prediction.predictions(self.board)
+
+    @cached_property
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims on augmentation, labels and MixUp."""
+        return claims.claims(self.board)
+
+    @cached_property
+    def explained(self) -> tuple[Explained, ...]:
+        """The variance that each factor explains."""
+        return factors.explained(self.board)

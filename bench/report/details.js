@@ -1,0 +1,44 @@
+// What stands behind a number: a dialog with its runs, each with its command, config and log. `#cell-R-C` and `#row-R` open it.
+const dialog = document.getElementById("details");
+const FILES = { config: "config.yaml", log: "log.txt", command: "command.txt", record: "result.json", folder: "" };
+
+function runOf(place, number) {
+  const [link, name, task, seedBefore, seed, seconds, memory, hardware, finished, command] = data.runs[place];
+  const links = Object.entries(FILES).map(([word, file]) => make("a", { href: link + file, textContent: word }));
+  const seeds = `seeds ${seedBefore ?? data.absent} (pre-training), ${seed} (run)`;
+  const facts = [task, seeds, `${seconds} s`, `${memory} MiB`, data.hardware[hardware], finished].join(" · ");
+  const title = make("h3", { textContent: number === undefined ? name : `${number === null ? data.absent : +number.toFixed(4)}  ` });
+  if (number !== undefined) title.append(make("span", { className: "small inline", textContent: name }));
+  return make("article", {}, title, make("p", { className: "soft", textContent: facts }),
+    make("pre", { textContent: command }), make("p", { className: "links" }, ...links));
+}
+
+function show(title, lines, runs) {
+  const close = make("button", { type: "button", textContent: "Close", className: "close" });
+  close.addEventListener("click", () => dialog.close());
+  dialog.replaceChildren(make("header", {}, make("h2", { id: "details-title", textContent: title }), close),
+    ...lines.filter(Boolean).map((line) => make("p", { textContent: line })), ...runs);
+  if (!dialog.open) dialog.showModal();
+}
+
+function route() {
+  const [, kind, place, column] = /^#(cell|row)-(\d+)(?:-(\d+))?$/.exec(location.hash) ?? [];
+  const row = data.rows[place];
+  if (!row) return dialog.open && dialog.close();
+  const source = row.source && `Published: ${row.source}`;
+  if (kind === "row") {
+    const about = data.fields.map((name, at) => `${name} ${row.fields[at]}`).join(" · ");
+    const none = row.runs.length || row.kind ? "" : "No record of the pre-training itself is here.";
+    return show(row.label, [about, source, none], row.runs.map((run) => runOf(run)));
+  }
+  const cell = row.cells[column];
+  if (!cell) return undefined;
+  const group = data.groups.find(({ from, span }) => column >= from && column < from + span);
+  const title = `${group.heading} ${data.columns[column].name}: ${cell[0]} ${cell[1]}`;
+  return show(title, [row.label, cell[4], source], cell[5].map((run, at) => runOf(run, cell[6][at])));
+}
+
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+dialog.addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
+addEventListener("hashchange", route);
+route();

@@ -1,0 +1,90 @@
+"""What changed between two sets of runs: rows, columns and cells that came, went or moved."""
+
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.report import words
+from bench.report.content import Content
+from transfer.columns import Column, ProtocolKey
+from transfer.leaderboard import Cell, Leaderboard, RowKey
+
+TOLERANCE = 1e-6
+"""Means closer than this are the same."""
+
+Place = tuple[RowKey, ProtocolKey, str]
+
+
+class Change(NamedTuple):
+    """One cell that isn't the same in both."""
+
+    place: Place
+    before: Cell | None
+    after: Cell | None
+
+
+def changes(before: Leaderboard, after: Leaderboard) -> list[Change]:
+    """The cells whose mean or number of runs differs, in the order of the second set, what is only in the first last."""
+    old, new = _cells(before), _cells(after)
+    found = [Change(place, old.get(place), new.get(place)) for place in dict.fromkeys([*new, *old])]
+    return [change for change in found if not _same(change.before, change.after)]
+
+
+def show(before: Content, after: Content, console: Console) -> None:
+    """Print the changes as one table, and what was left out of either set."""
+    found = changes(before.board, after.board)
+    if found:
+        console.print(_table(found, before, after))
+    same = len(_cells(after.board)) - sum(change.after is not None for change in found)
+    counts = {"new": 0, "gone": 0, "changed": 0}
+    for change in found:
+        counts["new" if change.before is None else "gone" if change.after is None else "changed"] += 1
+    console.print(", ".join([*(f"{count} {word}" for word, count in counts.items()), f"{same} the same"]))
+    for problem in (*before.problems, *after.problems):
+        console.print(Text(f"left out: {problem.message}", style="yellow"))
+
+
+def _cells(board: Leaderboard) -> dict[Place, Cell]:
+    """Every cell by what it is of, whatever else is in the set."""
+    found = {}
+    for row in range(len(board.rows)):
+        for place, column in enumerate(board.columns):
+            if (row, place) in board.cells:
+                found[board.rows[row].key, column.protocol.key, column.name] = board.cells[row, place]
+    return found
+
+
+def _same(a: Cell | None, b: Cell | None) -> bool:
+    if a is None or b is None or a.n != b.n:
+        return False
+    if a.mean is None or b.mean is None:
+        return a.mean is b.mean
+    return abs(a.mean - b.mean) <= TOLERANCE
+
+
+def _table(found: list[Change], before: Content, after: Content) -> Table:
+    labels = _labels(before.board) | _labels(after.board)
+    columns = _columns(before.board) | _columns(after.board)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("pre-training", "column", "before", "after", "change"):
+        left = name in ("pre-training", "column")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    for (row, protocol, name), old, new in found:
+        column = columns[protocol, name]
+        texts = [words.cell(cell, column.metric) for cell in (old, new)]
+        means = [cell.mean if cell else None for cell in (old, new)]
+        moved = None if means[0] is None or means[1] is None else means[1] - means[0]
+        head = f"{words.heading(column.protocol)} {words.clean(name)} [{column.protocol.id}]"
+        table.add_row(*map(Text, [labels[row], head, *texts, words.signed(moved, column.metric.digits)]))
+    return table
+
+
+def _labels(board: Leaderboard) -> dict[RowKey, str]:
+    return dict(zip((row.key for row in board.rows), words.labels(board.rows), strict=True))
+
+
+def _columns(board: Leaderboard) -> dict[tuple[ProtocolKey, str], Column]:
+    return {(column.protocol.key, column.name): column for column in board.columns}

@@ -1,0 +1,193 @@
+// The table: sorted, filtered and drawn from the data in the page. Texts reach the document as text nodes only.
+const data = JSON.parse(document.getElementById("data").textContent);
+const PART = 100; // rows drawn before one scrolls for more
+const METRICS = data.columns.length;
+const GROUPED = 2; // lines of the head
+const table = document.getElementById("board"), frame = document.getElementById("frame");
+const state = { column: null, falling: true, words: "", chosen: new Map(), hidden: new Set(), published: true, ranked: false };
+let found = [];
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+function labelled(text, control) {
+  return make("label", {}, text, " ", control);
+}
+
+// A metric's number or a field's text; null where absent.
+function value(row, column) {
+  if (column < METRICS) return row.cells[column]?.[2] ?? null;
+  const text = row.fields[column - METRICS];
+  return text === data.absent ? null : text;
+}
+
+function ranks(row) {
+  return row.kind !== "published" || state.ranked;
+}
+
+// Best first, then the other way round; absent values last, and published rows after all unless they are ranked.
+function sorted(rows) {
+  if (state.column === null) return rows;
+  const numbers = rows.every((row) => value(row, state.column) === null || !Number.isNaN(Number(value(row, state.column))));
+  const order = numbers ? (a, b) => a - b : (a, b) => a.localeCompare(b, "en", { numeric: true });
+  return [...rows].sort((a, b) => {
+    if (ranks(a) !== ranks(b)) return ranks(a) ? -1 : 1;
+    const [x, y] = [value(a, state.column), value(b, state.column)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    return state.falling ? order(y, x) : order(x, y);
+  });
+}
+
+function matches(row) {
+  if (row.kind === "published" && !state.published) return false;
+  for (const [field, text] of state.chosen) if (row.fields[field] !== text) return false;
+  const text = [row.label, ...row.fields].join(" ").toLowerCase();
+  return state.words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+
+// The best number of each column to the digits shown, over all rows that rank; null where fewer than two have one.
+function bests() {
+  return data.columns.map(({ sign, digits }, column) => {
+    const values = data.rows.filter(ranks).map((row) => value(row, column)).filter((number) => number !== null);
+    if (!sign || values.length < 2) return null;
+    return values.map((number) => number * sign).reduce((a, b) => Math.max(a, b)).toFixed(digits);
+  });
+}
+
+function cellOf(row, place, column, best) {
+  const cell = row.cells[column];
+  const first = starts.has(column) ? " first" : "";
+  if (!cell) return make("td", { className: "number absent" + first, title: "not run" }, data.absent);
+  const { sign, digits } = data.columns[column];
+  const wins = best !== null && ranks(row) && cell[2] !== null && (cell[2] * sign).toFixed(digits) === best;
+  const link = make("a", { href: `#cell-${place}-${column}`, textContent: cell[0] });
+  if (cell[2] === null) link.title = "ran, but could not be computed";
+  const made = make("td", { className: "number" + first + (wins ? " best" : "") }, link);
+  const tone = sign ? "▲▼≈?".indexOf(cell[3]) : 2; // where nothing is best, neither direction is coloured
+  if (cell[3]) made.append(make("abbr", { className: `mark m${tone}`, title: cell[4], textContent: cell[3] }));
+  if (cell[1]) made.append(make("span", { className: "small", textContent: cell[1] }));
+  return made;
+}
+
+function rowOf(row, best) {
+  const place = data.rows.indexOf(row);
+  const name = make("th", { className: "name", scope: "row" }, make("a", { href: `#row-${place}`, textContent: row.label }));
+  if (row.kind === "published") name.append(make("span", { className: "small", textContent: "published", title: row.source }));
+  const line = make("tr", { className: row.kind }, name);
+  visible().forEach((column) => {
+    if (column < METRICS) line.append(cellOf(row, place, column, best[column]));
+    else line.append(make("td", { textContent: row.fields[column - METRICS], className: column === METRICS ? "first" : "" }));
+  });
+  return line;
+}
+
+function visible() {
+  return [...Array(METRICS + data.fields.length).keys()].filter((column) => !state.hidden.has(column));
+}
+
+const starts = new Set();
+data.groups.reduce((at, group) => { group.from = at; starts.add(at); return at + group.span; }, 0);
+
+function heading(column) {
+  const metric = column < METRICS ? data.columns[column] : null;
+  const button = make("button", { type: "button", textContent: metric ? metric.name : data.fields[column - METRICS] });
+  button.addEventListener("click", () => sortBy(column));
+  const first = starts.has(column) || column === METRICS ? " first" : "";
+  const head = make("th", { scope: "col", className: (metric ? "number" : "") + first }, button);
+  head.dataset.column = column;
+  head.setAttribute("aria-sort", "none");
+  if (metric?.meaning) head.append(make("span", { className: "small meaning", textContent: metric.meaning }));
+  return head;
+}
+
+function drawHead() {
+  const over = make("tr", {}, make("th", { className: "name", scope: "col", rowSpan: GROUPED, textContent: "pre-training" }));
+  const shown = new Set(visible());
+  for (const group of data.groups) {
+    const span = [...Array(group.span).keys()].filter((offset) => shown.has(group.from + offset)).length;
+    const link = make("a", { href: `#protocol-${group.id}`, textContent: group.heading });
+    const below = make("span", { className: "small", textContent: group.below });
+    if (span) over.append(make("th", { className: "group", scope: "colgroup", colSpan: span }, link, below));
+  }
+  const fields = visible().filter((column) => column >= METRICS).length;
+  if (fields) over.append(make("th", { className: "first", scope: "colgroup", colSpan: fields, textContent: "about the pre-training" }));
+  table.tHead?.remove();
+  table.prepend(make("thead", {}, over, make("tr", {}, ...visible().map(heading))));
+}
+
+function draw() {
+  found = sorted(data.rows.filter(matches));
+  table.tBodies[0]?.remove();
+  table.append(make("tbody"));
+  more();
+  frame.scrollTop = 0;
+  table.querySelectorAll("th[data-column]").forEach((head) => {
+    const chosen = Number(head.dataset.column) === state.column;
+    head.setAttribute("aria-sort", chosen ? (state.falling ? "descending" : "ascending") : "none");
+  });
+  const all = data.rows.length;
+  document.getElementById("count").textContent = found.length === all ? `${all} rows.` : `${found.length} of ${all} rows.`;
+}
+
+function more(count = PART) {
+  const body = table.tBodies[0], best = bests();
+  body.append(...found.slice(body.rows.length, body.rows.length + count).map((row) => rowOf(row, best)));
+}
+
+function sortBy(column) {
+  const falls = column < METRICS && data.columns[column].sign >= 0;
+  state.falling = state.column === column ? !state.falling : falls;
+  state.column = column;
+  draw();
+}
+
+function selects() {
+  return data.fields.flatMap((name, field) => {
+    const texts = [...new Set(data.rows.map((row) => row.fields[field]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    if (texts.length < 2 || field >= data.filters) return [];
+    const select = make("select", { name }, make("option", { value: "", textContent: "all" }));
+    texts.forEach((text, place) => select.append(make("option", { value: String(place), textContent: text })));
+    select.addEventListener("change", () => {
+      if (select.value === "") state.chosen.delete(field);
+      else state.chosen.set(field, texts[Number(select.value)]);
+      draw();
+    });
+    return [labelled(name, select)];
+  });
+}
+
+function checkbox(text, checked, change) {
+  const box = make("input", { type: "checkbox", checked });
+  box.addEventListener("change", () => { change(box.checked); drawHead(); draw(); });
+  return make("label", {}, box, " ", text);
+}
+
+function columnMenu() {
+  const toggle = (column) => (on) => (on ? state.hidden.delete(column) : state.hidden.add(column));
+  const groups = data.groups.map((group) => make("fieldset", {}, make("legend", { textContent: group.heading }),
+    ...data.columns.slice(group.from, group.from + group.span).map((column, at) => checkbox(column.name, true, toggle(group.from + at)))));
+  groups.push(make("fieldset", {}, make("legend", { textContent: "about the pre-training" }),
+    ...data.fields.map((name, at) => checkbox(name, true, toggle(METRICS + at)))));
+  return make("details", { className: "menu" }, make("summary", { textContent: "Columns" }), make("div", {}, ...groups));
+}
+
+function tools() {
+  const search = make("input", { type: "search", name: "words", placeholder: "words in a row" });
+  search.addEventListener("input", () => { state.words = search.value.trim(); draw(); });
+  const boxes = data.rows.some((row) => row.kind === "published")
+    ? [checkbox("published rows", true, (on) => { state.published = on; }), checkbox("rank them too", false, (on) => { state.ranked = on; })]
+    : [];
+  document.getElementById("tools").append(labelled("find", search), ...selects(), columnMenu(), ...boxes);
+}
+
+document.getElementById("tools").addEventListener("submit", (event) => event.preventDefault());
+frame.addEventListener("scroll", () => {
+  if (frame.scrollTop + frame.clientHeight > frame.scrollHeight - 600) more();
+});
+addEventListener("beforeprint", () => more(Infinity));
+tools();
+drawHead();
+draw();

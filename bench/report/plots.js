@@ -1,0 +1,115 @@
+// The plots. plotly.js stands compressed in the page and is unpacked when the first plot comes into view.
+const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"]; // Okabe and Ito
+const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross"];
+const NAMED = 14; // groups with a name in the legend; more are one group
+let unpacking = null;
+
+async function unpack() {
+  const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  document.head.append(make("script", { textContent: await new Response(stream).text() }));
+}
+
+function ink(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+// plotly reads a little markup in texts; names are shown letter by letter.
+function letters(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function axis(title, more = {}) {
+  const lines = { gridcolor: ink("line"), zerolinecolor: ink("line"), linecolor: ink("soft"), showline: true, automargin: true };
+  return { title: { text: letters(title), standoff: 12 }, ticks: "outside", ...lines, ...more };
+}
+
+// One trace per augmentation (and method, where several occur), told apart by colour and shape.
+function traces(rows, x, y) {
+  const field = (name) => data.fields.indexOf(name);
+  const several = new Set(rows.map((row) => data.rows[row].fields[field("method")])).size > 1;
+  const nameOf = (row) => (several ? ["method", "aug"] : ["aug"]).map((name) => data.rows[row].fields[field(name)]).join(" · ");
+  const names = [...new Set(rows.map(nameOf))];
+  const groups = names.length > NAMED ? [["pre-trainings", rows]] : names.map((name) => [name, rows.filter((row) => nameOf(row) === name)]);
+  const unique = (name) => [...new Set(rows.map((row) => data.rows[row].fields[field(name)]))];
+  const [augs, methods] = [unique("aug"), unique("method")];
+  // Colour says the augmentation; shape the method, or the augmentation once more.
+  const look = ([row]) => {
+    const aug = augs.indexOf(data.rows[row].fields[field("aug")]), method = methods.indexOf(data.rows[row].fields[field("method")]);
+    const shape = several ? method + methods.length * Math.floor(aug / COLOURS.length) : aug;
+    return groups.length === 1 ? {} : { color: COLOURS[aug % COLOURS.length], symbol: SYMBOLS[shape % SYMBOLS.length] };
+  };
+  return groups.map(([name, members]) => ({
+    type: "scatter", mode: "markers", name: letters(name), showlegend: true, customdata: members,
+    x: members.map(x), y: members.map(y), text: members.map((row) => letters(data.rows[row].label)),
+    hovertemplate: "%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
+    marker: { size: 11, color: COLOURS[0], line: { width: 1, color: ink("paper") }, ...look(members) },
+  }));
+}
+
+async function paint(id, parts, x, y) {
+  await (unpacking ??= unpack());
+  const target = document.getElementById(id);
+  const narrow = target.clientWidth < 500;
+  const layout = {
+    xaxis: x, yaxis: y, height: narrow ? 520 : 440, margin: { l: 64, r: 16, t: 16, b: 56 }, hovermode: "closest",
+    paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: "system-ui, sans-serif", size: narrow ? 12 : 14, color: ink("ink") },
+    legend: { orientation: "h", y: -0.22, yanchor: "top" },
+  };
+  await Plotly.react(target, parts, layout, { responsive: true, displaylogo: false, displayModeBar: false });
+  target.removeAllListeners?.("plotly_click");
+  target.on("plotly_click", ({ points }) => { if (points[0].customdata !== undefined) location.hash = `row-${points[0].customdata}`; });
+  target.dataset.drawn = "yes";
+}
+
+function scatter() {
+  const choice = (id) => Number(document.getElementById(id).value);
+  const pair = data.pairs.find(([measure, metric]) => measure === choice("measure") && metric === choice("metric"));
+  const [measure, metric, rows, rho, tau, verdict] = pair ?? [choice("measure"), choice("metric"), [], data.absent, data.absent, ""];
+  const few = verdict === "too few points" ? " Too few points to trust either: at least 6 are needed." : "";
+  const says = `${rows.length} backbones. Spearman ${rho}, Kendall ${tau} (95 % intervals).${few}`;
+  document.getElementById("scatter-says").textContent = says;
+  return paint("scatter", traces(rows, (row) => data.values[measure][row], (row) => data.values[metric][row]), axis(data.titles[measure]), axis(data.titles[metric]));
+}
+
+function pareto() {
+  const { column, hours, front } = data.pareto[Number(document.getElementById("pareto-metric").value)];
+  const rows = Object.keys(hours).map(Number), cost = (row) => hours[row], score = (row) => data.values[column][row];
+  const wide = Math.max(...rows.map(cost)) > 10 * Math.min(...rows.map(cost));
+  const line = {
+    type: "scatter", mode: "lines", name: "not beaten", x: front.map(cost), y: front.map(score), hoverinfo: "skip",
+    line: { color: ink("soft"), shape: "hv", width: 2, dash: "dot" },
+  };
+  const title = "pre-training, device hours";
+  return paint("pareto", [line, ...traces(rows, cost, score)], axis(title, wide ? { type: "log" } : { rangemode: "tozero" }), axis(data.titles[column]));
+}
+
+function options(id, places, text) {
+  const select = document.getElementById(id);
+  places.forEach((place) => select.append(make("option", { value: String(place), textContent: text(place) })));
+  return select;
+}
+
+// Draws when the plot comes into view, when a choice changes, and anew when light turns dark.
+function plot(id, draw, selects) {
+  let seen = false;
+  const target = document.getElementById(id);
+  new IntersectionObserver(([entry], observer) => {
+    if (!entry.isIntersecting) return;
+    observer.disconnect();
+    seen = true;
+    draw();
+  }, { rootMargin: "300px" }).observe(target);
+  selects.forEach((select) => select.addEventListener("change", draw));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => seen && draw());
+}
+
+if (data.pairs.length) {
+  const title = (place) => data.titles[place];
+  const unique = (at) => [...new Set(data.pairs.map((pair) => pair[at]))];
+  plot("scatter", scatter, [options("measure", unique(0), title), options("metric", unique(1), title)]);
+}
+if (data.pareto.length) {
+  document.getElementById("pareto-part").hidden = false;
+  plot("pareto", pareto, [options("pareto-metric", [...data.pareto.keys()], (place) => data.titles[data.pareto[place].column])]);
+}

@@ -1,0 +1,65 @@
+"""The leaderboard as a LaTeX table for a paper: `\\input` it in a document that uses booktabs and amssymb."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from bench.report import findings, words
+from bench.report.content import Content
+from transfer.columns import Column
+
+LETTERS = str.maketrans(
+    {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
+    | {"±": r"$\pm$", "−": "$-$", "–": "--", "·": r"$\cdot$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "|": "$|$"}
+)
+MARKS = {"▲": r"$^\blacktriangle$", "▼": r"$^\blacktriangledown$", "≈": r"$^\approx$", "?": "$^?$", "": ""}
+
+
+def render(content: Content, out: Path) -> str:
+    """The ranking metrics as one `tabular`; what its marks mean, and what the columns are, stand above it as comments."""
+    board = content.board
+    columns = words.columns(board, headline=True)
+    groups = [list(group) for _, group in groupby(columns, key=lambda pair: pair[1].protocol.key)]
+    lines = [*_comments(content), rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule"]
+    lines += [*_heads(groups), r"\midrule"]
+    for row, label in enumerate(words.labels(board.rows)):
+        lines.append(_line([escape(label), *(_cell(content, row, place, column) for place, column in columns)]))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints letter by letter."""
+    return text.translate(LETTERS)
+
+
+def _comments(content: Content) -> list[str]:
+    texts = ["Needs booktabs and amssymb.", *words.HOW_TO_READ]
+    texts += [words.GENERATED_NOTICE] if content.board.generated else []
+    for protocol in content.board.protocols:
+        about = "; ".join(f"{word}: {text}" for word, text in words.about(protocol))
+        texts.append(f"{words.heading(protocol)}: {about}")
+    return [f"% {words.clean(text)}" for text in texts]
+
+
+def _heads(groups: Sequence[Sequence[tuple[int, Column]]]) -> list[str]:
+    """The protocols over their metrics, each with a rule below it."""
+    over, rules, first = ["pre-training"], [], 2
+    for group in groups:
+        over.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape(words.heading(group[0][1].protocol))}}}")
+        rules.append(rf"\cmidrule(lr){{{first}-{first + len(group) - 1}}}")
+        first += len(group)
+    metrics = [escape(words.clean(column.name)) for group in groups for _, column in group]
+    return [_line(over), " ".join(rules), _line(["", *metrics])] if groups else [_line(over)]
+
+
+def _cell(content: Content, row: int, place: int, column: Column) -> str:
+    found = content.board.cells.get((row, place))
+    text = escape(words.cell(found, column.metric))
+    text = rf"\textbf{{{text}}}" if found and found.best else text
+    return text + MARKS[findings.mark(content.differences.get((row, place)))]
+
+
+def _line(parts: Sequence[str]) -> str:
+    return " & ".join(parts) + r" \\"

@@ -1,0 +1,228 @@
+"""What the report says in words: claims, predictions, published rows, cost, what changed, the model card."""
+
+import io
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from bench import cli
+from bench.report import compare, describe, findings, markdown, read, report
+from bench.report.content import Content
+from pretrain.errors import RecordError
+from transfer import published
+from transfer.leaderboard import leaderboard
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).with_name("golden")
+"""`findings.md` and `diff.txt` were checked by eye, their numbers by hand."""
+_shared = runpy.run_path(str(ROOT / "tests" / "sample_records.py"))
+made, entries, lay, RANDOM = (_shared[name] for name in ("made", "entries", "lay", "RANDOM"))
+VOC = {"engine": "torchvision", "of_name": "voc", "of_val": 4952, "of_classes": 20}
+AUGS = {"none": (0.80, 0.60, 60.0), "cutout": (0.77, 0.50, 62.0), "random-erasing": (0.75, 0.48, 61.0)} | {
+    "cutmix": (0.76, 0.40, 63.0),
+    "mixup": (0.79, 0.45, 66.0),
+    "gridmask": (0.70, 0.35, 59.0),
+}
+
+
+def _records():
+    """Six augmentations with three seeds, the untrained backbone, and two rows of the published VOC protocol."""
+    records = [made(metrics={"top1": 10.0 + seed}, **RANDOM | {"seed": seed}) for seed in range(3)]
+    for aug, (linv, ldiv, top1) in AUGS.items():
+        for seed, wobble in enumerate((0.0, 0.2, -0.3)):
+            of = {"aug": aug, "seed": seed}
+            records.append(made(metrics={"top1": top1 + wobble * (aug != "none") + seed}, **of))
+            measures = {"Linv": linv + wobble / 1000, "Ldiv": ldiv + wobble / 500 * (aug != "none")}
+            records.append(made("representation", measures, kind="measure", **of))
+            cost = {"wall_seconds": 3600.0 + 360 * seed, "images_per_second": 400.0 + seed}
+            records.append(made("pretrain", {"loss": 1.0}, kind="pretrain", **cost, **of))
+    moco = {"arch": "resnet50", "data": "imagenet", "epochs": 200, "supervision": "self", "label_fraction": 0.0}
+    records.append(made("voc0712", {"AP50": 82.0, "AP": 57.0}, **VOC, **moco))
+    records.append(made("voc0712", {"AP50": 82.1, "AP": 57.9}, **VOC, **moco, aug="mixup"))
+    return records
+
+
+def _content():
+    numbers = published.read(ROOT / "results" / "published")
+    mocos = [number for number in numbers if number.source.startswith("facebookresearch/moco detection/README.md")]
+    return Content(leaderboard(entries(_records())), (), mocos)
+
+
+def test_the_findings_are_the_golden_ones():
+    text = markdown.render(_content(), Path())
+    assert text[text.index("## Published") :] == (GOLDEN / "findings.md").read_text(encoding="utf-8")
+
+
+def test_the_marks_say_significant_within_noise_and_unknown():
+    content = _content()
+    text = "\n".join(markdown.board_table(content))
+    row = {line.split(" | ")[1]: line for line in text.splitlines() if "shapes" in line}
+    assert "**67.0 ± 0.9 (3)** ▲" in row["mixup"]
+    assert "62.0 ± 0.9 (3) ▲" in row["random-erasing"]
+    assert "60.0 ± 0.9 (3) ▼" in row["gridmask"]
+    marks = {content.board.columns[column].name: findings.mark(found) for (row, column), found in content.differences.items()}
+    assert (marks["AP50"], marks["AP"]) == ("≈", "▲")
+
+
+def test_a_difference_is_a_sentence_with_its_interval_and_its_reason():
+    content = _content()
+    labels = ["a row"] * len(content.board.rows)
+    said = {
+        content.board.columns[column].name: findings.difference(found, content.board.columns[column].metric.digits, labels)
+        for (_, column), found in content.differences.items()
+    }
+    assert said["AP50"] == "+0.1 against a row: within noise (95 % interval −0.5 to +0.7, published noise 0.2)"
+    assert said["AP"] == "+0.9 against a row: significant (95 % interval +0.3 to +1.5, published noise 0.2)"
+    assert findings.difference(None, 1, labels) == ""
+
+
+def test_few_backbones_or_none_are_said_plainly():
+    assert findings.sentence(Content(leaderboard(entries([made()])))) == [
+        "These runs can't say: no trained backbone was both measured and transferred."
+    ]
+    two = [made(), made("representation", {"Linv": 0.5}, kind="measure")]
+    assert (
+        "1 trained backbone was both measured and transferred, and 6 are needed"
+        in findings.sentence(Content(leaderboard(entries(two))))[0]
+    )
+
+
+def _printed(before, after):
+    file = io.StringIO()
+    whole = compare(before, after, Console(file=file, width=120))
+    return [line.rstrip() for line in file.getvalue().splitlines()], whole
+
+
+def test_the_difference_of_two_folders_is_the_golden_one(tmp_path):
+    lay([made(), made(aug="mixup"), made(aug="cutout"), made("knn", {"knn": 30.0})], tmp_path / "a")
+    after = [made(), made(aug="mixup", metrics={"top1": 53.25}), made(aug="mixup", seed=1, metrics={"top1": 55.25})]
+    lay([*after, made("knn", {"knn": None}), made("voc07", {"AP": 20.0}, engine="torchvision")], tmp_path / "b")
+    lines, whole = _printed(tmp_path / "a", tmp_path / "b")
+    assert whole
+    assert lines == (GOLDEN / "diff.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_same_runs_twice_differ_in_nothing_and_a_broken_record_is_named(tmp_path):
+    lay([made(), made(aug="mixup")], tmp_path / "a")
+    assert _printed(tmp_path / "a", tmp_path / "a") == (["0 new, 0 gone, 0 changed, 2 the same"], True)
+    (tmp_path / "a" / "bad").mkdir()
+    (tmp_path / "a" / "bad" / "result.json").write_text("{", encoding="utf-8")
+    lines, whole = _printed(tmp_path / "a", tmp_path / "a")
+    assert not whole
+    assert any("bad/result.json" in line for line in lines)
+
+
+def _pretrained(tmp_path, **more):
+    """A pre-training, two transfers of its checkpoint, and one of another's."""
+    records = [
+        made("pretrain", {"loss": 1.0}, kind="pretrain", aug="mixup", sha256="c0", wall_seconds=90.0, **more),
+        made(metrics={"top1": 61.5}, aug="mixup", sha256="c0", notes=("a note",)),
+        made("voc0712", {"AP50": 41.0}, aug="mixup", sha256="c0", changed={"iters": 60}, engine="torchvision"),
+        made(metrics={"top1": 99.0}, aug="mixup", sha256="c1"),
+    ]
+    return lay(records, tmp_path / "runs")[0].parent
+
+
+def test_the_card_holds_the_transfers_of_its_own_checkpoint_and_no_other(tmp_path):
+    run = _pretrained(tmp_path)
+    path, whole = describe(run, [tmp_path / "runs"])
+    text = path.read_text(encoding="utf-8")
+    assert (path, whole) == (run / "card.md", True)
+    assert text.startswith("# resnet18 · mocov2 · mixup\n")
+    assert "| linear top1 | 61.5 | % | shapes |" in text
+    assert r"| voc0712\* AP50 | 41.0 | % | shapes |" in text
+    assert "99.0" not in text
+    assert "- a note" in text
+    assert "90 s, 700 MiB" in text
+
+
+def test_a_card_is_of_a_pre_training_only_and_names_what_it_could_not_read(tmp_path):
+    run = _pretrained(tmp_path)
+    with pytest.raises(RecordError, match="is no pre-training"):
+        describe(run.with_name("r01"), [])
+    with pytest.raises(RecordError, match="is no finished run"):
+        describe(tmp_path, [])
+    (run.with_name("r01") / "result.json").write_text("{", encoding="utf-8")
+    screen = io.StringIO()
+    _, whole = describe(run, [tmp_path / "runs"], tmp_path / "card.md", Console(file=screen, width=300))
+    assert not whole
+    assert "r01/result.json" in screen.getvalue()
+
+
+def _spoil(path, kind):
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    text = {
+        "an unknown schema version": json.dumps(plain | {"schema_version": 7}),
+        "no schema version": json.dumps({key: value for key, value in plain.items() if key != "schema_version"}),
+        "a truncated file": path.read_text(encoding="utf-8")[:200],
+        "a NaN": json.dumps(plain | {"metrics": {"top1": float("nan")}}),
+        "an infinity elsewhere": json.dumps(plain | {"wall_seconds": float("inf")}),
+        "no UTF-8": "\udcff",
+        "a list": "[]",
+        "a deep list": "[" * 100_000,
+    }[kind]
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["an unknown schema version", "no schema version", "a truncated file", "a NaN"]
+    + ["an infinity elsewhere", "no UTF-8", "a list", "a deep list"],
+)
+def test_bad_input_is_named_with_its_path_and_the_good_records_are_reported(tmp_path, kind):
+    good, bad = lay([made(), made(aug="mixup")], tmp_path / "runs")
+    _spoil(bad, kind)
+    content = read([tmp_path / "runs"])
+    assert [entry.path for entry in content.board.entries] == [good]
+    (problem,) = content.problems
+    assert problem.path == bad
+    assert str(bad) in problem.message
+
+
+def test_everything_bad_at_once_is_named_in_every_rendering(tmp_path):
+    new, old, good, broken = lay(
+        [made(finished="2031-01-01T00:00:00+00:00"), made(metrics={"top1": 49.0}), made(aug="a"), made(aug="b")],
+        tmp_path / "runs",
+    )
+    _spoil(broken, "a NaN")
+    (tmp_path / "empty").mkdir()
+    screen = io.StringIO()
+    made_report = report([tmp_path / "runs", tmp_path / "empty"], tmp_path, Console(file=screen, width=500))
+    assert {problem.path for problem in made_report.problems} == {broken, tmp_path / "empty", old}
+    assert {entry.path for entry in made_report.board.entries} == {new, good}
+    markdowns = (tmp_path / "leaderboard.md").read_text(encoding="utf-8").replace("\\", "")
+    for text in (screen.getvalue(), markdowns, (tmp_path / "leaderboard.html").read_text(encoding="utf-8")):
+        assert all(str(path) in text for path in (broken, old, tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(("bad", "code"), [(False, 0), (True, 2)])
+def test_the_exit_code_says_whether_something_was_left_out(tmp_path, bad, code):
+    run = _pretrained(tmp_path)
+    if bad:
+        _spoil(run.with_name("r01") / "result.json", "a truncated file")
+    runs, out = str(tmp_path / "runs"), str(tmp_path / "out")
+    for words in (
+        ["report", "--runs", runs, "--out", out],
+        ["report", "--diff", runs, runs],
+        ["card", str(run), "--runs", runs],
+    ):
+        assert CliRunner().invoke(cli.app, words).exit_code == code
+
+
+def test_a_report_needs_no_torch(tmp_path):
+    lay(_records(), tmp_path / "runs")
+    script = (
+        "import sys; from pathlib import Path; from bench.report import report; "
+        "report([Path('runs')], Path()); sys.exit('torch' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 0
+    assert (tmp_path / "leaderboard.html").is_file()

@@ -1,0 +1,243 @@
+"""The page: what its data holds, and the page itself in a headless Chromium."""
+
+import base64
+import gzip
+import io
+import json
+import re
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.report import page, report
+from bench.report.content import Content
+from bench.report.gather import gather
+from transfer.leaderboard import leaderboard
+
+HERE = Path(__file__).resolve().parent
+_shared = runpy.run_path(str(HERE.parent / "sample_records.py"))
+made, entries, lay, sample, RANDOM = (_shared[name] for name in ("made", "entries", "lay", "sample", "RANDOM"))
+Browser = runpy.run_path(str(HERE / "browser.py"))["Browser"]
+HOSTILE = "<img src=x onerror=alert(1)></script><b>&amp; 'x\" `c`"
+CHROMIUM = shutil.which("chromium")
+chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+
+
+def _data(text):
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    return json.loads(found)
+
+
+def test_the_data_holds_every_run_with_its_command_and_a_relative_link(tmp_path):
+    command = "bench transfer --task linear --seed 3 --set a='<b>'"
+    paths = lay([made(command=command), made(aug="cutmix", metrics={"top1": 3.0})], tmp_path / "out" / "runs")
+    report([tmp_path / "out" / "runs"], tmp_path / "out", Console(file=io.StringIO()))
+    data = _data((tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8"))
+    assert [tmp_path / "out" / run[0] for run in data["runs"]] == [path.parent for path in paths]
+    assert [run[-1] for run in data["runs"]] == [command, "bench transfer --task linear"]
+    assert [[cell[5] for cell in row["cells"]] for row in data["rows"]] == [[[0]], [[1]]]
+
+
+def test_a_hostile_folder_is_a_relative_link(tmp_path):
+    folder = tmp_path / 'javascript:alert(1) "x'
+    lay([made()], folder)
+    entry, _ = gather([folder])
+    assert page.link(entry[0], tmp_path) == "javascript%3Aalert%281%29%20%22x/r00/"
+
+
+def test_the_page_names_no_address_and_forbids_every_request(tmp_path):
+    text = page.render(Content(leaderboard(entries(sample()))), tmp_path)
+    assert "default-src 'none'" in text
+    own = re.sub(r'<script type="text/plain" id="plotly">.*?</script>', "", text, flags=re.S)
+    assert not re.findall(r"https?://", own)
+    assert not re.findall(r"<(?:link|img|iframe|script[^>]* src)", own)
+
+
+def test_the_plotting_library_is_the_packages_own_and_absent_where_nothing_is_plotted(tmp_path):
+    text = page.render(Content(leaderboard(entries(sample()))), tmp_path)
+    (packed,) = re.findall(r'id="plotly">(.*?)</script>', text, re.S)
+    assert b"plotly.js v" in gzip.decompress(base64.b64decode(packed))[:200]
+    assert len(page.render(Content(leaderboard(entries([made()]))), tmp_path)) < 100_000
+
+
+def test_the_points_of_a_plot_are_the_means_of_their_columns(tmp_path):
+    board = leaderboard(entries(sample()))
+    data = _data(page.render(Content(board), tmp_path))
+    (pareto,) = [one for one in data["pareto"] if data["titles"][str(one["column"])] == "linear top1 (%)"]
+    assert {row: hours * 3600 for row, hours in pareto["hours"].items()} == {
+        "1": pytest.approx(90),
+        "2": pytest.approx(92.5, 1e-4),
+    }
+    assert pareto["front"] == [1, 2]
+    for place, values in data["values"].items():
+        cells = [board.cells.get((row, int(place))) for row in range(3)]
+        assert values == [cell and pytest.approx(cell.mean, 1e-5) for cell in cells]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("profile"), CHROMIUM) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A report of the sample and of a row with a hostile name, with the files a run folder has."""
+    out = tmp_path_factory.mktemp("out")
+    names = {"aug": HOSTILE, "data": HOSTILE}
+    hostile = [made(command=HOSTILE, **names), made("representation", {"Linv": 0.7}, kind="measure", **names)]
+    for path in lay([*sample(), *hostile, made(HOSTILE, {HOSTILE: 3.0}, **names)], out / "runs"):
+        for name in ("config.yaml", "log.txt", "command.txt"):
+            (path.parent / name).write_text(f"{name} of {path.parent.name}\n", encoding="utf-8")
+    report([out / "runs"], out, Console(file=io.StringIO()))
+    return out
+
+
+@pytest.fixture
+def opened(browser, folder):
+    browser.open("about:blank")
+    browser.console.clear()
+    browser.requests.clear()
+    browser.size(1280, 900)
+    browser.dark(False)
+    browser.open(f"file://{folder}/leaderboard.html")
+    return browser
+
+
+NAMES = "[...document.querySelectorAll('#board tbody th')].map((th) => th.firstChild.textContent)"
+NONE, CUTMIX, UNTRAINED = "mocov2 · none", "mocov2 · cutmix", "random (untrained)"
+
+
+def _names(browser):
+    return [name for name in browser.run(NAMES) if "<img" not in name]
+
+
+def _short(names):
+    return [next(known for known in (NONE, CUTMIX, UNTRAINED) if name.startswith(known)) for name in names]
+
+
+def _click(browser, selector, text):
+    browser.run(f"[...document.querySelectorAll({selector!r})].find((e) => e.textContent === {text!r}).click()")
+
+
+def _choose(browser, name, text):
+    select = f"document.querySelector('select[name={name}]')"
+    value = f"[...{select}.options].find((o) => o.textContent === '{text}').value"
+    browser.run(f"{select}.value = {value}; {select}.dispatchEvent(new Event('change'))")
+
+
+@chromium
+def test_the_page_loads_without_a_console_error_or_a_network_request(opened):
+    for place in ("#predicts", "#cost"):
+        opened.run(f"document.querySelector('{place}').scrollIntoView()")
+    opened.wait("document.querySelectorAll('[data-drawn=yes] svg .point').length > 3")
+    assert opened.console == []
+    assert [url for url in opened.requests if not url.startswith("file:")] == []
+    assert opened.run("performance.getEntriesByType('resource').length") == 0
+    axes = opened.run("[...document.querySelectorAll('#pareto .xtitle, #pareto .ytitle')].map((t) => t.textContent)")
+    assert axes == ["pre-training, device hours", "linear top1 (%)"]
+
+
+@chromium
+def test_a_heading_sorts_best_first_and_then_the_other_way_with_absent_values_last(opened):
+    assert _short(_names(opened)) == [UNTRAINED, NONE, CUTMIX]
+    _click(opened, "#board th button", "knn")
+    assert _short(_names(opened)) == [CUTMIX, NONE, UNTRAINED]
+    assert opened.run("document.querySelector('#board [aria-sort=descending] button').textContent") == "knn"
+    _click(opened, "#board th button", "knn")
+    assert _short(_names(opened)) == [UNTRAINED, NONE, CUTMIX]
+    assert opened.run("document.querySelectorAll('#board [aria-sort]:not([aria-sort=none])').length") == 1
+    assert "<img" in opened.run(NAMES)[-1]  # it has no kNN
+
+
+@chromium
+def test_the_table_filters_to_one_augmentation_and_by_words(opened):
+    _choose(opened, "aug", "cutmix")
+    assert _short(_names(opened)) == [CUTMIX]
+    assert opened.run("document.getElementById('count').textContent") == "1 of 4 rows."
+    _choose(opened, "aug", "all")
+    find = "document.querySelector('input[name=words]')"
+    opened.run(f"{find}.value = 'untrained'; {find}.dispatchEvent(new Event('input'))")
+    assert _short(_names(opened)) == [UNTRAINED]
+
+
+@chromium
+def test_a_column_hides_and_its_group_with_it(opened):
+    heads = "[...document.querySelectorAll('#board thead a')].map((a) => a.textContent)"
+    assert "knn" in opened.run(heads)
+    cells = opened.run("document.querySelector('#board tbody tr').cells.length")
+    opened.run(
+        "[...document.querySelectorAll('.menu label')].find((l) => l.textContent.trim() === 'knn')"
+        ".querySelector('input').click()"
+    )
+    assert "knn" not in opened.run(heads)
+    assert opened.run("document.querySelector('#board tbody tr').cells.length") == cells - 1
+
+
+@chromium
+@pytest.mark.parametrize(("word", "file"), [("log", "log.txt"), ("command", "command.txt")])
+def test_a_number_leads_to_its_runs_command_config_and_log(opened, folder, word, file):
+    opened.run("document.querySelector('#board tbody tr td a').click()")
+    opened.wait("document.querySelector('dialog').open")
+    assert "bench transfer --task linear" in opened.run("document.querySelector('dialog pre').textContent")
+    name = opened.run("document.querySelector('dialog h3 .small').textContent")
+    config = opened.run("document.querySelector('dialog .links a').href")  # a browser may save YAML instead of showing it
+    assert config == f"file://{folder}/runs/{name}/config.yaml"
+    opened.run(f"[...document.querySelectorAll('dialog .links a')].find((a) => a.textContent === '{word}').click()")
+    opened.wait("location.pathname.includes('/runs/')")
+    opened.wait("document.readyState === 'complete'")
+    assert opened.run("document.body.textContent").strip() == f"{file} of {name}"
+
+
+@chromium
+def test_the_keyboard_sorts_opens_and_closes(opened):
+    opened.run("document.querySelector('#board th button').focus()")
+    opened.press("Enter")
+    assert _short(_names(opened))[0] == CUTMIX
+    opened.run("document.querySelector('#board tbody td a').focus()")
+    opened.press("Enter")
+    opened.wait("document.querySelector('dialog').open")
+    opened.press("Escape")
+    opened.wait("!document.querySelector('dialog').open")
+    opened.wait("location.hash === ''")
+
+
+@chromium
+def test_a_hostile_name_is_text_on_the_page_and_in_the_dialog(opened):
+    assert any(HOSTILE.split("`")[0] in name for name in opened.run(NAMES))
+    opened.run(
+        "[...document.querySelectorAll('#board tbody tr')].find((r) => r.textContent.includes('<img'))"
+        ".querySelector('td a').click()"
+    )
+    opened.wait("document.querySelector('dialog').open")
+    assert opened.run("document.querySelector('dialog pre').textContent") == HOSTILE
+    assert opened.run("document.querySelectorAll('img, dialog b, #board b').length") == 0
+    opened.run("document.querySelector('dialog').close(); document.querySelector('#predicts').scrollIntoView()")
+    opened.wait("document.querySelector('#scatter').dataset.drawn === 'yes'")
+    assert HOSTILE in opened.run("[...document.querySelectorAll('#scatter .legendtext')].map((t) => t.textContent)")
+    assert opened.console == []
+
+
+@chromium
+def test_a_phone_scrolls_the_table_and_not_the_page_and_dark_mode_is_dark(opened):
+    opened.size(390, 844)
+    opened.wait("innerWidth === 390")
+    assert opened.run("document.documentElement.scrollWidth") == 390
+    opened.dark(True)
+    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 29)"
+
+
+@chromium
+def test_a_thousand_rows_are_drawn_as_one_scrolls_and_sort_as_one(browser, tmp_path):
+    records = [made(metrics={"top1": place / 20, "top5": 50.0}, aug=f"a{place:04d}") for place in range(1000)]
+    board = leaderboard(entries(records))
+    (tmp_path / "page.html").write_text(page.render(Content(board), tmp_path), encoding="utf-8")
+    browser.open(f"file://{tmp_path}/page.html")
+    assert len(browser.run(NAMES)) == 100
+    browser.run("document.querySelector('#board th button').click()")
+    assert browser.run(NAMES)[0] == "mocov2 · a0999"
+    browser.run("document.getElementById('frame').scrollTop = 1e6")
+    browser.wait("document.querySelectorAll('#board tbody tr').length > 100")
