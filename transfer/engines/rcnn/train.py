@@ -21,8 +21,6 @@ from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.tasks.detection import DetectionSettings
 
-SAVE_SECONDS = 300.0
-"""Time between checkpoints; it changes no number."""
 CHECKPOINT = "last.pth"
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
 
@@ -83,7 +81,7 @@ def train(model: Detector, run: Run) -> None:
             group["lr"] = rate
         values = _step(model, optimizer, next(feed), run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
-        if time.monotonic() - saved >= SAVE_SECONDS:
+        if time.monotonic() - saved >= run.settings.checkpoint_seconds:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
     if path.is_file():  # training took long enough to be saved: the evaluation may be interrupted, too
