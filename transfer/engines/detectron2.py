@@ -191,7 +191,9 @@ def _prove(backbone: Backbone, model: nn.Module, settings: DetectionSettings) ->
         return outputs
 
     names = dict(zip(to_detectron2(backbone.state), backbone.state, strict=True))
-    return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, reference(backbone))
+    with torch.random.fork_rng():  # the reference draws its initial weights; the run's numbers stay those of its seed
+        expected = reference(backbone)
+    return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, expected)
 
 
 def _resume(trainer: Any, job: Job) -> None:
