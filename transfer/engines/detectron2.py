@@ -106,8 +106,8 @@ def _config(job: Job, settings: DetectionSettings, work: Path, *, train: str, va
     payload = {"model": to_detectron2(job.backbone.state), "__author__": "bench", "matching_heuristics": True}
     save_atomically(payload, weights)
     arch, classes = job.backbone.arch, len(job.data.classes)
-    names = {"train": train, "val": val, "bit_masks": bit_masks}
-    flat = native_config(settings, arch=arch, classes=classes, seed=job.seed, device=job.device, **names)
+    ours = partial(native_config, settings, arch=arch, classes=classes, seed=job.seed, device=job.device)
+    flat = ours(train=train, val=val, bit_masks=bit_masks)
     cfg = get_cfg()
     cfg.merge_from_list([part for item in (flat | files(weights, work)).items() for part in item])
     (job.folder / NATIVE_CONFIG).write_text(HEADER + cfg.dump(), encoding="utf-8")
@@ -124,7 +124,7 @@ def register_heads() -> None:
     if EXTRA_NORM_HEADS in ROI_HEADS_REGISTRY:
         return
 
-    class Res5ROIHeadsExtraNorm(Res5ROIHeads):
+    class Res5ROIHeadsExtraNorm(Res5ROIHeads):  # type: ignore[misc]  # Detectron2 ships no types
         def __init__(self, cfg: Any, input_shape: Any) -> None:
             super().__init__(cfg, input_shape)
             self.res5.add_module("norm", get_norm(cfg.MODEL.RESNETS.NORM, self.res5[-1].out_channels))
@@ -148,11 +148,11 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
     from detectron2.engine import DefaultTrainer, HookBase, hooks
     from detectron2.utils.env import seed_all_rng
 
-    class Told(HookBase):
+    class Told(HookBase):  # type: ignore[misc]
         def after_step(self) -> None:
             watch.after_step(self.trainer)
 
-    class Trainer(DefaultTrainer):
+    class Trainer(DefaultTrainer):  # type: ignore[misc]
         @classmethod
         def build_evaluator(cls, cfg: Any, dataset_name: str) -> Watch:
             return watch
@@ -177,7 +177,7 @@ def _prove(backbone: Backbone, model: nn.Module, settings: DetectionSettings) ->
     copied.eval()
     body = copied.backbone.bottom_up if settings.family == "fpn" else copied.backbone
     stages = list(body.stages)
-    state = dict(body.state_dict())
+    state: dict[str, Tensor] = dict(body.state_dict())
     if settings.family == "c4":
         last = nn.Sequential(*(block for name, block in copied.roi_heads.res5.named_children() if name != "norm"))
         stages.append(last)

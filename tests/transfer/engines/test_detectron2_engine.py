@@ -203,9 +203,7 @@ def test_a_stride_in_the_wrong_convolution_stops_the_run(
         fit("voc07", tiny_detection(), read("voc07")[1], tmp_path / "run", "resnet50")
 
 
-def test_swapped_norms_stop_the_run(
-    tiny_detection: Tiny, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_swapped_norms_stop_the_run(tiny_detection: Tiny, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def swapped(state: Any) -> dict[str, Any]:
         renamed = convert.to_detectron2(state)
         first, second = "res3.0.conv1.norm.running_mean", "res3.0.conv2.norm.running_mean"

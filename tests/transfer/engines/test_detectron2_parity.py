@@ -246,7 +246,8 @@ def test_detections_are_detectron2s(task: str, arch: str, masks: bool) -> None:
         assert best.min() >= 0.999
         assert len(set(index.tolist())) == len(index)
         difference = np.abs(found.scores - expected.scores[index].numpy()).max()
-        print(f"{task} {arch} masks={masks}: {len(found.scores)} detections, IoU >= {best.min():.6f}, scores within {difference:.1e}")
+        what = f"{task} {arch} masks={masks}: {len(found.scores)} detections"
+        print(f"{what}, IoU >= {best.min():.6f}, scores within {difference:.1e}")
         assert difference < 1e-5
         if found.masks is not None:
             pixels = np.stack([mask_ops.decode(mask) for mask in found.masks]) != expected.pred_masks[index].numpy()

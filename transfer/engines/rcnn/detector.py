@@ -70,7 +70,8 @@ class Detector(nn.Module, ABC):
         pairs = zip(self.rpn.proposals(seen, sizes), targets, strict=True)
         regions = [draw(boxes, target, self.classes, self.settings, generator) for boxes, target in pairs]
         vectors, shared = self.box_features(maps, [each.boxes for each in regions])
-        losses |= self.box.losses(*self.box(vectors), regions)
+        logits, offsets = self.box(vectors)
+        losses |= self.box.losses(logits, offsets, regions)
         if self.mask is not None:
             losses["mask"] = self._mask_loss(self.mask, maps, shared, samples, regions)
         return losses
