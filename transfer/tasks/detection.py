@@ -178,18 +178,23 @@ GENERATED: dict[str, Any] = {
 
 FPN_SMALL: dict[str, Any] = {
     **SMALL,
+    "iters": 150,
+    "warmup": 15,
+    "steps": (120,),
+    "min_sizes": (176, 192),
+    "test_size": 192,
+    "max_size": 384,
     "anchor_sizes": (16, 32, 64, 128, 256),
-    "rois": 48,
-    "roi_resolution": 5,
-    "pre_nms_train": 500,
-    "pre_nms_test": 200,
+    "rois": 24,
+    "roi_resolution": 4,
+    "pre_nms_train": 300,
+    "pre_nms_test": 150,
 }
-"""The same for `fpn`, whose heads are cheap and whose maps are many."""
+"""The same for `fpn`, whose time goes into the finest map: hence smaller images, and anchors to match."""
 
 FPN_GENERATED: dict[str, Any] = {
     **GENERATED,
     "anchor_sizes": (16, 32, 64, 128, 256),
-    "rois": 32,
     "pre_nms_train": 150,
     "pre_nms_test": 100,
 }
