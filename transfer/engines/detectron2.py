@@ -25,7 +25,7 @@ from transfer.convert import to_detectron2
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.engines.detectron2_config import EXTRA_NORM_HEADS, described, files, has_bit_masks, native_config
-from transfer.engines.detectron2_watch import Watch, quiet
+from transfer.engines.detectron2_watch import Checked, Watch, quiet
 from transfer.engines.rcnn.measure import BN_NOTE, measure
 from transfer.engines.rcnn.predictions import write_predictions
 from transfer.prove import prove, reference
@@ -57,6 +57,7 @@ def fit(job: Job) -> Outcome:
         ProofError: If the model is not the backbone.
         TrainingError: If the loss is not finite.
         CheckpointError: If the last checkpoint is broken or of another run.
+        DataError: If an image can't be read.
     """
     settings, data = job.settings, job.data
     if not isinstance(settings, DetectionSettings):
@@ -70,7 +71,7 @@ def fit(job: Job) -> Outcome:
         trainer = _trainer(cfg, watch, job.seed)
         proof = _prove(job.backbone, trainer.model, settings)
         if job.announce_time:
-            job.journal.say(_estimate(trainer.model, cfg, settings, len(data.val)))
+            job.journal.say(_estimate(trainer, settings, len(data.val)))
         _resume(trainer, job)
         _work(trainer, settings)
     metrics, notes = measure(watch.found, data, settings)
@@ -78,7 +79,13 @@ def fit(job: Job) -> Outcome:
     for path in (*work.glob("model_*.pth"), *work.glob("last_checkpoint")):
         path.unlink()
     masks = (BIT_MASKS_NOTE,) if bit_masks else ()
-    return Outcome(metrics, proof, (BN_NOTE, *data.notes, *masks, *notes))
+    return Outcome(metrics, proof, (_version(), BN_NOTE, *data.notes, *masks, *notes))
+
+
+def _version() -> str:
+    import detectron2
+
+    return f"Detectron2 {detectron2.__version__}"
 
 
 @contextlib.contextmanager
@@ -87,15 +94,13 @@ def _registered(data: DetectionData, settings: DetectionSettings) -> Iterator[tu
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     train, val = (f"bench_{data.ref.name}_{data.ref.fingerprint}_{split}" for split in ("train", "val"))
-    for name, pictures, truth in ((train, data.train, True), (val, data.val, False)):
-        DatasetCatalog.register(name, partial(described, pictures, truth=truth, masks=settings.masks))
-        MetadataCatalog.get(name).set(thing_classes=list(data.classes))
-    try:
+    with contextlib.ExitStack() as undo:
+        for name, pictures, truth in ((train, data.train, True), (val, data.val, False)):
+            DatasetCatalog.register(name, partial(described, pictures, truth=truth, masks=settings.masks))
+            undo.callback(DatasetCatalog.remove, name)
+            MetadataCatalog.get(name).set(thing_classes=list(data.classes))
+            undo.callback(MetadataCatalog.remove, name)
         yield train, val
-    finally:
-        for name in (train, val):
-            DatasetCatalog.remove(name)
-            MetadataCatalog.remove(name)
 
 
 def _config(job: Job, settings: DetectionSettings, work: Path, *, train: str, val: str, bit_masks: bool) -> Any:
@@ -145,6 +150,7 @@ def register_heads() -> None:
 
 def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
     """Detectron2's trainer with the converted backbone loaded; nothing drawn at random before it but its seed."""
+    from detectron2 import data
     from detectron2.engine import DefaultTrainer, HookBase, hooks
     from detectron2.utils.env import seed_all_rng
 
@@ -156,6 +162,14 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
         @classmethod
         def build_evaluator(cls, cfg: Any, dataset_name: str) -> Watch:
             return watch
+
+        @classmethod
+        def build_train_loader(cls, cfg: Any) -> Any:
+            return data.build_detection_train_loader(cfg, mapper=Checked(data.DatasetMapper(cfg, True)))
+
+        @classmethod
+        def build_test_loader(cls, cfg: Any, dataset_name: str) -> Any:
+            return data.build_detection_test_loader(cfg, dataset_name, mapper=Checked(data.DatasetMapper(cfg, False)))
 
         def build_writers(self) -> list[Any]:
             return []
@@ -231,20 +245,19 @@ def _work(trainer: Any, settings: DetectionSettings) -> None:
         raise TrainingError(f"the loss is not finite at iteration {trainer.iter + 1}", seen=seen, fix=fix) from None
 
 
-def _estimate(model: nn.Module, cfg: Any, settings: DetectionSettings, images: int) -> str:
+def _estimate(trainer: Any, settings: DetectionSettings, images: int) -> str:
     """The time a run will take, from one training step on a copy with one image; draws no random number of the run's."""
-    from detectron2.data import build_detection_train_loader
     from detectron2.utils.events import EventStorage
 
     states = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(), EventStorage():
-        sample = next(iter(build_detection_train_loader(cfg)))[0]
-        trial = copy.deepcopy(model).train()
+        sample = next(iter(trainer.build_train_loader(trainer.cfg)))[0]
+        trial = copy.deepcopy(trainer.model).train()
         seconds = math.inf
         for _ in range(2):  # the first pass allocates
             start = time.monotonic()
             sum(trial([sample, sample]).values()).backward()
-            if cfg.MODEL.DEVICE != "cpu":
+            if trainer.cfg.MODEL.DEVICE != "cpu":
                 torch.cuda.synchronize()
             seconds = (time.monotonic() - start) / 2
     np.random.set_state(states[0])

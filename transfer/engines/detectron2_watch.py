@@ -4,12 +4,13 @@ import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pretrain.errors import DataError
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job
 from transfer.engines.rcnn import masks as mask_ops
@@ -57,6 +58,21 @@ class Watch:
         trainer.checkpointer.save(f"model_{trainer.iter + 1:07d}", identity=self._job.identity)
         if before and before != trainer.checkpointer.get_checkpoint_file():
             Path(before).unlink(missing_ok=True)
+
+
+class Checked:
+    """A mapper of Detectron2's whose errors name the image."""
+
+    def __init__(self, mapper: Callable[[dict[str, Any]], Any]) -> None:
+        self._mapper = mapper
+
+    def __call__(self, description: dict[str, Any]) -> Any:
+        """What the mapper makes of an image; raises DataError where it can't be read or is not of the annotated size."""
+        try:
+            return self._mapper(description)
+        except (OSError, ValueError) as error:
+            seen = " ".join(str(error).split())[:200]
+            raise DataError(f"can't read the image {description['file_name']}", seen=seen) from None
 
 
 def _as_found(instances: Any) -> Found:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pretrain.errors import CheckpointError, ProofError, TrainingError
+from pretrain.errors import CheckpointError, DataError, ProofError, TrainingError
 from pretrain.journal import Journal
 from transfer import convert, engines, sources, tasks
 from transfer.datasets import coco, voc
@@ -213,6 +213,13 @@ def test_swapped_norms_stop_the_run(tiny_detection: Tiny, read: Any, tmp_path: P
     monkeypatch.setattr(engine, "to_detectron2", swapped)
     with pytest.raises(ProofError, match="did not load the backbone"):
         fit("coco-fpn", tiny_detection("coco-fpn"), read("coco-fpn")[1], tmp_path / "run")
+
+
+def test_an_image_that_can_not_be_read_is_named(tiny_detection: Tiny, read: Any, tmp_path: Path) -> None:
+    root, data = read("voc07")
+    (root / "VOC2007/JPEGImages/001001.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"can't read the image .*001001\.png"):
+        fit("voc07", tiny_detection(iters=1), data, tmp_path / "run")
 
 
 def test_a_diverging_training_leaves_no_result(tiny_detection: Tiny, read: Any, tmp_path: Path) -> None:
