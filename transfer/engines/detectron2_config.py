@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pretrain.errors import EngineError
 from transfer.datasets.detection import Picture
 from transfer.engines.rcnn.detector import PIXEL_MEAN, PIXEL_STD
 from transfer.tasks.detection import DetectionSettings
@@ -57,6 +58,9 @@ def native_config(
         bit_masks: Masks are not all polygons.
         seed: Of the order of the images.
         device: `cpu` or `cuda`.
+
+    Raises:
+        EngineError: If Detectron2 can't follow the schedule.
     """
     heads = _fpn(settings) if settings.family == "fpn" else _c4()
     return {
@@ -150,13 +154,26 @@ def _training(settings: DetectionSettings) -> Flat:
         "SOLVER.IMS_PER_BATCH": settings.batch,
         "SOLVER.BASE_LR": settings.lr,
         "SOLVER.MAX_ITER": max(settings.iters, 1),  # a schedule of no length can't be built; nothing is trained then
-        "SOLVER.STEPS": settings.steps,
+        "SOLVER.STEPS": _decays(settings),
         "SOLVER.GAMMA": settings.gamma,
         "SOLVER.WARMUP_ITERS": settings.warmup,
         "SOLVER.WARMUP_FACTOR": settings.warmup_factor,
         "SOLVER.MOMENTUM": settings.momentum,
         "SOLVER.WEIGHT_DECAY": settings.weight_decay,
     }
+
+
+def _decays(settings: DetectionSettings) -> tuple[int, ...]:
+    """The decays before the end, which are the ones that change anything.
+
+    Raises:
+        EngineError: If two fall together or one is at the start, which Detectron2's scheduler can't do.
+    """
+    steps = tuple(step for step in settings.steps if step < settings.iters)
+    if 0 in steps or len(set(steps)) < len(steps):
+        allowed = "different iterations, none of them 0"
+        raise EngineError("Detectron2 can't decay so", seen=f"steps {list(steps)}", allowed=allowed, fix="--set steps=[...]")
+    return steps
 
 
 def described(pictures: Sequence[Picture], *, truth: bool, masks: bool) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pretrain.errors import EngineError
 from transfer import tasks
 from transfer.datasets.detection import Picture
 from transfer.engines.detectron2_config import described, has_bit_masks, native_config
@@ -97,6 +98,17 @@ def test_changes_reach_the_configuration() -> None:
     assert (found["SOLVER.MAX_ITER"], found["TEST.PRECISE_BN.ENABLED"], found["SOLVER.BASE_LR"]) == (1, False, 0.5)
     assert (found["MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION"], found["MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION"]) == (5, 10)
     assert found["INPUT.MASK_FORMAT"] == "bitmask"
+
+
+def test_only_decays_before_the_end_are_passed_on() -> None:
+    assert native("voc07", iters=2, steps=(1, 2))["SOLVER.STEPS"] == (1,)
+    assert native("voc07", iters=0, steps=(0, 0))["SOLVER.STEPS"] == ()
+
+
+@pytest.mark.parametrize("steps", [(0, 3), (3, 3)])
+def test_decays_that_detectron2_can_not_do_are_refused(steps: tuple[int, ...]) -> None:
+    with pytest.raises(EngineError, match="different iterations"):
+        native("voc07", iters=5, steps=steps)
 
 
 def test_images_are_described_with_their_objects() -> None:
