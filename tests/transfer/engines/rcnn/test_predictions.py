@@ -24,8 +24,8 @@ def found(count: int, *, apart: int = 20) -> Found:
     return Found(boxes, np.linspace(0.9, 0.1, count, dtype=np.float32), np.arange(count) % 3, masks)
 
 
-def drawn(each: Found) -> list[str]:
-    return [shape.text for shape in predictions._found_shapes(each, ("blue", "green", "red"))]
+def drawn(each: Found, true_objects: int = 0) -> list[str]:
+    return [shape.text for shape in predictions._found_shapes(each, ("blue", "green", "red"), true_objects)]
 
 
 def test_a_prediction_carries_its_class_and_score() -> None:
@@ -36,8 +36,9 @@ def test_of_predictions_on_one_another_only_the_best_is_drawn() -> None:
     assert drawn(found(3, apart=1)) == ["blue 90%"]
 
 
-def test_only_the_best_predictions_are_drawn() -> None:
-    assert len(drawn(found(30))) == predictions.MOST_DRAWN
+def test_the_best_predictions_are_drawn_as_many_as_there_are_true_objects() -> None:
+    assert len(drawn(found(30))) == predictions.LEAST_DRAWN
+    assert drawn(found(30), true_objects=11) == drawn(found(30), true_objects=40)[:11]
 
 
 def test_truth_and_prediction_stand_side_by_side(lay_coco: Lay, tmp_path: Path) -> None:
