@@ -96,8 +96,12 @@ def views(
 
 @app.command()
 def transfer(
-    task: Annotated[str, typer.Option(help="`bench ls tasks`.")],
+    task: Annotated[str, typer.Option(help="`bench ls tasks`; TASK@SCHEDULE where it has several, such as coco-c4@1x.")],
     ckpt: Checkpoint,
+    schedule: Annotated[str | None, typer.Option(help="The same as @SCHEDULE: 1x or 2x.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="detectron2, torchvision, ...; the first installed one without it.")
+    ] = None,
     iters: Annotated[int | None, typer.Option(help="Training iterations; the schedule scales with them.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images per iteration; the learning rate scales with it.")] = None,
     size: Annotated[int | None, typer.Option(help="Short side of images in pixels, training and test.")] = None,
@@ -121,7 +125,8 @@ def transfer(
     shortcuts = {"iters": iters, "batch": batch, "size": size, "rois": rois, "precise_bn": precise_bn}
     with Display() as display:
         request = Request(display.hook, data, out, device, budget, config, seed, resume)
-        done = verb.run(request, task, ckpt, shortcuts=shortcuts, options=assignments(set_ or []))
+        changes = assignments(set_ or [])
+        done = verb.run(request, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
     _print(done, "bench report")
 
 

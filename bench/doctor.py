@@ -1,7 +1,6 @@
 """`bench doctor`: what is here, what is missing, and what to do about it."""
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -54,15 +53,8 @@ def _engines() -> Iterator[Line]:
 
     for name in engines.ENGINES:
         missing = engines.missing(name)
-        yield f"engine {name}", "missing" if missing else "ready", f"install {missing}" if missing else ""
-    if importlib.util.find_spec("detectron2"):
-        yield "detectron2", "found", ""
-    else:
-        yield (
-            "detectron2",
-            "missing",
-            "optional, the torchvision engine is tested equal to it; the README says how to install it",
-        )
+        optional = "optional, the torchvision engine is tested equal to it; the README says how; " * (name == "detectron2")
+        yield f"engine {name}", "missing" if missing else "ready", f"{optional}install {missing}" if missing else ""
     try:
         import cv2
 

@@ -33,7 +33,8 @@ def _tasks() -> Lines:
 
     for name in tasks.TASKS:
         task = tasks.get(name)
-        yield name, f"{task.title} ({task.layout}; {', '.join(task.metrics)})"
+        schedules = f"; @{', @'.join(task.schedules)}, alone @{task.schedule}" if task.schedule else ""
+        yield name, f"{task.title} ({task.layout}; {', '.join(task.metrics)}{schedules})"
 
 
 def _augs() -> Lines:

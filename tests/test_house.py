@@ -8,7 +8,8 @@ import pytest
 
 HOME = Path(__file__).resolve().parent.parent
 ALLOWED = {"pretrain": {"pretrain"}, "transfer": {"pretrain", "transfer"}, "bench": {"pretrain", "transfer", "bench"}}
-HEAVY = {"mmseg": "transfer/engines/mmseg.py", "mmengine": "transfer/engines/mmseg.py", "mmcv": "transfer/engines/mmseg.py"}
+HEAVY = dict.fromkeys(("mmseg", "mmengine", "mmcv"), "transfer/engines/mmseg.py")
+HEAVY |= dict.fromkeys(("detectron2", "fvcore"), "transfer/engines/detectron2.py")
 WALL = 300
 """Lines of a file at most."""
 

@@ -31,7 +31,7 @@ class Protocol:
 
     key: ProtocolKey
     heading: str
-    """The task's name, `#2` if there are several groups of that task, `*` where it isn't the published protocol."""
+    """The protocol's name, `#2` if it has several groups, `*` where it isn't the published protocol."""
     changed: dict[str, Any]
     data: Data
     schedules: tuple[str, ...]
@@ -66,7 +66,7 @@ def columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
     ordered = sorted(groups, key=_protocol_order)
     made = []
     for key in ordered:
-        protocol = _protocol(key, groups[key], [other for other in ordered if other.task == key.task])
+        protocol = _protocol(key, groups[key], [other for other in ordered if _name(other) == _name(key)])
         names = {name for record in groups[key] for name in record.metrics}
         made += [Column(protocol, name) for name in sorted(names, key=position)]
     return tuple(made)
@@ -85,10 +85,15 @@ def _protocol_order(key: ProtocolKey) -> tuple[Any, ...]:
     return (tasks.index(key.task) if key.task in TASKS else len(tasks), key.task, key.changed != "{}", key)
 
 
+def _name(key: ProtocolKey) -> str:
+    """`TASK@SCHEDULE` where a task has several published schedules, else the task's name."""
+    return key.protocol if key.protocol.startswith(f"{key.task}@") else key.task
+
+
 def _protocol(key: ProtocolKey, records: Sequence[RunRecord], of_task: Sequence[ProtocolKey]) -> Protocol:
     number = f" #{of_task.index(key) + 1}" if len(of_task) > 1 else ""
     changed = json.loads(key.changed)
     schedules = tuple(dict.fromkeys(record.schedule for record in records if record.schedule))
     notes = tuple(dict.fromkeys(note for record in records for note in record.notes))
-    heading = key.task + number + "*" * bool(changed)
+    heading = _name(key) + number + "*" * bool(changed)
     return Protocol(key, heading, changed, records[0].data, schedules, notes)

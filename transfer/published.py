@@ -97,10 +97,12 @@ def _finite(text: str) -> float | None:
 def benchmark(protocol: Protocol) -> Published | None:
     """The published benchmark that a group of columns equals; None where something was changed, or the data is other."""
     key = protocol.key
-    if key.task not in tasks.TASKS or protocol.changed or key.protocol != key.task:
+    name, _, schedule = key.protocol.partition("@")
+    if key.task not in tasks.TASKS or protocol.changed or name != key.task:
         return None
     task = tasks.get(key.task)
-    of_data = [found for found in task.published if (found.val, found.classes) == (protocol.data.val, protocol.data.classes)]
+    wanted = (protocol.data.val, protocol.data.classes, schedule or task.schedule)
+    of_data = [found for found in task.published if (found.val, found.classes, found.schedule) == wanted]
     return of_data[0] if of_data and key.version == task.version else None
 
 

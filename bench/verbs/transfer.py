@@ -13,22 +13,31 @@ from transfer.tasks import Task, TaskSettings
 
 
 def run(
-    request: Request, task_name: str, checkpoint: str, *, shortcuts: Mapping[str, int | None], options: Mapping[str, Any]
+    request: Request,
+    task_name: str,
+    checkpoint: str,
+    *,
+    schedule: str | None = None,
+    engine: str | None = None,
+    shortcuts: Mapping[str, int | None],
+    options: Mapping[str, Any],
 ) -> Finished:
     """Transfer a checkpoint to a task.
 
     Args:
         request: What all verbs are told.
-        task_name: A name of `transfer.tasks.TASKS`.
+        task_name: What `transfer.tasks.get` takes.
         checkpoint: What `transfer.sources.load` takes.
+        schedule: One of the task's published ones; None: as the name says.
+        engine: One of the task's engines; None: the first that is installed.
         shortcuts: `iters`, `batch`, `size`, `rois`, `precise_bn`: each scales the protocol in its own way; None: as it is.
         options: Fields of the task's settings; they have the last word.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    task = tasks.get(task_name)
-    engine = engines.available(task)
+    task = tasks.get(task_name, schedule)
+    engine = engines.choose(task, engine)
     backbone = sources.load(checkpoint)
     if sources.has_small_stem(backbone.state) and engine != "probe":
         raise CheckpointError(
@@ -47,7 +56,7 @@ def run(
         for line in arithmetic:
             journal.say(line)
         if changed:
-            journal.say(f"not the published protocol of {task.name}; changed: {', '.join(sorted(changed))}")
+            journal.say(f"not the published protocol {task.protocol}; changed: {', '.join(sorted(changed))}")
         job = engines.Job(
             task, settings, backbone, content, folder, request.seed, request.device_name(), journal, announce_time=not generated
         )
@@ -55,7 +64,7 @@ def run(
         return {
             "kind": "transfer",
             "task": task.name,
-            "protocol": task.name,
+            "protocol": task.protocol,
             "version": task.version,
             "changed": changed,
             "engine": engine,
@@ -68,7 +77,13 @@ def run(
             "notes": notes(generated, *outcome.notes),
         }
 
-    what = {"task": task.name, "version": task.version, "engine": engine, "checkpoint": backbone.sha256, "seed": request.seed}
+    what = {
+        "task": task.protocol,
+        "version": task.version,
+        "engine": engine,
+        "checkpoint": backbone.sha256,
+        "seed": request.seed,
+    }
     plain = {
         "kind": "transfer",
         **what,
@@ -76,7 +91,7 @@ def run(
         "data_fingerprint": data.fingerprint,
         **settings.model_dump(mode="json"),
     }
-    name = f"{task.name}-{label(backbone)}-{data.name}-s{request.seed}"
+    name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"
     return execute(request, name, plain, [what, changed, data.fingerprint], work)
 
 

@@ -157,6 +157,15 @@ WRONG = {
     "unknown augmentation": ([*PRETRAIN, "--aug", "cutmx"], "did you mean 'cutmix'"),
     "unknown method": ([*PRETRAIN, "--method", "mocov3"], "did you mean 'mocov2'"),
     "unknown task": (["transfer", "--task", "coco-c5", "--ckpt", "random:resnet18"], "did you mean 'coco-c4'"),
+    "unknown schedule": (["transfer", "--task", "coco-c4@3x", "--ckpt", "random:resnet18"], "allowed: 1x, 2x"),
+    "two schedules": (
+        ["transfer", "--task", "coco-fpn@1x", "--schedule", "2x", "--ckpt", "random:resnet18"],
+        "two schedules at once",
+    ),
+    "engine of another task": (
+        ["transfer", "--task", "voc07", "--engine", "mmseg", "--ckpt", "random:resnet18"],
+        "allowed: detectron2, torchvision",
+    ),
     "unknown config key": ([*PRETRAIN, "--set", "temprature=1"], "did you mean 'temperature'"),
     "unknown task key": ([*KNN, "--ckpt", "random:resnet18", "--set", "neighbors=1"], "did you mean 'neighbours'"),
     "unknown config": ([*PRETRAIN, "--config", "shaeps"], "did you mean 'shapes'"),

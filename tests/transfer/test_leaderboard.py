@@ -144,6 +144,13 @@ def test_columns_stand_in_the_order_of_the_tasks_with_their_metrics_in_the_field
     assert [column.name for column in board.columns[-2:]] == ["Linv", "Ldiv"]
 
 
+def test_two_schedules_of_a_task_are_two_protocols_under_their_full_names():
+    board = _board(*(made("coco-c4", {"AP_box": 1.0}, protocol=f"coco-c4@{length}", seed=0) for length in ("1x", "2x")))
+    assert [protocol.heading for protocol in board.protocols] == ["coco-c4@1x", "coco-c4@2x"]
+    starred = _board(made("coco-c4", {"AP_box": 1.0}, protocol="coco-c4@1x", changed={"iters": 3}))
+    assert [protocol.heading for protocol in starred.protocols] == ["coco-c4@1x*"]
+
+
 def test_a_pre_training_without_transfers_is_a_row_with_its_cost_and_no_cells():
     runs = [made("pretrain", {"loss": 1.0}, kind="pretrain", wall_seconds=w, sha256=f"c{w}") for w in (60.0, 80.0)]
     board = _board(*runs)

@@ -9,15 +9,17 @@ from typing import Any, Protocol
 
 from pretrain.errors import EngineError
 from pretrain.journal import Journal
+from pretrain.settings import digest
 from transfer.sources import Backbone
 from transfer.tasks import Task, TaskSettings
 
-ENGINES: dict[str, tuple[str, str]] = {
+ENGINES: dict[str, tuple[str, ...]] = {
     "probe": ("transfer.engines.probe", "torch"),
     "torchvision": ("transfer.engines.torchvision", "torchvision"),
+    "detectron2": ("transfer.engines.detectron2", "detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
     "mmseg": ("transfer.engines.mmseg", "mmseg"),
 }
-"""Engine name → our module, and the package it needs."""
+"""Engine name → our module, and the packages it needs."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class Job:
     journal: Journal
     announce_time: bool = False
     """Measure and say the estimated time before the work starts."""
+
+    @property
+    def identity(self) -> str:
+        """Digest of all that changes the numbers; a training checkpoint of another is refused."""
+        plain = {"settings": self.settings.numbers(), "seed": self.seed}
+        return digest(plain | {"backbone": self.backbone.sha256, "data": self.data.ref.fingerprint})
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,9 @@ class Engine(Protocol):
 
 
 def missing(name: str) -> str | None:
-    """The package an engine needs and which is not installed; None where it can run."""
-    package = ENGINES[name][1]
-    return package if importlib.util.find_spec(package) is None else None
+    """The first package an engine needs and which is not installed; None where it can run."""
+    absent = (package for package in ENGINES[name][1:] if importlib.util.find_spec(package) is None)
+    return next(absent, None)
 
 
 def get(name: str) -> Engine:
@@ -80,13 +88,19 @@ def get(name: str) -> Engine:
     return engine
 
 
-def available(task: Task) -> str:
-    """The first of the task's engines that can run here.
+def choose(task: Task, name: str | None = None) -> str:
+    """The engine for a task: the one asked for, or the first of the task's that can run here.
 
     Raises:
-        EngineError: If none can.
+        EngineError: If the task has no such engine, or none of its engines is installed.
     """
-    for name in task.engines:
-        if missing(name) is None:
-            return name
+    if name is not None:
+        if name not in task.engines:
+            fix = "leave --engine away"
+            raise EngineError(f"{task.name} can't run on the engine {name!r}", allowed=", ".join(task.engines), fix=fix)
+        get(name)
+        return name
+    for each in task.engines:
+        if missing(each) is None:
+            return each
     raise EngineError(f"no engine for {task.name!r} is installed", allowed=", ".join(task.engines), fix="see `bench doctor`")

@@ -5,33 +5,35 @@ import time
 from collections.abc import Callable
 
 import torch
+import yaml
 
 from pretrain.errors import EngineError
 from pretrain.journal import duration
-from pretrain.settings import digest
 from transfer import prove
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.engines.rcnn.c4 import C4
-from transfer.engines.rcnn.coco_metric import coco_metrics
 from transfer.engines.rcnn.data import ORDER, SAMPLING, torch_random
-from transfer.engines.rcnn.detector import Detector
-from transfer.engines.rcnn.evaluate import Found, find
+from transfer.engines.rcnn.detector import PIXEL_MEAN, PIXEL_STD, Detector
+from transfer.engines.rcnn.evaluate import find
+from transfer.engines.rcnn.fpn import FPN
+from transfer.engines.rcnn.measure import BN_NOTE, measure
 from transfer.engines.rcnn.predictions import write_predictions
 from transfer.engines.rcnn.train import CHECKPOINT, Run, samples, set_statistics, train
-from transfer.engines.rcnn.voc_metric import voc_metrics
 from transfer.tasks.detection import DetectionSettings
 
-FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4}
+FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4, "fpn": FPN}
 """`DetectionSettings.family` → a detector from architecture, number of classes and settings."""
 BACKWARD_COST = 2.0
 """A training image costs this many forward passes more than a test image with as many regions."""
-BN_NOTE = "BN statistics of one process; the published recipe synchronises over 8"
+NATIVE_CONFIG = "torchvision_config.yaml"
 ENGINE_NOTE = "torchvision re-implementation of Detectron2's recipe, tested equal to it"
 
 
 def fit(job: Job) -> Outcome:
     """Load the backbone with proof, fine-tune, evaluate, and draw some predictions.
+
+    Goes on from `last.pth` in `job.folder`, if there is one; leaves `torchvision_config.yaml` and `predictions.png` there.
 
     Raises:
         EngineError: If the settings are not a detector's.
@@ -45,7 +47,8 @@ def fit(job: Job) -> Outcome:
     data: DetectionData = job.data
     model = build(job, settings, len(data.classes))
     proof = proven(model, job)
-    run = Run(data.train, settings, job.seed, job.folder, _identity(job, settings), job.journal)
+    write_config(job, settings, data)
+    run = Run(data.train, settings, job.seed, job.folder, job.identity, job.journal)
     if job.announce_time:
         job.journal.say(estimate(model, run, len(data.val)))
     train(model, run)
@@ -74,15 +77,20 @@ def proven(model: Detector, job: Job) -> dict[str, float]:
     return proof
 
 
-def measure(
-    found: list[Found], data: DetectionData, settings: DetectionSettings
-) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """The task's metrics, and notes on them."""
-    if settings.metric == "coco":
-        return coco_metrics(found, data, masks=settings.masks), ()
-    metrics, absent = voc_metrics(found, data.val, len(data.classes))
-    names = ", ".join(data.classes[label] for label in absent)
-    return metrics, (f"classes without an object to find, left out of the mean: {names}",) if absent else ()
+def write_config(job: Job, settings: DetectionSettings, data: DetectionData) -> None:
+    """Write what the engine ran: with the backbone and the data, all it takes to build and train the same detector."""
+    plain = {
+        "engine": "torchvision",
+        "detector": FAMILIES[settings.family].__module__,
+        "arch": job.backbone.arch,
+        "backbone": job.backbone.sha256,
+        "input": {"order": "RGB", "mean": list(PIXEL_MEAN), "std": list(PIXEL_STD)},
+        "seed": job.seed,
+        "data": data.ref.model_dump(mode="json"),
+        "classes": list(data.classes),
+        "settings": settings.model_dump(mode="json"),
+    }
+    (job.folder / NATIVE_CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def estimate(model: Detector, run: Run, images: int) -> str:
@@ -104,9 +112,3 @@ def estimate(model: Detector, run: Run, images: int) -> str:
         settings.batch * settings.precise_bn + images * max(regions, 1)
     )
     return f"estimated time: {duration(total)} ({settings.schedule()}; then {images} validation images)"
-
-
-def _identity(job: Job, settings: DetectionSettings) -> str:
-    """What a training checkpoint belongs to: all that changes its numbers."""
-    plain = {"settings": settings.numbers(), "seed": job.seed}
-    return digest(plain | {"backbone": job.backbone.sha256, "data": job.data.ref.fingerprint})

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +17,7 @@ TASKS: dict[str, str] = {
     "voc07": "voc:VOC07",
     "voc0712": "voc:VOC0712",
     "coco-c4": "coco:COCO_C4",
+    "coco-fpn": "coco:COCO_FPN",
     "cityscapes": "cityscapes:CITYSCAPES",
 }
 """Task name → `module:DECLARATION` in this package, imported when asked for."""
@@ -45,6 +46,8 @@ class Published(Settings):
     """Classes of its data."""
     val: int
     """Images its metric is computed on; with the classes, what tells the benchmark's data from others of that layout."""
+    schedule: str | None = None
+    """Name of the task's schedule; None where it has one."""
     source: str = ""
     """Only rows with this in their source, where papers of different protocols share the name."""
     noise: Mapping[str, float] = {}
@@ -70,6 +73,10 @@ class Task(BaseModel):
     """Engines that can run it, the preferred one first."""
     settings: TaskSettings
     """The published protocol."""
+    schedules: Mapping[str, Mapping[str, Any]] = {}
+    """Where it is published with several lengths: what each changes in the settings, under its name."""
+    schedule: str | None = None
+    """Name of the one these settings have; `TASK` alone means this one, `TASK@SCHEDULE` names it."""
     small: Mapping[str, Any]
     """What `--budget small` changes, to fit a CPU."""
     generated: Mapping[str, Any] | None = None
@@ -79,15 +86,36 @@ class Task(BaseModel):
     published: tuple[Published, ...] = ()
     """The published benchmarks that the unchanged protocol equals; empty: none."""
 
+    @property
+    def protocol(self) -> str:
+        """The protocol's full name, such as `coco-c4@2x`."""
+        return f"{self.name}@{self.schedule}" if self.schedule else self.name
 
-def get(name: str) -> Task:
-    """The task of that name.
+    def with_schedule(self, schedule: str) -> Self:
+        """The same protocol with another of its published schedules.
+
+        Raises:
+            ConfigError: If it has none of that name.
+        """
+        if schedule not in self.schedules:
+            allowed = ", ".join(self.schedules) or f"none: {self.name} has one schedule"
+            raise ConfigError(f"{self.name} has no schedule {schedule!r}", allowed=allowed, fix="--iters sets any length")
+        settings = self.settings.replace(self.schedules[schedule])
+        return self.model_copy(update={"settings": settings, "schedule": schedule})
+
+
+def get(name: str, schedule: str | None = None) -> Task:
+    """The task of that name: `TASK`, or `TASK@SCHEDULE`, or the schedule beside it.
 
     Raises:
-        ConfigError: For an unknown name, with the nearest known one.
+        ConfigError: For an unknown name, with the nearest known one; for an unknown schedule, or two different ones.
     """
-    if name not in TASKS:
-        raise ConfigError.unknown("task", name, TASKS)
-    module, declaration = TASKS[name].split(":")
+    plain, at, named = name.partition("@")
+    if plain not in TASKS:
+        raise ConfigError.unknown("task", plain, TASKS)
+    if at and schedule is not None and named != schedule:
+        raise ConfigError("two schedules at once", seen=f"--task {name} --schedule {schedule}", allowed="one of them")
+    module, declaration = TASKS[plain].split(":")
     task: Task = getattr(importlib.import_module(f"transfer.tasks.{module}"), declaration)
-    return task
+    chosen = named if at else schedule
+    return task if chosen is None else task.with_schedule(chosen)

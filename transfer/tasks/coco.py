@@ -1,10 +1,14 @@
-"""COCO detection and instance segmentation as MoCo transfers to it: Mask R-CNN, every layer fine-tuned.
+"""COCO detection and instance segmentation as MoCo and its followers transfer to it: Mask R-CNN, every layer fine-tuned.
 
-Source: facebookresearch/moco, `detection/configs/coco_R_50_C4_2x.yaml` and `Base-RCNN-C4-BN.yaml`.
+Sources: facebookresearch/moco, `detection/configs/coco_R_50_C4_2x.yaml` and `Base-RCNN-C4-BN.yaml` (C4, 2x);
+megvii-research/revisitAIRL, `det/coco_R_50_C4_1x.yaml` (C4, 1x), `det/Base-RCNN-FPN.yaml` and `coco_R_50_FPN_1x_moco.yaml`
+(FPN, 1x); HobbitLong/PyContrast, `R_50_C4_1x.yaml`, `R_50_FPN_1x.yaml` and `R_50_FPN_2x.yaml`, which agree with them.
 """
 
+from typing import Any
+
 from transfer.tasks import Published, Task
-from transfer.tasks.detection import GENERATED, SMALL, DetectionSettings
+from transfer.tasks.detection import FPN_GENERATED, FPN_SMALL, GENERATED, SMALL, DetectionSettings
 
 MIN_SIZES = tuple(range(640, 801, 32))
 """640, 672, ..., 800."""
@@ -12,26 +16,70 @@ METRICS = ("AP_box", "AP50_box", "AP75_box", "AP_seg", "AP50_seg", "AP75_seg")
 NOISE = dict.fromkeys(METRICS, 0.3)
 """Standard deviation over runs."""
 
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "1x": {"iters": 90000, "steps": (60000, 80000)},
+    "2x": {"iters": 180000, "steps": (120000, 160000)},
+}
+"""About 12 and 24 passes over train2017."""
+
+_C4 = DetectionSettings(
+    masks=True,
+    metric="coco",
+    train_splits=("train2017",),
+    val_split="val2017",
+    warmup=1000,
+    min_sizes=MIN_SIZES,
+    **SCHEDULES["2x"],
+)
+
+_FPN = _C4.replace(
+    {
+        "family": "fpn",
+        "roi_resolution": 7,
+        "pre_nms_train": 2000,
+        "post_nms_train": 1000,
+        "pre_nms_test": 1000,
+        "post_nms_test": 1000,
+        **SCHEDULES["1x"],
+    }
+)
+
 COCO_C4 = Task(
     name="coco-c4",
     version=1,
-    title="COCO detection and instance segmentation, Mask R-CNN C4, 2x schedule",
-    source="MoCo: coco_R_50_C4_2x.yaml",
+    title="COCO detection and instance segmentation, Mask R-CNN C4",
+    source="MoCo: coco_R_50_C4_2x.yaml; revisitAIRL: coco_R_50_C4_1x.yaml",
     layout="coco",
-    engines=("torchvision",),
-    settings=DetectionSettings(
-        masks=True,
-        metric="coco",
-        train_splits=("train2017",),
-        val_split="val2017",
-        iters=180000,
-        steps=(120000, 160000),
-        warmup=1000,
-        min_sizes=MIN_SIZES,
-    ),
+    engines=("detectron2", "torchvision"),
+    settings=_C4,
+    schedules=SCHEDULES,
+    schedule="2x",
     small=SMALL,
     generated=GENERATED,
     metrics=METRICS,
-    # `coco-c4` and `coco-c4-1x` in those files are other or unnamed schedules.
-    published=(Published(name="coco-c4-2x", classes=80, val=5000, noise=NOISE),),
+    # `coco-c4` in those files names no schedule, and equals none.
+    published=(
+        Published(name="coco-c4-1x", schedule="1x", classes=80, val=5000, noise=NOISE),
+        Published(name="coco-c4-2x", schedule="2x", classes=80, val=5000, noise=NOISE),
+    ),
+)
+
+COCO_FPN = Task(
+    name="coco-fpn",
+    version=1,
+    title="COCO detection and instance segmentation, Mask R-CNN FPN of the 4conv1fc family",
+    source="revisitAIRL: coco_R_50_FPN_1x_moco.yaml; PyContrast: R_50_FPN_1x.yaml, R_50_FPN_2x.yaml",
+    layout="coco",
+    engines=("detectron2", "torchvision"),
+    settings=_FPN,
+    schedules=SCHEDULES,
+    schedule="1x",
+    small=FPN_SMALL,
+    generated=FPN_GENERATED,
+    metrics=METRICS,
+    # `coco-fpn-2x` has two families in those files; PyContrast's is this one.
+    published=(
+        Published(name="coco-fpn-1x", schedule="1x", classes=80, val=5000, noise=NOISE),
+        Published(name="coco-fpn-2x", schedule="2x", classes=80, val=5000, source="PyContrast", noise=NOISE),
+    ),
 )

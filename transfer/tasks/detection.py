@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from transfer.tasks import TaskSettings
 
+PYRAMID_MAPS = 5
 WARMUP_SHARE = 10
 """A shortened schedule warms up for at most one iteration in this many."""
 
@@ -13,10 +14,12 @@ WARMUP_SHARE = 10
 class DetectionSettings(TaskSettings):
     """An R-CNN recipe. The defaults are Detectron2's, from its `Base-RCNN-C4.yaml` and `config/defaults.py`."""
 
-    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "checkpoint_seconds"})
 
-    family: Literal["c4"] = "c4"
-    """Detector family: `c4` pools RoIs from the stride-16 map and runs the backbone's last stage on each."""
+    family: Literal["c4", "fpn"] = "c4"
+    """Detector family: `c4` cuts regions from the stride-16 map and runs the backbone's last stage on each; `fpn` cuts them
+    from a feature pyramid, with four convolutions and one linear layer before the box head (4conv1fc), four before the
+    mask head, and BN in all of them."""
     masks: bool
     """Train and measure a mask head (Mask R-CNN) or boxes only (Faster R-CNN)."""
     metric: Literal["voc", "coco"]
@@ -50,21 +53,22 @@ class DetectionSettings(TaskSettings):
     max_size: int = Field(default=1333, gt=0)
     """Largest long side in pixels; a longer image is scaled down to it."""
     anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
-    """Square roots of the anchors' areas, pixels."""
+    """Square roots of the anchors' areas, pixels: all on the one map of `c4`, one on each of the five maps of `fpn`."""
     rois: int = Field(default=512, ge=1)
     """Regions sampled per image to train the box and mask heads."""
     object_share: float = Field(default=0.25, gt=0, le=1)
     """Largest share of objects among them."""
     roi_resolution: int = Field(default=14, ge=2)
-    """Cells per side of a pooled region, before the last stage halves them."""
+    """Cells per side of a pooled region: `c4`, before the last stage halves them; `fpn`, for the box head, and twice as
+    many for the mask head."""
     rpn_batch: int = Field(default=256, ge=2)
     """Anchors sampled per image to train the RPN, at most half of them objects."""
     pre_nms_train: int = Field(default=12000, ge=1)
-    """Best anchors kept before non-maximum suppression, training."""
+    """Best anchors of each map kept before non-maximum suppression, training."""
     post_nms_train: int = Field(default=2000, ge=1)
     """Proposals kept after it, training."""
     pre_nms_test: int = Field(default=6000, ge=1)
-    """Best anchors kept before non-maximum suppression, test."""
+    """Best anchors of each map kept before non-maximum suppression, test."""
     post_nms_test: int = Field(default=1000, ge=1)
     """Proposals kept after it, test."""
     precise_bn: int = Field(default=200, ge=0)
@@ -78,6 +82,8 @@ class DetectionSettings(TaskSettings):
 
     num_workers: int = Field(default=4, ge=0)
     """Processes that decode and resize images; 0: the training process itself. Changes no number."""
+    checkpoint_seconds: float = Field(default=120.0, ge=0)
+    """Time between the checkpoints from which a broken run goes on; 0: after every iteration. Changes no number."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -85,6 +91,8 @@ class DetectionSettings(TaskSettings):
             raise ValueError(f"steps must increase, got {self.steps}")
         if self.max_size < max(*self.min_sizes, self.test_size):
             raise ValueError(f"max_size {self.max_size} is below a short side of {max(*self.min_sizes, self.test_size)}")
+        if self.family == "fpn" and len(self.anchor_sizes) != PYRAMID_MAPS:
+            raise ValueError(f"the pyramid has {PYRAMID_MAPS} maps, got {len(self.anchor_sizes)} anchor_sizes")
         return self
 
     def with_iters(self, iters: int) -> Self:
@@ -167,3 +175,27 @@ GENERATED: dict[str, Any] = {
     "detections_per_image": 20,
 }
 """What the generated data needs, half a minute: few objects in small images. Magnifying those does more than many regions."""
+
+FPN_SMALL: dict[str, Any] = {
+    **SMALL,
+    "iters": 150,
+    "warmup": 15,
+    "steps": (120,),
+    "min_sizes": (176, 192),
+    "test_size": 192,
+    "max_size": 384,
+    "anchor_sizes": (16, 32, 64, 128, 256),
+    "rois": 24,
+    "roi_resolution": 4,
+    "pre_nms_train": 300,
+    "pre_nms_test": 150,
+}
+"""The same for `fpn`, whose time goes into the finest map: hence smaller images, and anchors to match."""
+
+FPN_GENERATED: dict[str, Any] = {
+    **GENERATED,
+    "anchor_sizes": (16, 32, 64, 128, 256),
+    "pre_nms_train": 150,
+    "pre_nms_test": 100,
+}
+"""The same for `fpn` on the generated data."""

@@ -1,4 +1,6 @@
-"""Our detector beside Detectron2's, with the same weights, images and random numbers.
+"""Our detectors beside Detectron2's, with the same weights, images and random numbers, C4 and FPN.
+
+Detectron2's are built from the configuration that the `detectron2` engine gives it.
 
 They skip where Detectron2 can't be imported. It needs no compilation: its source tree (commit 02b5c4e) on PYTHONPATH and
 `pip install fvcore iopath yacs omegaconf cloudpickle termcolor tabulate portalocker` are enough.
@@ -22,17 +24,20 @@ from torch import Tensor, nn
 from transfer import convert, tasks
 from transfer.datasets import coco, voc
 from transfer.datasets.detection import Picture
+from transfer.engines import detectron2 as engine
+from transfer.engines.detectron2_config import native_config
 from transfer.engines.rcnn import masks as mask_ops
-from transfer.engines.rcnn.c4 import C4
+from transfer.engines.rcnn import pooling
 from transfer.engines.rcnn.coco_metric import coco_metrics
 from transfer.engines.rcnn.data import Sample, training_sample
-from transfer.engines.rcnn.detector import PIXEL_MEAN, PIXEL_STD
+from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.evaluate import Found, in_file_pixels
 from transfer.engines.rcnn.heads import Detections
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.engines.rcnn.rpn import Target
 from transfer.engines.rcnn.train import learning_rate, make_optimizer
 from transfer.engines.rcnn.voc_metric import voc_metrics
+from transfer.engines.torchvision import FAMILIES
 from transfer.tasks.detection import DetectionSettings
 
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; the head of this file says what it needs")
@@ -42,11 +47,9 @@ from detectron2.data import DatasetCatalog, MetadataCatalog, detection_utils
 from detectron2.data import transforms as T
 from detectron2.data.datasets import register_coco_instances, register_pascal_voc
 from detectron2.evaluation import COCOEvaluator, PascalVOCDetectionEvaluator
-from detectron2.layers import get_norm
 from detectron2.layers.mask_ops import paste_masks_in_image
-from detectron2.modeling import ROI_HEADS_REGISTRY, build_model
-from detectron2.modeling.backbone.resnet import BasicBlock, ResNet
-from detectron2.modeling.roi_heads import Res5ROIHeads
+from detectron2.modeling import build_model
+from detectron2.modeling.poolers import ROIPooler, assign_boxes_to_levels
 from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.structures import BitMasks, Boxes, BoxMode, Instances, PolygonMasks
 from detectron2.utils.events import EventStorage
@@ -61,6 +64,7 @@ pytestmark = [
 CLASSES = 5
 SIZES = ((112, 160), (120, 150))
 """Height and width of the two images; the second is no multiple of the stride."""
+STRIDES = (4, 8, 16, 32)
 EVERY = 100000
 """More regions and anchors than there are: nothing is left to the sampling."""
 LOSSES = {
@@ -70,7 +74,7 @@ LOSSES = {
     "rpn_loc": "loss_rpn_loc",
     "mask": "loss_mask",
 }
-NAMES = {
+SHARED_NAMES = {
     "rpn.conv": "proposal_generator.rpn_head.conv",
     "rpn.objectness": "proposal_generator.rpn_head.objectness_logits",
     "rpn.offsets": "proposal_generator.rpn_head.anchor_deltas",
@@ -78,79 +82,66 @@ NAMES = {
     "box.offsets": "roi_heads.box_predictor.bbox_pred",
     "mask.upsample": "roi_heads.mask_head.deconv",
     "mask.predict": "roi_heads.mask_head.predictor",
-    "norm": "roi_heads.res5.norm",
 }
+NAMES = {
+    "coco-c4": SHARED_NAMES | {"norm": "roi_heads.res5.norm"},
+    "coco-fpn": SHARED_NAMES
+    | {f"pyramid.inner_blocks.{i}.0": f"backbone.fpn_lateral{i + 2}" for i in range(4)}
+    | {f"pyramid.inner_blocks.{i}.1": f"backbone.fpn_lateral{i + 2}.norm" for i in range(4)}
+    | {f"pyramid.layer_blocks.{i}.0": f"backbone.fpn_output{i + 2}" for i in range(4)}
+    | {f"pyramid.layer_blocks.{i}.1": f"backbone.fpn_output{i + 2}.norm" for i in range(4)}
+    | {f"box_body.{i}.0": f"roi_heads.box_head.conv{i + 1}" for i in range(4)}
+    | {f"box_body.{i}.1": f"roi_heads.box_head.conv{i + 1}.norm" for i in range(4)}
+    | {"box_body.5": "roi_heads.box_head.fc1"}
+    | {f"mask_body.{i}.0": f"roi_heads.mask_head.mask_fcn{i + 1}" for i in range(4)}
+    | {f"mask_body.{i}.1": f"roi_heads.mask_head.mask_fcn{i + 1}.norm" for i in range(4)},
+}
+"""Of the layers on top of the backbone: ours → Detectron2's."""
 
 
-@ROI_HEADS_REGISTRY.register()
-class ExtraNormHeads(Res5ROIHeads):
-    """MoCo's heads: one more norm after the last stage; here also for basic blocks."""
-
-    def __init__(self, cfg: Any, input_shape: Any) -> None:
-        super().__init__(cfg, input_shape)
-        self.res5.add_module("norm", get_norm(cfg.MODEL.RESNETS.NORM, self.res5[-1].out_channels))
-
-    @classmethod
-    def _build_res5_block(cls, cfg: Any) -> Any:
-        if cfg.MODEL.RESNETS.DEPTH >= 50:
-            return super()._build_res5_block(cfg)
-        blocks = ResNet.make_stage(
-            BasicBlock, 2, stride_per_block=[2, 1], in_channels=256, out_channels=512, norm=cfg.MODEL.RESNETS.NORM
-        )
-        return nn.Sequential(*blocks), 512
-
-
-def recipe(**changes: Any) -> DetectionSettings:
-    settings = tasks.get("coco-c4").settings
+def recipe(task: str = "coco-c4", **changes: Any) -> DetectionSettings:
+    settings = tasks.get(task).settings
     small = {"rois": 32, "rpn_batch": 64, "pre_nms_train": 400, "post_nms_train": 100, "pre_nms_test": 400, "post_nms_test": 40}
     replaced = settings.replace(small | changes)
     assert isinstance(replaced, DetectionSettings)
     return replaced
 
 
-def their_config(depth: int, settings: DetectionSettings) -> CfgNode:
+def their_config(arch: str, settings: DetectionSettings) -> CfgNode:
+    engine.register_heads()
+    names = {"train": "none", "val": "none", "bit_masks": False}
+    flat = native_config(settings, arch=arch, classes=CLASSES, seed=0, device="cpu", **names)
     cfg = get_cfg()
-    cfg.MODEL.DEVICE = "cpu"
-    cfg.MODEL.BACKBONE.FREEZE_AT = 0
-    cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.NORM, cfg.MODEL.RESNETS.STRIDE_IN_1X1 = depth, "BN", False
-    cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 64 if depth < 50 else 256
-    cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD, cfg.INPUT.FORMAT = list(PIXEL_MEAN), list(PIXEL_STD), "RGB"
-    cfg.MODEL.MASK_ON = settings.masks
-    cfg.MODEL.ROI_HEADS.NAME, cfg.MODEL.ROI_HEADS.NUM_CLASSES = "ExtraNormHeads", CLASSES
-    cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = settings.rois
-    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = settings.score_threshold
-    cfg.MODEL.RPN.BATCH_SIZE_PER_IMAGE = settings.rpn_batch
-    cfg.MODEL.RPN.PRE_NMS_TOPK_TRAIN, cfg.MODEL.RPN.POST_NMS_TOPK_TRAIN = settings.pre_nms_train, settings.post_nms_train
-    cfg.MODEL.RPN.PRE_NMS_TOPK_TEST, cfg.MODEL.RPN.POST_NMS_TOPK_TEST = settings.pre_nms_test, settings.post_nms_test
-    cfg.TEST.DETECTIONS_PER_IMAGE = settings.detections_per_image
-    cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS = settings.lr, settings.iters, settings.steps
-    cfg.SOLVER.WARMUP_ITERS = settings.warmup
+    cfg.merge_from_list([part for item in flat.items() for part in item])
     return cfg
 
 
-def under_their_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def under_their_names(state: dict[str, Tensor], task: str) -> dict[str, Tensor]:
     """Our detector's tensors, or their gradients, under Detectron2's names."""
     backbone = {key.removeprefix("body."): value for key, value in state.items() if key.startswith("body.")}
     backbone |= {"layer4." + key.removeprefix("res5."): value for key, value in state.items() if key.startswith("res5.")}
     renamed = {}
     for key, value in convert.to_detectron2(backbone).items():
-        renamed[("roi_heads." if key.startswith("res5.") else "backbone.") + key] = value
+        if task == "coco-fpn":
+            renamed["backbone.bottom_up." + key] = value
+        else:
+            renamed[("roi_heads." if key.startswith("res5.") else "backbone.") + key] = value
     for key, value in state.items():
-        for ours, theirs in NAMES.items():
+        for ours, theirs in NAMES[task].items():
             if key.startswith(ours + "."):
                 renamed[theirs + key.removeprefix(ours)] = value
     assert len(renamed) == len(state)
     return renamed
 
 
-def pair(arch: str, settings: DetectionSettings) -> tuple[C4, nn.Module]:
+def pair(arch: str, settings: DetectionSettings) -> tuple[Detector, nn.Module]:
     """Our detector and theirs with the same random weights and BN statistics, neither at its initial values."""
     torch.manual_seed(3)
-    ours = C4(arch, CLASSES, settings)
+    ours = FAMILIES[settings.family](arch, CLASSES, settings)
     for name, module in ours.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             # Small where a residual branch ends, or else fifty layers saturate every score.
-            last = name.endswith(("bn3", "bn2")) and not (name.endswith("bn2") and "50" in arch)
+            last = name.endswith("bn3" if arch in ("resnet50", "resnet101") else "bn2")
             nn.init.uniform_(module.weight, 0.1, 0.3) if last else nn.init.uniform_(module.weight, 0.7, 1.3)
             nn.init.normal_(module.bias, std=0.1)
             nn.init.normal_(module.running_mean, std=0.1)
@@ -159,9 +150,9 @@ def pair(arch: str, settings: DetectionSettings) -> tuple[C4, nn.Module]:
         nn.init.normal_(layer.weight, std=std)
     if ours.mask is not None:
         nn.init.normal_(ours.mask.predict.weight, std=0.1)
-    theirs = build_model(their_config(int(arch.removeprefix("resnet")), settings))
-    state = under_their_names({key: value for key, value in ours.state_dict().items() if "num_batches_tracked" not in key})
-    result = theirs.load_state_dict(state, strict=False)
+    theirs = build_model(their_config(arch, settings))
+    state = {key: value for key, value in ours.state_dict().items() if "num_batches_tracked" not in key}
+    result = theirs.load_state_dict(under_their_names(state, "coco-" + settings.family), strict=False)
     assert not result.unexpected_keys
     assert all(key.endswith("num_batches_tracked") for key in result.missing_keys)
     return ours, theirs
@@ -197,17 +188,24 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 
 @pytest.mark.parametrize(
-    ("arch", "masks", "rois"),
+    ("task", "arch", "masks", "rois"),
     [
-        ("resnet18", False, EVERY),
-        ("resnet18", True, EVERY),
-        ("resnet18", True, 12),
-        ("resnet50", False, 12),
-        ("resnet50", True, 12),
+        ("coco-c4", "resnet18", False, EVERY),
+        ("coco-c4", "resnet18", True, EVERY),
+        ("coco-c4", "resnet18", True, 12),
+        ("coco-c4", "resnet34", True, 12),
+        ("coco-c4", "resnet50", False, 12),
+        ("coco-c4", "resnet50", True, 12),
+        ("coco-fpn", "resnet18", False, EVERY),
+        ("coco-fpn", "resnet18", True, EVERY),
+        ("coco-fpn", "resnet34", True, 12),
+        ("coco-fpn", "resnet50", True, 12),
+        ("coco-fpn", "resnet101", True, 12),
     ],
 )
-def test_losses_and_gradients_are_detectron2s(arch: str, masks: bool, rois: int) -> None:
-    ours, theirs = pair(arch, recipe(masks=masks, rois=rois, rpn_batch=64 if rois < EVERY else EVERY, post_nms_train=30))
+def test_losses_and_gradients_are_detectron2s(task: str, arch: str, masks: bool, rois: int) -> None:
+    settings = recipe(task, masks=masks, rois=rois, rpn_batch=64 if rois < EVERY else EVERY, post_nms_train=30)
+    ours, theirs = pair(arch, settings)
     samples = scenes()
     ours.train(), theirs.train()
     torch.manual_seed(5)
@@ -217,22 +215,23 @@ def test_losses_and_gradients_are_detectron2s(arch: str, masks: bool, rois: int)
         expected = theirs(their_inputs(samples))
     assert {LOSSES[name] for name in losses} == expected.keys()
     for name, value in losses.items():
-        print(f"{arch} masks={masks} rois={rois} {name} {value.item():.7f} {expected[LOSSES[name]].item():.7f}")
+        print(f"{task} {arch} masks={masks} rois={rois} {name} {value.item():.7f} {expected[LOSSES[name]].item():.7f}")
         assert value.item() == pytest.approx(expected[LOSSES[name]].item(), rel=1e-5)
     sum(losses.values()).backward()
     sum(expected.values()).backward()
-    gradients = under_their_names({name: parameter.grad for name, parameter in ours.named_parameters()})
+    gradients = under_their_names({name: parameter.grad for name, parameter in ours.named_parameters()}, task)
     reference = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     assert gradients.keys() == reference.keys()
     differences = {name: relative(gradients[name], reference[name]) for name in reference}
-    print(f"{arch} masks={masks} rois={rois} largest relative gradient difference {max(differences.values()):.2e}")
+    print(f"{task} {arch} masks={masks} rois={rois} largest relative gradient difference {max(differences.values()):.2e}")
     assert max(differences.values()) < 1e-4
 
 
+@pytest.mark.parametrize("task", ["coco-c4", "coco-fpn"])
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("masks", [False, True])
-def test_detections_are_detectron2s(arch: str, masks: bool) -> None:
-    ours, theirs = pair(arch, recipe(masks=masks))
+def test_detections_are_detectron2s(task: str, arch: str, masks: bool) -> None:
+    ours, theirs = pair(arch, recipe(task, masks=masks))
     samples = scenes()
     ours.eval(), theirs.eval()
     for sample, given in zip(samples, their_inputs(samples), strict=True):
@@ -240,18 +239,19 @@ def test_detections_are_detectron2s(arch: str, masks: bool) -> None:
         found = in_file_pixels(ours.detect([sample.image])[0], tuple(sample.image.shape[1:]), size)
         with torch.no_grad():
             expected = theirs([given])[0]["instances"]
-        assert len(found.scores) == len(expected) > 20
+        assert len(found.scores) == len(expected) > 10
         overlaps = torchvision.ops.box_iou(torch.from_numpy(found.boxes), expected.pred_boxes.tensor)
         overlaps[torch.from_numpy(found.labels)[:, None] != expected.pred_classes] = 0
         best, index = overlaps.max(dim=1)
         assert best.min() >= 0.999
         assert len(set(index.tolist())) == len(index)
         difference = np.abs(found.scores - expected.scores[index].numpy()).max()
-        print(f"{arch} masks={masks}: {len(found.scores)} detections, IoU >= {best.min():.6f}, scores within {difference:.1e}")
+        what = f"{task} {arch} masks={masks}: {len(found.scores)} detections"
+        print(f"{what}, IoU >= {best.min():.6f}, scores within {difference:.1e}")
         assert difference < 1e-5
         if found.masks is not None:
             pixels = np.stack([mask_ops.decode(mask) for mask in found.masks]) != expected.pred_masks[index].numpy()
-            print(f"{arch} masks: {pixels.sum()} of {pixels.size} pixels differ")
+            print(f"{task} {arch} masks: {pixels.sum()} of {pixels.size} pixels differ")
             assert pixels.mean() < 1e-5
 
 
@@ -284,6 +284,20 @@ def test_images_boxes_and_polygons_are_resized_as_by_detectron2(tmp_path: Path, 
         assert np.allclose(mask[0], theirs[0], rtol=0, atol=1e-12)
 
 
+def test_regions_are_cut_from_the_pyramid_as_by_detectron2() -> None:
+    numbers = np.random.default_rng(6)
+    sides = np.concatenate([2.0 ** np.arange(0, 11), 224 * 2.0 ** np.arange(-3, 3), numbers.uniform(0, 900, 100), [0]])
+    boxes = torch.zeros(len(sides), 4)
+    boxes[:, 2:] = torch.from_numpy(sides).float()[:, None]
+    expected = assign_boxes_to_levels([Boxes(boxes)], 2, 5, 224, 4)
+    assert torch.equal(pooling.levels(boxes, STRIDES), expected)
+    assert set(expected.tolist()) == {0, 1, 2, 3}
+    maps = [torch.rand(2, 3, 1024 // stride, 1024 // stride) for stride in STRIDES]
+    halves = [boxes[:50], boxes[50:]]
+    pooler = ROIPooler(7, [1 / stride for stride in STRIDES], 0, "ROIAlignV2")
+    assert torch.equal(pooling.pool(maps, STRIDES, halves, 7), pooler(maps, [Boxes(half) for half in halves]))
+
+
 def test_mask_targets_are_detectron2s() -> None:
     numbers = np.random.default_rng(2)
     polygons = [
@@ -314,24 +328,25 @@ def test_masks_are_pasted_as_by_detectron2() -> None:
 def test_learning_rates_are_detectron2s(iters: int, steps: tuple[int, ...], warmup: int) -> None:
     settings = recipe(iters=iters, steps=steps, warmup=warmup)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=settings.lr)
-    scheduler = build_lr_scheduler(their_config(18, settings), optimizer)
+    scheduler = build_lr_scheduler(their_config("resnet18", settings), optimizer)
     for step in range(iters):
         assert learning_rate(settings, step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
         optimizer.step()
         scheduler.step()
 
 
-def test_the_optimiser_is_detectron2s() -> None:
-    settings = recipe()
+@pytest.mark.parametrize("task", ["coco-c4", "coco-fpn"])
+def test_the_optimiser_is_detectron2s(task: str) -> None:
+    settings = recipe(task)
     ours, theirs = pair("resnet18", settings)
-    expected = build_optimizer(their_config(18, settings), theirs)
+    expected = build_optimizer(their_config("resnet18", settings), theirs)
     names = {id(parameter): name for name, parameter in theirs.named_parameters()}
     decay = {names[id(p)]: (g["weight_decay"], g["momentum"]) for g in expected.param_groups for p in g["params"]}
     own = {id(parameter): name for name, parameter in ours.named_parameters()}
     found = {
         own[id(p)]: (g["weight_decay"], g["momentum"]) for g in make_optimizer(ours, settings).param_groups for p in g["params"]
     }
-    assert under_their_names(found) == decay  # type: ignore[arg-type]
+    assert under_their_names(found, task) == decay  # type: ignore[arg-type]
 
 
 def test_precise_bn_is_fvcores() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from pretrain.errors import EngineError, TrainingError
@@ -20,12 +21,25 @@ Tiny = Callable[..., DetectionSettings]
 Lay = Callable[..., Path]
 
 
-def fit(task: str, settings: DetectionSettings, data: DetectionData, folder: Path, said: list[str] | None = None) -> Outcome:
+class InterruptionError(Exception):
+    """What a test stops a run with."""
+
+
+def fit(
+    task: str,
+    settings: DetectionSettings,
+    data: DetectionData,
+    folder: Path,
+    said: list[str] | None = None,
+    stop: tuple[str, int] | None = None,
+) -> Outcome:
     folder.mkdir(exist_ok=True)
 
     def hear(stage: str, done: int, total: int, values: dict[str, float]) -> None:
         if said is not None:
             said.append(stage)
+        if (stage, done) == stop:
+            raise InterruptionError
 
     backbone = sources.load("random:resnet18:1")
     announce = said is not None
@@ -50,11 +64,37 @@ def test_voc_is_trained_evaluated_and_drawn(tiny_detection: Tiny, lay_voc: Lay, 
     assert not (tmp_path / "run/last.pth").exists()
 
 
-def test_coco_has_box_and_mask_metrics(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path) -> None:
-    settings = tiny_detection("coco-c4", max_val_images=2)
-    outcome = fit("coco-c4", settings, coco.read(lay_coco(), **settings.splits()), tmp_path / "run")
-    assert outcome.metrics.keys() == set(tasks.get("coco-c4").metrics)
+@pytest.mark.parametrize("task", ["coco-c4", "coco-fpn"])
+def test_coco_has_box_and_mask_metrics(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path, task: str) -> None:
+    settings = tiny_detection(task, max_val_images=2)
+    outcome = fit(task, settings, coco.read(lay_coco(), **settings.splits()), tmp_path / "run")
+    assert outcome.metrics.keys() == set(tasks.get(task).metrics)
+    assert outcome.proof == {"tensors": 120.0, "max_feature_difference": 0.0}
     assert "evaluated on 2 of 4 validation images" in outcome.notes
+
+
+def test_a_run_writes_what_it_ran(tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path) -> None:
+    settings = tiny_detection(iters=0, precise_bn=0)
+    fit("voc07", settings, voc.read(lay_voc()), tmp_path / "run")
+    written = yaml.safe_load((tmp_path / "run/torchvision_config.yaml").read_text())
+    assert DetectionSettings.read(written["settings"]) == settings
+    assert (written["arch"], written["seed"], written["classes"]) == ("resnet18", 0, ["blue", "green", "red"])
+    assert written["backbone"] == sources.load("random:resnet18:1").sha256
+    assert written["detector"] == "transfer.engines.rcnn.c4"
+    assert written["input"]["order"] == "RGB"
+
+
+def test_a_run_broken_in_its_evaluation_does_not_train_again(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path) -> None:
+    data, settings = coco.read(lay_coco()), tiny_detection("coco-c4", iters=1, checkpoint_seconds=0)
+    whole = fit("coco-c4", tiny_detection("coco-c4", iters=1), data, tmp_path / "whole")
+    said: list[str] = []
+    with pytest.raises(InterruptionError):
+        fit("coco-c4", settings, data, tmp_path / "parts", said, stop=("evaluate", 1))
+    assert (tmp_path / "parts/last.pth").exists()
+    said.clear()
+    assert fit("coco-c4", settings, data, tmp_path / "parts", said) == whole
+    assert "train" not in said
+    assert not (tmp_path / "parts/last.pth").exists()
 
 
 def test_training_beats_the_untrained_detector(tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path) -> None:

@@ -6,14 +6,19 @@ from pretrain.errors import ConfigError
 from transfer import tasks
 from transfer.tasks.detection import DetectionSettings
 
-NAMES = ("voc07", "voc0712", "coco-c4")
+NAMES = ("voc07", "voc0712", "coco-c4", "coco-c4@1x", "coco-fpn", "coco-fpn@2x")
 
 PUBLISHED = {
     # iterations, decays, warm-up, short sides, masks
     "voc07": (9000, (6750, 8250), 100, (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800), False),
     "voc0712": (24000, (18000, 22000), 100, (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800), False),
     "coco-c4": (180000, (120000, 160000), 1000, (640, 672, 704, 736, 768, 800), True),
+    "coco-c4@1x": (90000, (60000, 80000), 1000, (640, 672, 704, 736, 768, 800), True),
+    "coco-fpn": (90000, (60000, 80000), 1000, (640, 672, 704, 736, 768, 800), True),
+    "coco-fpn@2x": (180000, (120000, 160000), 1000, (640, 672, 704, 736, 768, 800), True),
 }
+PROPOSALS = {"c4": (12000, 2000, 6000, 1000), "fpn": (2000, 1000, 1000, 1000)}
+"""Before and after non-maximum suppression, training and test."""
 
 
 def settings(name: str) -> DetectionSettings:
@@ -28,21 +33,53 @@ def test_the_protocols_are_the_published_ones(name: str) -> None:
     assert (found.iters, found.steps, found.warmup, found.min_sizes, found.masks) == PUBLISHED[name]
     assert (found.batch, found.lr, found.momentum, found.weight_decay, found.gamma) == (16, 0.02, 0.9, 1e-4, 0.1)
     assert (found.test_size, found.max_size, found.rois, found.rpn_batch) == (800, 1333, 512, 256)
-    assert (found.pre_nms_train, found.post_nms_train, found.pre_nms_test, found.post_nms_test) == (12000, 2000, 6000, 1000)
+    proposals = (found.pre_nms_train, found.post_nms_train, found.pre_nms_test, found.post_nms_test)
+    assert proposals == PROPOSALS[found.family]
+    assert (found.family, found.roi_resolution) == (("fpn", 7) if name.startswith("coco-fpn") else ("c4", 14))
     assert (found.precise_bn, found.score_threshold, found.detections_per_image) == (200, 0.05, 100)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_small_budget_is_valid_and_marks_the_record(name: str) -> None:
     task = tasks.get(name)
-    small = task.settings.replace(dict(task.small))
-    assert "iters" in small.differences(task.settings)
+    for budget in (task.small, task.generated):
+        assert budget is not None
+        assert "iters" in task.settings.replace(dict(budget)).differences(task.settings)
     assert task.settings.differences(task.settings) == {}
 
 
-def test_workers_do_not_make_another_protocol() -> None:
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [("coco-c4", "coco-c4@2x"), ("coco-fpn", "coco-fpn@1x"), ("coco-c4@1x", "coco-c4@1x"), ("voc07", "voc07")],
+)
+def test_a_protocols_name_says_its_schedule(name: str, protocol: str) -> None:
+    assert tasks.get(name).protocol == protocol
+    assert tasks.get(protocol).settings == tasks.get(name).settings
+
+
+def test_the_schedule_may_stand_beside_the_name() -> None:
+    assert tasks.get("coco-c4", "1x").protocol == tasks.get("coco-c4@1x", "1x").protocol == "coco-c4@1x"
+    assert tasks.get("coco-c4", "1x").settings.differences(tasks.get("coco-c4").settings).keys() == {"iters", "steps"}
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "words"),
+    [
+        ("coco-c4@3x", None, "coco-c4 has no schedule '3x'\n  allowed: 1x, 2x"),
+        ("voc07", "1x", "voc07 has one schedule"),
+        ("coco-fpn@1x", "2x", "two schedules at once"),
+        ("coco-fnp@1x", None, "did you mean 'coco-fpn'"),
+    ],
+)
+def test_a_schedule_that_is_not_published_is_refused(name: str, schedule: str | None, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        tasks.get(name, schedule)
+
+
+@pytest.mark.parametrize("change", [{"num_workers": 0}, {"checkpoint_seconds": 0}])
+def test_workers_and_checkpoints_do_not_make_another_protocol(change: dict[str, object]) -> None:
     found = settings("voc07")
-    assert found.replace({"num_workers": 0}).differences(found) == {}
+    assert found.replace(change).differences(found) == {}
 
 
 def test_a_shorter_schedule_keeps_its_proportions() -> None:
@@ -77,6 +114,7 @@ def test_regions_and_statistics_have_their_shortcuts() -> None:
         ({"max_size": 700}, "max_size 700"),
         ({"batch": 0}, "batch"),
         ({"min_sizes": ()}, "min_sizes"),
+        ({"family": "fpn", "anchor_sizes": (32, 64)}, "5 maps, got 2"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, object], words: str) -> None:

@@ -82,11 +82,12 @@ def overlap(boxes: Tensor, others: Tensor) -> Tensor:
     corner = torch.maximum(boxes[:, None, :2], others[:, :2])
     sides = (torch.minimum(boxes[:, None, 2:], others[:, 2:]) - corner).clamp(min=0)
     shared = sides.prod(dim=2)
-    union = _area(boxes)[:, None] + _area(others) - shared
+    union = area(boxes)[:, None] + area(others) - shared
     return torch.where(shared > 0, shared / union, torch.zeros_like(shared))
 
 
-def _area(boxes: Tensor) -> Tensor:
+def area(boxes: Tensor) -> Tensor:
+    """(R,), in square pixels."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 

@@ -1,4 +1,4 @@
-"""What every detector family has: how images go in, and what the engine asks of it."""
+"""What every detector family has: how images go in, the two stages, the losses, and what the engine asks of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.data import Sample
-from transfer.engines.rcnn.heads import Detections
-from transfer.engines.rcnn.rpn import Size
+from transfer.engines.rcnn.heads import BoxHead, Detections, MaskHead, Regions, draw
+from transfer.engines.rcnn.rpn import RPN, Size
 from transfer.tasks.detection import DetectionSettings
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -25,6 +26,9 @@ class Detector(nn.Module, ABC):
 
     pixel_mean: Tensor
     pixel_std: Tensor
+    rpn: RPN
+    box: BoxHead
+    mask: MaskHead | None
 
     def __init__(self, classes: int, settings: DetectionSettings) -> None:
         super().__init__()
@@ -45,12 +49,68 @@ class Detector(nn.Module, ABC):
         """(N, 3, H, W), normalised → layer1 to layer4, by this detector's own modules."""
 
     @abstractmethod
-    def losses(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
-        """The losses of a batch, whose sum is trained on; `generator` samples anchors and regions."""
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W), normalised → the maps that anchors lie on and regions are cut from, the finest first."""
 
     @abstractmethod
+    def box_features(self, maps: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Vectors (R, C) for the box head; and (R, C, side, side) if masks are predicted from the same pass."""
+
+    @abstractmethod
+    def mask_features(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
+        """What the mask head sees of regions, (R, C, side, side)."""
+
+    def losses(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
+        """The losses of a batch, whose sum is trained on; `generator` samples anchors and regions."""
+        images, sizes = self.batch([sample.image for sample in samples])
+        targets = [sample.target for sample in samples]
+        maps = self.maps(images)
+        seen = self.rpn(maps)
+        losses: dict[str, Tensor] = self.rpn.losses(seen, targets, generator)
+        pairs = zip(self.rpn.proposals(seen, sizes), targets, strict=True)
+        regions = [draw(boxes, target, self.classes, self.settings, generator) for boxes, target in pairs]
+        vectors, shared = self.box_features(maps, [each.boxes for each in regions])
+        logits, offsets = self.box(vectors)
+        losses |= self.box.losses(logits, offsets, regions)
+        if self.mask is not None:
+            losses["mask"] = self._mask_loss(self.mask, maps, shared, samples, regions)
+        return losses
+
+    @torch.no_grad()
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:
         """What is in images (3, height, width) of uint8."""
+        batch, sizes = self.batch(images)
+        maps = self.maps(batch)
+        proposals = self.rpn.proposals(self.rpn(maps), sizes)
+        logits, offsets = self.box(self.box_features(maps, proposals)[0])
+        counts = [len(boxes) for boxes in proposals]
+        limits = (self.settings.score_threshold, self.settings.detections_per_image)
+        parts = zip(logits.split(counts), offsets.split(counts), proposals, sizes, strict=True)
+        found = [self.box.detect(*part, *limits) for part in parts]
+        return self._with_masks(self.mask, maps, found) if self.mask is not None else found
+
+    def _mask_loss(
+        self, head: MaskHead, maps: list[Tensor], shared: Tensor | None, samples: Sequence[Sample], regions: list[Regions]
+    ) -> Tensor:
+        """Of the regions that are objects; 0 without any, and then nothing else runs: an empty batch has no statistics."""
+        objects = [each.labels < self.classes for each in regions]
+        pairs = list(zip(regions, objects, strict=True))
+        boxes = [each.boxes[kept] for each, kept in pairs]
+        if not any(len(each) for each in boxes):
+            return maps[0].sum() * 0
+        features = self.mask_features(maps, boxes) if shared is None else shared[torch.cat(objects)]
+        logits = head(features, torch.cat([each.labels[kept] for each, kept in pairs]))
+        truth = []
+        for sample, (each, kept), cut in zip(samples, pairs, boxes, strict=True):
+            masks = [sample.masks[index] for index in each.objects[kept].tolist()]
+            truth.append(mask_ops.crop(masks, cut, logits.shape[-1]))
+        return head.loss(logits, torch.cat(truth))
+
+    def _with_masks(self, head: MaskHead, maps: list[Tensor], found: list[Detections]) -> list[Detections]:
+        features = self.mask_features(maps, [each.boxes for each in found])
+        masks = head(features, torch.cat([each.labels for each in found])).sigmoid()
+        parts = masks.split([len(each.boxes) for each in found])
+        return [Detections(each.boxes, each.scores, each.labels, part) for each, part in zip(found, parts, strict=True)]
 
     @property
     def device(self) -> torch.device:

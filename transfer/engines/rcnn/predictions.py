@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torchvision.ops import nms
 
 from transfer.datasets.detection import DetectionData, Mask, Picture
 from transfer.engines.rcnn import masks as mask_ops
@@ -19,8 +21,10 @@ SIDE = 420
 GAP = 8
 TEXT = 13
 MASK_OPACITY = 0.4
-MOST_DRAWN = 8
-"""Predictions drawn per image, the best ones."""
+LEAST_DRAWN = 8
+"""Of an image's predictions the best are drawn, as many as there are true objects, and at least this many."""
+DRAWN_OVERLAP = 0.5
+"""A prediction that overlaps a better one by more isn't drawn, whatever its class: texts on one another can't be read."""
 COLOURS = (
     (230, 25, 75),
     (60, 180, 75),
@@ -60,7 +64,7 @@ def write_predictions(path: Path, data: DetectionData, found: Sequence[Found]) -
 
 def _row(picture: Picture, found: Found, classes: tuple[str, ...]) -> Image.Image:
     truth = _drawn(picture, _true_shapes(picture, classes), "truth")
-    predicted = _drawn(picture, _found_shapes(found, classes), "prediction")
+    predicted = _drawn(picture, _found_shapes(found, classes, len(picture.boxes)), "prediction")
     row = Image.new("RGB", (truth.width * 2 + GAP, truth.height), "white")
     row.paste(truth, (0, 0))
     row.paste(predicted, (truth.width + GAP, 0))
@@ -73,11 +77,14 @@ def _true_shapes(picture: Picture, classes: tuple[str, ...]) -> Iterable[_Shape]
         yield _Shape(tuple(box), label, classes[label], mask)
 
 
-def _found_shapes(found: Found, classes: tuple[str, ...]) -> Iterable[_Shape]:
-    for index, (box, label) in enumerate(zip(found.boxes.tolist(), found.labels.tolist(), strict=True)):
-        if index < MOST_DRAWN:
-            mask = found.masks[index] if found.masks is not None else None
-            yield _Shape(tuple(box), label, f"{classes[label]} {100 * found.scores[index]:.0f}%", mask)
+def _found_shapes(found: Found, classes: tuple[str, ...], true_objects: int) -> Iterable[_Shape]:
+    kept = nms(torch.from_numpy(found.boxes), torch.from_numpy(found.scores), DRAWN_OVERLAP)
+    kept = kept[: max(LEAST_DRAWN, true_objects)]
+    for index in kept.tolist():
+        mask = found.masks[index] if found.masks is not None else None
+        label = int(found.labels[index])
+        text = f"{classes[label]} {100 * found.scores[index]:.0f}%"
+        yield _Shape(tuple(found.boxes[index].tolist()), label, text, mask)
 
 
 def _drawn(picture: Picture, shapes: Iterable[_Shape], title: str) -> Image.Image:

@@ -21,8 +21,6 @@ from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.tasks.detection import DetectionSettings
 
-SAVE_SECONDS = 300.0
-"""Time between checkpoints; it changes no number."""
 CHECKPOINT = "last.pth"
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm)
 
@@ -83,11 +81,10 @@ def train(model: Detector, run: Run) -> None:
             group["lr"] = rate
         values = _step(model, optimizer, next(feed), run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
-        if time.monotonic() - saved >= SAVE_SECONDS:
+        last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
+        if last or time.monotonic() - saved >= run.settings.checkpoint_seconds:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
-    if path.is_file():  # training took long enough to be saved: the evaluation may be interrupted, too
-        _save(model, optimizer, path, run.identity, run.settings.iters)
 
 
 def samples(run: Run, stream: int, skip: int = 0) -> Iterator[list[Sample]]:

@@ -10,9 +10,9 @@ from torch import nn
 from pretrain.errors import CheckpointError, TrainingError
 from pretrain.journal import Journal
 from transfer.datasets import coco
-from transfer.engines.rcnn import train as training
-from transfer.engines.rcnn.c4 import C4
+from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.train import Run, learning_rate, make_optimizer, train
+from transfer.engines.torchvision import FAMILIES
 from transfer.tasks.detection import DetectionSettings
 
 Tiny = Callable[..., DetectionSettings]
@@ -23,9 +23,9 @@ class InterruptionError(Exception):
     """What a test stops a training with."""
 
 
-def model(settings: DetectionSettings) -> C4:
+def model(settings: DetectionSettings) -> Detector:
     torch.manual_seed(0)
-    return C4("resnet18", 3, settings)
+    return FAMILIES[settings.family]("resnet18", 3, settings)
 
 
 def make_run(root: Path, settings: DetectionSettings, folder: Path, journal: Journal | None = None, identity: str = "a") -> Run:
@@ -50,17 +50,14 @@ def test_norm_parameters_have_no_weight_decay_and_nothing_is_frozen(tiny_detecti
     assert all(parameter.requires_grad for parameter in detector.parameters())
 
 
-def test_a_resumed_training_ends_bit_identical(
-    tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, settings = lay_coco(), tiny_detection("coco-c4", iters=4)
+@pytest.mark.parametrize("task", ["coco-c4", "coco-fpn"])
+def test_a_resumed_training_ends_bit_identical(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path, task: str) -> None:
+    root, settings = lay_coco(), tiny_detection(task, iters=3, checkpoint_seconds=0)
     whole = model(settings)
-    train(whole, make_run(root, settings, tmp_path / "whole"))
-
-    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
+    train(whole, make_run(root, tiny_detection(task, iters=3), tmp_path / "whole"))
 
     def stop(stage: str, done: int, total: int, values: dict[str, float]) -> None:
-        if done == 3:
+        if done == 2:
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
@@ -71,11 +68,8 @@ def test_a_resumed_training_ends_bit_identical(
         assert torch.equal(a, b), name
 
 
-def test_the_checkpoint_of_another_run_or_a_broken_one_is_refused(
-    tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
-    root, settings = lay_coco(), tiny_detection("coco-c4", iters=1)
+def test_the_checkpoint_of_another_run_or_a_broken_one_is_refused(tiny_detection: Tiny, lay_coco: Lay, tmp_path: Path) -> None:
+    root, settings = lay_coco(), tiny_detection("coco-c4", iters=1, checkpoint_seconds=0)
     train(model(settings), make_run(root, settings, tmp_path / "run"))
     with pytest.raises(CheckpointError, match="another run"):
         train(model(settings), make_run(root, settings, tmp_path / "run", identity="b"))

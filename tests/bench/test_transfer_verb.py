@@ -1,0 +1,68 @@
+"""What `bench transfer` passes on and records; the engine is a stand-in."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.verbs import Finished, Request, transfer
+from transfer import datasets, engines
+from transfer.engines import Job, Outcome
+from transfer.record import Data
+
+DATA = Data(name="tiny", layout="coco", fingerprint="f0", train=6, val=4, classes=3)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, Job]]:
+    """The engine's name and the job of every run; nothing is read or trained."""
+    seen: list[tuple[str, Job]] = []
+
+    def engine(name: str) -> Any:
+        def fit(job: Job) -> Outcome:
+            seen.append((name, job))
+            return Outcome({"AP_box": 1.0}, {"tensors": 120.0})
+
+        return SimpleNamespace(fit=fit)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "read", lambda *_: SimpleNamespace(ref=DATA))
+    monkeypatch.setattr(engines, "get", engine)
+    monkeypatch.setattr(engines, "missing", lambda name: None)
+    return seen
+
+
+def run(task: str, **more: Any) -> Finished:
+    request = Request(lambda *_: None, data=str(Path.cwd()), device="cpu")
+    return transfer.run(request, task, "random:resnet18", shortcuts=more.pop("shortcuts", {}), options={}, **more)
+
+
+@pytest.mark.parametrize(
+    ("task", "schedule", "protocol", "iters"),
+    [
+        ("coco-c4", None, "coco-c4@2x", 180000),
+        ("coco-c4@1x", None, "coco-c4@1x", 90000),
+        ("coco-c4", "1x", "coco-c4@1x", 90000),
+        ("coco-fpn", None, "coco-fpn@1x", 90000),
+        ("coco-fpn@2x", "2x", "coco-fpn@2x", 180000),
+    ],
+)
+def test_the_record_says_which_schedule_ran(
+    jobs: list[tuple[str, Job]], task: str, schedule: str | None, protocol: str, iters: int
+) -> None:
+    done = run(task, schedule=schedule)
+    assert (done.record.task, done.record.protocol, done.record.changed) == (protocol.split("@")[0], protocol, {})
+    assert done.record.schedule.startswith(f"{iters} iterations")
+    assert done.folder.name.startswith(f"{protocol}-random")
+    assert jobs[0][1].settings.numbers()["iters"] == iters
+
+
+def test_another_length_is_a_change_of_the_schedule_named(jobs: list[tuple[str, Job]]) -> None:
+    changed = run("coco-c4@1x", shortcuts={"iters": 900}).record.changed
+    assert changed == {"iters": 900, "steps": [600, 800], "warmup": 90}
+
+
+def test_the_engine_asked_for_runs_and_is_recorded(jobs: list[tuple[str, Job]]) -> None:
+    assert [run("voc07").record.engine, run("voc07", engine="torchvision").record.engine] == ["detectron2", "torchvision"]
+    assert [name for name, _ in jobs] == ["detectron2", "torchvision"]

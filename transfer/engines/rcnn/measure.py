@@ -1,0 +1,22 @@
+"""The metric of a detection task, from what an engine found in the validation images."""
+
+from collections.abc import Sequence
+
+from transfer.datasets.detection import DetectionData
+from transfer.engines.rcnn.coco_metric import coco_metrics
+from transfer.engines.rcnn.evaluate import Found
+from transfer.engines.rcnn.voc_metric import voc_metrics
+from transfer.tasks.detection import DetectionSettings
+
+BN_NOTE = "BN statistics of one process; the published recipe synchronises over 8"
+
+
+def measure(
+    found: Sequence[Found], data: DetectionData, settings: DetectionSettings
+) -> tuple[dict[str, float | None], tuple[str, ...]]:
+    """The task's metrics, and notes on them."""
+    if settings.metric == "coco":
+        return coco_metrics(found, data, masks=settings.masks), ()
+    metrics, absent = voc_metrics(found, data.val, len(data.classes))
+    names = ", ".join(data.classes[label] for label in absent)
+    return metrics, (f"classes without an object to find, left out of the mean: {names}",) if absent else ()
