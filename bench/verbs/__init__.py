@@ -13,6 +13,7 @@ from typing import Any
 from bench import places, runs
 from pretrain.errors import ConfigError
 from pretrain.journal import Journal, Progress
+from transfer import norms, sources
 from transfer.record import Checkpoint, Data, RunRecord
 from transfer.sources import Backbone
 
@@ -36,6 +37,12 @@ class Request:
     config: str | None = None
     seed: int = 0
     resume: bool = False
+    source: str | None = None
+    """Whose file the checkpoint is; the table of `transfer.sources` decides without it."""
+    branch: str | None = None
+    """`online` or `momentum`; the source's own choice without it."""
+    trust: bool = False
+    """Whether the checkpoint's pickle may run what is in it."""
     command: str | None = None
     """Recorded as the exact command; the process's own unless given."""
 
@@ -86,9 +93,33 @@ def execute(
         return Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
 
 
+def loaded(request: Request, checkpoint: str) -> Backbone:
+    """The checkpoint's backbone; says what was recognised and why, and what became of every key.
+
+    Raises:
+        CheckpointError: If it holds none that can be taken.
+    """
+    backbone = sources.load(checkpoint, source=request.source, branch=request.branch, trust=request.trust)
+    journal = Journal(progress=request.progress)
+    for line in (*backbone.summary(), *remarks(backbone)):
+        journal.say(line)
+    return backbone
+
+
 def reference(backbone: Backbone) -> Checkpoint:
     """What a record says of a backbone."""
-    return Checkpoint(sha256=backbone.sha256, source=backbone.source, provenance=backbone.provenance)
+    return Checkpoint(sha256=backbone.sha256, source=backbone.source, branch=backbone.branch, provenance=backbone.provenance)
+
+
+def account(backbone: Backbone) -> dict[str, float]:
+    """What a record's proof says of the file: its tensors used and dropped, and the typical norm of its weights."""
+    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state)}
+
+
+def remarks(backbone: Backbone) -> tuple[str, ...]:
+    """What a record's notes say of a backbone: weights that look LARS-scaled."""
+    warning = norms.warning(backbone.state)
+    return (warning,) if warning else ()
 
 
 def label(backbone: Backbone) -> str:

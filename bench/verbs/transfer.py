@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, execute, label, named, notes, reference
+from bench.verbs import SMALL, Finished, Request, account, execute, label, loaded, named, notes, reference, remarks
 from pretrain.errors import ConfigError
 from pretrain.journal import Journal
-from transfer import datasets, engines, sources, tasks
+from transfer import datasets, engines, tasks
 from transfer.tasks import Task, TaskSettings
 
 
@@ -29,7 +29,7 @@ def run(
     """
     task = tasks.get(task_name)
     engine = engines.available(task)
-    backbone = sources.load(checkpoint)
+    backbone = loaded(request, checkpoint)
     root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
     settings, arithmetic = _settings(request, task, generated, shortcuts, options)
     content = datasets.read(task.layout, root, settings)
@@ -57,8 +57,8 @@ def run(
             "data": data,
             "seed": request.seed,
             "metrics": dict(outcome.metrics),
-            "proof": dict(outcome.proof),
-            "notes": notes(generated, *outcome.notes),
+            "proof": {**account(backbone), **outcome.proof},
+            "notes": notes(generated, *remarks(backbone), *outcome.notes),
         }
 
     what = {"task": task.name, "version": task.version, "engine": engine, "checkpoint": backbone.sha256, "seed": request.seed}
