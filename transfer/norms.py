@@ -16,9 +16,9 @@ from torch import Tensor
 from pretrain.errors import CheckpointError, ConfigError
 from transfer.sources.backbone import COUNTER
 
-LARGE = 2.0
+LARGE = 1.5
 """Median norm, in units of a fresh network's, above which weights look LARS-scaled. A fresh network has 1, by
-construction; weight decay takes SGD-trained ones below it; ten times either is well above 2."""
+construction; the weight decay of SGD's recipes takes trained ones below it; ten times that is well above 1.5."""
 
 Scope = Literal["params", "all"]
 STATISTICS = ("running_mean", "running_var")
@@ -44,7 +44,7 @@ def warning(state: Mapping[str, Tensor]) -> str | None:
         return None
     return (
         f"the weights look LARS-scaled: a typical convolution has {ratio:.1f} times the norm of a fresh one, where SGD leaves "
-        "1 or less; such backbones fine-tune points of AP below what they can (48.7 against 56.7 on VOC07+12, arXiv 2208.00275); "
+        "1 or less; such backbones fine-tune to points of AP less (48.7 against 56.7 on VOC07+12, arXiv 2208.00275); "
         "`bench convert --norm-rescale 0.1` mends it"
     )
 

@@ -88,7 +88,7 @@ def _clean(key: str, tensor: Tensor, path: Path) -> Tensor:
             fix="export the model before it was quantised",
         )
     tensor = tensor.to(torch.float32).contiguous()
-    if not bool(tensor.isfinite().all()):
+    if not all(bool(edge.isfinite()) for edge in tensor.aminmax()):  # of any NaN, both; several times as fast as to ask each
         raise CheckpointError(
             f"the weights in {path} are broken",
             seen=f"{key} holds {int((~tensor.isfinite()).sum())} values that are not finite",

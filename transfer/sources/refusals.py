@@ -65,18 +65,18 @@ def nothing_recognised(path: Path, tensors: Mapping[str, Tensor], source: str | 
     """The error for a file that no line of the table fits, or not the one that was named."""
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     reason = _reason(STRANGERS, shapes)
-    names = [source] if source else list(SOURCES)
     return CheckpointError(
         f"no backbone {f'of {source} ' if source else ''}recognised in {path}" + (f": {reason}" if reason else ""),
         seen=f"{len(shapes)} tensors, the first are {list(shapes)[:3]}",
-        allowed="; ".join(f"{name}: {_pattern(name)}" for name in names),
+        allowed=_patterns(source) if source else f"a ResNet of one of {', '.join(SOURCES)} (`bench ls sources`)",
         fix="leave --source away" if source else "pass a whole ResNet checkpoint; --source NAME says whose it is",
     )
 
 
-def _pattern(name: str) -> str:
-    level, _, prefix = SOURCES[name].layouts[0].online.partition(":")
-    return f"{prefix}… in {level or 'the top level'}"
+def _patterns(source: str) -> str:
+    """Where a source keeps its backbones."""
+    places = dict.fromkeys(layout.online for layout in SOURCES[source].layouts)
+    return " or ".join(f"keys {place.partition(':')[2]}… in {place.partition(':')[0] or 'the top level'}" for place in places)
 
 
 def arch_of(state: Mapping[str, Tensor], path: Path, *, source: str, beside: Iterable[str] = ()) -> str:

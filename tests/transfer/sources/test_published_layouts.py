@@ -5,8 +5,10 @@ Names come from `nn.Module` itself, by the attributes that the cited code gives 
 
 import argparse
 import itertools
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +54,7 @@ def resnet(seed: int, fc: nn.Module | None = None, arch: str = "resnet18") -> nn
     return model
 
 
+@cache
 def trunk(seed: int, arch: str = "resnet18") -> State:
     """What should be read of `resnet(seed)`."""
     return resnet(seed, arch=arch).state_dict()
@@ -77,7 +80,7 @@ def ddp(module: nn.Module) -> State:
 
 def sgd(module: nn.Module) -> dict[str, Any]:
     """The state of an optimiser that took a step."""
-    first = next(module.parameters())
+    first = nn.Parameter(next(module.parameters()).detach().clone())
     optimizer = torch.optim.SGD([first], lr=0.1, momentum=0.9)
     first.grad = torch.zeros_like(first)
     optimizer.step()
@@ -456,8 +459,7 @@ def test_every_source_of_the_table_has_a_fixture_here() -> None:
     assert {case.source for case in CASES} | {"huggingface", "detectron2"} == set(sources.SOURCES)
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
-@pytest.mark.parametrize("head", [True, False])
+@pytest.mark.parametrize(("arch", "head"), [("resnet18", True), ("resnet50", False)])
 def test_transformers_resnets_are_read(tmp_path: Path, arch: str, head: bool) -> None:
     """huggingface/transformers @ae005ce, models/resnet/modeling_resnet.py: ResNetModel, ResNetForImageClassification."""
     model = resnet(ONLINE, arch=arch)
@@ -488,6 +490,49 @@ def test_safetensors_of_timm_are_read(tmp_path: Path) -> None:
     backbone = sources.load(str(path))
     assert (backbone.source, backbone.dropped) == ("timm", ("fc.bias", "fc.weight"))
     assert same(backbone.state, trunk(ONLINE))
+
+
+def detectron2_name(name: str) -> str:
+    """facebookresearch/detectron2 @02b5c4e, tools/convert-torchvision-to-d2.py: its chain of replacements."""
+    name = name if "layer" in name else f"stem.{name}"
+    for t in (1, 2, 3, 4):
+        name = name.replace(f"layer{t}", f"res{t + 1}")
+    for t in (1, 2, 3):
+        name = name.replace(f"bn{t}", f"conv{t}.norm")
+    return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
+
+
+@pytest.mark.parametrize(("arch", "author"), [("resnet18", "torchvision"), ("resnet50", "MOCO")])
+def test_pickles_of_detectron2_s_and_moco_s_converters_are_read(tmp_path: Path, arch: str, author: str) -> None:
+    """facebookresearch/detectron2 @02b5c4e and facebookresearch/moco @7397dfe: both leave the head in, under `stem`."""
+    named = {detectron2_name(name): tensor.detach().contiguous().numpy() for name, tensor in trunk(ONLINE, arch).items()}
+    named |= {"stem.fc.weight": torch.zeros(10, 4).numpy(), "stem.fc.bias": torch.zeros(10).numpy()}
+    with (tmp_path / "r.pkl").open("wb") as file:
+        pickle.dump({"model": named, "__author__": author, "matching_heuristics": True}, file)
+    backbone = sources.load(str(tmp_path / "r.pkl"))
+    assert (backbone.source, backbone.arch, backbone.dropped) == ("detectron2", arch, ("stem.fc.weight", "stem.fc.bias"))
+    assert same(backbone.state, trunk(ONLINE, arch))
+
+
+@pytest.mark.parametrize("kind", ["C4", "FPN"])
+def test_the_backbone_of_a_detector_of_detectron2_is_read(tmp_path: Path, kind: str) -> None:
+    """facebookresearch/detectron2 @02b5c4e: modeling/roi_heads Res5ROIHeads keeps res5, modeling/backbone/fpn.py bottom_up;
+
+    MoCo's Res5ROIHeadsExtraNorm (@7397dfe, detection/train_net.py) adds res5.norm. Saved by fvcore's Checkpointer.
+    """
+
+    def place(name: str) -> str:
+        if kind == "FPN":
+            return f"backbone.bottom_up.{name}"
+        return f"roi_heads.{name}" if name.startswith("res5") else f"backbone.{name}"
+
+    named = {place(detectron2_name(name)): tensor for name, tensor in trunk(ONLINE).items() if "num_batches" not in name}
+    heads = ("proposal_generator.rpn_head.conv.weight", "backbone.fpn_lateral5.weight", "roi_heads.res5.norm.weight")
+    saved = {"model": named | {name: torch.zeros(4) for name in heads}, "optimizer": {}, "iteration": 89999}
+    torch.save(saved, tmp_path / "model_final.pth")
+    backbone = sources.load(str(tmp_path / "model_final.pth"))
+    assert (backbone.source, backbone.dropped, len(backbone.filled)) == ("detectron2", heads, 20)
+    assert same(backbone.state, trunk(ONLINE) | {name: torch.tensor(0) for name in backbone.filled})
 
 
 @pytest.mark.parametrize("named", ["barlowtwins", "vicreg", "dino", "timm"])
