@@ -94,16 +94,18 @@ def execute(
 
 
 def loaded(request: Request, checkpoint: str) -> Backbone:
-    """The checkpoint's backbone; says what was recognised and why, and what became of every key.
+    """The checkpoint's backbone, read as the user said.
 
     Raises:
         CheckpointError: If it holds none that can be taken.
     """
-    backbone = sources.load(checkpoint, source=request.source, branch=request.branch, trust=request.trust)
-    journal = Journal(progress=request.progress)
+    return sources.load(checkpoint, source=request.source, branch=request.branch, trust=request.trust)
+
+
+def introduce(backbone: Backbone, journal: Journal) -> None:
+    """Say what was recognised and why, what became of every key, and what is wrong with the weights."""
     for line in (*backbone.summary(), *remarks(backbone)):
         journal.say(line)
-    return backbone
 
 
 def reference(backbone: Backbone) -> Checkpoint:

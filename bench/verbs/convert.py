@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from bench.verbs import Request, loaded
+from bench.verbs import Request, introduce, loaded
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.errors import ConfigError
 from pretrain.journal import Journal
@@ -43,32 +43,46 @@ def run(
     """
     target = convert.target(to, out)
     _require_place(out, checkpoint)
-    backbone = loaded(request, checkpoint)
+    backbone, journal = loaded(request, checkpoint), Journal(progress=request.progress)
+    introduce(backbone, journal)
     state, rescaled = backbone.state, None
     if norm_rescale is not None:
         state, rescaled = _rescaled(backbone, norm_rescale, scope)
-        Journal(progress=request.progress).say(
+        journal.say(
             f"norms rescaled by {norm_rescale}: {rescaled['tensors']} tensors ({scope}), {len(rescaled['kept'])} of norm 0 kept"
             f"; typical norm {rescaled['norm_ratio_before']:.2f} → {rescaled['norm_ratio_after']:.2f} of a fresh network's"
         )
     content = target.encode(state, out.suffix)
     convert.write(out, content)
-    about = {
+    about = {"file": out.name, "sha256": hashlib.sha256(content).hexdigest(), "to": to, "settings": dict(target.settings)}
+    about |= _about(checkpoint, backbone, rescaled)
+    return Converted(out, convert.write_about(out, about))
+
+
+def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None) -> dict[str, Any]:
+    """What holds of the backbone whatever it is written for; rescaled weights are another backbone, with a row of its own."""
+    provenance = backbone.provenance
+    if rescaled is not None:
+        provenance = provenance.replace({"method": f"{provenance.method}-normrescale"})
+    return {
         "format": convert.FORMAT,
-        "file": out.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "to": to,
         "arch": backbone.arch,
         "channel_order": "RGB",
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
         "stride": convert.STRIDE,
-        "settings": dict(target.settings),
         "norm_rescale": rescaled,
-        "source": _source(checkpoint, backbone),
-        "provenance": _provenance(backbone, rescaled),
+        "source": {
+            "checkpoint": Path(checkpoint).name,
+            "sha256": backbone.sha256,
+            "source": backbone.source,
+            "branch": backbone.branch,
+            "why": backbone.why,
+            "dropped": sources.groups(backbone.dropped),
+            "counters_filled": len(backbone.filled),
+        },
+        "provenance": provenance.model_dump(mode="json"),
     }
-    return Converted(out, convert.write_about(out, about))
 
 
 def _require_place(out: Path, checkpoint: str) -> None:
@@ -95,23 +109,3 @@ def _rescaled(backbone: Backbone, anchor: str, scope: str) -> tuple[dict[str, to
         "norm_ratio_after": norms.norm_ratio(done.state),
     }
     return done.state, about
-
-
-def _source(checkpoint: str, backbone: Backbone) -> dict[str, Any]:
-    return {
-        "checkpoint": Path(checkpoint).name,
-        "sha256": backbone.sha256,
-        "source": backbone.source,
-        "branch": backbone.branch,
-        "why": backbone.why,
-        "dropped": sources.groups(backbone.dropped),
-        "counters_filled": len(backbone.filled),
-    }
-
-
-def _provenance(backbone: Backbone, rescaled: dict[str, Any] | None) -> dict[str, Any]:
-    """Of the written file: rescaled weights are another backbone, and another row of the leaderboard."""
-    provenance = backbone.provenance
-    if rescaled is not None:
-        provenance = provenance.replace({"method": f"{provenance.method}-normrescale"})
-    return provenance.model_dump(mode="json")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, account, execute, label, loaded, named, notes, reference, remarks
+from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
 from pretrain.journal import Journal
 from transfer import representation
 from transfer.datasets import imagefolder
@@ -26,6 +26,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any]) -> Finish
     data = named(images.ref, generated)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        introduce(backbone, journal)
         device = request.device_name()
         metrics, proof = representation.measure(backbone, images.val, settings, journal, seed=request.seed, device=device)
         return {

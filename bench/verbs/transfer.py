@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, account, execute, label, loaded, named, notes, reference, remarks
+from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
 from pretrain.errors import ConfigError
 from pretrain.journal import Journal
 from transfer import datasets, engines, tasks
@@ -37,6 +37,7 @@ def run(
     changed = settings.differences(task.settings)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        introduce(backbone, journal)
         for line in arithmetic:
             journal.say(line)
         if changed:

@@ -15,6 +15,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from bench import cli
 from bench.verbs import Request, convert
 from pretrain.errors import ConfigError
 from transfer import norms, prove, sources
@@ -212,3 +213,44 @@ def test_detectron2_loads_its_file_into_every_tensor(written: Any, kind: str, na
     read = sources.load(str(path.with_name("saved.pth")))
     path.with_name("saved.pth").unlink()
     assert prove.prove(backbone, read.state, features, prove.reference(backbone))["max_feature_difference"] == 0
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run `bench WORDS` in this process; returns the exit code."""
+    monkeypatch.setattr("sys.argv", ["bench", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_the_command_says_what_it_recognised_and_what_it_wrote(
+    moco: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r18.pkl"
+    words = ("convert", "--ckpt", str(moco("resnet18")), "--to", "detectron2", "--out", str(out), "--norm-rescale", "0.1")
+    assert command(monkeypatch, *words) == 0
+    shown = capsys.readouterr()
+    assert f"done: {out}" in shown.out
+    assert str(out) + ".json" in shown.out
+    assert "checkpoint: mocov2, resnet18; recognised by module.encoder_q.conv1.weight in state_dict" in shown.err
+    assert "of its 121 tensors 120 are the backbone; dropped: queue (1)" in shown.err
+    assert "norms rescaled by 0.1: 60 tensors (params), 0 of norm 0 kept" in shown.err
+    out.unlink()
+
+
+def test_a_pickle_that_asks_for_code_is_one_message_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"model": shutil.rmtree}))
+    words = ("convert", "--ckpt", str(tmp_path / "x.pkl"), "--to", "mmseg", "--out", str(tmp_path / "out.pth"))
+    assert command(monkeypatch, *words) == 2
+    assert "bench: " in (shown := capsys.readouterr().err)
+    assert "its pickle asks for shutil.rmtree" in shown
+    assert command(monkeypatch, *words, "--trust-checkpoint") == 2
+    assert "holds no tensors by name" in capsys.readouterr().err
+
+
+def test_sources_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(monkeypatch, "ls", "sources") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in sources.SOURCES)

@@ -41,7 +41,7 @@ PLAIN = {
 }
 """With `ARRAYS`, all that a pickle of numpy arrays needs."""
 
-OPTIONS = [argparse.Namespace]
+OPTIONS: list[Any] = [argparse.Namespace]
 """A bag of options that runs nothing; DINO, timm and torchvision's training scripts keep theirs beside the weights."""
 
 
@@ -103,7 +103,7 @@ def _form(path: Path) -> Form:
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # the length of a header of JSON, then the header
         return "safetensors"
     raise CheckpointError(
-        f"{path} is not a checkpoint",
+        f"can't read {path} as a checkpoint: it is none",
         seen=f"{path.stat().st_size} bytes that begin with {head[:40]!r}",
         allowed="a file of torch.save or safetensors, or a .pkl of Detectron2",
         fix="get the file itself: a web page or a Git LFS pointer in its place begins like text",

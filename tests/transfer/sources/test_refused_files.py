@@ -154,7 +154,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [b"version https://git-lfs.github.com/spec/v1\noid sha256:1", b"<!DOCTYPE html>", b""])
 def test_a_text_file_is_refused(tmp_path: Path, text: bytes) -> None:
     message = refused(tmp_path, text)
-    assert "is not a checkpoint" in message
+    assert "as a checkpoint: it is none" in message
     assert text[:15].decode() in message
     assert in_four_parts(message)
 
