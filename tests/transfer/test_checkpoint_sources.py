@@ -1,5 +1,6 @@
 """Our own files, torchvision's and random backbones; converting and proving them."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,11 @@ def test_a_proof_passes_only_for_the_same_model() -> None:
 
 
 def test_two_norms_swapped_are_caught() -> None:
-    swapped = dict(backbone().state)
+    given, swapped = backbone("resnet18"), dict(backbone("resnet18").state)
     first, second = "layer1.0.bn1.running_mean", "layer1.0.bn2.running_mean"
     swapped[first], swapped[second] = swapped[second], swapped[first]
     with pytest.raises(ProofError, match="2 different"):
-        prove.prove(backbone(), swapped, prove.stage_features(prove.reference(backbone())), prove.reference(backbone()))
+        prove.prove(given, swapped, prove.stage_features(prove.reference(given)), prove.reference(given))
 
 
 def test_a_stride_in_the_wrong_convolution_is_caught() -> None:
@@ -121,7 +122,34 @@ def test_a_stride_in_the_wrong_convolution_is_caught() -> None:
         prove.prove(backbone(), backbone().state, prove.stage_features(wrong), prove.reference(backbone()))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_model_with_a_stem_of_three_convolutions_is_caught() -> None:
+    mmseg = pytest.importorskip("mmseg.models", reason="MMSegmentation is not installed")
+    model = mmseg.backbones.ResNetV1c(depth=18, out_indices=(0, 1, 2, 3), contract_dilation=True)
+    given = backbone("resnet18")
+    model.load_state_dict(given.state, strict=False)
+    model.eval()
+    with pytest.raises(ProofError, match=r"6 not loaded: (.|\n)*; 18 not in the checkpoint: \['stem.0.weight'"):
+        prove.prove(given, model.state_dict(), lambda x: list(model(x)), prove.reference(given))
+
+
+def test_a_first_convolution_for_bgr_is_caught() -> None:
+    given = backbone("resnet18")
+    flipped = {**given.state, "conv1.weight": given.state["conv1.weight"].flip(1)}
+    expected = prove.reference(given)
+    with pytest.raises(ProofError, match=r"1 different: \['conv1.weight'\]"):
+        prove.prove(given, flipped, prove.stage_features(expected), expected)
+
+
+def test_what_was_dropped_is_told_from_what_is_fatal() -> None:
+    given = dataclasses.replace(backbone("resnet18"), dropped=("fc.weight", "queue"))
+    expected = prove.reference(given)
+    with pytest.raises(ProofError, match=r"fatal: 120 not loaded(.|\n)*expected: fc \(1\), queue \(1\), dropped"):
+        prove.prove(given, {}, prove.stage_features(expected), expected)
+
+
 def test_a_tensor_that_was_not_loaded_is_named() -> None:
-    partial = {name: tensor for name, tensor in backbone().state.items() if name != "conv1.weight"}
+    given = backbone("resnet18")
+    partial = {name: tensor for name, tensor in given.state.items() if name != "conv1.weight"}
     with pytest.raises(ProofError, match=r"1 not loaded: \['conv1.weight'\]"):
-        prove.prove(backbone(), partial, prove.stage_features(prove.reference(backbone())), prove.reference(backbone()))
+        prove.prove(given, partial, prove.stage_features(prove.reference(given)), prove.reference(given))

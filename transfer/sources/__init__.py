@@ -14,13 +14,13 @@ from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.errors import CheckpointError
 from pretrain.provenance import Provenance, Supervision
 from transfer.sources import files, published
-from transfer.sources.backbone import ARCHS, COUNTER, Backbone, Branch, Features, digest, groups, skeleton
+from transfer.sources.backbone import ARCHS, COUNTER, Backbone, Branch, Features, digest, groups, listed, skeleton
 from transfer.sources.files import Payload
 from transfer.sources.recognise import Found, recognise
 from transfer.sources.refusals import arch_of
 from transfer.sources.table import SOURCES, Layout, Source
 
-__all__ = ["ARCHS", "SOURCES", "Backbone", "Branch", "Features", "Layout", "Source", "groups", "load", "skeleton"]
+__all__ = ["ARCHS", "SOURCES", "Backbone", "Branch", "Features", "Layout", "Source", "groups", "listed", "load", "skeleton"]
 
 OWN = "bench"
 """Files of this project; with `RANDOM`, the sources that need no recognising."""
@@ -39,6 +39,13 @@ def load(checkpoint: str, *, source: str | None = None, branch: str | None = Non
     Raises:
         CheckpointError: If the file is missing, unreadable, of no known source, or holds no whole backbone.
     """
+    named = checkpoint.partition(":")[0]
+    if named in (RANDOM, "torchvision") and (source or branch == "momentum"):
+        raise CheckpointError(
+            f"{checkpoint} is one backbone, and no file of anyone's",
+            seen=f"--source {source}" if source else "--branch momentum",
+            fix="leave that away",
+        )
     if checkpoint.startswith(f"{RANDOM}:"):
         return _random(checkpoint)
     if checkpoint.startswith("torchvision:"):
@@ -51,7 +58,8 @@ def load(checkpoint: str, *, source: str | None = None, branch: str | None = Non
 def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, provenance: Provenance | None) -> Backbone:
     payload = files.read(path, trust=trust)
     own = payload.content.get("format") == BACKBONE_FORMAT
-    found = _own(payload, branch) if own else recognise(payload, path, source=source, branch=branch)
+    found = _own(payload, source, branch) if own else recognise(payload, path, source=source, branch=branch)
+    published.require_strides(path, found.source)
     arch = arch_of(found.state, path, source=found.source, beside=found.dropped)
     state = {key: _clean(key, tensor, path) for key, tensor in found.state.items()}
     missing = tuple(key for key in skeleton(arch) if key not in state)
@@ -64,9 +72,12 @@ def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, 
     return Backbone(arch, state, provenance, sha256, found.source, found.branch, found.why, found.dropped, missing)
 
 
-def _own(payload: Payload, branch: str | None) -> Found:
-    if branch == "momentum":
-        raise CheckpointError("a backbone of this project has one encoder", seen="--branch momentum", fix="leave --branch away")
+def _own(payload: Payload, source: str | None, branch: str | None) -> Found:
+    if source or branch == "momentum":
+        seen = f"--source {source}" if source else "--branch momentum"
+        raise CheckpointError(
+            "the file says it is a backbone of this project, of one encoder", seen=seen, fix="leave that away"
+        )
     tensors = files.tensors(payload.content.get("state_dict", {}))
     return Found(OWN, "online", tensors, (), f"it says so: format {BACKBONE_FORMAT}")
 

@@ -1,4 +1,4 @@
-"""Where a backbone came from, when its own file doesn't say: torchvision's published weights, and what we converted."""
+"""Where a backbone came from, when its own file doesn't say: torchvision's published weights, and what lies beside a file."""
 
 import hashlib
 import json
@@ -75,3 +75,26 @@ def beside(path: Path) -> Provenance | None:
     with path.open("rb") as file:
         same = hashlib.file_digest(file, "sha256").hexdigest() == plain.get("sha256")
     return Provenance.read(plain["provenance"], where=f"the provenance in {about}") if same else None
+
+
+def require_strides(path: Path, source: str) -> None:
+    """Refuse a ResNet of transformers whose `config.json` beside it says that its strides lie elsewhere.
+
+    Raises:
+        CheckpointError: If it halves the image in another convolution, which no tensor shows.
+    """
+    beside = path.with_name("config.json")
+    if source != "huggingface" or not beside.is_file():
+        return
+    try:
+        config = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    elsewhere = [name for name in ("downsample_in_bottleneck", "downsample_in_first_stage") if config.get(name)]
+    if elsewhere:
+        raise CheckpointError(
+            f"{path} has its strides elsewhere",
+            seen=f"{beside} says {', '.join(elsewhere)}",
+            allowed="strides in the 3×3 convolutions of the last three stages, as in torchvision",
+            fix="take another checkpoint: with other strides the same weights compute other features",
+        )

@@ -77,6 +77,14 @@ def _found(file: "_File", path: Path, name: str, layout: Layout, branch: str | N
             allowed="--branch online",
             fix="leave --branch away",
         )
+    line = SOURCES[name]
+    if line.doubt is not None and not forced and file.has(line.doubt[0], layout.online):
+        raise CheckpointError(
+            f"{path} is likely not what it would be read as",
+            seen=f"{line.doubt[0].removeprefix('/')}; {line.doubt[1]}",
+            allowed=f"a file of {name}, {line.assumed}",
+            fix=f"take torchvision:resnet50/IMAGENET1K_V1; or, where you know it is read rightly, add --source {name}",
+        )
     chosen: Branch = "momentum" if (branch or layout.default) == "momentum" else "online"
     place = layout.momentum if chosen == "momentum" else layout.online
     assert place is not None
@@ -88,6 +96,7 @@ def _found(file: "_File", path: Path, name: str, layout: Layout, branch: str | N
     if layout.momentum is not None:
         own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
         why = f"{chosen} encoder, {own}; {why}"
+    why = "; ".join(part for part in (why, line.assumed) if part)
     return Found(
         name, chosen, {key: tensor for key, (_, tensor) in taken.items()}, tuple(dropped), why, chosen != layout.default
     )
@@ -157,9 +166,10 @@ class _File:
         """Whether the layout's marks and format are there."""
         if layout.form not in (None, self.payload.form):
             return False
-        return all(self._has(mark, layout.online) for mark in layout.marks)
+        return all(self.has(mark, layout.online) for mark in layout.marks)
 
-    def _has(self, mark: str, place: str) -> bool:
+    def has(self, mark: str, place: str) -> bool:
+        """Whether a mark is there; `place` tells the level of a pattern of keys."""
         if mark.startswith("/"):
             steps, equals, value = mark[1:].partition("=")
             at = self.entry(steps.split("/"))

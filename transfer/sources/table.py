@@ -48,6 +48,10 @@ class Source:
     layouts: tuple[Layout, ...]
     method: str = "unknown"
     """The method, where it is the code base's only one."""
+    assumed: str = ""
+    """What its files leave open, and how they are read."""
+    doubt: tuple[str, str] | None = None
+    """A mark of files for which that is likely wrong, and why: taken only where `--source` says so."""
 
 
 def _names(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> Names:
@@ -86,6 +90,11 @@ SOURCES: dict[str, Source] = {
     "detectron2": Source(
         "facebookresearch/detectron2, tools/convert-torchvision-to-d2.py",
         (Layout("model:", names=DETECTRON2), Layout(":", names=DETECTRON2)),
+        assumed="read as made for RGB images with strides in the 3×3 convolutions, which its files don't say",
+        doubt=(
+            "/__author__=Detectron2 Model Zoo",
+            "most of Detectron2's zoo began as MSRA's ResNets: stride in the 1×1 convolutions and BGR images, another function",
+        ),
     ),
     "mocov3": Source(
         "facebookresearch/moco-v3, main_lincls.py",

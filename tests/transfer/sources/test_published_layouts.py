@@ -18,7 +18,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from pretrain.checkpoint import save_backbone
 from pretrain.errors import CheckpointError
+from pretrain.provenance import Provenance
 from transfer import sources
 
 State = dict[str, Tensor]
@@ -437,9 +439,7 @@ def test_a_project_s_own_file_gives_the_encoder_its_own_conversion_takes(tmp_pat
     torch.save(content, path)
     backbone = sources.load(str(path))
     assert (backbone.source, backbone.provenance.method, backbone.arch) == (case.source, case.method, "resnet18")
-    expected = trunk(case.default)
-    expected |= {name: torch.tensor(0) for name in backbone.filled}
-    assert same(backbone.state, expected)
+    assert same(backbone.state, trunk(case.default) | {name: torch.tensor(0) for name in backbone.filled})
     account = backbone.account()
     assert account["source_tensors"] == all_tensors(content) == account["source_used"] + account["source_dropped"]
     if case.pair:
@@ -575,3 +575,31 @@ def test_what_was_recognised_and_why_is_said(tmp_path: Path) -> None:
         "of its 251 tensors 120 are the backbone; "
         "dropped: queue (1), queue_ptr (1), encoder_q.fc (4), encoder_k (124), optimizer (1)"
     )
+
+
+def test_files_of_detectron2_s_zoo_are_taken_only_on_the_user_s_word(tmp_path: Path) -> None:
+    """Detectron2's zoo is published with this author; most of it began as MSRA's ResNets (its MODEL_ZOO.md)."""
+    named = {f"backbone.{detectron2_name(name)}": tensor for name, tensor in trunk(ONLINE).items()}
+    torch.save({"model": named, "__author__": "Detectron2 Model Zoo"}, tmp_path / "zoo.pth")
+    with pytest.raises(CheckpointError, match=r"likely not what it would be read as(.|\n)*--source detectron2"):
+        sources.load(str(tmp_path / "zoo.pth"))
+    backbone = sources.load(str(tmp_path / "zoo.pth"), source="detectron2")
+    assert same(backbone.state, trunk(ONLINE))
+    assert "read as made for RGB" in backbone.why
+
+
+def test_a_resnet_of_transformers_with_other_strides_is_refused(tmp_path: Path) -> None:
+    """huggingface/transformers @ae005ce, models/resnet/modeling_resnet.py: downsample_in_bottleneck strides the 1×1."""
+    names = {f"encoder.stages.{s}.layers.{n}.layer.0.convolution.weight": torch.zeros(4) for s in range(4) for n in range(3)}
+    safetensors.torch.save_file(names, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"model_type": "resnet", "downsample_in_bottleneck": true}')
+    with pytest.raises(CheckpointError, match=r"strides elsewhere(.|\n)*downsample_in_bottleneck"):
+        sources.load(str(tmp_path / "model.safetensors"))
+
+
+def test_a_source_or_branch_of_what_is_no_pair_is_refused(tmp_path: Path) -> None:
+    save_backbone(tmp_path / "own.pth", trunk(ONLINE), Provenance(method="mocov2", arch="resnet18"))
+    for checkpoint in ("random:resnet18", "torchvision:resnet18/IMAGENET1K_V1", str(tmp_path / "own.pth")):
+        for how in ({"source": "mocov2"}, {"branch": "momentum"}):
+            with pytest.raises(CheckpointError, match="leave that away"):
+                sources.load(checkpoint, **how)
