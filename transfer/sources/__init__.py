@@ -50,7 +50,7 @@ def load(checkpoint: str, *, source: str | None = None, branch: str | None = Non
         return _random(checkpoint)
     if checkpoint.startswith("torchvision:"):
         path, provenance = published.torchvision_weights(checkpoint)
-        return _from_file(path, "torchvision", branch, trust, provenance)
+        return _from_file(path, None, branch, trust, provenance)
     path = Path(checkpoint)
     return _from_file(path, source, branch, trust, None)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
@@ -19,28 +19,13 @@ import torch
 from torch import Tensor
 
 from pretrain.errors import CheckpointError
+from transfer.sources import arrays
+from transfer.sources.arrays import RefusedError
 
 Form = Literal["torch", "safetensors", "pickle"]
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How torch.save began before version 1.6: its magic number, pickled."""
-ARRAYS = {
-    **{
-        (f"numpy.{core}.multiarray", name): f"multiarray.{name}"
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    },
-    **{(f"numpy.{core}.numeric", "_frombuffer"): "numeric._frombuffer" for core in ("core", "_core")},
-}
-PLAIN = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-    ("builtins", "bytearray"),
-    ("collections", "OrderedDict"),
-}
-"""With `ARRAYS`, all that a pickle of numpy arrays needs."""
-
 OPTIONS: list[Any] = [argparse.Namespace]
 """A bag of options that runs nothing; DINO, timm and torchvision's training scripts keep theirs beside the weights."""
 
@@ -73,7 +58,7 @@ def read(path: Path, *, trust: bool = False) -> Payload:
     form = _form(path)
     try:
         content = _open(path, form, trust)
-    except _RefusedError as refused:
+    except RefusedError as refused:
         raise _needs_more(path, refused.name) from None
     except Exception as error:  # a broken file raises anything from EOFError to UnpicklingError
         raise _unreadable(path, error) from None
@@ -82,14 +67,6 @@ def read(path: Path, *, trust: bool = False) -> Payload:
             f"{path} holds no named tensors", seen=type(content).__name__, allowed="a mapping of names to tensors"
         )
     return Payload(content, form)
-
-
-class _RefusedError(Exception):
-    """A pickle asked for something that is not an array."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 def _form(path: Path) -> Form:
@@ -113,10 +90,11 @@ def _form(path: Path) -> Form:
 def _open(path: Path, form: Form, trust: bool) -> Any:
     if form == "safetensors":
         return safetensors.torch.load_file(path)
+    if form == "pickle" and not trust:
+        return arrays.load(path)
     if form == "pickle":
         with path.open("rb") as file:
-            # latin1: Detectron2's oldest files were written by Python 2
-            return pickle.load(file, encoding="latin1") if trust else _Arrays(file, encoding="latin1").load()
+            return pickle.load(file, encoding="latin1")  # Detectron2's oldest files were written by Python 2
     try:
         with torch.serialization.safe_globals(OPTIONS):
             return torch.load(path, map_location="cpu", weights_only=not trust)
@@ -124,22 +102,7 @@ def _open(path: Path, form: Form, trust: bool) -> Any:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"unsupported (?:class|function) ([\w.]+)", str(error))
         if wanted is None:
             raise
-        raise _RefusedError(wanted[1]) from None
-
-
-class _Arrays(pickle.Unpickler):
-    """Makes numpy arrays and plain containers, and nothing else."""
-
-    def __init__(self, file: BinaryIO, *, encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in ARRAYS:
-            part, attribute = ARRAYS[module, name].split(".")
-            return getattr(getattr(np._core, part), attribute)  # type: ignore[attr-defined]
-        if (module, name) in PLAIN:
-            return super().find_class(module, name)
-        raise _RefusedError(f"{module}.{name}")
+        raise RefusedError(wanted[1]) from None
 
 
 def _needs_more(path: Path, wanted: str) -> CheckpointError:
