@@ -32,8 +32,8 @@ class Found:
     dropped: tuple[str, ...]
     """Every other tensor of the file, by the file's own names."""
     why: str
-    chosen: bool = False
-    """Whether the branch is against the project's own choice."""
+    own_choice: bool = True
+    """Whether the project's own conversion takes this branch too."""
 
 
 def recognise(payload: Payload, path: Path, *, source: str | None = None, branch: str | None = None) -> Found:
@@ -77,29 +77,33 @@ def _found(file: "_File", path: Path, name: str, layout: Layout, branch: str | N
             allowed="--branch online",
             fix="leave --branch away",
         )
+    if not forced:
+        _require_beyond_doubt(file, path, name, layout)
+    chosen: Branch = "momentum" if (branch or layout.default) == "momentum" else "online"
+    place = layout.momentum if chosen == "momentum" else layout.online
+    assert place is not None
+    taken, level = file.backbone(place, layout.names), file.level(place)
+    kept = {key for key, _ in taken.values()}
+    dropped = [level.own[key] for key in level.tensors if key not in kept] + files.elsewhere(file.payload.content, level.raw)
+    example = level.own[taken["conv1.weight"][0]] if "conv1.weight" in taken else "its blocks"
+    reasons = [_why(layout, place, example, forced=forced), SOURCES[name].assumed]
+    if layout.momentum is not None:
+        own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
+        reasons.insert(0, f"{chosen} encoder, {own}")
+    state = {key: tensor for key, (_, tensor) in taken.items()}
+    return Found(name, chosen, state, tuple(dropped), "; ".join(filter(None, reasons)), chosen == layout.default)
+
+
+def _require_beyond_doubt(file: "_File", path: Path, name: str, layout: Layout) -> None:
+    """Refuse a file that has the mark of those which are likely not what they would be read as."""
     line = SOURCES[name]
-    if line.doubt is not None and not forced and file.has(line.doubt[0], layout.online):
+    if line.doubt is not None and file.has(line.doubt[0], layout.online):
         raise CheckpointError(
             f"{path} is likely not what it would be read as",
             seen=f"{line.doubt[0].removeprefix('/')}; {line.doubt[1]}",
             allowed=f"a file of {name}, {line.assumed}",
             fix=f"take torchvision:resnet50/IMAGENET1K_V1; or, where you know it is read rightly, add --source {name}",
         )
-    chosen: Branch = "momentum" if (branch or layout.default) == "momentum" else "online"
-    place = layout.momentum if chosen == "momentum" else layout.online
-    assert place is not None
-    taken = file.backbone(place, layout.names)
-    level = file.level(place)
-    kept = {key for key, _ in taken.values()}
-    dropped = [level.own[key] for key in level.tensors if key not in kept] + files.elsewhere(file.payload.content, level.raw)
-    why = _why(layout, place, level.own[taken["conv1.weight"][0]] if "conv1.weight" in taken else "its blocks", forced=forced)
-    if layout.momentum is not None:
-        own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
-        why = f"{chosen} encoder, {own}; {why}"
-    why = "; ".join(part for part in (why, line.assumed) if part)
-    return Found(
-        name, chosen, {key: tensor for key, (_, tensor) in taken.items()}, tuple(dropped), why, chosen != layout.default
-    )
 
 
 def _why(layout: Layout, place: str, key: str, *, forced: bool) -> str:
