@@ -135,6 +135,12 @@ def tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
     return found
 
 
+def fullest(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The tensors of the level of a file that holds most, wherever it is."""
+    inner = [fullest(value) for value in mapping.values() if isinstance(value, Mapping)]
+    return max([tensors(mapping), *inner], key=len)
+
+
 def elsewhere(mapping: Mapping[Any, Any], taken: Mapping[Any, Any], at: str = "") -> list[str]:
     """Names, joined by `/`, of every tensor of a file outside the level that was taken."""
     names: list[str] = []

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -56,7 +55,7 @@ def recognise(payload: Payload, path: Path, *, source: str | None = None, branch
     for name, layout in _candidates(file, source):
         if all(file.holds(place, layout.names) for place in (layout.online, layout.momentum) if place is not None):
             return _found(file, path, name, layout, branch, forced=source is not None)
-    raise nothing_recognised(path, file.keys, source)
+    raise nothing_recognised(path, files.fullest(payload.content), source)
 
 
 def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, Layout]]:
@@ -179,11 +178,6 @@ class _File:
             at = self.entry(steps.split("/"))
             return at == value if equals else at is not None
         return any(fnmatchcase(key, mark) for key in self.level(place).tensors)
-
-    @cached_property
-    def keys(self) -> dict[str, Tensor]:
-        """Every tensor of the file's fullest level, for the reasons of a refusal."""
-        return max((level.tensors for level in self._levels.values()), key=len, default={})
 
 
 def _unwrapped(raw: Mapping[Any, Any]) -> _Level:

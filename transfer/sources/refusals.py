@@ -14,6 +14,8 @@ Reason = tuple[Callable[[Shapes], bool], str]
 
 DEEP = "its stem is three 3×3 convolutions (ResNetV1c, timm's d models), which is another function than a 7×7 stem"
 TRANSFORMER_WORDS = ("cls_token", "class_token", "pos_embed", "position_embedding", "patch_embed")
+OWN_NAME = "backbone.pth"
+"""What `bench pretrain` calls the file to transfer, beside the state it goes on from."""
 OTHER_DEPTHS = {(3, 8, 36, 3): 152, (3, 24, 36, 3): 200}
 """Blocks of layer1 to layer4 → the depth they make."""
 
@@ -65,11 +67,14 @@ def nothing_recognised(path: Path, tensors: Mapping[str, Tensor], source: str | 
     """The error for a file that no line of the table fits, or not the one that was named."""
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     reason = _reason(STRANGERS, shapes)
+    fix = "leave --source away" if source else "pass a whole ResNet checkpoint; --source NAME says whose it is"
+    if path.with_name(OWN_NAME).is_file() and path.name != OWN_NAME:
+        fix = f"pass the {OWN_NAME} beside it"
     return CheckpointError(
         f"no backbone {f'of {source} ' if source else ''}recognised in {path}" + (f": {reason}" if reason else ""),
         seen=f"{len(shapes)} tensors, the first are {list(shapes)[:3]}",
         allowed=_patterns(source) if source else f"a ResNet of one of {', '.join(SOURCES)} (`bench ls sources`)",
-        fix="leave --source away" if source else "pass a whole ResNet checkpoint; --source NAME says whose it is",
+        fix=fix,
     )
 
 

@@ -164,6 +164,13 @@ def test_a_broken_safetensors_file_is_refused(tmp_path: Path) -> None:
     assert "can't read" in refused(tmp_path, (90).to_bytes(8, "little") + b'{"conv1.weight":', "model.safetensors")
 
 
+def test_the_backbone_beside_a_training_state_is_named(tmp_path: Path) -> None:
+    (tmp_path / "backbone.pth").touch()
+    message = refused(tmp_path, {"template": {"encoder": {"weight": torch.zeros(3, 3, 3, 3)}}, "step": 7}, "last.pth")
+    assert "seen:    1 tensors, the first are ['weight']" in message
+    assert "do:      pass the backbone.pth beside it" in message
+
+
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     for path, seen in ((tmp_path, "a folder"), (tmp_path / "none.pth", "nothing")):
         with pytest.raises(CheckpointError, match=f"no checkpoint at(.|\n)*{seen}"):
