@@ -26,7 +26,14 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the
 Config = Annotated[str | None, typer.Option(help="Name of a configuration (`bench ls configs`) or a YAML file.")]
 Budget = Annotated[str | None, typer.Option(help="small: fits a CPU; marks the result as not the published protocol.")]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint (what the same command does anyway).")]
-Checkpoint = Annotated[str, typer.Option(help="A checkpoint file, or random:resnet18 for an untrained backbone.")]
+Checkpoint = Annotated[
+    str, typer.Option(help="A file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50 for an untrained one.")
+]
+Source = Annotated[str | None, typer.Option(help="Whose file the checkpoint is (`bench ls sources`); recognised without it.")]
+Branch = Annotated[
+    str | None, typer.Option(help="online or momentum, of a pair of encoders; the source's own choice without it.")
+]
+Trust = Annotated[bool, typer.Option(help="Let the checkpoint's pickle run what is in it.")]
 
 
 @app.command()
@@ -115,6 +122,9 @@ def transfer(
     out: Out = None,
     resume: Resume = False,
     device: Device = None,
+    source: Source = None,
+    branch: Branch = None,
+    trust_checkpoint: Trust = False,
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
     from bench.progress import Display
@@ -124,7 +134,7 @@ def transfer(
 
     shortcuts = {"iters": iters, "batch": batch, "size": size, "rois": rois, "precise_bn": precise_bn}
     with Display() as display:
-        request = Request(display.hook, data, out, device, budget, config, seed, resume)
+        request = Request(display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint)
         changes = assignments(set_ or [])
         done = verb.run(request, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
     _print(done, "bench report")
@@ -139,6 +149,9 @@ def measure(
     data: Data = None,
     out: Out = None,
     device: Device = None,
+    source: Source = None,
+    branch: Branch = None,
+    trust_checkpoint: Trust = False,
 ) -> None:
     """Measure invariance (Linv) and diversity (Ldiv) of a backbone's features."""
     from bench.progress import Display
@@ -147,9 +160,35 @@ def measure(
     from pretrain.settings import assignments
 
     with Display() as display:
-        request = Request(display.hook, data, out, device, budget, seed=seed)
+        request = Request(
+            display.hook, data, out, device, budget, seed=seed, source=source, branch=branch, trust=trust_checkpoint
+        )
         done = verb.run(request, ckpt, assignments(set_ or []))
     _print(done, "bench report")
+
+
+@app.command()
+def convert(
+    ckpt: Checkpoint,
+    to: Annotated[str, typer.Option(help="torchvision, detectron2 or mmseg.")],
+    out: Annotated[Path, typer.Option(help="The file to write; OUT.json beside it says how to use it.")],
+    norm_rescale: Annotated[
+        str | None, typer.Option(help="Bring LARS-trained norms down: a factor such as 0.1, or an SGD-trained checkpoint.")
+    ] = None,
+    scope: Annotated[str, typer.Option(help="Of --norm-rescale: params, or all for running statistics too.")] = "params",
+    source: Source = None,
+    branch: Branch = None,
+    trust_checkpoint: Trust = False,
+) -> None:
+    """Write a backbone as another tool reads it."""
+    from bench.progress import Display
+    from bench.verbs import Request
+    from bench.verbs import convert as verb
+
+    with Display() as display:
+        request = Request(display.hook, source=source, branch=branch, trust=trust_checkpoint)
+        done = verb.run(request, ckpt, to, out, norm_rescale=norm_rescale, scope=scope)
+    print(f"done: {done.file}\n  how to use it: {done.about}")
 
 
 @app.command()
@@ -200,7 +239,7 @@ def demo(
 
 
 @app.command("ls")
-def list_(what: Annotated[str, typer.Argument(help="tasks, augs, methods, configs or runs.")]) -> None:
+def list_(what: Annotated[str, typer.Argument(help="tasks, augs, methods, sources, configs or runs.")]) -> None:
     """List what exists."""
     from bench import listing
 

@@ -53,6 +53,13 @@ def _methods() -> Lines:
         yield name, methods.get(name).source
 
 
+def _sources() -> Lines:
+    from transfer.sources import SOURCES
+
+    for name, source in SOURCES.items():
+        yield name, source.code
+
+
 def _configs() -> Lines:
     from bench import places
 
@@ -82,6 +89,7 @@ LISTS: dict[str, Callable[[], Lines]] = {
     "tasks": _tasks,
     "augs": _augs,
     "methods": _methods,
+    "sources": _sources,
     "configs": _configs,
     "runs": _runs,
 }

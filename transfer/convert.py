@@ -1,11 +1,21 @@
-"""Canonical names → Detectron2's and MMSegmentation's: rename tables, total functions."""
+"""Canonical names → Detectron2's and MMSegmentation's: rename tables, total functions, and the files those tools read."""
 
+import io
+import json
+import os
+import pickle
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from pretrain.errors import CheckpointError
+from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.errors import CheckpointError, ConfigError
 
 _Rename = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
@@ -44,3 +54,120 @@ def _renamed(state: Mapping[str, Tensor], table: tuple[_Rename, ...]) -> dict[st
             raise CheckpointError(f"two tensors would be named {name!r} after conversion", seen=key)
         result[name] = value
     return result
+
+
+FORMAT = "bench-convert/1"
+"""Of `OUT.json`."""
+PIXEL_MEAN, PIXEL_STD = ([round(value * 255, 3) for value in values] for values in (IMAGENET_MEAN, IMAGENET_STD))
+"""ImageNet's mean and standard deviation for pixels of 0 to 255, RGB."""
+STRIDE = "in the 3×3 convolution of a bottleneck (torchvision's; STRIDE_IN_1X1 False, style pytorch)"
+
+
+def _torchvision_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
+    return _torch_bytes(dict(state))
+
+
+def _detectron2_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
+    """`matching_heuristics`: without it Detectron2 loads nothing and only warns."""
+    named = to_detectron2(state)
+    about = {"__author__": "bench", "matching_heuristics": True}
+    if suffix != ".pkl":
+        return _torch_bytes({"model": named, **about})
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=4).dump({"model": {key: value.numpy() for key, value in named.items()}, **about})
+    return buffer.getvalue()
+
+
+def _mmseg_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
+    return _torch_bytes({"state_dict": to_mmseg(state), "meta": {"author": "bench"}})
+
+
+class _Pickler(pickle.Pickler):
+    """Arrays as calls of `numpy.ndarray`, which every version of numpy has; numpy's own pickles name private modules that
+    numpy 1 and 2 call differently, and Detectron2 is often installed with the other one."""
+
+    def reducer_override(self, obj: object) -> Any:
+        if type(obj) is np.ndarray:
+            return np.ndarray, (obj.shape, obj.dtype.str, bytearray(obj.tobytes()))
+        return NotImplemented
+
+
+def _torch_bytes(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A tool that a backbone can be written for."""
+
+    suffixes: tuple[str, ...]
+    """Endings its loader tells the format by."""
+    encode: Callable[[Mapping[str, Tensor], str], bytes]
+    """Canonical names and the ending → the file's bytes."""
+    settings: Mapping[str, Any]
+    """What the tool must be told to see what the backbone was trained to see."""
+
+
+TARGETS: dict[str, Target] = {
+    "torchvision": Target(
+        (".pth", ".pt"), _torchvision_file, {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"}
+    ),
+    "detectron2": Target(
+        (".pkl", ".pth"),
+        _detectron2_file,
+        {
+            "INPUT.FORMAT": "RGB",
+            "MODEL.PIXEL_MEAN": PIXEL_MEAN,
+            "MODEL.PIXEL_STD": PIXEL_STD,
+            "MODEL.RESNETS.STRIDE_IN_1X1": False,
+        },
+    ),
+    "mmseg": Target(
+        (".pth",),
+        _mmseg_file,
+        {
+            "backbone.type": "ResNet",
+            "backbone.style": "pytorch",
+            "data_preprocessor.bgr_to_rgb": True,
+            "data_preprocessor.mean": PIXEL_MEAN,
+            "data_preprocessor.std": PIXEL_STD,
+        },
+    ),
+}
+"""What `--to` names."""
+
+
+def target(name: str, out: Path) -> Target:
+    """A line of `TARGETS`, if it can write a file of that name.
+
+    Raises:
+        ConfigError: If there is no such target, or it doesn't read files with that ending.
+    """
+    if name not in TARGETS:
+        raise ConfigError.unknown("target", name, TARGETS)
+    found = TARGETS[name]
+    if out.suffix not in found.suffixes:
+        endings = " or ".join(found.suffixes)
+        raise ConfigError(
+            f"{name} reads no file of that ending", seen=out.name, allowed=endings, fix=f"--out NAME{found.suffixes[0]}"
+        )
+    return found
+
+
+def write(out: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_about(out: Path, about: Mapping[str, Any]) -> Path:
+    """Write `OUT.json` beside a converted file."""
+    path = out.with_name(out.name + ".json")
+    write(path, (json.dumps(about, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    return path

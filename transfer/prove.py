@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pretrain.errors import ProofError
 from pretrain.template import small_stem
-from transfer.sources import Backbone, Features, has_small_stem
+from transfer.sources import SMALL_STEM, Backbone, Features, listed
 
 PROBE_SHAPE = (2, 3, 96, 128)
 """Not square and not a power of two: a swapped axis or a stride of the wrong place shows."""
@@ -43,7 +43,7 @@ def reference(
 def network(arch: str, state: Mapping[str, Tensor]) -> nn.Module:
     """torchvision's ResNet with these tensors, without a classifier, in eval mode: images → features (N, D)."""
     model: nn.Module = getattr(torchvision.models, arch)()
-    if has_small_stem(state):
+    if tuple(state["conv1.weight"].shape) == SMALL_STEM:
         small_stem(model)
     model.fc = nn.Identity()
     model.load_state_dict(state, strict=True)
@@ -107,8 +107,14 @@ def _require_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> None:
     different = sorted(key for key in shared if not torch.equal(loaded[key].cpu(), backbone.state[key]))
     if missing or extra or different:
         groups = {"not loaded": missing, "not in the checkpoint": extra, "different": different}
-        seen = "; ".join(f"{len(keys)} {name}: {keys[:3]}" for name, keys in groups.items() if keys)
-        raise ProofError("the engine did not load the backbone it was given", seen=seen, allowed="every tensor equal")
+        fatal = "; ".join(f"{len(keys)} {name}: {keys[:3]}" for name, keys in groups.items() if keys)
+        expected = f"\n  expected: {listed(backbone.dropped)}, dropped from the checkpoint" if backbone.dropped else ""
+        raise ProofError(
+            "the engine did not load the backbone it was given",
+            seen=f"fatal: {fatal}{expected}",
+            allowed="every tensor of the backbone equal",
+            fix="this is a fault of the conversion or of the engine's model: report it with the checkpoint's source",
+        )
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

@@ -24,7 +24,9 @@ class Checkpoint(Settings):
     sha256: str
     """Of the checkpoint file."""
     source: str
-    """Line of `transfer.sources.SOURCES` that recognised it."""
+    """Line of `transfer.sources.SOURCES` that recognised it; `bench` for our own files, `random` for an untrained one."""
+    branch: str = "online"
+    """Which of a pair of encoders it is: `online` or `momentum`."""
     provenance: Provenance
     """Where it came from."""
 

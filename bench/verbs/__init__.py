@@ -14,6 +14,7 @@ from bench import places, runs
 from pretrain import distributed
 from pretrain.errors import ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
+from transfer import norms, sources
 from transfer.record import Checkpoint, Data, RunRecord
 from transfer.sources import Backbone
 
@@ -37,6 +38,12 @@ class Request:
     config: str | None = None
     seed: int = 0
     resume: bool = False
+    source: str | None = None
+    """Whose file the checkpoint is; the table of `transfer.sources` decides without it."""
+    branch: str | None = None
+    """`online` or `momentum`; the source's own choice without it."""
+    trust: bool = False
+    """Whether the checkpoint's pickle may run what is in it."""
     devices: int = 1
     """Processes to train in."""
     command: str | None = None
@@ -126,9 +133,35 @@ def _record(run: runs.Run) -> RunRecord:
     return done
 
 
+def loaded(request: Request, checkpoint: str) -> Backbone:
+    """The checkpoint's backbone, read as the user said.
+
+    Raises:
+        CheckpointError: If it holds none that can be taken.
+    """
+    return sources.load(checkpoint, source=request.source, branch=request.branch, trust=request.trust)
+
+
+def introduce(backbone: Backbone, journal: Journal) -> None:
+    """Say what was recognised and why, what became of every key, and what is wrong with the weights."""
+    for line in (*backbone.summary(), *remarks(backbone)):
+        journal.say(line)
+
+
 def reference(backbone: Backbone) -> Checkpoint:
     """What a record says of a backbone."""
-    return Checkpoint(sha256=backbone.sha256, source=backbone.source, provenance=backbone.provenance)
+    return Checkpoint(sha256=backbone.sha256, source=backbone.source, branch=backbone.branch, provenance=backbone.provenance)
+
+
+def account(backbone: Backbone) -> dict[str, float]:
+    """What a record's proof says of the file: its tensors used and dropped, and the typical norm of its weights."""
+    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state)}
+
+
+def remarks(backbone: Backbone) -> tuple[str, ...]:
+    """What a record's notes say of a backbone: weights that look LARS-scaled."""
+    warning = norms.warning(backbone.state)
+    return (warning,) if warning else ()
 
 
 def label(backbone: Backbone) -> str:

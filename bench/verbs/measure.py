@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, execute, label, named, notes, reference
+from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
 from pretrain.journal import Journal
-from transfer import representation, sources
+from transfer import representation
 from transfer.datasets import imagefolder
 
 
@@ -17,7 +17,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any]) -> Finish
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    backbone = sources.load(checkpoint)
+    backbone = loaded(request, checkpoint)
     root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
     published = representation.MeasureSettings()
     settings = published.replace(representation.SMALL if generated or request.budget == SMALL else {})
@@ -26,6 +26,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any]) -> Finish
     data = named(images.ref, generated)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        introduce(backbone, journal)
         device = request.device_name()
         metrics, proof = representation.measure(backbone, images.val, settings, journal, seed=request.seed, device=device)
         return {
@@ -40,8 +41,8 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any]) -> Finish
             "data": data,
             "seed": request.seed,
             "metrics": metrics,
-            "proof": proof,
-            "notes": notes(generated),
+            "proof": {**account(backbone), **proof},
+            "notes": notes(generated, *remarks(backbone)),
         }
 
     what = {"version": representation.VERSION, "checkpoint": backbone.sha256, "seed": request.seed}

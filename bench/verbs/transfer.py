@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, execute, label, named, notes, reference
+from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
 from pretrain.errors import CheckpointError, ConfigError
 from pretrain.journal import Journal
-from transfer import datasets, engines, sources, tasks
+from transfer import datasets, engines, tasks
 from transfer.tasks import Task, TaskSettings
 
 
@@ -38,8 +38,8 @@ def run(
     """
     task = tasks.get(task_name, schedule)
     engine = engines.choose(task, engine)
-    backbone = sources.load(checkpoint)
-    if sources.has_small_stem(backbone.state) and engine != "probe":
+    backbone = loaded(request, checkpoint)
+    if backbone.small_stem and engine != "probe":
         raise CheckpointError(
             f"{checkpoint} has the stem for small images, which {task.name} can't use",
             seen="a first convolution of 3 × 3 without pooling",
@@ -53,6 +53,7 @@ def run(
     changed = settings.differences(task.settings)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        introduce(backbone, journal)
         for line in arithmetic:
             journal.say(line)
         if changed:
@@ -73,8 +74,8 @@ def run(
             "data": data,
             "seed": request.seed,
             "metrics": dict(outcome.metrics),
-            "proof": dict(outcome.proof),
-            "notes": notes(generated, *outcome.notes),
+            "proof": {**account(backbone), **outcome.proof},
+            "notes": notes(generated, *remarks(backbone), *outcome.notes),
         }
 
     what = {

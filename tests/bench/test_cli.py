@@ -17,7 +17,7 @@ from bench.verbs import pretrain as pretrain_verb
 from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.errors import ConfigError
-from transfer import record
+from transfer import record, sources
 
 PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "1", "--data", "images"]
 TINY = ["--set", "size=16", "--set", "batch=4", "--set", "queue=8", "--set", "num_workers=0"]
@@ -100,6 +100,29 @@ def test_a_random_backbone_has_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch)
     assert bench(monkeypatch, *words, "--size", "32", "--set", "neighbours=3") == 0
     result = record.read(only_run("knn") / "result.json")
     assert (result.checkpoint.provenance.method, result.checkpoint.provenance.seed) == ("random", 3)
+
+
+def test_a_record_says_which_encoder_it_is_of_and_that_its_weights_are_large(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file as MoCo's, whose momentum encoder has ten times the norm of a fresh network."""
+    state = sources.load("random:resnet18").state
+    large = {name: tensor * 10 if tensor.dim() == 4 else tensor for name, tensor in state.items()}
+    named = {f"module.encoder_q.{n}": t for n, t in state.items()} | {f"module.encoder_k.{n}": t for n, t in large.items()}
+    torch.save({"state_dict": named}, "moco.pth")
+    words = ["transfer", "--task", "knn", "--budget", "small", "--data", "images", "--ckpt", "moco.pth", "--size", "32"]
+    assert bench(monkeypatch, *words, "--set", "neighbours=3") == 0
+    assert bench(monkeypatch, *words, "--set", "neighbours=3", "--branch", "momentum") == 0
+    records = {done.checkpoint.branch: done for done in map(record.read, Path("runs").glob("*/result.json"))}
+    assert records.keys() == {"online", "momentum"}
+    assert records["online"].identity != records["momentum"].identity
+    assert [any("LARS-scaled" in note for note in records[b].notes) for b in ("online", "momentum")] == [False, True]
+    proof = records["momentum"].proof
+    assert (proof["source_tensors"], proof["source_used"], proof["source_dropped"]) == (240, 120, 120)
+    assert proof["norm_ratio"] == pytest.approx(10, rel=0.01)
+    shown = capsys.readouterr().err
+    assert "momentum encoder, as --branch says; recognised by module.encoder_k.conv1.weight in state_dict" in shown
+    assert "dropped: encoder_q (120)" in shown
 
 
 def test_a_configuration_lists_only_its_differences_from_the_one_it_extends(here: Path) -> None:

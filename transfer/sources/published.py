@@ -1,0 +1,100 @@
+"""Where a backbone came from, when its own file doesn't say: torchvision's published weights, and what lies beside a file."""
+
+import hashlib
+import json
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlparse
+
+import torch
+import torchvision
+
+from pretrain.errors import CheckpointError
+from pretrain.provenance import Provenance
+from transfer.convert import FORMAT
+from transfer.sources.backbone import ARCHS
+
+
+def torchvision_weights(text: str) -> tuple[Path, Provenance]:
+    """The file of a version of torchvision's weights, fetched once into torch's own cache, and where they came from.
+
+    The version must be named: V1 and V2 of a ResNet-50 differ by points of AP.
+
+    Raises:
+        CheckpointError: If there are no such weights, or they are not in the cache and can't be fetched.
+    """
+    arch, _, version = text.removeprefix("torchvision:").partition("/")
+    if arch not in ARCHS:
+        raise CheckpointError.unknown("architecture", arch, ARCHS)
+    weights = {weight.name: weight for weight in torchvision.models.get_model_weights(arch)}
+    if version not in weights:
+        raise CheckpointError(
+            f"torchvision has no such weights of {arch}",
+            seen=text,
+            allowed=", ".join(f"torchvision:{arch}/{name}" for name in weights),
+            fix="name the version: they transfer differently",
+        )
+    url = weights[version].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    if not path.is_file():
+        _fetch(url, path)
+    provenance = Provenance(
+        method="supervised",
+        supervision="full",
+        label_fraction=1.0,
+        arch=arch,
+        data="imagenet",
+        settings=f"torchvision {version}",
+    )
+    return path, provenance
+
+
+def _fetch(url: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digits = path.stem.rpartition("-")[2]  # torchvision's file names end with the head of their SHA-256
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
+    except (URLError, OSError, RuntimeError) as error:
+        raise CheckpointError(
+            "can't fetch torchvision's weights",
+            seen=f"{url}: {error}",
+            allowed=f"the network, or the file at {path}",
+            fix=f"on a machine with a network: download {url}; bring it to {path}, or pass the file with --ckpt",
+        ) from None
+
+
+def beside(path: Path) -> Provenance | None:
+    """What `bench convert` wrote beside a file, if it is still that file."""
+    about = path.with_name(path.name + ".json")
+    try:
+        plain = json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        return None
+    with path.open("rb") as file:
+        same = hashlib.file_digest(file, "sha256").hexdigest() == plain.get("sha256")
+    return Provenance.read(plain["provenance"], where=f"the provenance in {about}") if same else None
+
+
+def require_strides(path: Path, source: str) -> None:
+    """Refuse a ResNet of transformers whose `config.json` beside it says that its strides lie elsewhere.
+
+    Raises:
+        CheckpointError: If it halves the image in another convolution, which no tensor shows.
+    """
+    beside = path.with_name("config.json")
+    if source != "huggingface" or not beside.is_file():
+        return
+    try:
+        config = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    elsewhere = [name for name in ("downsample_in_bottleneck", "downsample_in_first_stage") if config.get(name)]
+    if elsewhere:
+        raise CheckpointError(
+            f"{path} has its strides elsewhere",
+            seen=f"{beside} says {', '.join(elsewhere)}",
+            allowed="strides in the 3×3 convolutions of the last three stages, as in torchvision",
+            fix="take another checkpoint: with other strides the same weights compute other features",
+        )
