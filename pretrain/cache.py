@@ -5,6 +5,7 @@ For sets that fit. Every process of a run that is spread over several keeps memo
 
 import os
 import shutil
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ def _on_disk(small: Shrunk, num_workers: int, journal: Journal) -> Kept:
         return found
     shapes = _shapes(small, journal)
     needed = SHAPE_BYTES * len(small) + _pixels(shapes)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # the folder may be several machines'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
@@ -254,12 +255,18 @@ def free_memory(num_workers: int) -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     with suppress(OSError, ValueError):  # "max" where there is no limit
-        group = Path("/sys/fs/cgroup")
-        bounds.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        bounds.append(_left_to_the_group(Path("/sys/fs/cgroup")))
     if num_workers:
         with suppress(OSError):
             bounds.append(shutil.disk_usage("/dev/shm").free)
     return max(0, min(bounds))
+
+
+def _left_to_the_group(group: Path) -> int:
+    """Bytes below the limit of a control group (version 2); files it has read count as used, but are given up when needed."""
+    limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+    held = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return limit - used + int(held.get("inactive_file", 0)) + int(held.get("active_file", 0))
 
 
 def gib(size: int) -> str:

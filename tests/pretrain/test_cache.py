@@ -111,6 +111,13 @@ def test_free_memory_is_a_part_of_this_machines() -> None:
     assert cache.free_memory(2) <= cache.free_memory(0) * 1.5
 
 
+def test_a_groups_limit_counts_and_files_it_has_read_do_not(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 400\nactive_file 150\n")
+    assert cache._left_to_the_group(tmp_path) == 650
+
+
 def test_a_process_that_inherits_nothing_opens_the_same_file(found: ImageSet) -> None:
     kept = keep(found, "disk")
     kept.picture(0)
