@@ -60,7 +60,7 @@ class Inputs:
             crops: V of (N, 3, S, S) uint8, the query's first.
             rng: Source of all randomness, on the crops' device.
         """
-        clean, *others = [normalised(self.pipelines[view % 2](_unit(crop), rng)) for view, crop in enumerate(crops)]
+        clean, *others = [normalised(self.pipelines[view % 2](crop.float().div_(255), rng)) for view, crop in enumerate(crops)]
         before = rng.get_state()
         query = self.augmentation(clean, rng)
         if not others:
@@ -73,23 +73,15 @@ class Inputs:
         return clean, Mixed(query.images), key.images
 
 
-def _unit(crop: Tensor) -> Tensor:
-    """In [0, 1], plane by plane in memory."""
-    return crop.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-
-
 def normalised(images: Tensor) -> Tensor:
     """(N, 3, H, W) RGB in [0, 1], less ImageNet's mean, over its standard deviation; channels last in memory."""
-    mean, std = _moments(images)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    result = torch.empty_like(images, memory_format=torch.channels_last)
+    for channel, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):  # one pass into the other layout
+        torch.div(images[:, channel] - mean, std, out=result[:, channel])
+    return result
 
 
 def denormalised(images: Tensor) -> Tensor:
     """(N, 3, H, W) as `normalised` took them; noise may lie outside [0, 1]."""
-    mean, std = _moments(images)
-    return images * std + mean
-
-
-def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
-    return mean, torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    return images * torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1) + mean

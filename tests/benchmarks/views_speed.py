@@ -1,0 +1,77 @@
+"""Microseconds of one thread that operations and whole pipelines take per image and view, as JSON.
+
+    OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/views_speed.py
+
+The least of many repetitions, in time of the thread itself: what else runs on the machine counts as little as it can.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pretrain.augment import ops
+from pretrain.augment.none import NoAugmentation
+from pretrain.augment.views import PIPELINES
+from pretrain.inputs import Inputs, generator, normalised
+
+SETTINGS = ((64, 64), (32, 128))
+"""Images of a batch, and pixels of their side: those of the CPU settings."""
+REPEATS = 20
+FREED = 2**22
+"""Floats to free first: as from a training step's activations, the allocator learns to keep memory instead of returning it."""
+
+
+def least(work: Callable[[], object], images: int) -> float:
+    """Microseconds per image."""
+    times = []
+    for _ in range(REPEATS + 2):  # the first ones warm up
+        began = time.thread_time()
+        work()
+        times.append(time.thread_time() - began)
+    return round(min(times) / images * 1e6, 1)
+
+
+def operations(images: Tensor) -> dict[str, float]:
+    """Each operation on all images of the batch."""
+    n = len(images)
+    draw = torch.rand(n, generator=generator(0, 0, "cpu"))
+    own = images.clone()
+    works: dict[str, Callable[[], object]] = {
+        "brightness": lambda: ops.adjust_brightness_(own, 0.6 + 0.8 * draw),
+        "contrast": lambda: ops.adjust_contrast_(own, 0.6 + 0.8 * draw),
+        "saturation": lambda: ops.adjust_saturation_(own, 0.6 + 0.8 * draw),
+        "hue": lambda: ops.adjust_hue_(own, 0.2 * draw - 0.1),
+        "grey": lambda: ops.to_grey(images),
+        "solarize": lambda: ops.solarize_(own),
+        "blur": lambda: ops.gaussian_blur(images, 0.1 + 1.9 * draw, ops.reach_of(2.0)),
+        "flip": lambda: ops.flip(images),
+        "normalise": lambda: normalised(images),
+    }
+    return {name: least(work, n) for name, work in works.items()}
+
+
+def pipelines(crops: Tensor) -> dict[str, float]:
+    """Whole pipelines from uint8 crops to normalised views, per view."""
+    makes = {name: Inputs(pair, NoAugmentation(), both=False) for name, pair in PIPELINES.items()}
+    n = len(crops) * crops.shape[1]
+    return {name: least(lambda make=make: make(crops, generator(0, 0, "cpu")), n) for name, make in makes.items()}
+
+
+def main() -> None:
+    """Both settings."""
+    torch.set_num_threads(1)
+    torch.zeros(FREED)
+    result = {}
+    for n, side in SETTINGS:
+        pixels = torch.randint(0, 256, (2, n, side, side, 3), dtype=torch.uint8, generator=generator(0, 0, "cpu"))
+        crops = pixels.permute(0, 1, 4, 2, 3)
+        images = (crops[0].float() / 255).contiguous()
+        result[f"{side} px, batch {n}"] = {"operations": operations(images), "pipelines": pipelines(crops)}
+    print(json.dumps({"torch": torch.__version__, "microseconds per image and view": result}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
