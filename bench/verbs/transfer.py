@@ -57,7 +57,7 @@ def run(
         for line in arithmetic:
             journal.say(line)
         if changed:
-            journal.say(f"not the published protocol {task.protocol}; changed: {', '.join(sorted(changed))}")
+            journal.say(f"not the published protocol {task.protocol}; changed: {_few(sorted(changed))}")
         job = engines.Job(
             task, settings, backbone, content, folder, request.seed, request.device_name(), journal, announce_time=not generated
         )
@@ -94,6 +94,11 @@ def run(
     }
     name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"
     return execute(request, name, plain, [what, changed, data.fingerprint], work)
+
+
+def _few(names: list[str]) -> str:
+    """At most six names; the record has them all."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _settings(

@@ -158,10 +158,10 @@ Most of the time goes into the last stage, which runs on every region: hence sma
 
 GENERATED: dict[str, Any] = {
     **SMALL,
-    "iters": 100,
+    "iters": 80,
     "lr": 0.005,
-    "warmup": 10,
-    "steps": (80,),
+    "warmup": 8,
+    "steps": (64,),
     "min_sizes": (160,),
     "test_size": 160,
     "max_size": 320,

@@ -1,7 +1,11 @@
 """Linear evaluation on frozen features, as MoCo's authors do it."""
 
+from typing import Any
+
 from transfer.tasks import Published, Task
 from transfer.tasks.probe import LinearSettings
+
+SMALL: dict[str, Any] = {"size": 64, "batch": 64, "epochs": 4, "lr": 0.1, "feature_norm": True, "num_workers": 0}
 
 LINEAR = Task(
     name="linear",
@@ -11,7 +15,8 @@ LINEAR = Task(
     layout="imagefolder",
     engines=("probe",),
     settings=LinearSettings(),
-    small={"size": 64, "batch": 64, "epochs": 4, "lr": 0.1, "feature_norm": True, "num_workers": 0},
+    small=SMALL,
+    generated={**SMALL, "epochs": 3},
     metrics=("top1", "top5"),
     published=(Published(name="imagenet-linear", classes=1000, val=50_000),),
 )
