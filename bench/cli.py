@@ -142,7 +142,10 @@ def transfer(
 
 @app.command()
 def measure(
-    ckpt: Checkpoint,
+    ckpt: Annotated[list[str], typer.Option(help="A checkpoint file, or random:resnet18; may be repeated.")],
+    probe: Annotated[list[str] | None, typer.Option(help="Probing augmentation, as in --aug; may be repeated.")] = None,
+    sweep: Annotated[str | None, typer.Option(help="field=value,value,... of the probe: its invariance curve.")] = None,
+    splits: Annotated[int, typer.Option(help="Also measure on that many disjoint parts of the images.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the views.")] = 0,
     budget: Budget = None,
     set_: Set = None,
@@ -153,7 +156,7 @@ def measure(
     branch: Branch = None,
     trust_checkpoint: Trust = False,
 ) -> None:
-    """Measure invariance (Linv) and diversity (Ldiv) of a backbone's features."""
+    """Measure invariance (Linv), diversity (Ldiv) and their kin: every checkpoint under every probe."""
     from bench.progress import Display
     from bench.verbs import Request
     from bench.verbs import measure as verb
@@ -163,8 +166,9 @@ def measure(
         request = Request(
             display.hook, data, out, device, budget, seed=seed, source=source, branch=branch, trust=trust_checkpoint
         )
-        done = verb.run(request, ckpt, assignments(set_ or []))
-    _print(done, "bench report")
+        done = verb.matrix(request, ckpt, probe or [], sweep, assignments(set_ or []), splits=splits)
+    for one in done:
+        _print(one, "bench report")
 
 
 @app.command()

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from transfer.columns import REPRESENTATION
 from transfer.comparison import interval
 from transfer.leaderboard import Leaderboard, RowKey
-from transfer.prediction import REPRESENTATION
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Contrast = Callable[[Mapping[str, float]], float | None]
@@ -123,9 +123,13 @@ def _mixup(board: Leaderboard) -> Claim:
 
 
 def _named(board: Leaderboard, name: str) -> list[int]:
-    """Places of the columns of a metric; Linv and Ldiv are those of the representation."""
+    """Places of the columns of a metric; Linv and Ldiv are those of the representation under no probe."""
     places = [place for place, column in enumerate(board.columns) if column.name == name]
-    return [place for place in places if name == "top1" or board.columns[place].protocol.key.task == REPRESENTATION]
+    return [
+        place
+        for place in places
+        if name == "top1" or (board.columns[place].protocol.key.task == REPRESENTATION and not board.columns[place].probe)
+    ]
 
 
 def _signed(

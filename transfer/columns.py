@@ -57,6 +57,16 @@ class Column:
         """How to show it."""
         return metric(self.name)
 
+    @property
+    def probe(self) -> str:
+        """For a measure of the representation under an augmentation: which; empty for every other column."""
+        key = self.protocol.key
+        return key.protocol.removeprefix(f"{REPRESENTATION}@") if key.protocol.startswith(f"{REPRESENTATION}@") else ""
+
+
+REPRESENTATION = "representation"
+"""The task whose columns are measures of the representation."""
+
 
 def columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
     """The columns of some records, whatever their order: by task, the published protocol before its variants."""

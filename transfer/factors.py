@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc
 
 from transfer.claims import Verdict
+from transfer.columns import REPRESENTATION
 from transfer.leaderboard import Leaderboard, RowKey
-from transfer.prediction import REPRESENTATION
 
 FACTORS = ("aug", "method", "supervision", "arch", "data", "epochs")
 LEVEL = 0.05

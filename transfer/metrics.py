@@ -50,6 +50,7 @@ METRICS: dict[str, Metric] = {
     "mAcc": Metric(shown=False),
     "aAcc": Metric(shown=False),
     # NOTE: Linv and Ldiv have a direction, not a better end: a backbone that maps every image to one point has Linv 1.
+    "knn_among": Metric("nearest neighbours among the measured images", shown=False),
     "Linv": Metric("cosine to the original, higher is more invariant", "↑ invariant", None, 3, headline=True),
     "Ldiv": Metric("cosine between views, lower is more diverse", "↓ diverse", None, 3, headline=True),
 }

@@ -13,10 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from transfer.columns import REPRESENTATION
 from transfer.leaderboard import Leaderboard
 
-REPRESENTATION = "representation"
-"""The task whose columns are measures of the representation."""
 FEW = 6
 """Points below which a correlation is only warned about."""
 SMALLEST = 3
@@ -68,7 +67,9 @@ class Prediction:
 def predictions(board: Leaderboard) -> tuple[Prediction, ...]:
     """Every measure of a representation against every other metric, where at least one row has both."""
     table = _means(board)
-    measures = [place for place, column in enumerate(board.columns) if column.protocol.key.task == REPRESENTATION]
+    measures = [
+        place for place, column in enumerate(board.columns) if column.protocol.key.task == REPRESENTATION and not column.probe
+    ]
     metrics = [place for place in range(len(board.columns)) if place not in measures]
     pairs = [(measure, metric) for measure in measures for metric in metrics]
     return tuple(made for pair in pairs for made in [_prediction(table, *pair)] if made.rows)

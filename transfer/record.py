@@ -13,7 +13,7 @@ from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
 SCHEMA_VERSION = 1
-COSINES = frozenset({"Linv", "Ldiv", "anisotropy"})
+COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "anisotropy"})
 """Metrics in [−1, 1]; `UNBOUNDED` are as they come; every other metric is a percentage, 0 to 100."""
 UNBOUNDED = frozenset({"loss", "alignment", "uniformity", "diversity", "diversity_cap", "effective_rank"})
 
@@ -90,6 +90,8 @@ class RunRecord(Settings):
     """Seed of this run (the checkpoint's own seed is in its provenance)."""
     metrics: dict[str, float | None]
     """Flat; percent for all but the names in `COSINES` and `UNBOUNDED`. Null: could not be computed; never 0 for absent."""
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """95 % intervals of metrics that were measured on a sample, for instance by a bootstrap over images."""
     proof: dict[str, float] = Field(default_factory=dict)
     """What showed that the engine's model was the backbone."""
     notes: tuple[str, ...] = ()

@@ -1,118 +1,121 @@
-"""Invariance and diversity of a backbone's features under seeded views.
+"""What the features of seeded views say of a backbone: the definitions, each a function of features.
 
-Definitions after "Exploring Data Augmentations on Self-/Semi-/Fully-Supervised Pre-trained Models"
-(arXiv:2310.18850) as summarised there in words: Linv is the mean similarity between augmented views and the original
-image, Ldiv the mean similarity between different augmented views. Both are similarities: a lower Ldiv is more diverse.
+Linv and Ldiv after "Exploring Data Augmentations on Self-/Semi-/Fully-Supervised Pre-trained Models" (arXiv:2310.18850) as
+summarised there in words: the mean similarity between augmented views and the original image, and the mean similarity between
+different views of one image. Both are similarities: a lower Ldiv is more diverse.
 
-Shapes: N images, M views, D features.
+Shapes: N images, M views, S sources of a blend, D features.
 """
 
-from dataclasses import dataclass
+import math
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from pretrain.augment.views import PIPELINES
-from pretrain.crops import CentreCrop, Crop
-from pretrain.data import Crops, in_order, loader
-from pretrain.errors import DataError
-from pretrain.images import ImageSet
-from pretrain.inputs import normalised
-from pretrain.journal import Journal
-from pretrain.settings import Settings
-from transfer.features import extractor
-from transfer.sources import Backbone
-
-VERSION = 2
-"""Of the measure; raised with every change that moves a number."""
-
-
-class MeasureSettings(Settings):
-    """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
-
-    views: int = Field(8, ge=2)
-    """Augmented views of each image."""
-    images: int = Field(500, ge=2)
-    """Held-out images at most, spread evenly over the classes' order."""
-    size: int = Field(224, ge=16)
-    """Side of a view, in pixels."""
-    batch: int = Field(32, ge=1)
-    """Images per forward pass, times `views` + 1."""
-    pipeline: str = "mocov2"
-    """Base pipeline the views are drawn with."""
-
-
-SMALL = {"size": 64, "images": 250, "batch": 16}
-"""What `--budget small` changes."""
+UNIFORMITY_SCALE = 2.0
+"""t of Wang and Isola's uniformity."""
+NEIGHBOURS = 20
+"""Of the nearest-neighbour accuracy among the images."""
 
 
 def invariance(anchors: Tensor, views: Tensor) -> Tensor:
-    """(N,) mean cosine between an image's views (N, M, D) and its anchor (N, D): Linv of each image."""
+    """(N,) Linv of each image: mean cosine between its views (N, M, D) and its anchor (N, D).
+
+    How little the augmentation moves the features. Read it against the anisotropy, which inflates every cosine.
+    """
     return (F.normalize(views, dim=-1) @ F.normalize(anchors, dim=-1)[..., None]).squeeze(-1).mean(dim=1)
 
 
+def blended_invariance(anchors: Tensor, views: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
+    """(N,) Linv of each image where views are blends: the cosine to each source's anchor, by its share.
+
+    Against its own anchor alone a blend looks variant for the trivial reason that it shows two images.
+
+    Args:
+        anchors: (N, D).
+        views: (N, M, D).
+        sources: (N, M, S) index of the anchor of each source.
+        weights: (N, M, S), adding up to 1.
+    """
+    of_sources = F.normalize(anchors, dim=-1)[sources]  # (N, M, S, D)
+    cosines = torch.einsum("nmd,nmsd->nms", F.normalize(views, dim=-1), of_sources)
+    return (weights * cosines).sum(dim=2).mean(dim=1)
+
+
 def view_similarity(views: Tensor) -> Tensor:
-    """(N,) mean cosine between different views (N, M, D) of one image: Ldiv of each image."""
+    """(N,) Ldiv of each image: mean cosine between different views (N, M, D) of it.
+
+    An affine copy of the alignment below; `diversity` is 1 minus this.
+    """
     m = views.shape[1]
     total = F.normalize(views, dim=-1).sum(dim=1)
     return (total.square().sum(dim=-1) - m) / (m * (m - 1))
 
 
-@dataclass
-class _Sums:
-    """Running sums over images, so that memory does not grow with their number."""
+def diversity_cap(linv: Tensor, views: int) -> Tensor:
+    """(N,) the largest diversity that an image's Linv (N,) allows: M (1 − Linv²) / (M − 1).
 
-    count: int = 0
-    linv: float = 0.0
-    ldiv: float = 0.0
-    cap: float = 0.0
-    direction: Tensor | float = 0.0
-
-    def add(self, anchors: Tensor, views: Tensor) -> None:
-        m = views.shape[1]
-        linv = invariance(anchors, views)
-        self.count += len(anchors)
-        self.linv += float(linv.sum())
-        self.ldiv += float(view_similarity(views).sum())
-        self.cap += float((m * (1 - linv.square()) / (m - 1)).sum())
-        self.direction = self.direction + F.normalize(anchors, dim=-1).double().sum(dim=0)
-
-    def metrics(self) -> dict[str, float | None]:
-        n = self.count
-        assert isinstance(self.direction, Tensor)
-        anisotropy = float((self.direction.square().sum() - n) / (n * (n - 1)))
-        linv, ldiv = self.linv / n, self.ldiv / n
-        return {"Linv": linv, "Ldiv": ldiv, "diversity": 1 - ldiv, "diversity_cap": self.cap / n, "anisotropy": anisotropy}
-
-
-def measure(
-    backbone: Backbone, images: ImageSet, settings: MeasureSettings, journal: Journal, *, seed: int, device: str
-) -> tuple[dict[str, float | None], dict[str, float]]:
-    """Linv, Ldiv and their companions, and the proof that the model is the backbone.
-
-    `diversity` is 1 − Ldiv; `diversity_cap` is what Linv alone allows, M (1 − Linv²) / (M − 1) averaged over images;
-    `anisotropy` is the mean cosine between different images, the baseline that inflates both.
-
-    Raises:
-        DataError: If there are fewer than two images.
+    The mean view is at least Linv long (Cauchy-Schwarz), so a "trade-off" between the two is partly an identity.
     """
-    if len(images) < 2:
-        raise DataError("too few images to measure on", seen=len(images), allowed="at least 2")
-    model, proof = extractor(backbone, device)
-    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
-    batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
-    pipeline, _ = PIPELINES[settings.pipeline]  # the query's
-    crop = Crop(settings.size, pipeline.crop_scale, pipeline.crop_ratio)
-    views = loader(Crops(images, images.labels, [crop] * settings.views, seed=seed), batches, num_workers=0)
-    anchors = loader(Crops(images, images.labels, [CentreCrop(settings.size)], seed=seed), batches, num_workers=0)
-    sums = _Sums()
-    with torch.inference_mode():
-        for done, (view, anchor) in enumerate(zip(views, anchors, strict=True), start=1):
-            rng = torch.Generator(device).manual_seed(seed * 1_000_003 + done)
-            drawn = pipeline(torch.cat(view[0]).to(device).float() / 255, rng)  # (M·N, 3, S, S)
-            features = model(normalised(drawn)).unflatten(0, (settings.views, -1)).transpose(0, 1)  # (N, M, D)
-            sums.add(model(normalised(anchor[0][0].to(device).float() / 255)), features)
-            journal.step("representation", done, len(batches))
-    return sums.metrics(), proof
+    return views * (1 - linv.square()) / (views - 1)
+
+
+def alignment(views: Tensor) -> Tensor:
+    """(N,) mean squared distance between different views (N, M, D) of an image on the unit sphere; lower is closer.
+
+    Wang and Isola 2020 (arXiv:2005.10242), alpha = 2: equal to 2 − 2 Ldiv.
+    """
+    return 2 - 2 * view_similarity(views)
+
+
+def similarity_between(directions: Tensor, weights_sum: Tensor, weights_squared: Tensor) -> Tensor:
+    """(B,) mean cosine between different images: the baseline that inflates Linv and Ldiv.
+
+    Args:
+        directions: (B, D) sum of the images' unit features, each times its weight.
+        weights_sum: (B,) sum of the weights.
+        weights_squared: (B,) sum of their squares.
+    """
+    pairs = weights_sum.square() - weights_squared
+    return (directions.square().sum(dim=1) - weights_squared) / pairs
+
+
+def uniformity(features: Tensor, weights: Tensor) -> Tensor:
+    """(B,) log of the mean of exp(−2 d²) over pairs of different images; lower is more uniform on the sphere.
+
+    Wang and Isola 2020 (arXiv:2005.10242), t = 2.
+
+    Args:
+        features: (N, D).
+        weights: (B, N) how often each image counts.
+    """
+    unit = F.normalize(features.double(), dim=1)
+    kernel = torch.exp(-UNIFORMITY_SCALE * (2 - 2 * unit @ unit.T).clamp(min=0)).fill_diagonal_(0)
+    w = weights.double()
+    # An image drawn twice makes no pair with itself.
+    pairs = w.sum(dim=1).square() - w.square().sum(dim=1)
+    return (torch.einsum("bi,ij,bj->b", w, kernel, w) / pairs).log()
+
+
+def effective_rank(features: Tensor) -> float:
+    """Exponential of the entropy of the normalised singular values of the features (N, D): how many directions they use.
+
+    RankMe (Garrido et al. 2023, arXiv:2210.02885, equation 1). It can't exceed N, so N belongs beside it.
+    """
+    values = torch.linalg.svdvals(features.double())
+    share = values / values.sum() + 1e-7
+    return math.exp(-float((share * share.log()).sum()))
+
+
+def neighbour_hits(features: Tensor, labels: Tensor) -> Tensor:
+    """(N,) whether the votes of its 20 nearest other images (fewer where there are fewer) give an image its label.
+
+    The label-based companion: what invariance is worth depends on whether the classes stay apart.
+    """
+    unit = F.normalize(features, dim=1)
+    cosine = (unit @ unit.T).fill_diagonal_(-torch.inf)
+    nearest = cosine.topk(min(NEIGHBOURS, len(features) - 1), dim=1).indices
+    found = labels[nearest]
+    votes = torch.zeros(len(features), int(labels.max()) + 1).scatter_add_(1, found, torch.ones(found.shape))
+    return votes.argmax(dim=1) == labels

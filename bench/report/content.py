@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.report.gather import Problem
-from transfer import claims, comparison, factors, prediction, published
+from transfer import claims, comparison, factors, prediction, probes, published
 from transfer.claims import Claim
 from transfer.comparison import Difference
 from transfer.factors import Explained
 from transfer.leaderboard import Entry, Leaderboard, leaderboard
 from transfer.prediction import Prediction
+from transfer.probes import Matrix
 from transfer.published import Number, PublishedRow
 
 
@@ -49,6 +50,11 @@ class Content:
     def claims(self) -> tuple[Claim, ...]:
         """The claims on augmentation, labels and MixUp."""
         return claims.claims(self.board)
+
+    @cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Pre-trainings under several probing augmentations."""
+        return probes.matrices(self.board)
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:

@@ -30,6 +30,10 @@ def render(content: Content, out: Path) -> str:
         (escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)
     ]
     parts += [f"## {findings.CLAIMS}", escape(findings.CLAIMS_READ), "\n".join(lay(findings.CLAIM_HEADINGS, claims))]
+    if tables := findings.probe_tables(content):
+        parts += [f"## {findings.PROBES}", escape(findings.PROBES_READ)]
+        for one in tables:
+            parts += [f"### {escape(one.title)}", "\n".join(table(one.headings, one.lines))]
     parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]
     if content.problems:
         lines = (f"- {escape(words.one_line(problem.message))}" for problem in content.problems)

@@ -73,8 +73,8 @@ def cell(found: Cell | None, metric: Metric) -> str:
 
 
 def columns(board: Leaderboard, *, headline: bool = False) -> list[tuple[int, Column]]:
-    """The columns people read, with their places; for `headline` a few of each protocol."""
-    shown = [(place, column) for place, column in enumerate(board.columns) if column.metric.shown]
+    """The columns people read, with their places; for `headline` a few of each protocol. Probes have tables of their own."""
+    shown = [(place, column) for place, column in enumerate(board.columns) if column.metric.shown and not column.probe]
     if not headline:
         return shown
     chosen = {place for place, column in shown if column.metric.headline}

@@ -1,26 +1,86 @@
 """`bench measure`: invariance and diversity of a backbone's features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import places
 from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
+from pretrain.errors import ConfigError
 from pretrain.journal import Journal
-from transfer import representation
+from pretrain.settings import assignments
+from transfer import measure
 from transfer.datasets import imagefolder
 
+TASK = "representation"
+SWEEP_FORM = "field=value,value,... such as side=0.1,0.3,0.5"
+HELD_OUT = ("Linv", "Ldiv", "alignment", "uniformity", "effective_rank", "knn_among")
+"""What is said of disjoint parts of the images."""
 
-def run(request: Request, checkpoint: str, options: Mapping[str, Any]) -> Finished:
+
+def matrix(
+    request: Request,
+    checkpoints: Sequence[str],
+    probes: Sequence[str],
+    sweep: str | None,
+    options: Mapping[str, Any],
+    *,
+    splits: int = 1,
+) -> list[Finished]:
+    """Measure every checkpoint under every probe and every value of the sweep: one run and one record each.
+
+    Under one probe the rows say what training changed; of one checkpoint the columns say what the augmentation does.
+
+    Raises:
+        BenchError: For whatever is wrong with the input.
+    """
+    strengths = swept(sweep, options)
+    cases = [
+        (checkpoint, {**options, **({"probe": probe} if probe else {}), **strength})
+        for checkpoint in checkpoints
+        for probe in probes or [""]
+        for strength in strengths
+    ]
+    if request.out is not None and len(cases) > 1:
+        raise ConfigError(f"--out is one run's folder, and these are {len(cases)} runs", fix="leave --out away")
+    return [run(request, checkpoint, chosen, splits=splits) for checkpoint, chosen in cases]
+
+
+def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The probe's options at each strength; one without changes where nothing is swept.
+
+    Raises:
+        ConfigError: If the text is no sweep.
+    """
+    if sweep is None:
+        return [{}]
+    [(field, text)] = assignments([sweep]).items()
+    values = assignments([f"values=[{text}]"])["values"]
+    if not values:
+        raise ConfigError("a sweep without values", seen=sweep, allowed=SWEEP_FORM)
+    return [{"probe_options": {**options.get("probe_options", {}), field: value}} for value in values]
+
+
+def protocol(settings: measure.MeasureSettings) -> str:
+    """`representation`, or with the probe that makes it another protocol: `representation@cutout(side=0.3)`."""
+    if settings.probe == "none" and not settings.probe_options:
+        return TASK
+    options = ", ".join(f"{name}={value}" for name, value in sorted(settings.probe_options.items()))
+    return f"{TASK}@{settings.probe}" + (f"({options})" if options else "")
+
+
+def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits: int = 1) -> Finished:
     """Measure on the validation images; `options` are fields of `MeasureSettings`.
+
+    With `splits` of 2 or more the log says what disjoint parts of the images give, each by itself.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
     backbone = loaded(request, checkpoint)
     root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    published = representation.MeasureSettings()
-    settings = published.replace(representation.SMALL if generated or request.budget == SMALL else {})
+    published = measure.MeasureSettings()
+    settings = published.replace(measure.SMALL if generated or request.budget == SMALL else {})
     settings = settings.replace(options, where="the settings of the measure")
     images = imagefolder.read(root)
     data = named(images.ref, generated)
@@ -28,24 +88,29 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any]) -> Finish
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
         introduce(backbone, journal)
         device = request.device_name()
-        metrics, proof = representation.measure(backbone, images.val, settings, journal, seed=request.seed, device=device)
+        found, *parts = measure.measure(
+            backbone, images.val, settings, journal, seed=request.seed, device=device, splits=splits
+        )
+        for number, part in enumerate(parts, start=1):
+            journal.say(f"part {number} of {splits}: " + ", ".join(f"{name} {part.metrics[name]:.4g}" for name in HELD_OUT))
         return {
             "kind": "measure",
-            "task": "representation",
-            "protocol": "representation",
-            "version": representation.VERSION,
-            "changed": settings.differences(published),
+            "task": TASK,
+            "protocol": protocol(settings),
+            "version": measure.VERSION,
+            "changed": {key: value for key, value in settings.differences(published).items() if not key.startswith("probe")},
             "engine": "probe",
-            "schedule": f"{settings.views} views of each image, pipeline {settings.pipeline}",
+            "schedule": f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
             "checkpoint": reference(backbone),
             "data": data,
             "seed": request.seed,
-            "metrics": metrics,
-            "proof": {**account(backbone), **proof},
+            "metrics": found.metrics,
+            "intervals": found.intervals,
+            "proof": {**account(backbone), **found.proof},
             "notes": notes(generated, *remarks(backbone)),
         }
 
-    what = {"version": representation.VERSION, "checkpoint": backbone.sha256, "seed": request.seed}
+    what = {"version": measure.VERSION, "checkpoint": backbone.sha256, "seed": request.seed}
     plain = {
         "kind": "measure",
         **what,

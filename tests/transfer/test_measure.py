@@ -1,0 +1,104 @@
+"""One pass over images: what it repeats, what parts and probes change, on 32-pixel images and an untrained backbone."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pretrain import images as image_sets
+from pretrain.errors import ConfigError, DataError
+from pretrain.images import ImageSet
+from pretrain.inputs import generator, normalised
+from pretrain.journal import Journal
+from transfer import representation, sources
+from transfer.measure import Measured, MeasureSettings, measure
+
+BACKBONE = sources.load("random:resnet18:0")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for cls in ("ant", "bee"):
+        (root / "val" / cls).mkdir(parents=True)
+        for i in range(12):
+            coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+            Image.fromarray(coarse).resize((40, 40)).save(root / "val" / cls / f"{i:02}.png")
+    return image_sets.read(root, "val")
+
+
+def measured(images: ImageSet, *, seed: int = 0, splits: int = 1, **settings: object) -> list[Measured]:
+    plain = MeasureSettings.read({"views": 4, "size": 32, "batch": 8, **settings})
+    return measure(BACKBONE, images, plain, Journal(), seed=seed, device="cpu", splits=splits)
+
+
+def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: ImageSet) -> None:
+    from pretrain.augment.views import PIPELINES
+    from pretrain.crops import CentreCrop, Crop
+    from pretrain.data import Crops
+    from transfer.features import extractor
+
+    pipeline, model = PIPELINES["mocov2"][0], extractor(BACKBONE, "cpu")[0]
+    cuts = [CentreCrop(32), *[Crop(32, pipeline.crop_scale, pipeline.crop_ratio)] * 4]
+    draw = Crops(images, images.labels, cuts, seed=3)
+    linv, ldiv, anchors = [], [], []
+    with torch.inference_mode():
+        for batch in range(3):
+            crops, _, _ = draw.__getitems__([(0, index) for index in range(batch * 8, batch * 8 + 8)])
+            rng = generator(3, batch, "cpu")
+            views = torch.stack([model(normalised(pipeline(crop.float() / 255, rng))) for crop in crops[1:]], dim=1)
+            anchors.append(model(normalised(crops[0].float() / 255)))
+            linv.append(representation.invariance(anchors[-1], views))
+            ldiv.append(representation.view_similarity(views))
+    metrics = measured(images, seed=3)[0].metrics
+    assert metrics["Linv"] == pytest.approx(float(torch.cat(linv).mean()), abs=1e-5)
+    assert metrics["Ldiv"] == pytest.approx(float(torch.cat(ldiv).mean()), abs=1e-5)
+    assert metrics["diversity"] == pytest.approx(1 - float(torch.cat(ldiv).mean()), abs=1e-5)
+    cap = representation.diversity_cap(torch.cat(linv), 4).mean()
+    assert metrics["diversity_cap"] == pytest.approx(float(cap), abs=1e-5)
+    assert metrics["effective_rank"] == pytest.approx(representation.effective_rank(torch.cat(anchors)), rel=1e-4)
+
+
+def test_a_seed_repeats_itself_and_every_metric_lies_in_its_interval(images: ImageSet) -> None:
+    first, second, other = (measured(images, seed=seed)[0] for seed in (0, 0, 1))
+    assert first == second
+    assert first.metrics["Linv"] != other.metrics["Linv"]
+    assert first.intervals.keys() == {name for name, value in first.metrics.items() if value is not None}
+    for name in ("Linv", "Ldiv", "diversity", "diversity_cap", "alignment"):
+        low, high = first.intervals[name]
+        value = first.metrics[name]
+        assert value is not None
+        assert low < value < high
+
+
+def test_parts_are_disjoint_and_together_the_whole(images: ImageSet) -> None:
+    whole, first, second = measured(images, splits=2)
+    alone = measured(images)[0]
+    for name in ("Linv", "Ldiv", "alignment", "diversity_cap"):
+        halves = [part.metrics[name] or 0.0 for part in (first, second)]
+        assert whole.metrics[name] == pytest.approx(sum(halves) / 2, abs=1e-6)
+        assert whole.metrics[name] == pytest.approx(alone.metrics[name], abs=1e-6)
+        assert halves[0] != halves[1]
+
+
+def test_blends_are_compared_with_all_their_sources_and_have_no_cap(images: ImageSet) -> None:
+    metrics = measured(images, probe="mixup")[0].metrics
+    assert metrics["diversity_cap"] is None
+    assert metrics["Linv_primary"] != metrics["Linv"]
+    assert "Linv_primary" not in measured(images, probe="cutout")[0].metrics
+
+
+def test_the_more_is_cut_out_the_lower_the_invariance(images: ImageSet) -> None:
+    sides = [measured(images, probe="cutout", probe_options={"side": side})[0].metrics["Linv"] for side in (0.1, 0.5, 0.9)]
+    assert sides == sorted(sides, reverse=True)
+    assert sides[0] > sides[-1]
+
+
+def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None:
+    with pytest.raises(DataError, match="too few images"):
+        measured(images.part([0]))
+    with pytest.raises(ConfigError, match="did you mean 'cutmix'"):
+        measured(images, probe="cutmx")
+    with pytest.raises(ConfigError, match="unknown pipeline"):
+        measured(images, pipeline="mocov3")

@@ -1,0 +1,224 @@
+"""One pass over held-out images that measures everything `transfer.representation` defines.
+
+Shapes: N images of a batch, M views, S sources of a blend, D features.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from pretrain import augment
+from pretrain.augment import Augmentation, Mixed
+from pretrain.augment.views import PIPELINES
+from pretrain.crops import CentreCrop, Crop
+from pretrain.data import Crops, in_order, loader
+from pretrain.errors import ConfigError, DataError
+from pretrain.images import ImageSet
+from pretrain.inputs import generator, normalised
+from pretrain.journal import Journal
+from pretrain.settings import Settings
+from transfer import representation
+from transfer.bootstrap import Interval, Means, counts, interval
+from transfer.features import extractor
+from transfer.sources import Backbone
+
+VERSION = 3
+"""Of the measure; raised with every change that moves a number."""
+KEPT = 2048
+"""Images at most whose features are kept, evenly spread: what compares all pairs is computed on these."""
+JACKKNIFE = 10
+"""Parts that are left out in turn for the interval of the effective rank, which resampled images would lower."""
+
+
+class MeasureSettings(Settings):
+    """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
+
+    views: int = Field(8, ge=2)
+    """Augmented views of each image."""
+    images: int = Field(5000, ge=4)
+    """Held-out images at most, spread evenly over the classes' order."""
+    size: int = Field(224, ge=16)
+    """Side of a view, in pixels."""
+    batch: int = Field(32, ge=2)
+    """Images per forward pass, times `views` + 1. A blend's partners are of the same batch."""
+    pipeline: str = "mocov2"
+    """Base pipeline the views are drawn with: its query's."""
+    pipeline_options: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the base pipeline that differ from it."""
+    probe: str = "none"
+    """Augmentation on top, as in `bench pretrain --aug`: which one is probed."""
+    probe_options: dict[str, Any] = Field(default_factory=dict)
+    """Its fields, for instance {side: 0.3}."""
+
+
+SMALL = {"size": 64, "images": 250, "batch": 16}
+"""What `--budget small` changes."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a pass yields."""
+
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+    """95 % bootstrap intervals over images."""
+    proof: dict[str, float]
+
+
+def measure(
+    backbone: Backbone,
+    images: ImageSet,
+    settings: MeasureSettings,
+    journal: Journal,
+    *,
+    seed: int,
+    device: str,
+    splits: int = 1,
+) -> list[Measured]:
+    """Measure on all chosen images and, with `splits` of 2 or more, on that many disjoint parts of them.
+
+    Returns:
+        The measure on all images, then on each part.
+
+    Raises:
+        ConfigError: For an unknown pipeline or augmentation.
+        DataError: If there are too few images.
+    """
+    if len(images) < 2 * splits:
+        raise DataError("too few images to measure on", seen=len(images), allowed=f"at least {2 * splits}")
+    see = _Probe.of(settings)
+    model, proof = extractor(backbone, device)
+    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
+    batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
+    cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[see.crop] * settings.views]
+    every = -(-len(chosen) // KEPT)
+    sums = [_Sums(settings.views) for _ in range(splits)]
+    with torch.inference_mode():
+        for done, (crops, labels, _) in enumerate(
+            loader(Crops(images, images.labels, cuts, seed=seed), batches, num_workers=0)
+        ):
+            part = _features(model, see, crops, generator(seed, done, device), device)
+            position = torch.arange(len(labels)) + done * settings.batch
+            for split, total in enumerate(sums):
+                mine = position % splits == split
+                total.add(part.only(mine), labels[mine], position[mine] // splits % every == 0, seed, done)
+            journal.step("representation", done + 1, len(batches))
+    whole = [_merged(sums)] if splits > 1 else []
+    return [Measured(*total.results(), proof) for total in [*whole, *sums]]
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """How a crop becomes a view."""
+
+    crop: Crop
+    pipeline: Callable[[Tensor, Generator], Tensor]
+    augmentation: Augmentation
+
+    @classmethod
+    def of(cls, settings: MeasureSettings) -> "_Probe":
+        if settings.pipeline not in PIPELINES:
+            raise ConfigError.unknown("pipeline", settings.pipeline, PIPELINES)
+        pipeline = PIPELINES[settings.pipeline][0].replace(settings.pipeline_options, where="pipeline_options")
+        crop = Crop(settings.size, pipeline.crop_scale, pipeline.crop_ratio)
+        return cls(crop, pipeline, augment.make(settings.probe, settings.probe_options))
+
+    def __call__(self, crops: Tensor, rng: Generator) -> Mixed:
+        """A view of each of (N, 3, S, S) uint8."""
+        return self.augmentation(normalised(self.pipeline(crops.float() / 255, rng)), rng)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Features of a batch."""
+
+    anchors: Tensor
+    """(N, D) of the centre crops."""
+    values: dict[str, Tensor]
+    """(N,) of each measure of single images."""
+
+    def only(self, chosen: Tensor) -> "_Part":
+        """Some of its images."""
+        return _Part(self.anchors[chosen], {name: value[chosen] for name, value in self.values.items()})
+
+
+def _features(model: nn.Module, see: _Probe, crops: list[Tensor], rng: Generator, device: str) -> _Part:
+    anchors = model(normalised(crops[0].to(device).float() / 255))
+    seen = [see(crop.to(device), rng) for crop in crops[1:]]
+    views = model(torch.cat([view.images for view in seen])).unflatten(0, (len(seen), -1)).transpose(0, 1)
+    linv = representation.invariance(anchors, views)
+    values = {"Linv": linv, "Ldiv": representation.view_similarity(views), "alignment": representation.alignment(views)}
+    if all(view.sources is None for view in seen):
+        values["diversity_cap"] = representation.diversity_cap(linv, len(seen))
+    else:
+        sources = torch.stack([view.sources for view in seen if view.sources is not None], dim=1)
+        weights = torch.stack([view.weights for view in seen if view.weights is not None], dim=1)
+        values |= {"Linv_primary": linv, "Linv": representation.blended_invariance(anchors, views, sources, weights)}
+    return _Part(anchors.cpu(), {name: value.cpu() for name, value in values.items()})
+
+
+@dataclass
+class _Sums:
+    """Everything that is summed over images, and the features that are kept."""
+
+    views: int
+    means: Means = field(default_factory=Means)
+    squares: Tensor | float = 0.0
+    kept: list[Tensor] = field(default_factory=list)
+    labels: list[Tensor] = field(default_factory=list)
+
+    def add(self, part: _Part, labels: Tensor, keep: Tensor, seed: int, batch: int) -> None:
+        weights = counts(len(labels), generator(seed, batch, "cpu", rank=1))
+        self.squares = self.squares + weights.square().sum(dim=1)
+        unit = nn.functional.normalize(part.anchors, dim=-1)
+        self.means.add(weights, **part.values, direction=unit)
+        self.kept.append(part.anchors[keep])
+        self.labels.append(labels[keep])
+
+    def results(self) -> tuple[dict[str, float | None], dict[str, Interval]]:
+        """Metrics and their intervals."""
+        found = {name: self.means.mean(name) for name in self.means.sums if name != "direction"}
+        found["diversity"] = 1 - found["Ldiv"]
+        assert isinstance(self.means.total, Tensor)
+        assert isinstance(self.squares, Tensor)
+        found["anisotropy"] = representation.similarity_between(self.means.sums["direction"], self.means.total, self.squares)
+        found |= self._of_kept()
+        metrics: dict[str, float | None] = {name: float(values[0]) for name, values in found.items()}
+        intervals = {name: interval(values[1:]) for name, values in found.items()}
+        metrics["diversity_cap"] = metrics.get("diversity_cap")  # none is known for blends
+        rank, around = _rank(torch.cat(self.kept))
+        return metrics | {"effective_rank": rank}, intervals | {"effective_rank": around}
+
+    def _of_kept(self) -> Mapping[str, Tensor]:
+        features, labels = torch.cat(self.kept), torch.cat(self.labels)
+        weights = counts(len(features), generator(0, 0, "cpu"))
+        hits = representation.neighbour_hits(features, labels).double()
+        return {
+            "uniformity": representation.uniformity(features, weights),
+            "knn_among": 100 * (weights @ hits) / weights.sum(dim=1),
+        }
+
+
+def _merged(parts: list[_Sums]) -> _Sums:
+    whole = _Sums(parts[0].views)
+    for part in parts:
+        whole.squares = whole.squares + part.squares
+        whole.means.total = whole.means.total + part.means.total
+        for name, value in part.means.sums.items():
+            whole.means.sums[name] = whole.means.sums[name] + value if name in whole.means.sums else value
+        whole.kept += part.kept
+        whole.labels += part.labels
+    return whole
+
+
+def _rank(features: Tensor) -> tuple[float, Interval]:
+    """The effective rank and its interval by the jackknife over parts."""
+    rank = representation.effective_rank(features)
+    number = torch.arange(len(features)) % JACKKNIFE
+    without = torch.tensor([representation.effective_rank(features[number != part]) for part in range(JACKKNIFE)])
+    error = float(((without - without.mean()).square().sum() * (JACKKNIFE - 1) / JACKKNIFE).sqrt())
+    return rank, (rank - 1.96 * error, rank + 1.96 * error)
