@@ -30,13 +30,20 @@ def save_atomically(payload: Any, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def save_backbone(path: Path, state: dict[str, Tensor], provenance: Provenance) -> None:
-    """Write a backbone: torchvision's names without `fc`, RGB images normalised with ImageNet's mean and std."""
+def save_backbone(
+    path: Path, state: dict[str, Tensor], provenance: Provenance, *, projector: dict[str, Tensor] | None = None
+) -> None:
+    """Write a backbone: torchvision's names without `fc`, RGB images normalised with ImageNet's mean and std.
+
+    `projector` is the head of its pre-training, for those who measure behind it: names of an `nn.Linear` (`weight`) or of an
+    `nn.Sequential` of layers with ReLU between (`0.weight`, `2.weight`).
+    """
     payload = {
         "format": BACKBONE_FORMAT,
         "arch": provenance.arch,
         "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
         "provenance": provenance.model_dump(mode="json"),
+        "projector": {name: tensor.detach().cpu().contiguous() for name, tensor in (projector or {}).items()},
         "preprocess": {"order": "RGB", "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
     }
     save_atomically(payload, path)

@@ -100,6 +100,13 @@ class Template(nn.Module):
         """The query encoder without its projector, under torchvision's names."""
         return {name: tensor for name, tensor in self.query.state_dict().items() if not name.startswith("fc.")}
 
+    def projector(self) -> dict[str, Tensor]:
+        """The query encoder's projector; empty where the method has a classifier instead."""
+        if self.method.projector == "classifier":
+            return {}
+        head = self.query.get_submodule("fc")
+        return dict(head.state_dict())
+
     @torch.no_grad()
     def enqueue(self, keys: Tensor, labels: Tensor) -> None:
         """Replace the oldest keys by those of all processes; the batch divides the queue, so a batch never wraps."""

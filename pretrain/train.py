@@ -103,7 +103,7 @@ def train(
         if (step + 1) % per_epoch == 0:
             keeper.epoch_done(epoch + 1, step + 1, total)
     if keeper.writes:
-        save_backbone(folder / BACKBONE, run.template.backbone(), provenance)
+        save_backbone(folder / BACKBONE, run.template.backbone(), provenance, projector=run.template.projector())
     distributed.barrier()
     last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
     speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
@@ -134,7 +134,8 @@ class _Keeper:
             return
         if _due(epochs, config.keep_every):
             provenance = self.provenance.replace({"epochs": epochs})
-            save_backbone(self.folder / f"backbone-{epochs:04d}.pth", self.run.template.backbone(), provenance)
+            template, path = self.run.template, self.folder / f"backbone-{epochs:04d}.pth"
+            save_backbone(path, template.backbone(), provenance, projector=template.projector())
         if self.monitor is not None and (_due(epochs, config.monitor_every) or (config.monitor_every and steps == total)):
             values = self.monitor(self.run.template.backbone())
             self.journal.step("monitor", epochs, config.epochs, **values)

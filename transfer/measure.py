@@ -92,6 +92,7 @@ def measure(
         raise DataError("too few images to measure on", seen=len(images), allowed=f"at least {2 * splits}")
     see = _Probe.of(settings)
     model, proof = extractor(backbone, device)
+    head = _head(backbone.projector, device)
     chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
     batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[see.crop] * settings.views]
@@ -101,7 +102,7 @@ def measure(
         for done, (crops, labels, _) in enumerate(
             loader(Crops(images, images.labels, cuts, seed=seed), batches, num_workers=0)
         ):
-            part = _features(model, see, crops, generator(seed, done, device), device)
+            part = _features(model, head, see, crops, generator(seed, done, device), device)
             position = torch.arange(len(labels)) + done * settings.batch
             for split, total in enumerate(sums):
                 mine = position % splits == split
@@ -146,7 +147,21 @@ class _Part:
         return _Part(self.anchors[chosen], {name: value[chosen] for name, value in self.values.items()})
 
 
-def _features(model: nn.Module, see: _Probe, crops: list[Tensor], rng: Generator, device: str) -> _Part:
+def _head(projector: Mapping[str, Tensor], device: str) -> nn.Module | None:
+    """The projector, in eval mode; None where the backbone comes without one."""
+    if not projector:
+        return None
+    names = sorted({name.rpartition(".")[0] for name in projector}, key=lambda name: int(name or 0))
+    layers: list[nn.Module] = []
+    for name in names:
+        weight, bias = (projector[f"{name}.{kind}".lstrip(".")] for kind in ("weight", "bias"))
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.load_state_dict({"weight": weight, "bias": bias})
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).to(device).eval().requires_grad_(False)
+
+
+def _features(model: nn.Module, head: nn.Module | None, see: _Probe, crops: list[Tensor], rng: Generator, device: str) -> _Part:
     anchors = model(normalised(crops[0].to(device).float() / 255))
     seen = [see(crop.to(device), rng) for crop in crops[1:]]
     views = model(torch.cat([view.images for view in seen])).unflatten(0, (len(seen), -1)).transpose(0, 1)
@@ -158,6 +173,10 @@ def _features(model: nn.Module, see: _Probe, crops: list[Tensor], rng: Generator
         sources = torch.stack([view.sources for view in seen if view.sources is not None], dim=1)
         weights = torch.stack([view.weights for view in seen if view.weights is not None], dim=1)
         values |= {"Linv_primary": linv, "Linv": representation.blended_invariance(anchors, views, sources, weights)}
+    if head is not None:
+        behind, seen_behind = head(anchors), head(views)
+        values["projector_Linv"] = representation.invariance(behind, seen_behind)
+        values["projector_Ldiv"] = representation.view_similarity(seen_behind)
     return _Part(anchors.cpu(), {name: value.cpu() for name, value in values.items()})
 
 

@@ -13,7 +13,7 @@ from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
 SCHEMA_VERSION = 1
-COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "anisotropy"})
+COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "projector_Linv", "projector_Ldiv", "anisotropy"})
 """Metrics in [−1, 1]; `UNBOUNDED` are as they come; every other metric is a percentage, 0 to 100."""
 UNBOUNDED = frozenset({"loss", "alignment", "uniformity", "diversity", "diversity_cap", "effective_rank"})
 

@@ -1,5 +1,8 @@
 """One pass over images: what it repeats, what parts and probes change, on 32-pixel images and an untrained backbone."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +105,20 @@ def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None
         measured(images, probe="cutmx")
     with pytest.raises(ConfigError, match="unknown pipeline"):
         measured(images, pipeline="mocov3")
+
+
+@pytest.mark.parametrize("names", [("",), ("0.", "2.")])
+def test_behind_the_projector_the_same_is_measured(images: ImageSet, names: tuple[str, ...]) -> None:
+    widths = [512, 64, 16][: len(names) + 1]
+    rng = torch.Generator().manual_seed(0)
+    head = {}
+    for name, (inputs, outputs) in zip(names, itertools.pairwise(widths), strict=True):
+        head |= {f"{name}weight": torch.randn(outputs, inputs, generator=rng), f"{name}bias": torch.zeros(outputs)}
+    with_head = replace(BACKBONE, projector=head)
+    settings = MeasureSettings.read({"views": 4, "size": 32, "batch": 8})
+    metrics = measure(with_head, images, settings, Journal(), seed=0, device="cpu")[0].metrics
+    assert metrics["Linv"] == measured(images)[0].metrics["Linv"]
+    assert metrics["projector_Linv"] != metrics["Linv"]
+    doubled = replace(BACKBONE, projector={name: tensor * 2 for name, tensor in head.items()})
+    again = measure(doubled, images, settings, Journal(), seed=0, device="cpu")[0].metrics
+    assert again["projector_Ldiv"] == pytest.approx(metrics["projector_Ldiv"], abs=1e-5)  # cosines ignore the scale

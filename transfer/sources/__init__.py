@@ -82,7 +82,8 @@ def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, 
         provenance = _provenance(found, payload, arch, path)
     # a branch against the project's own choice is another backbone of the same file, and must not pass for the same run
     sha256 = _digest(path) if found.own_choice else digest(state)
-    return Backbone(arch, state, provenance, sha256, found.source, found.branch, found.why, found.dropped, missing)
+    projector = files.tensors(payload.content.get("projector") or {}) if own else {}
+    return Backbone(arch, state, provenance, sha256, found.source, found.branch, found.why, found.dropped, projector, missing)
 
 
 def _own(payload: Payload, source: str | None, branch: str | None) -> Found:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
@@ -46,6 +46,8 @@ class Backbone:
     """What the source was recognised by, in words."""
     dropped: tuple[str, ...] = ()
     """Keys of the file that are no part of the backbone (heads, queues, the other encoder, optimiser states)."""
+    projector: Mapping[str, Tensor] = field(default_factory=dict)
+    """The head of its pre-training, where the file is ours and has one: `pretrain.checkpoint.save_backbone`."""
     filled: tuple[str, ...] = ()
     """Backbone tensors the file lacks, all of them counters, set to 0."""
 
