@@ -265,7 +265,8 @@ def _print(done: Any, after: str) -> None:
     record = done.record
     print(f"{'already done' if done.reused else 'done'}: {done.folder / 'result.json'}")
     for name, value in record.metrics.items():
-        print(f"  {name:<20} {'absent' if value is None else f'{value:.2f}'}")
+        between = "  [{:.4g}, {:.4g}]".format(*record.intervals[name]) if name in record.intervals else ""
+        print(f"  {name:<20} {'absent' if value is None else f'{value:.4g}' if between else f'{value:.2f}'}{between}")
     for note in record.notes:
         print(f"  note: {note}")
     print(f"next: {after}")

@@ -208,18 +208,20 @@ class _Sums:
         found |= self._of_kept()
         metrics: dict[str, float | None] = {name: float(values[0]) for name, values in found.items()}
         intervals = {name: interval(values[1:]) for name, values in found.items()}
-        metrics["diversity_cap"] = metrics.get("diversity_cap")  # none is known for blends
+        for absent in ("diversity_cap", "knn_among"):  # of blends no cap is known
+            metrics[absent] = metrics.get(absent)
         rank, around = _rank(torch.cat(self.kept))
         return metrics | {"effective_rank": rank}, intervals | {"effective_rank": around}
 
-    def _of_kept(self) -> Mapping[str, Tensor]:
+    def _of_kept(self) -> dict[str, Tensor]:
         features, labels = torch.cat(self.kept), torch.cat(self.labels)
         weights = counts(len(features), generator(0, 0, "cpu"))
-        hits = representation.neighbour_hits(features, labels).double()
-        return {
-            "uniformity": representation.uniformity(features, weights),
-            "knn_among": 100 * (weights @ hits) / weights.sum(dim=1),
-        }
+        found = {"uniformity": representation.uniformity(features, weights)}
+        known = labels.bincount()[labels] > 1  # an image alone in its class can't be recognised by others
+        if bool(known.any()):
+            hits = representation.neighbour_hits(features, labels)[known].double()
+            found["knn_among"] = 100 * (weights[:, known] @ hits) / weights[:, known].sum(dim=1)
+        return found
 
 
 def _merged(parts: list[_Sums]) -> _Sums:

@@ -92,7 +92,10 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
             backbone, images.val, settings, journal, seed=request.seed, device=device, splits=splits
         )
         for number, part in enumerate(parts, start=1):
-            journal.say(f"part {number} of {splits}: " + ", ".join(f"{name} {part.metrics[name]:.4g}" for name in HELD_OUT))
+            journal.say(
+                f"part {number} of {splits}: "
+                + ", ".join(f"{name} {value:.4g}" for name in HELD_OUT if (value := part.metrics[name]) is not None)
+            )
         return {
             "kind": "measure",
             "task": TASK,

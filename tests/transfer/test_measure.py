@@ -98,6 +98,12 @@ def test_the_more_is_cut_out_the_lower_the_invariance(images: ImageSet) -> None:
     assert sides[0] > sides[-1]
 
 
+def test_neighbours_are_asked_only_where_a_class_has_two_images(images: ImageSet) -> None:
+    alone = measured(images.part([0, 12]), batch=2)[0].metrics
+    assert alone["knn_among"] is None
+    assert measured(images)[0].metrics["knn_among"] is not None
+
+
 def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None:
     with pytest.raises(DataError, match="too few images"):
         measured(images.part([0]))
