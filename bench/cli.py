@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench import FIRST
+
 app = typer.Typer(
     help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
     no_args_is_help=True,
@@ -14,9 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_FIRST = os.environ.get("RANK", "0") == "0"
-"""Of several processes only the first one speaks."""
-_RESULTS = _FIRST and "BENCH_CHILD" not in os.environ
+_RESULTS = FIRST and "BENCH_CHILD" not in os.environ
 """And the one that started them says what came out."""
 
 Data = Annotated[str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")]
@@ -279,6 +279,6 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        if _FIRST:
+        if FIRST:
             print(f"bench: {error}", file=sys.stderr)
         raise SystemExit(2) from None

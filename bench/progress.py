@@ -1,6 +1,5 @@
 """What a person sees while a run works: the stage, how far it is, the time left, the last values."""
 
-import os
 import time
 from types import TracebackType
 from typing import Self
@@ -8,6 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from bench import FIRST
 
 QUIET_EVERY = 20.0
 """Seconds between lines where the output is no terminal."""
@@ -36,8 +37,7 @@ class Display:
 
     def __init__(self, console: Console | None = None, overall: tuple[str, float] | None = None) -> None:
         """`overall`: title and total of a second bar, which `advance` moves (the demo's)."""
-        first = os.environ.get("RANK", "0") == "0"  # of several processes only the first one speaks
-        self.console = console or Console(stderr=True, quiet=not first)
+        self.console = console or Console(stderr=True, quiet=not FIRST)
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(), TimeLeft(), TextColumn("{task.fields[values]}"), console=self.console, transient=True,

@@ -66,6 +66,8 @@ class Column:
 
 REPRESENTATION = "representation"
 """The task whose columns are measures of the representation."""
+NO_PROBE = "none"
+"""The probe that adds no augmentation; any other makes a protocol of its own, `representation@PROBE`."""
 
 
 def columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:

@@ -23,6 +23,7 @@ from pretrain.journal import Journal
 from pretrain.settings import Settings
 from transfer import representation
 from transfer.bootstrap import Interval, Means, counts, interval
+from transfer.columns import NO_PROBE, REPRESENTATION
 from transfer.features import extractor
 from transfer.sources import Backbone
 
@@ -49,10 +50,18 @@ class MeasureSettings(Settings):
     """Base pipeline the views are drawn with: its query's."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
     """Fields of the base pipeline that differ from it."""
-    probe: str = "none"
+    probe: str = NO_PROBE
     """Augmentation on top, as in `bench pretrain --aug`: which one is probed."""
     probe_options: dict[str, Any] = Field(default_factory=dict)
     """Its fields, for instance {side: 0.3}."""
+
+    @property
+    def protocol(self) -> str:
+        """`representation`, or with the probe that makes it another protocol: `representation@cutout(side=0.3)`."""
+        if self.probe == NO_PROBE:
+            return REPRESENTATION
+        options = ", ".join(f"{name}={value}" for name, value in sorted(self.probe_options.items()))
+        return f"{REPRESENTATION}@{self.probe}" + (f"({options})" if options else "")
 
 
 SMALL = {"size": 64, "images": 250, "batch": 16}
@@ -97,7 +106,7 @@ def measure(
     batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[see.crop] * settings.views]
     every = -(-len(chosen) // KEPT)
-    sums = [_Sums(settings.views) for _ in range(splits)]
+    sums = [_Sums() for _ in range(splits)]
     with torch.inference_mode():
         for done, (crops, labels, _) in enumerate(
             loader(Crops(images, images.labels, cuts, seed=seed), batches, num_workers=0)
@@ -184,7 +193,6 @@ def _features(model: nn.Module, head: nn.Module | None, see: _Probe, crops: list
 class _Sums:
     """Everything that is summed over images, and the features that are kept."""
 
-    views: int
     means: Means = field(default_factory=Means)
     squares: Tensor | float = 0.0
     kept: list[Tensor] = field(default_factory=list)
@@ -225,7 +233,7 @@ class _Sums:
 
 
 def _merged(parts: list[_Sums]) -> _Sums:
-    whole = _Sums(parts[0].views)
+    whole = _Sums()
     for part in parts:
         whole.squares = whole.squares + part.squares
         whole.means.total = whole.means.total + part.means.total

@@ -4,11 +4,10 @@ augmentation does. A sweep of one strength is a row of the matrix in order: the 
 
 from dataclasses import dataclass
 
-from transfer.columns import REPRESENTATION, Protocol
+from transfer.columns import NO_PROBE, REPRESENTATION, Protocol
 from transfer.leaderboard import Leaderboard
 
 MEASURES = ("Linv", "Ldiv")
-NO_PROBE = "none"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bench.report import findings, words
 from bench.report.content import Content
-from transfer.columns import Column
+from transfer.columns import REPRESENTATION, Column
 from transfer.leaderboard import Leaderboard
 
 LABEL_WIDTH = 26
@@ -59,7 +59,7 @@ def _cell(content: Content, row: int, place: int, column: Column) -> Text:
 
 def _head(column: Column) -> str:
     """Task, metric and direction, one below the other; the metrics of a representation name themselves."""
-    task = words.heading(column.protocol).removeprefix("representation").strip()
+    task = words.heading(column.protocol).removeprefix(REPRESENTATION).strip()
     return "\n".join(filter(None, [task, words.clean(column.name), column.metric.direction]))
 
 

@@ -10,9 +10,9 @@ from pretrain.errors import ConfigError
 from pretrain.journal import Journal
 from pretrain.settings import assignments
 from transfer import measure
+from transfer.columns import REPRESENTATION
 from transfer.datasets import imagefolder
 
-TASK = "representation"
 SWEEP_FORM = "field=value,value,... such as side=0.1,0.3,0.5"
 HELD_OUT = ("Linv", "Ldiv", "alignment", "uniformity", "effective_rank", "knn_among")
 """What is said of disjoint parts of the images."""
@@ -34,6 +34,8 @@ def matrix(
     Raises:
         BenchError: For whatever is wrong with the input.
     """
+    if splits < 1:
+        raise ConfigError("images can't be split into fewer than one part", seen=f"--splits {splits}")
     strengths = swept(sweep, options)
     cases = [
         (checkpoint, {**options, **({"probe": probe} if probe else {}), **strength})
@@ -59,14 +61,6 @@ def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]
     if not values:
         raise ConfigError("a sweep without values", seen=sweep, allowed=SWEEP_FORM)
     return [{"probe_options": {**options.get("probe_options", {}), field: value}} for value in values]
-
-
-def protocol(settings: measure.MeasureSettings) -> str:
-    """`representation`, or with the probe that makes it another protocol: `representation@cutout(side=0.3)`."""
-    if settings.probe == "none" and not settings.probe_options:
-        return TASK
-    options = ", ".join(f"{name}={value}" for name, value in sorted(settings.probe_options.items()))
-    return f"{TASK}@{settings.probe}" + (f"({options})" if options else "")
 
 
 def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits: int = 1) -> Finished:
@@ -98,10 +92,12 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
             )
         return {
             "kind": "measure",
-            "task": TASK,
-            "protocol": protocol(settings),
+            "task": REPRESENTATION,
+            "protocol": settings.protocol,
             "version": measure.VERSION,
-            "changed": {key: value for key, value in settings.differences(published).items() if not key.startswith("probe")},
+            "changed": settings.differences(
+                published.replace({"probe": settings.probe, "probe_options": settings.probe_options})
+            ),
             "engine": "probe",
             "schedule": f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
             "checkpoint": reference(backbone),
