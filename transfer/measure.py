@@ -5,10 +5,10 @@ Shapes: N images of a batch, M views, S sources of a blend, D features.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
 from pretrain import augment
@@ -54,6 +54,11 @@ class MeasureSettings(Settings):
     """Augmentation on top, as in `bench pretrain --aug`: which one is probed."""
     probe_options: dict[str, Any] = Field(default_factory=dict)
     """Its fields, for instance {side: 0.3}."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        _Probe.of(self)
+        return self
 
     @property
     def protocol(self) -> str:

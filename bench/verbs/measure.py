@@ -56,11 +56,12 @@ def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]
     """
     if sweep is None:
         return [{}]
-    [(field, text)] = assignments([sweep]).items()
+    assignments([sweep])  # refuses what is no assignment
+    field, _, text = sweep.partition("=")
     values = assignments([f"values=[{text}]"])["values"]
     if not values:
         raise ConfigError("a sweep without values", seen=sweep, allowed=SWEEP_FORM)
-    return [{"probe_options": {**options.get("probe_options", {}), field: value}} for value in values]
+    return [{"probe_options": {**options.get("probe_options", {}), field.strip(): value}} for value in values]
 
 
 def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits: int = 1) -> Finished:
@@ -71,11 +72,12 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    backbone = loaded(request, checkpoint)
-    root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
+    generated = places.is_generated(request.data)
     published = measure.MeasureSettings()
     settings = published.replace(measure.SMALL if generated or request.budget == SMALL else {})
     settings = settings.replace(options, where="the settings of the measure")
+    backbone = loaded(request, checkpoint)
+    root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
     images = imagefolder.read(root)
     data = named(images.ref, generated)
 
