@@ -7,11 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from pretrain.augment import Mixed
 from pretrain.config import PretrainConfig
@@ -79,18 +77,6 @@ def test_the_shuffle_is_undone_exactly_across_two_processes() -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 12), ("val", 2)):
-        for cls in ("ant", "bee"):
-            (tmp_path / "images" / split / cls).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{i}.png")
-    return tmp_path / "images"
-
-
 def command(*words: str) -> list[str]:
     settings = [word for pair in TINY for word in ("--set", pair)]
     return [sys.executable, "-m", "bench", "pretrain", "--devices", "2", *words, *settings]
@@ -124,8 +110,8 @@ def _is_of(process: Path, out: Path) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
-def test_two_processes_train_and_a_killed_run_ends_as_one_that_was_not(images: Path, tmp_path: Path) -> None:
-    words = ["--data", str(images), "--epochs", "4"]
+def test_two_processes_train_and_a_killed_run_ends_as_one_that_was_not(root: Path, tmp_path: Path) -> None:
+    words = ["--data", str(root), "--epochs", "10"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done = bench(tmp_path, *words, "--out", str(whole))
     assert done.returncode == 0, done.stderr[-3000:]
@@ -140,8 +126,8 @@ def test_two_processes_train_and_a_killed_run_ends_as_one_that_was_not(images: P
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_batch_of_odd_parts_is_one_message(images: Path, tmp_path: Path) -> None:
-    done = bench(tmp_path, "--data", str(images), "--devices", "3")  # the later option counts
+def test_a_batch_of_odd_parts_is_one_message(root: Path, tmp_path: Path) -> None:
+    done = bench(tmp_path, "--data", str(root), "--devices", "3")  # the later option counts
     assert done.returncode == 2
     assert done.stderr.startswith("bench: 3 processes can't share a batch of 8")
     assert not (tmp_path / "runs").exists()
