@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _mark: signal.Signals | None = None
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818, as in KeyboardInterrupt: nothing is wrong
     """A run that stopped because it was asked to, after it had saved what it had.
 
     Not a `BenchError`: nothing is wrong, and the exit code is the signal's.
