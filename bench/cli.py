@@ -22,6 +22,7 @@ _RESULTS = FIRST and "BENCH_CHILD" not in os.environ
 Data = Annotated[str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder; runs/<id> without it.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; what there is, without it.")]
+Devices = Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]
 Config = Annotated[str | None, typer.Option(help="Name of a configuration (`bench ls configs`) or a YAML file.")]
 Budget = Annotated[str | None, typer.Option(help="small: fits a CPU; marks the result as not the published protocol.")]
@@ -56,7 +57,7 @@ def pretrain(
     out: Out = None,
     resume: Resume = False,
     device: Device = None,
-    devices: Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")] = 1,
+    devices: Devices = 1,
     keep_every: Annotated[int | None, typer.Option(help="Epochs between backbones kept on the way.")] = None,
     monitor_every: Annotated[int | None, typer.Option(help="Epochs between nearest-neighbour measurements.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would run, and the memory and time it would take.")] = False,
@@ -122,6 +123,7 @@ def transfer(
     out: Out = None,
     resume: Resume = False,
     device: Device = None,
+    devices: Devices = 1,
     source: Source = None,
     branch: Branch = None,
     trust_checkpoint: Trust = False,
@@ -134,7 +136,9 @@ def transfer(
 
     shortcuts = {"iters": iters, "batch": batch, "size": size, "rois": rois, "precise_bn": precise_bn}
     with Display() as display:
-        request = Request(display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint)
+        request = Request(
+            display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint, devices
+        )
         changes = assignments(set_ or [])
         done = verb.run(request, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
     _print(done, "bench report")

@@ -23,6 +23,11 @@ def launched() -> bool:
     return all(name in os.environ for name in _LAUNCHED)
 
 
+def asked() -> int:
+    """Number of processes that the launcher started."""
+    return int(os.environ["WORLD_SIZE"])
+
+
 def rank() -> int:
     """Number of this process among all, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
@@ -36,7 +41,7 @@ def world() -> int:
 @contextlib.contextmanager
 def group(device: str) -> Iterator[str]:
     """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device."""
-    if not launched() or int(os.environ["WORLD_SIZE"]) == 1:
+    if not launched() or asked() == 1:
         yield device
         return
     if device == "cuda":

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import places, runs
 from pretrain import distributed
-from pretrain.errors import ConfigError, TrainingError
+from pretrain.errors import BenchError, ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
 from transfer import norms, sources
 from transfer.record import Checkpoint, Data, RunRecord
@@ -56,6 +56,11 @@ class Request:
             raise ConfigError("at least one device is needed", seen=f"--devices {self.devices}")
         if self.seed < 0:
             raise ConfigError("a seed can't be negative", seen=self.seed)
+
+    @property
+    def processes(self) -> int:
+        """Processes that the training runs in: the launcher's, where there is one, or those asked for."""
+        return distributed.asked() if distributed.launched() else self.devices
 
     def device_name(self) -> str:
         """`cpu` or `cuda`: as asked, or what there is.
@@ -111,7 +116,7 @@ def execute(
         return Finished(run.folder, _record(run), reused=False)
     distributed.barrier()  # all have looked before the first one begins to write
     if distributed.rank() and follow is not None:
-        follow(Journal(), run.folder)
+        _heard(follow, run.folder)
         distributed.barrier()
         return Finished(run.folder, _record(run), reused=False)
     with runs.started(run):
@@ -123,6 +128,15 @@ def execute(
         finished = Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
     distributed.barrier()
     return finished
+
+
+def _heard(follow: Callable[[Journal, Path], Any], folder: Path) -> None:
+    """Run a process's part; where the user's mistake shows in this process alone, no other one can tell."""
+    try:
+        follow(Journal(), folder)
+    except BenchError as error:
+        print(f"bench: process {distributed.rank()}: {error}", file=sys.stderr, flush=True)
+        raise
 
 
 def _record(run: runs.Run) -> RunRecord:
@@ -177,5 +191,7 @@ def named(ref: Data, generated: bool) -> Data:
 
 
 def notes(generated: bool, *others: str) -> tuple[str, ...]:
-    """A record's notes."""
-    return (GENERATED_NOTE, *others) if generated else others
+    """A record's notes, with the number of processes where there were several."""
+    world = distributed.world()
+    several = (f"trained in {world} processes",) if world > 1 else ()
+    return (GENERATED_NOTE,) * generated + others + several

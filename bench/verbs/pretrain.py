@@ -89,7 +89,7 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
                 "data": data,
                 "seed": config.seed,
                 "metrics": {"loss": trained.loss},
-                "notes": notes(asked.generated, *_processes()),
+                "notes": notes(asked.generated),
                 "images_per_second": trained.images_per_second,
             }
 
@@ -152,12 +152,8 @@ def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Reso
     root, images, generated = find(request, config)
     config, lengthening = _lengthened(config, root, len(images.train))
     training.check(config, images.train)
-    distributed.divided(config.batch, request.devices)
+    distributed.divided(config.batch, request.processes)
     return _Resolved(config, published, root, images, named(images.ref, generated), generated, device, lengthening)
-
-
-def _processes() -> list[str]:
-    return [f"trained in {distributed.world()} processes"] if distributed.world() > 1 else []
 
 
 def _classes(config: PretrainConfig) -> float | list[str] | None:

@@ -6,9 +6,11 @@ from typing import Any
 
 from bench import places
 from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
+from pretrain import distributed
 from pretrain.errors import CheckpointError, ConfigError
 from pretrain.journal import Journal
 from transfer import datasets, engines, tasks
+from transfer.engines import Outcome
 from transfer.tasks import Task, TaskSettings
 
 
@@ -37,7 +39,21 @@ def run(
         BenchError: For whatever is wrong with the input, before anything is written.
     """
     task = tasks.get(task_name, schedule)
-    engine = engines.choose(task, engine)
+    engine = engines.choose(task, engine, request.processes)
+    with distributed.group(request.device_name()) as device:
+        return _run(request, device, task, engine, checkpoint, shortcuts, options)
+
+
+def _run(
+    request: Request,
+    device: str,
+    task: Task,
+    engine: str,
+    checkpoint: str,
+    shortcuts: Mapping[str, int | None],
+    options: Mapping[str, Any],
+) -> Finished:
+    """This process's part of a transfer."""
     backbone = loaded(request, checkpoint)
     if backbone.small_stem and engine != "probe":
         raise CheckpointError(
@@ -46,11 +62,18 @@ def run(
             allowed="torchvision's 7 × 7; linear and knn take both",
             fix="pre-train with --set stem=imagenet",
         )
-    root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
+    with distributed.first_alone():
+        root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
     settings, arithmetic = _settings(request, task, generated, shortcuts, options)
+    if request.processes > 1:
+        distributed.divided(settings.numbers()["batch"], request.processes)
     content = datasets.read(task.layout, root, settings)
     data = named(content.ref, generated)
     changed = settings.differences(task.settings)
+
+    def fit(journal: Journal, folder: Path) -> Outcome:
+        job = engines.Job(task, settings, backbone, content, folder, request.seed, device, journal, announce_time=not generated)
+        return engines.get(engine).fit(job)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
         introduce(backbone, journal)
@@ -58,10 +81,7 @@ def run(
             journal.say(line)
         if changed:
             journal.say(f"not the published protocol {task.protocol}; changed: {_few(sorted(changed))}")
-        job = engines.Job(
-            task, settings, backbone, content, folder, request.seed, request.device_name(), journal, announce_time=not generated
-        )
-        outcome = engines.get(engine).fit(job)
+        outcome = fit(journal, folder)
         return {
             "kind": "transfer",
             "task": task.name,
@@ -93,7 +113,7 @@ def run(
         **settings.model_dump(mode="json"),
     }
     name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"
-    return execute(request, name, plain, [what, changed, data.fingerprint], work)
+    return execute(request, name, plain, [what, changed, data.fingerprint], work, follow=fit)
 
 
 def _few(names: list[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench.verbs import Finished, Request, transfer
+from pretrain.errors import EngineError
 from transfer import datasets, engines
 from transfer.engines import Job, Outcome
 from transfer.record import Data
@@ -66,3 +67,21 @@ def test_another_length_is_a_change_of_the_schedule_named(jobs: list[tuple[str, 
 def test_the_engine_asked_for_runs_and_is_recorded(jobs: list[tuple[str, Job]]) -> None:
     assert [run("voc07").record.engine, run("voc07", engine="torchvision").record.engine] == ["detectron2", "torchvision"]
     assert [name for name, _ in jobs] == ["detectron2", "torchvision"]
+
+
+def test_an_engine_of_one_process_refuses_several(jobs: list[tuple[str, Job]]) -> None:
+    request = Request(lambda *_: None, data=str(Path.cwd()), device="cpu", devices=2)
+    with pytest.raises(EngineError, match="'probe' runs in one process"):
+        transfer.run(request, "knn", "random:resnet18", shortcuts={}, options={})
+    assert not jobs
+    assert not Path("runs").exists()
+
+
+def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Job]], monkeypatch: pytest.MonkeyPatch) -> None:
+    launched = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    request = Request(lambda *_: None, data=str(Path.cwd()), device="cpu")
+    assert request.processes == 3
+    with pytest.raises(EngineError, match="3 processes for linear"):
+        transfer.run(request, "linear", "random:resnet18", shortcuts={}, options={})

@@ -20,6 +20,8 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "mmseg": ("transfer.engines.mmseg", "mmseg"),
 }
 """Engine name → our module, and the packages it needs."""
+ONE_PROCESS = frozenset({"probe", "torchvision", "detectron2", "mmseg"})
+"""Engines whose work is not divided among processes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Job:
     """The run's folder; the engine may write below it."""
     seed: int
     device: str
-    """`cpu` or `cuda`."""
+    """`cpu` or `cuda`; of several processes each has its own, `cuda:1`."""
     journal: Journal
     announce_time: bool = False
     """Measure and say the estimated time before the work starts."""
@@ -64,7 +66,11 @@ class Engine(Protocol):
     """An engine module."""
 
     def fit(self, job: Job) -> Outcome:
-        """Load the backbone with proof, fine-tune, evaluate."""
+        """Load the backbone with proof, fine-tune, evaluate.
+
+        In a process group every process calls this. The first one writes, speaks, and returns what was found; the
+        others have a silent journal, and what they return is not used.
+        """
 
 
 def missing(name: str) -> str | None:
@@ -88,12 +94,20 @@ def get(name: str) -> Engine:
     return engine
 
 
-def choose(task: Task, name: str | None = None) -> str:
+def choose(task: Task, name: str | None = None, processes: int = 1) -> str:
     """The engine for a task: the one asked for, or the first of the task's that can run here.
 
     Raises:
-        EngineError: If the task has no such engine, or none of its engines is installed.
+        EngineError: If the task has no such engine, none of its engines is installed, or it can't use several processes.
     """
+    chosen = _chosen(task, name)
+    if processes > 1 and chosen in ONE_PROCESS:
+        seen = f"{processes} processes for {task.name}"
+        raise EngineError(f"the engine {chosen!r} runs in one process", seen=seen, fix="leave --devices away")
+    return chosen
+
+
+def _chosen(task: Task, name: str | None) -> str:
     if name is not None:
         if name not in task.engines:
             fix = "leave --engine away"
