@@ -4,15 +4,21 @@ Shapes: n images of this process, N = n · processes images of the step.
 """
 
 import contextlib
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from pretrain.errors import ConfigError, TrainingError
+
+T = TypeVar("T")
+
+_NONE: Any = object()
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torch's elastic launcher sets in every process it starts."""
@@ -102,6 +108,37 @@ def gather(mine: Tensor) -> Tensor:
     parts = [torch.empty_like(mine) for _ in range(world())]
     dist.all_gather(parts, mine.contiguous())
     return torch.cat(parts)
+
+
+def mean(mine: Tensor) -> Tensor:
+    """(...), the mean over all processes. No gradient flows through it."""
+    if not dist.is_initialized():
+        return mine
+    total = mine.clone()
+    dist.all_reduce(total)
+    return total / world()
+
+
+def as_the_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrite the tensors with those of the first process."""
+    if dist.is_initialized():
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+
+def dealt(items: Sequence[T]) -> Sequence[T]:
+    """This process's part of the items, dealt out like cards: `collected` brings what comes of them together."""
+    return items[rank() :: world()]
+
+
+def collected(mine: list[T]) -> list[T]:
+    """What every process made of the items dealt to it, in the order of the items; only the first process gets it."""
+    if not dist.is_initialized():
+        return mine
+    parts: list[list[T]] | None = [[] for _ in range(world())] if rank() == 0 else None
+    dist.gather_object(mine, parts)
+    rounds = itertools.zip_longest(*(parts or []), fillvalue=_NONE)
+    return [item for each in rounds for item in each if item is not _NONE]
 
 
 def mine(everything: Tensor) -> Tensor:

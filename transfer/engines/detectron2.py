@@ -26,7 +26,7 @@ from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.engines.detectron2_config import EXTRA_NORM_HEADS, described, files, has_bit_masks, native_config
 from transfer.engines.detectron2_watch import Checked, Watch, quiet
-from transfer.engines.rcnn.measure import BN_NOTE, measure
+from transfer.engines.rcnn.measure import bn_note, measure
 from transfer.engines.rcnn.predictions import write_predictions
 from transfer.prove import prove, reference
 from transfer.sources import Backbone
@@ -79,7 +79,7 @@ def fit(job: Job) -> Outcome:
     for path in (*work.glob("model_*.pth"), *work.glob("last_checkpoint")):
         path.unlink()
     masks = (BIT_MASKS_NOTE,) if bit_masks else ()
-    return Outcome(metrics, proof, (_version(), BN_NOTE, *data.notes, *masks, *notes))
+    return Outcome(metrics, proof, (_version(), bn_note(job.device), *data.notes, *masks, *notes))
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 import yaml
 
+from pretrain import distributed
 from pretrain.errors import EngineError
 from pretrain.journal import duration
 from transfer import prove
@@ -17,9 +18,9 @@ from transfer.engines.rcnn.data import ORDER, SAMPLING, torch_random
 from transfer.engines.rcnn.detector import PIXEL_MEAN, PIXEL_STD, Detector
 from transfer.engines.rcnn.evaluate import find
 from transfer.engines.rcnn.fpn import FPN
-from transfer.engines.rcnn.measure import BN_NOTE, measure
+from transfer.engines.rcnn.measure import bn_note, measure
 from transfer.engines.rcnn.predictions import write_predictions
-from transfer.engines.rcnn.train import CHECKPOINT, Run, samples, set_statistics, train
+from transfer.engines.rcnn.train import CHECKPOINT, Run, samples, set_statistics, synchronised, train
 from transfer.tasks.detection import DetectionSettings
 
 FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4, "fpn": FPN}
@@ -47,17 +48,21 @@ def fit(job: Job) -> Outcome:
     data: DetectionData = job.data
     model = build(job, settings, len(data.classes))
     proof = proven(model, job)
-    write_config(job, settings, data)
+    if distributed.rank() == 0:
+        write_config(job, settings, data)
     run = Run(data.train, settings, job.seed, job.folder, job.identity, job.journal)
-    if job.announce_time:
+    if job.announce_time and distributed.rank() == 0:
         job.journal.say(estimate(model, run, len(data.val)))
+    model = synchronised(model)
     train(model, run)
     set_statistics(model, run)
     found = find(model, data.val, settings, job.journal)
+    if distributed.rank():
+        return Outcome({}, proof)
     metrics, notes = measure(found, data, settings)
     write_predictions(job.folder / "predictions.png", data, found)
     (job.folder / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome(metrics, proof, (ENGINE_NOTE, BN_NOTE, *data.notes, *notes))
+    return Outcome(metrics, proof, (ENGINE_NOTE, bn_note(job.device), *data.notes, *notes))
 
 
 def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:
@@ -108,7 +113,8 @@ def estimate(model: Detector, run: Run, images: int) -> str:
         seconds = (time.monotonic() - start) / 2
     forward = seconds / (1 + BACKWARD_COST)
     regions = settings.post_nms_test / settings.rois
-    total = seconds * settings.batch * settings.iters + forward * (
+    alone = seconds * settings.batch * settings.iters + forward * (
         settings.batch * settings.precise_bn + images * max(regions, 1)
     )
+    total = alone / distributed.world()
     return f"estimated time: {duration(total)} ({settings.schedule()}; then {images} validation images)"

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from pretrain import distributed
 from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.data import Sample
 from transfer.engines.rcnn.heads import BoxHead, Detections, MaskHead, Regions, draw
@@ -60,6 +61,10 @@ class Detector(nn.Module, ABC):
     def mask_features(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
         """What the mask head sees of regions, (R, C, side, side)."""
 
+    def forward(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
+        """The losses; torch's DistributedDataParallel takes part only in this."""
+        return self.losses(samples, generator)
+
     def losses(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
         """The losses of a batch, whose sum is trained on; `generator` samples anchors and regions."""
         images, sizes = self.batch([sample.image for sample in samples])
@@ -92,14 +97,23 @@ class Detector(nn.Module, ABC):
     def _mask_loss(
         self, head: MaskHead, maps: list[Tensor], shared: Tensor | None, samples: Sequence[Sample], regions: list[Regions]
     ) -> Tensor:
-        """Of the regions that are objects; 0 without any, and then nothing else runs: an empty batch has no statistics."""
+        """Of the regions that are objects; 0 without any, and then nothing else runs: an empty batch has no statistics.
+
+        NOTE: of several processes one without objects sends one region through, whose loss is 0: the others average their
+        gradients and statistics with it.
+        """
         objects = [each.labels < self.classes for each in regions]
+        present = any(bool(each.any()) for each in objects)
+        if not present and distributed.world() == 1:
+            return maps[0].sum() * 0
+        if not present:
+            objects[0][0] = True
         pairs = list(zip(regions, objects, strict=True))
         boxes = [each.boxes[kept] for each, kept in pairs]
-        if not any(len(each) for each in boxes):
-            return maps[0].sum() * 0
         features = self.mask_features(maps, boxes) if shared is None else shared[torch.cat(objects)]
-        logits = head(features, torch.cat([each.labels[kept] for each, kept in pairs]))
+        logits = head(features, torch.cat([each.labels[kept] for each, kept in pairs]).clamp(max=self.classes - 1))
+        if not present:
+            return logits.sum() * 0
         truth = []
         for sample, (each, kept), cut in zip(samples, pairs, boxes, strict=True):
             masks = [sample.masks[index] for index in each.objects[kept].tolist()]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pretrain import distributed
 from pretrain.journal import Journal
 from transfer.datasets.detection import Picture
 from transfer.engines.rcnn import boxes as box_ops
@@ -33,15 +34,15 @@ class Found:
 
 
 def find(model: Detector, pictures: Sequence[Picture], settings: DetectionSettings, journal: Journal) -> list[Found]:
-    """Detect in each image, one at a time, in eval mode."""
+    """Detect in each image, one at a time, in eval mode. Processes share the images; the first one gets everything."""
     model.eval()
-    found = []
-    for count, picture in enumerate(pictures, start=1):
+    found, world = [], distributed.world()
+    for count, picture in enumerate(distributed.dealt(pictures), start=1):
         height, width = resized_shape(picture.height, picture.width, settings.test_size, settings.max_size)
         image = as_tensor(resize(read_image(picture), height, width))
         found.append(in_file_pixels(model.detect([image])[0], (height, width), (picture.height, picture.width)))
-        journal.step("evaluate", count, len(pictures))
-    return found
+        journal.step("evaluate", min(count * world, len(pictures)), len(pictures))
+    return distributed.collected(found)
 
 
 def in_file_pixels(detections: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Found:

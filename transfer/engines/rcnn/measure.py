@@ -2,13 +2,22 @@
 
 from collections.abc import Sequence
 
+from pretrain import distributed
 from transfer.datasets.detection import DetectionData
 from transfer.engines.rcnn.coco_metric import coco_metrics
 from transfer.engines.rcnn.evaluate import Found
 from transfer.engines.rcnn.voc_metric import voc_metrics
 from transfer.tasks.detection import DetectionSettings
 
-BN_NOTE = "BN statistics of one process; the published recipe synchronises over 8"
+
+def bn_note(device: str) -> str:
+    """Over what BN took its statistics, for a record's notes."""
+    world, published = distributed.world(), "the published recipe synchronises over 8"
+    if world == 1:
+        return f"BN statistics of one process; {published}"
+    if device == "cpu":
+        return f"BN statistics of each of {world} processes by itself, for CPUs have no synchronised BN; {published}"
+    return f"BN synchronised over {world} processes; {published}"
 
 
 def measure(

@@ -6,11 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pretrain import distributed
+
+LAYERS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+
 
 class _Population:
-    """Mean and variance over all batches a layer has seen, as if they were one."""
+    """Mean and variance over all batches a layer has seen, as if they were one.
 
-    def __init__(self, layer: nn.BatchNorm2d) -> None:
+    Where BN is synchronised each batch counts once in every process, with the number of values there (as in fvcore).
+    """
+
+    def __init__(self, layer: nn.BatchNorm2d | nn.SyncBatchNorm) -> None:
         self.layer = layer
         self.seen = 0
         self.count = 0
@@ -33,6 +40,16 @@ class _Population:
         self.square += (square - self.square) * share
         self.count = 0
 
+    def join(self) -> None:
+        """Add what the other processes have seen."""
+        if distributed.world() == 1:
+            return
+        seen = distributed.gather(torch.tensor([self.seen], device=self.mean.device))
+        share = (seen / seen.sum().clamp(min=1))[:, None].to(self.mean.dtype)
+        self.mean = (distributed.gather(self.mean[None]) * share).sum(dim=0)
+        self.square = (distributed.gather(self.square[None]) * share).sum(dim=0)
+        self.seen = int(seen.sum())
+
     def write(self) -> None:
         """Put the population's statistics into the layer."""
         if self.seen:
@@ -42,11 +59,11 @@ class _Population:
 
 @torch.no_grad()
 def precise_bn(model: nn.Module, forward: Callable[[Any], object], batches: Iterable[Any]) -> None:
-    """Set the statistics of every BN layer in training mode from forward passes over `batches`.
+    """Set the statistics of every BN layer in training mode from forward passes over `batches`, those of all processes.
 
     NOTE: a layer that no pass reaches keeps its running statistics; fvcore sets them to 0.
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+    layers = [module for module in model.modules() if isinstance(module, LAYERS) and module.training]
     momenta = [layer.momentum for layer in layers]
     populations = [_Population(layer) for layer in layers]
     hooks = [each.layer.register_forward_pre_hook(each.note) for each in populations]
@@ -63,6 +80,7 @@ def precise_bn(model: nn.Module, forward: Callable[[Any], object], batches: Iter
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
     for each in populations:
+        each.join()
         each.write()
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from pretrain import distributed
 from pretrain.checkpoint import save_atomically
 from pretrain.errors import CheckpointError, TrainingError
 from pretrain.journal import Journal
@@ -63,7 +65,7 @@ def make_optimizer(model: nn.Module, settings: DetectionSettings) -> torch.optim
 
 
 def train(model: Detector, run: Run) -> None:
-    """Train in place, from `last.pth` on where the folder has one.
+    """Train in place, from `last.pth` on where the folder has one. Of several processes the first one saves.
 
     Raises:
         TrainingError: If the loss is not finite; names the iteration and the terms.
@@ -73,24 +75,50 @@ def train(model: Detector, run: Run) -> None:
     path = run.folder / CHECKPOINT
     start = _resume(model, optimizer, path, run)
     model.train()
+    together = _together(model)
     saved = time.monotonic()
     feed = samples(run, ORDER, start)
     for step in range(start, run.settings.iters):
         rate = learning_rate(run.settings, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        values = _step(model, optimizer, next(feed), run.seed, step)
+        values = _step(together, optimizer, [sample.to(model.device) for sample in next(feed)], run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
+        if distributed.rank():
+            continue
         last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
         if last or time.monotonic() - saved >= run.settings.checkpoint_seconds:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
+    distributed.as_the_first(model.buffers())
+
+
+def synchronised(model: Detector) -> Detector:
+    """The detector with BN over the images of all processes, on GPUs; on CPUs torch has none, and it stays as it is."""
+    if distributed.world() == 1 or model.device.type == "cpu":
+        return model
+    converted: Detector = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return converted
+
+
+def _together(model: Detector) -> nn.Module:
+    """The detector whose gradients are means over all processes, and whose BN statistics, where they aren't, the first's."""
+    if distributed.world() == 1:
+        return model
+    gpu = model.device.type != "cpu"
+    return DistributedDataParallel(model, device_ids=[model.device] if gpu else None, broadcast_buffers=not gpu)
 
 
 def samples(run: Run, stream: int, skip: int = 0) -> Iterator[list[Sample]]:
-    """Endless batches of a stream, without the first `skip`."""
+    """Endless batches of a stream, without the first `skip`: of each the part of this process."""
+    distributed.divided(run.settings.batch, distributed.world())
     order = itertools.islice(batches(run.pictures, run.settings.batch, run.seed, stream), skip, None)
-    return iter(loader(run.pictures, run.settings, order, run.seed))
+    return iter(loader(run.pictures, run.settings, (list(distributed.dealt(batch)) for batch in order), run.seed))
+
+
+def _drawn(seed: int, stream: int, step: int) -> torch.Generator:
+    """The random numbers of this process's part of a step."""
+    return torch_random(seed, stream, step * distributed.world() + distributed.rank())
 
 
 def set_statistics(model: Detector, run: Run) -> None:
@@ -101,17 +129,18 @@ def set_statistics(model: Detector, run: Run) -> None:
 
     def forward(batch: list[Sample]) -> None:
         step = next(steps)
-        model.losses([sample.to(model.device) for sample in batch], torch_random(run.seed, STATISTICS, step))
+        model.losses([sample.to(model.device) for sample in batch], _drawn(run.seed, STATISTICS, step))
         run.journal.step("precise-bn", step + 1, forwards)
 
     if forwards:
         precise_bn(model, forward, itertools.islice(samples(run, STATISTICS), forwards))
 
 
-def _step(model: Detector, optimizer: torch.optim.SGD, batch: list[Sample], seed: int, step: int) -> dict[str, float]:
-    losses = model.losses([sample.to(model.device) for sample in batch], torch_random(seed, SAMPLING, step))
+def _step(model: nn.Module, optimizer: torch.optim.SGD, batch: list[Sample], seed: int, step: int) -> dict[str, float]:
+    losses: dict[str, Tensor] = model(batch, _drawn(seed, SAMPLING, step))
     total = torch.stack(list(losses.values())).sum()
-    values = {"loss": float(total.detach())} | {name: float(value.detach()) for name, value in losses.items()}
+    seen = distributed.mean(torch.stack([total, *losses.values()]).detach())
+    values = dict(zip(("loss", *losses), seen.tolist(), strict=True))
     if not math.isfinite(values["loss"]):
         terms = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
         seen = f"{terms}; learning rate {optimizer.param_groups[0]['lr']:g}"
