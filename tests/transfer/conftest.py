@@ -1,6 +1,9 @@
 """Tiny detection sets, easy to learn: rectangles of one colour per class on noise."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -114,3 +117,21 @@ def tiny_detection() -> Callable[..., DetectionSettings]:
         return found
 
     return settings
+
+
+@pytest.fixture
+def in_two_processes() -> Callable[..., None]:
+    """Runs a function of a test file in two processes of torch's launcher: what it asserts is its result."""
+
+    def run(file: str, function: str, *words: object) -> None:
+        here = Path(file)
+        call = f"{here.stem}.{function}{tuple(map(str, words))!r}"
+        code = f"import sys; sys.path.insert(0, {str(here.parent)!r}); import {here.stem}; {call}"
+        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+        path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        launcher = [sys.executable, *command, sys.executable, "-c", code]
+        done = subprocess.run(launcher, capture_output=True, text=True, timeout=280, env=environment)
+        assert done.returncode == 0, done.stderr[-4000:]
+
+    return run

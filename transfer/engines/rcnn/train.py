@@ -102,11 +102,10 @@ def synchronised(model: Detector) -> Detector:
 
 
 def _together(model: Detector) -> nn.Module:
-    """The detector whose gradients are means over all processes, and whose BN statistics, where they aren't, the first's."""
+    """The detector whose gradients are means over all processes; before each step, its statistics become the first's."""
     if distributed.world() == 1:
         return model
-    gpu = model.device.type != "cpu"
-    return DistributedDataParallel(model, device_ids=[model.device] if gpu else None, broadcast_buffers=not gpu)
+    return DistributedDataParallel(model, device_ids=None if model.device.type == "cpu" else [model.device])
 
 
 def samples(run: Run, stream: int, skip: int = 0) -> Iterator[list[Sample]]:
