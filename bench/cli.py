@@ -243,11 +243,14 @@ def demo(
 
 
 @app.command("ls")
-def list_(what: Annotated[str, typer.Argument(help="tasks, augs, methods, sources, configs or runs.")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, augs, methods, sources, configs or runs.")],
+    name: Annotated[str | None, typer.Argument(help="Of a task, such as coco-c4@1x: its settings and what to expect.")] = None,
+) -> None:
     """List what exists."""
     from bench import listing
 
-    listing.show(what)
+    listing.show(what, name)
 
 
 @app.command()

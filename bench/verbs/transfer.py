@@ -58,6 +58,9 @@ def run(
             journal.say(line)
         if changed:
             journal.say(f"not the published protocol {task.protocol}; changed: {_few(sorted(changed))}")
+        elif task.benchmark(data.classes, data.val):
+            for line in task.expectations():
+                journal.say(f"published: {line}")
         job = engines.Job(
             task, settings, backbone, content, folder, request.seed, request.device_name(), journal, announce_time=not generated
         )

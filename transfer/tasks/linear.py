@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from transfer.tasks import Published, Task
+from transfer.tasks import Expected, Published, Task
 from transfer.tasks.probe import LinearSettings
+
+README = "facebookresearch/moco @132aea9, README.md"
 
 SMALL: dict[str, Any] = {"size": 64, "batch": 64, "epochs": 4, "lr": 0.1, "feature_norm": True, "num_workers": 0}
 
@@ -19,5 +21,10 @@ LINEAR = Task(
     generated={**SMALL, "epochs": 3},
     metrics=("top1", "top5"),
     published=(Published(name="imagenet-linear", classes=1000, val=50_000),),
+    expected=(
+        Expected(checkpoint="MoCo v1, 200 epochs", metrics={"top1": 60.8}, spread={"top1": 0.2}, source=f"{README}: 5 runs"),
+        Expected(checkpoint="MoCo v2, 200 epochs", metrics={"top1": 67.5}, spread={"top1": 0.1}, source=f"{README}: 5 runs"),
+        Expected(checkpoint="MoCo v2, 800 epochs", metrics={"top1": 71.1}, source=README),
+    ),
 )
 """NOTE: the best epoch on the validation images is reported, as published."""
