@@ -13,6 +13,7 @@ Layout = Literal["imagefolder", "voc", "coco", "cityscapes"]
 
 TASKS: dict[str, str] = {
     "linear": "linear:LINEAR",
+    "linear-cached": "linear:LINEAR_CACHED",
     "knn": "knn:KNN",
     "voc07": "voc:VOC07",
     "voc0712": "voc:VOC0712",
