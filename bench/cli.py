@@ -115,7 +115,11 @@ def transfer(
     size: Annotated[int | None, typer.Option(help="Short side of images in pixels, training and test.")] = None,
     rois: Annotated[int | None, typer.Option(help="Regions per image to train the box head.")] = None,
     precise_bn: Annotated[int | None, typer.Option(help="Forward passes for the norms' statistics.")] = None,
+    lr_search: Annotated[
+        bool, typer.Option(help="Linear: try learning rates side by side, chosen on held-out images.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    trials: Annotated[int | None, typer.Option(help="Run that many seeds, from --seed on; mean and spread at the end.")] = None,
     config: Config = None,
     budget: Budget = None,
     set_: Set = None,
@@ -130,18 +134,27 @@ def transfer(
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
     from bench.progress import Display
-    from bench.verbs import Request
+    from bench.verbs import Finished, Request
     from bench.verbs import transfer as verb
+    from bench.verbs import trials as seeds
     from pretrain.settings import assignments
 
     shortcuts = {"iters": iters, "batch": batch, "size": size, "rois": rois, "precise_bn": precise_bn}
+    shortcuts |= {"lr_search": lr_search or None}
     with Display() as display:
         request = Request(
             display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint, devices
         )
         changes = assignments(set_ or [])
-        done = verb.run(request, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
-    _print(done, "bench report")
+
+        def one(each: Request) -> Finished:
+            return verb.run(each, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
+
+        done = [one(request)] if trials is None else seeds.run(request, trials, one)
+    for each in done:
+        _print(each, "bench report")
+    if len(done) > 1 and _RESULTS:
+        print(f"{len(done)} seeds, mean ± standard deviation:", *seeds.summary(done), sep="\n  ")
 
 
 @app.command()
@@ -247,11 +260,14 @@ def demo(
 
 
 @app.command("ls")
-def list_(what: Annotated[str, typer.Argument(help="tasks, augs, methods, sources, configs or runs.")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, augs, methods, sources, configs or runs.")],
+    name: Annotated[str | None, typer.Argument(help="Of a task, such as coco-c4@1x: its settings and what to expect.")] = None,
+) -> None:
     """List what exists."""
     from bench import listing
 
-    listing.show(what)
+    listing.show(what, name)
 
 
 @app.command()

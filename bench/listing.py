@@ -13,16 +13,18 @@ from pretrain.errors import ConfigError, RecordError
 Lines = Iterator[tuple[str, str]]
 
 
-def show(what: str) -> None:
-    """Print a list.
+def show(what: str, name: str | None = None) -> None:
+    """Print a list, or all about one thing in it.
 
     Raises:
         ConfigError: For an unknown one.
     """
     if what not in LISTS:
         raise ConfigError.unknown("list", what, LISTS)
+    if name is not None and what not in DETAILS:
+        raise ConfigError(f"there is no more to say about {name!r}", seen=f"ls {what} {name}", allowed=", ".join(DETAILS))
     table = Table(box=None, show_header=False, pad_edge=False)
-    rows = list(LISTS[what]())
+    rows = list(LISTS[what]() if name is None else DETAILS[what](name))
     for name, about in rows:
         table.add_row(name, about)
     Console().print(table if rows else f"no {what} yet")
@@ -35,6 +37,19 @@ def _tasks() -> Lines:
         task = tasks.get(name)
         schedules = f"; @{', @'.join(task.schedules)}, alone @{task.schedule}" if task.schedule else ""
         yield name, f"{task.title} ({task.layout}; {', '.join(task.metrics)}{schedules})"
+
+
+def _task(name: str) -> Lines:
+    from transfer import tasks
+
+    task = tasks.get(name)
+    yield task.protocol, task.title
+    yield "version", str(task.version)
+    yield "source", task.source
+    yield "schedule", task.settings.schedule()
+    yield "settings", ", ".join(f"{key}={value}" for key, value in task.settings.numbers().items())
+    yield "engines", ", ".join(task.engines)
+    yield from (("expected", line) for line in task.expectations())
 
 
 def _augs() -> Lines:
@@ -94,3 +109,6 @@ LISTS: dict[str, Callable[[], Lines]] = {
     "runs": _runs,
 }
 """What can be listed."""
+
+DETAILS: dict[str, Callable[[str], Lines]] = {"tasks": _task}
+"""Of what there is more to say."""

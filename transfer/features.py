@@ -1,5 +1,7 @@
 """Frozen features of images: eval-mode norms, the average over the last feature map."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,6 @@ from pretrain.crops import CentreCrop
 from pretrain.data import Crops, in_order, loader
 from pretrain.images import ImageSet
 from pretrain.inputs import normalised
-from pretrain.journal import Journal
 from transfer import prove
 from transfer.sources import Backbone
 
@@ -20,16 +21,15 @@ def extractor(backbone: Backbone, device: str) -> tuple[nn.Module, dict[str, flo
     return model.eval(), proof
 
 
-@torch.inference_mode()
 def centre_features(
-    model: nn.Module, images: ImageSet, *, size: int, batch: int, num_workers: int, device: str, journal: Journal, stage: str
-) -> tuple[Tensor, Tensor]:
-    """Features (N, D) of every image's centre crop and the labels (N,), on the CPU."""
+    model: nn.Module, images: ImageSet, *, size: int, batch: int, num_workers: int, device: str, start: int = 0
+) -> Iterator[Tensor]:
+    """Features (N, D), on the CPU, of every image's centre crop: batch after batch in the images' order, from the batch on
+    that begins with image `start`.
+    """
     crops = Crops(images, images.labels, [CentreCrop(size)], seed=0)
-    batches = in_order(len(images), batch)
-    features, labels = [], []
-    for done, (views, batch_labels, _) in enumerate(loader(crops, batches, num_workers=num_workers), start=1):
-        features.append(model(normalised(views[0].to(device).float() / 255)).cpu())
-        labels.append(batch_labels)
-        journal.step(stage, done, len(batches))
-    return torch.cat(features), torch.cat(labels)
+    batches = [positions for positions in in_order(len(images), batch) if positions[0][1] >= start]
+    for views, _, _ in loader(crops, batches, num_workers=num_workers):
+        with torch.inference_mode():
+            features: Tensor = model(normalised(views[0].to(device).float() / 255)).cpu()
+        yield features

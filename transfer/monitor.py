@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from pretrain.images import ImageSet
-from pretrain.journal import Journal
 from pretrain.train import Monitor
 from transfer import prove
 from transfer.datasets.imagefolder import ClassificationData
@@ -25,9 +24,8 @@ def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, dev
         model = prove.network(arch, state).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def features(part: ImageSet) -> tuple[Tensor, Tensor]:
-            return centre_features(
-                model, part, size=size, batch=batch, num_workers=0, device=device, journal=Journal(), stage="monitor"
-            )
+            found = centre_features(model, part, size=size, batch=batch, num_workers=0, device=device)
+            return torch.cat(list(found)), torch.tensor(part.labels)
 
         known, labels = features(train)
         queries, truth = features(val)

@@ -100,10 +100,8 @@ def benchmark(protocol: Protocol) -> Published | None:
     name, _, schedule = key.protocol.partition("@")
     if key.task not in tasks.TASKS or protocol.changed or name != key.task:
         return None
-    task = tasks.get(key.task)
-    wanted = (protocol.data.val, protocol.data.classes, schedule or task.schedule)
-    of_data = [found for found in task.published if (found.val, found.classes, found.schedule) == wanted]
-    return of_data[0] if of_data and key.version == task.version else None
+    task, data = tasks.get(key.task), protocol.data
+    return task.benchmark(data.classes, data.val, schedule or None) if key.version == task.version else None
 
 
 def beside(board: Leaderboard, numbers: Sequence[Number]) -> tuple[PublishedRow, ...]:

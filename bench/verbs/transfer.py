@@ -21,7 +21,7 @@ def run(
     *,
     schedule: str | None = None,
     engine: str | None = None,
-    shortcuts: Mapping[str, int | None],
+    shortcuts: Mapping[str, int | bool | None],
     options: Mapping[str, Any],
 ) -> Finished:
     """Transfer a checkpoint to a task.
@@ -32,7 +32,8 @@ def run(
         checkpoint: What `transfer.sources.load` takes.
         schedule: One of the task's published ones; None: as the name says.
         engine: One of the task's engines; None: the first that is installed.
-        shortcuts: `iters`, `batch`, `size`, `rois`, `precise_bn`: each scales the protocol in its own way; None: as it is.
+        shortcuts: `iters`, `batch`, `size`, `rois`, `precise_bn`, `lr_search`: each changes the protocol in its own way; None:
+            as it is.
         options: Fields of the task's settings; they have the last word.
 
     Raises:
@@ -81,6 +82,9 @@ def _run(
             journal.say(line)
         if changed:
             journal.say(f"not the published protocol {task.protocol}; changed: {_few(sorted(changed))}")
+        elif task.benchmark(data.classes, data.val):
+            for line in task.expectations():
+                journal.say(f"published: {line}")
         outcome = fit(journal, folder)
         return {
             "kind": "transfer",
@@ -122,7 +126,7 @@ def _few(names: list[str]) -> str:
 
 
 def _settings(
-    request: Request, task: Task, generated: bool, shortcuts: Mapping[str, int | None], options: Mapping[str, Any]
+    request: Request, task: Task, generated: bool, shortcuts: Mapping[str, int | bool | None], options: Mapping[str, Any]
 ) -> tuple[TaskSettings, list[str]]:
     """The task's settings with everything the user changed, and the arithmetic that goes with it, in words."""
     small = task.generated or task.small if generated else task.small

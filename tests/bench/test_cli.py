@@ -213,6 +213,7 @@ WRONG = {
     "option of another task": ([*KNN, "--ckpt", "random:resnet18", "--rois", "8"], "knn has no --rois"),
     "no runs to report": (["report"], "bench pretrain"),
     "unknown list": (["ls", "taskz"], "did you mean 'tasks'"),
+    "list with no more to say": (["ls", "augs", "cutmix"], "no more to say about 'cutmix'"),
 }
 
 
@@ -244,6 +245,15 @@ def test_an_interrupted_setting_is_refused_with_what_differs(
 def test_every_list_can_be_shown(what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(monkeypatch, "ls", what) == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_a_task_can_be_shown_with_its_settings_and_what_to_expect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, "ls", "tasks", "voc0712") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "24000 iterations" in shown
+    assert "AP 57.4 ± 0.2" in shown
 
 
 def test_the_doctor_names_engines_and_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,3 +110,40 @@ def test_a_file_without_a_column_is_named(tmp_path):
     (tmp_path / "p.csv").write_text("method,value\n", encoding="utf-8")
     with pytest.raises(RecordError, match=r"p\.csv is no table of published numbers"):
         read(tmp_path)
+
+
+def test_what_a_task_expects_is_printed_in_the_files_under_the_benchmark_it_equals():
+    printed = {
+        (number.task, number.metric, number.value) + number.pretraining[:1] + number.pretraining[-1:] for number in read(FOLDER)
+    }
+    seen = set()
+    for name in tasks.TASKS:
+        task = tasks.get(name)
+        for row in task.expected:
+            (benchmark_name,) = (one.name for one in task.published if one.schedule == row.schedule)
+            method, _, epochs = row.checkpoint.partition(", ")
+            for metric, value in row.metrics.items():
+                assert (benchmark_name, metric, value, method, epochs.removesuffix(" epochs")) in printed
+            assert row.spread.keys() <= row.metrics.keys() <= set(task.metrics)
+            seen.add(name)
+    assert {"linear", "voc07", "voc0712", "coco-c4", "coco-fpn"} <= seen
+
+
+def test_expectations_are_those_of_the_schedule_and_say_the_published_spread():
+    assert (
+        tasks.get("voc0712")
+        .expectations()[-1]
+        .startswith("MoCo v2, 800 epochs: AP50 82.5 ± 0.2, AP 57.4 ± 0.2, AP75 64.0 ± 0.4 (")
+    )
+    once, twice = (tasks.get("coco-c4", schedule).expectations() for schedule in ("1x", "2x"))
+    assert once[0].startswith("Supervised: AP_box 38.2, ")
+    assert not set(once) & set(twice)
+
+
+def test_a_record_of_an_unknown_schedule_equals_no_benchmark():
+    coco = {"engine": "torchvision", "of_val": 5000, "of_classes": 80}
+    found = [
+        benchmark(_board(made("coco-c4", {"AP_box": 1.0}, protocol=name, **coco)).protocols[0])
+        for name in ("coco-c4@1x", "coco-c4", "coco-c4@9x")
+    ]
+    assert [one and one.name for one in found] == ["coco-c4-1x", "coco-c4-2x", None]

@@ -13,6 +13,7 @@ Layout = Literal["imagefolder", "voc", "coco", "cityscapes"]
 
 TASKS: dict[str, str] = {
     "linear": "linear:LINEAR",
+    "linear-cached": "linear:LINEAR_CACHED",
     "knn": "knn:KNN",
     "voc07": "voc:VOC07",
     "voc0712": "voc:VOC0712",
@@ -54,6 +55,26 @@ class Published(Settings):
     """Metric → standard deviation over repetitions, as published."""
 
 
+class Expected(Settings):
+    """A published row of the unchanged protocol on its benchmark's own data: what a run of it should come near."""
+
+    checkpoint: str
+    """Method and epochs, in words; a ResNet-50 of ImageNet-1K, unless it says otherwise."""
+    metrics: Mapping[str, float]
+    """Metric → value."""
+    spread: Mapping[str, float] = {}
+    """Metric → standard deviation over repetitions; only where it is published."""
+    schedule: str | None = None
+    """Name of the task's schedule; None where it has one."""
+    source: str
+    """Where it is printed."""
+
+    def numbers_in_words(self) -> str:
+        """The numbers, such as `AP50 82.5 ± 0.2, AP 57.4 ± 0.2`."""
+        spread = {name: f" ± {value:g}" for name, value in self.spread.items()}
+        return ", ".join(f"{name} {value:.1f}{spread.get(name, '')}" for name, value in self.metrics.items())
+
+
 class Task(BaseModel):
     """A transfer protocol: everything that makes two numbers comparable, and where it was published."""
 
@@ -85,6 +106,21 @@ class Task(BaseModel):
     """Names of the metrics it yields, the one that ranks first."""
     published: tuple[Published, ...] = ()
     """The published benchmarks that the unchanged protocol equals; empty: none."""
+    expected: tuple[Expected, ...] = ()
+    """Published numbers of those benchmarks, a few well-known ones; all that are known are in `results/published`."""
+
+    def benchmark(self, classes: int, val: int, schedule: str | None = None) -> Published | None:
+        """The published benchmark that the unchanged protocol equals on data of that size; None: none.
+
+        `schedule`: None for the one that these settings have.
+        """
+        wanted = (schedule or self.schedule, classes, val)
+        return next((one for one in self.published if (one.schedule, one.classes, one.val) == wanted), None)
+
+    def expectations(self) -> list[str]:
+        """What is expected of this schedule, in words."""
+        rows = [row for row in self.expected if row.schedule == self.schedule]
+        return [f"{row.checkpoint}: {row.numbers_in_words()} ({row.source})" for row in rows]
 
     @property
     def protocol(self) -> str:

@@ -7,7 +7,7 @@ megvii-research/revisitAIRL, `det/coco_R_50_C4_1x.yaml` (C4, 1x), `det/Base-RCNN
 
 from typing import Any
 
-from transfer.tasks import Published, Task
+from transfer.tasks import Expected, Published, Task
 from transfer.tasks.detection import FPN_GENERATED, FPN_SMALL, GENERATED, SMALL, DetectionSettings
 
 MIN_SIZES = tuple(range(640, 801, 32))
@@ -21,6 +21,14 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "2x": {"iters": 180000, "steps": (120000, 160000)},
 }
 """About 12 and 24 passes over train2017."""
+
+
+def _expected(schedule: str, checkpoint: str, source: str, **metrics: float) -> Expected:
+    return Expected(schedule=schedule, checkpoint=checkpoint, metrics=metrics, source=source)
+
+
+PYCONTRAST = "HobbitLong/PyContrast @84f94ea, pycontrast/detection/README.md"
+TABLE_5D = "arXiv 1911.05722, table 5d"
 
 _C4 = DetectionSettings(
     masks=True,
@@ -62,6 +70,13 @@ COCO_C4 = Task(
         Published(name="coco-c4-1x", schedule="1x", classes=80, val=5000, noise=NOISE),
         Published(name="coco-c4-2x", schedule="2x", classes=80, val=5000, noise=NOISE),
     ),
+    # The supervised row of table 5d is MSRA's ResNet-50, with BGR images and the stride in the 1 × 1.
+    expected=(
+        _expected("1x", "Supervised", PYCONTRAST, AP_box=38.2, AP_seg=33.3),
+        _expected("1x", "MoCo v1, 200 epochs", PYCONTRAST, AP_box=38.5, AP_seg=33.6),
+        _expected("2x", "Supervised", TABLE_5D, AP_box=40.0, AP50_box=59.9, AP75_box=43.1, AP_seg=34.7),
+        _expected("2x", "MoCo v1, 200 epochs", TABLE_5D, AP_box=40.7, AP50_box=60.5, AP75_box=44.1, AP_seg=35.4),
+    ),
 )
 
 COCO_FPN = Task(
@@ -81,5 +96,12 @@ COCO_FPN = Task(
     published=(
         Published(name="coco-fpn-1x", schedule="1x", classes=80, val=5000, noise=NOISE),
         Published(name="coco-fpn-2x", schedule="2x", classes=80, val=5000, source="PyContrast", noise=NOISE),
+    ),
+    expected=(
+        _expected("1x", "Random init", PYCONTRAST, AP_box=32.8, AP_seg=29.9),
+        _expected("1x", "Supervised", PYCONTRAST, AP_box=39.7, AP_seg=35.9),
+        _expected("1x", "MoCo v1, 200 epochs", PYCONTRAST, AP_box=39.4, AP_seg=35.6),
+        _expected("2x", "Supervised", PYCONTRAST, AP_box=41.6, AP_seg=37.6),
+        _expected("2x", "MoCo v2, 200 epochs", PYCONTRAST, AP_box=41.7, AP_seg=37.6),
     ),
 )

@@ -14,3 +14,4 @@ KNN = Task(
     small={"size": 64, "batch": 64, "neighbours": 20, "num_workers": 0},
     metrics=("knn",),
 )
+"""It expects no number: those of the paper are of its 128 dimensions, not of the backbone's features."""

@@ -11,7 +11,7 @@ from PIL import Image
 from pretrain.journal import Journal
 from transfer import sources, tasks
 from transfer.datasets import imagefolder
-from transfer.engines import Job, probe
+from transfer.engines import Job, heads, probe
 
 
 def test_votes_are_the_sum_of_exp_cosine_over_temperature_of_the_nearest() -> None:
@@ -66,5 +66,5 @@ def test_the_same_seed_gives_the_same_number_and_no_epoch_an_untrained_head(root
 
 def test_the_learning_rate_falls_at_epochs_60_and_80_of_100() -> None:
     settings = tasks.get("linear").settings
-    rates = [probe.lr_at(settings, epoch) for epoch in (0, 59, 60, 79, 80, 99)]
+    rates = [heads.lr_at(settings, epoch) for epoch in (0, 59, 60, 79, 80, 99)]
     assert rates == pytest.approx([30, 30, 3, 3, 0.3, 0.3])

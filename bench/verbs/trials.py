@@ -1,0 +1,33 @@
+"""Trials: one run under several seeds, each with a folder and a record of its own."""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from bench.verbs import Finished, Request
+from pretrain.errors import ConfigError
+
+
+def run(request: Request, trials: int, one: Callable[[Request], Finished]) -> list[Finished]:
+    """Do `one` with as many seeds, from the request's own on; those that are done already are reused.
+
+    With `--out`, each has the folder of its seed in there: `OUT/s0`, `OUT/s1`.
+
+    Raises:
+        ConfigError: If there is not at least one.
+    """
+    if trials < 1:
+        raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
+    seeds = range(request.seed, request.seed + trials)
+    return [one(replace(request, seed=seed, out=request.out and request.out / f"s{seed}")) for seed in seeds]
+
+
+def summary(done: Sequence[Finished]) -> Iterator[str]:
+    """Mean and standard deviation (n − 1) of each metric over the trials that have it, in words."""
+    for name in done[0].record.metrics:
+        values = [value for one in done if (value := one.record.metrics[name]) is not None]
+        if values:
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            yield f"{name:<20} {statistics.mean(values):.2f}{spread}"
+        else:
+            yield f"{name:<20} absent"
