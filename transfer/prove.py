@@ -3,7 +3,7 @@
 Engines load what they can and warn about the rest; a wrong prefix, stride or norm costs points of AP in silence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 import torchvision
@@ -13,13 +13,19 @@ from pretrain.errors import ProofError
 from pretrain.template import small_stem
 from transfer.sources import SMALL_STEM, Backbone, Features, listed
 
-PROBE_SHAPE = (2, 3, 96, 128)
-"""Not square and not a power of two: a swapped axis or a stride of the wrong place shows."""
+PROBE_SHAPE = (2, 3, 96, 160)
+"""Not square and not a power of two: a swapped axis or a stride of the wrong place shows. At stride 16 ten cells wide, so that
+taps eight cells apart see more than padding."""
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
+NAMED = 3
+"""Keys, or groups of them, that a message names."""
+
+Dilation = int | tuple[int, ...]
+"""Of all blocks of a layer, or of each in turn."""
 
 
 def reference(
-    backbone: Backbone, *, strides: tuple[int, ...] = (1, 2, 2, 2), dilations: tuple[int, ...] = (1, 1, 1, 1)
+    backbone: Backbone, *, strides: tuple[int, ...] = (1, 2, 2, 2), dilations: tuple[Dilation, ...] = (1, 1, 1, 1)
 ) -> nn.Module:
     """torchvision's ResNet with the backbone's weights and a task's strides and dilations, in eval mode.
 
@@ -27,14 +33,15 @@ def reference(
         backbone: In canonical form.
         strides: Of the first block of layer1 to layer4.
         dilations: Of the strided 3×3 convolution of every block of layer1 to layer4. In a basic block that is the
-            first of the two, as in MMSegmentation.
+            first of the two, as in MMSegmentation; torchvision's own takes none.
     """
     model = network(backbone.arch, backbone.state)
     for layer, stride, dilation in zip(LAYERS, strides, dilations, strict=True):
         for index, block in enumerate(getattr(model, layer)):
             conv = block.conv2 if hasattr(block, "conv3") else block.conv1
             step = stride if index == 0 else 1
-            conv.stride, conv.dilation, conv.padding = (step, step), (dilation, dilation), (dilation, dilation)
+            apart = dilation if isinstance(dilation, int) else dilation[index]
+            conv.stride, conv.dilation, conv.padding = (step, step), (apart, apart), (apart, apart)
             if block.downsample is not None:
                 block.downsample[0].stride = (step, step)
     return model
@@ -67,7 +74,13 @@ def stage_features(model: nn.Module) -> Features:
 
 
 def prove(
-    backbone: Backbone, loaded: Mapping[str, Tensor], features: Features, expected: nn.Module, *, tolerance: float = 0.0
+    backbone: Backbone,
+    loaded: Mapping[str, Tensor],
+    features: Features,
+    expected: nn.Module,
+    *,
+    new: Collection[str] = (),
+    tolerance: float = 0.0,
 ) -> dict[str, float]:
     """Check an engine's model against the backbone.
 
@@ -76,45 +89,64 @@ def prove(
         loaded: The engine's backbone tensors after loading, under canonical names.
         features: The engine's own forward pass, in eval mode, up to layer4.
         expected: `reference(...)` with the task's strides and dilations.
+        new: Names of the engine's other tensors, its heads, which no backbone has.
         tolerance: Largest absolute difference of features allowed.
 
     Returns:
         `tensors` compared, and `max_feature_difference`.
 
     Raises:
-        ProofError: With the grouped list of what is missing, extra or different.
+        ProofError: With the grouped list of what is fatal, what is new as expected, and what was dropped from the checkpoint.
     """
-    _require_tensors(backbone, loaded)
-    images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        pairs = zip(features(images), stage_features(expected)(images), strict=True)
-        differences = [_difference(a, b) for a, b in pairs]
+    others = {"expected-new": new, "dropped": backbone.dropped}
+    wrong = _wrong_tensors(backbone, loaded)
+    if wrong:
+        raise ProofError(
+            "the engine did not load the backbone it was given",
+            seen=_report("; ".join(wrong), others),
+            allowed="every tensor of the backbone equal",
+            fix="this is a fault of the conversion or of the engine's model: report it with the checkpoint's source",
+        )
+    differences = _differences(features, expected)
     if max(differences) > tolerance:
-        listed = ", ".join(f"{layer} {value:.3g}" for layer, value in zip(LAYERS, differences, strict=True))
+        by_layer = ", ".join(f"{layer} {value:.3g}" for layer, value in zip(LAYERS, differences, strict=True))
         raise ProofError(
             "the engine's model computes other features than the backbone",
-            seen=f"largest absolute differences: {listed}",
+            seen=_report(f"largest absolute differences: {by_layer}", others),
             allowed=f"at most {tolerance:g}",
             fix="check the stride's place (3×3), dilations, stem and normalisation of the engine's model",
         )
     return {"tensors": float(len(backbone.state)), "max_feature_difference": max(differences)}
 
 
-def _require_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> None:
-    missing = sorted(backbone.state.keys() - loaded.keys())
-    extra = sorted(loaded.keys() - backbone.state.keys())
+def _wrong_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> list[str]:
+    """Each kind of what is wrong, in words: how many, and the first few."""
     shared = backbone.state.keys() & loaded.keys()
-    different = sorted(key for key in shared if not torch.equal(loaded[key].cpu(), backbone.state[key]))
-    if missing or extra or different:
-        groups = {"not loaded": missing, "not in the checkpoint": extra, "different": different}
-        fatal = "; ".join(f"{len(keys)} {name}: {keys[:3]}" for name, keys in groups.items() if keys)
-        expected = f"\n  expected: {listed(backbone.dropped)}, dropped from the checkpoint" if backbone.dropped else ""
-        raise ProofError(
-            "the engine did not load the backbone it was given",
-            seen=f"fatal: {fatal}{expected}",
-            allowed="every tensor of the backbone equal",
-            fix="this is a fault of the conversion or of the engine's model: report it with the checkpoint's source",
-        )
+    kinds = {
+        "not loaded": backbone.state.keys() - loaded.keys(),
+        "not in the checkpoint": loaded.keys() - backbone.state.keys(),
+        "different": {key for key in shared if not torch.equal(loaded[key].cpu(), backbone.state[key])},
+    }
+    return [f"{len(keys)} {kind}: {_few(sorted(keys))}" for kind, keys in kinds.items() if keys]
+
+
+def _report(fatal: str, others: Mapping[str, Collection[str]]) -> str:
+    """The grouped list: what is fatal, then the keys that are no part of a backbone, counted by what they belong to."""
+    lines = [f"fatal: {fatal}"]
+    for kind, keys in others.items():
+        lines.append(f"{kind}: {len(keys)}" + (f", {_few(listed(tuple(keys)).split(', '))}" if keys else ""))
+    return "\n           ".join(lines)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def _differences(features: Features, expected: nn.Module) -> list[float]:
+    """Of each layer's features on the probe batch, the largest."""
+    images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return [_difference(a, b) for a, b in zip(features(images), stage_features(expected)(images), strict=True)]
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

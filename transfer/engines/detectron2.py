@@ -42,6 +42,8 @@ HEADER = f"""\
 BIT_MASKS_NOTE = "some masks are run-length encoded: Detectron2 trains on all of them as bit maps"
 BASIC_BLOCKS = {18: 2, 34: 3}
 """Of the last stage, by depth."""
+BACKBONE = ("backbone.bottom_up.", "backbone.stem.", "backbone.res", *(f"roi_heads.res5.{block}." for block in range(3)))
+"""What Detectron2 calls the backbone in its detectors."""
 BACKWARD_COST = 2.0
 """A training image costs this many forward passes more than a test image."""
 
@@ -207,7 +209,8 @@ def _prove(backbone: Backbone, model: nn.Module, settings: DetectionSettings) ->
     names = dict(zip(to_detectron2(backbone.state), backbone.state, strict=True))
     with torch.random.fork_rng():  # the reference draws its initial weights; the run's numbers stay those of its seed
         expected = reference(backbone)
-    return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, expected)
+    heads = [key for key in copied.state_dict() if not key.startswith(BACKBONE)]
+    return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, expected, new=heads)
 
 
 def _resume(trainer: Any, job: Job) -> None:

@@ -2,38 +2,49 @@
 
 In the run's folder it leaves `mmseg_config.py` (the run, without us), `predictions.png`, and `mmseg/` with the converted
 backbone, the image lists, the log and the last checkpoint, from which a broken run goes on.
+
+In several processes every one calls `fit`; each trains on its part of every batch, and the first alone writes.
 """
 
 import contextlib
 import copy
 import io
+import itertools
 import math
 import time
 import uuid
 import warnings
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pretrain import distributed
 from pretrain.checkpoint import save_atomically
-from pretrain.errors import TrainingError
+from pretrain.errors import EngineError
+from pretrain.interrupt import Interrupted
 from pretrain.journal import duration
 from transfer.convert import to_mmseg
 from transfer.datasets.cityscapes import SegmentationData
 from transfer.engines import Job, Outcome
-from transfer.engines.label_maps import Sample, draw
-from transfer.engines.mmseg_config import DILATIONS, STRIDES, native_config, write_lists
+from transfer.engines.label_maps import draw
+from transfer.engines.mmseg_config import native_config, spread, write_lists
+from transfer.engines.mmseg_model import DILATIONS, PYRAMID_HEAD, STRIDES
+from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, asked, average_statistics, notes, saved
+from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.prove import prove, reference
 from transfer.tasks.cityscapes import SegmentationSettings
 
 METRICS = ("mIoU", "mAcc", "aAcc")
-PICTURED = 4
-"""Validation images in `predictions.png`."""
-PLAIN_BN = "batch normalisation over the whole batch of one process, in place of synchronised BN over the same batch"
+NATIVE_CONFIG = "mmseg_config.py"
+HEADER = f"""\
+# MMSegmentation's own configuration of this run. To repeat it without bench: Runner.from_cfg(Config.fromfile(...)).train(),
+# in as many processes. The head {PYRAMID_HEAD} is DeepLabV3's as Detectron2 has it (detectron2/layers/aspp.py), with
+# windows of a training crop; for it, and for precise BN before the evaluation, see bench's transfer/engines/mmseg.py.
+"""
 
 
 def fit(job: Job) -> Outcome:
@@ -47,85 +58,50 @@ def fit(job: Job) -> Outcome:
     Raises:
         ProofError: If the model is not the backbone it was given.
         TrainingError: If the loss is not finite.
+        CheckpointError: If the last checkpoint is broken or of another run.
+        ConfigError: If the processes can't share a batch evenly.
+        Interrupted: If a signal asked for a stop; what was trained is saved.
     """
     settings, data = _typed(job)
     work = job.folder.resolve() / "mmseg"
-    work.mkdir(parents=True, exist_ok=True)
-    save_atomically({"state_dict": to_mmseg(job.backbone.state), "meta": {}}, work / "backbone.pth")
-    evaluated = write_lists(settings, data, work)
+    _prepare(job, settings, data, work)
+    evaluated = len(spread(data.val, settings.max_val_images))
+    done = saved(work, job.identity)
     _fill_tables()
     watch = Watch(job, settings.iters, evaluated)
-    runner = _runner(job, settings, data, work)
+    runner = _runner(job, settings, data, work, resume=done > 0)
     runner.register_hook(_as_hook(watch))
-    proof = _prove(job, runner.model)
-    runner.model.to(job.device)  # mmengine chooses the accelerator wherever there is one
+    runner.register_hook(_as_hook(Checkpoints(job, work, settings.iters, settings.checkpoint_every)), priority="VERY_LOW")
+    if settings.precise_bn:
+        runner.register_hook(_as_hook(_Statistics(job, settings)))
+    proof = _prove(job, settings, _alone(runner.model))
     if job.announce_time:
-        _announce(job, settings, data, runner.model, evaluated)
+        _announce(job, settings, data, _alone(runner.model), evaluated)
     _work(runner, watch, settings)
-    draw(job.folder / "predictions.png", watch.samples, data.classes)
-    part = (f"evaluated on {evaluated} of {len(data.val)} validation images",) if evaluated < len(data.val) else ()
-    return Outcome(_finite(watch.metrics), proof, (PLAIN_BN, *part))
-
-
-class Watch:
-    """What is told and kept while the runner works; its methods are mmengine's hook points."""
-
-    def __init__(self, job: Job, iters: int, evaluated: int) -> None:
-        self.metrics: dict[str, float] = {}
-        """Of the last evaluation, by mmengine's names."""
-        self.samples: list[Sample] = []
-        """Images of the last evaluation, evenly spread."""
-        self._journal, self._iters, self._evaluated = job.journal, iters, evaluated
-        self._pictured = {index * evaluated // PICTURED for index in range(PICTURED)}
-
-    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Keep what torch will not read back with `weights_only` (mmengine's buffers of past losses) out of the file."""
-        checkpoint["message_hub"] = {"log_scalars": OrderedDict(), "runtime_info": OrderedDict(), "resumed_keys": OrderedDict()}
-
-    def before_train_epoch(self, runner: Any) -> None:
-        """Say where training goes on: mmengine then reads the batches before once more, to leave their order the same."""
-        if runner.iter:
-            self._journal.say(f"going on from iteration {runner.iter} of {self._iters}")
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
-    ) -> None:
-        """Note the loss; raises TrainingError where it is not finite."""
-        loss = float((outputs or {})["loss"].detach())
-        lr = runner.optim_wrapper.get_lr()["lr"][0]
-        self._journal.step("train", batch_idx + 1, self._iters, loss=loss, lr=lr)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} after {batch_idx + 1} iterations", seen=f"learning rate {lr:g}", fix="lower it: --set lr=…"
-            )
-
-    def before_val_epoch(self, runner: Any) -> None:
-        """Forget the evaluation before."""
-        self.metrics, self.samples = {}, []
-
-    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None) -> None:
-        """Keep some images for the picture."""
-        for output in outputs or () if batch_idx in self._pictured else ():
-            truth, prediction = (_label_map(field) for field in (output.gt_sem_seg, output.pred_sem_seg))
-            self.samples.append(Sample(Path(output.img_path), truth, prediction))
-        self._journal.step("evaluate", batch_idx + 1, self._evaluated)
-
-    def after_val_epoch(self, runner: Any, metrics: Mapping[str, float] | None = None) -> None:
-        """Keep the metrics."""
-        self.metrics = {name: round(float(value), 4) for name, value in (metrics or {}).items()}
-        self._journal.step("evaluate", self._evaluated, self._evaluated, **self.metrics)
+    if not distributed.rank():
+        draw(job.folder / "predictions.png", watch.samples, data.classes)
+    return Outcome(_finite(watch.metrics), proof, notes(job, settings, data, evaluated, done))
 
 
 def _typed(job: Job) -> tuple[SegmentationSettings, SegmentationData]:
     settings, data = job.settings, job.data
-    assert isinstance(settings, SegmentationSettings)
-    assert isinstance(data, SegmentationData)
+    if not isinstance(settings, SegmentationSettings) or not isinstance(data, SegmentationData):
+        raise EngineError(f"the engine 'mmseg' can't run {job.task.name!r}", allowed="segmentation tasks")
     return settings, data
 
 
-def _label_map(field: Any) -> Any:
-    """(1, H, W) of any integer type → (H, W), 8 bits."""
-    return field.data.squeeze(0).cpu().numpy().astype("uint8")
+def _prepare(job: Job, settings: SegmentationSettings, data: SegmentationData, work: Path) -> None:
+    """Write what the configuration names: the first process for all."""
+    if not distributed.rank():
+        work.mkdir(parents=True, exist_ok=True)
+        save_atomically({"state_dict": to_mmseg(job.backbone.state), "meta": {}}, work / "backbone.pth")
+        write_lists(settings, data, work)
+    distributed.barrier()
+
+
+def _alone(model: nn.Module) -> Any:
+    """The segmenter without the wrapper that several processes have around it."""
+    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
@@ -138,30 +114,70 @@ def _fill_tables() -> None:
         from mmseg.utils import register_all_modules
 
         register_all_modules(init_default_scope=False)
+    register_heads()
 
 
-def _as_hook(watch: Watch) -> Any:
+def register_heads() -> None:
+    """Enter DeepLabV3's head as Detectron2 has it (`detectron2/layers/aspp.py`) into MMSegmentation's table.
+
+    It differs from MMSegmentation's in three points: the convolution after the pyramid is 1 × 1, the pooled branch has a bias
+    and no norm, and it pools over windows as large as a training crop, also where an image is larger.
+    NOTE: over the whole image where that is smaller; Detectron2 refuses such images.
+    """
+    from mmcv.cnn import ConvModule
+    from mmseg.models.decode_heads import ASPPHead
+    from mmseg.registry import MODELS
+
+    if PYRAMID_HEAD in MODELS.module_dict:
+        return
+
+    class PublishedASPPHead(ASPPHead):  # type: ignore[misc]  # MMSegmentation ships no types
+        def __init__(self, window: tuple[int, int], **named: Any) -> None:
+            super().__init__(**named)
+            self.window = window
+            self.image_pool = ConvModule(self.in_channels, self.channels, 1, act_cfg=self.act_cfg)
+            joined = (len(self.dilations) + 1) * self.channels
+            self.bottleneck = ConvModule(joined, self.channels, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+
+        def _forward_feature(self, inputs: list[Tensor]) -> Tensor:
+            x: Tensor = self._transform_inputs(inputs)
+            size = x.shape[2:]
+            window = [min(sides) for sides in zip(self.window, size, strict=True)]
+            pooled = self.image_pool(nn.functional.avg_pool2d(x, window, stride=1))
+            pooled = nn.functional.interpolate(pooled, size=size, mode="bilinear", align_corners=False)
+            joined: Tensor = self.bottleneck(torch.cat([*self.aspp_modules(x), pooled], dim=1))
+            return joined
+
+    MODELS.register_module(module=PublishedASPPHead)
+
+
+def _as_hook(told: object) -> Any:
+    """mmengine's hook that calls the methods of that name."""
     from mmengine.hooks import Hook
 
     adapted = Hook()
-    for name in vars(Watch):
+    for name in vars(type(told)):
         if name.startswith(("before_", "after_")):
-            setattr(adapted, name, getattr(watch, name))
+            setattr(adapted, name, getattr(told, name))
     return adapted
 
 
-def _runner(job: Job, settings: SegmentationSettings, data: SegmentationData, work: Path) -> Any:
+def _runner(job: Job, settings: SegmentationSettings, data: SegmentationData, work: Path, *, resume: bool) -> Any:
     """mmengine's runner with the model's weights in place, its log in the folder and nothing on the console."""
+    import mmengine.device.utils
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from mmengine.runner import Runner
 
-    config = Config(
-        native_config(settings, data, arch=job.backbone.arch, backbone=work / "backbone.pth", work=work, seed=job.seed)
-    )
-    config.dump(str(job.folder / "mmseg_config.py"))
-    last = _last_checkpoint(work)
-    config.resume, config.load_from = last is not None, None if last is None else str(last)
+    kind = job.device.partition(":")[0]
+    mmengine.device.utils.DEVICE = kind  # mmengine's own choice is an accelerator wherever there is one
+    processes = distributed.world()
+    ours = partial(native_config, settings, data, arch=job.backbone.arch, backbone=work / "backbone.pth", work=work)
+    config = Config(ours(seed=job.seed, device=kind, processes=processes))
+    if not distributed.rank():
+        (job.folder / NATIVE_CONFIG).write_text(HEADER + config.pretty_text, encoding="utf-8")
+    config.default_hooks.checkpoint = None
+    config.resume, config.load_from = resume, str(work / LAST) if resume else None
     config.experiment_name = f"{job.folder.name}-{uuid.uuid4().hex}"  # mmengine keeps its objects by name, process-wide
     with _quiet():
         init_default_scope("mmseg")
@@ -170,8 +186,37 @@ def _runner(job: Job, settings: SegmentationSettings, data: SegmentationData, wo
         if settings.iters:
             # `Runner.train` draws from the random generator in this order; so the native configuration repeats the run exactly.
             _ = runner.train_loop
-        runner.model.init_weights()
+        runner._init_model_weights()  # of the first process, in all of them
+        if processes == 1:
+            runner.model.to(job.device)
     return runner
+
+
+class _Statistics:
+    """Precise BN before the evaluation, on batches that depend on the seed alone, so that a resumed run has the same."""
+
+    def __init__(self, job: Job, settings: SegmentationSettings) -> None:
+        self._job, self._batches, self._iters = job, settings.precise_bn, settings.iters
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Set the statistics of every norm; raises Interrupted where a stop was asked for."""
+        from mmengine.runner import Runner, set_random_seed
+
+        several = distributed.world() > 1
+        seed = set_random_seed(self._job.seed, diff_rank_seed=several)
+        loader = Runner.build_dataloader(copy.deepcopy(runner.cfg.train_dataloader), seed=seed, diff_rank_seed=several)
+        model = _alone(runner.model)
+        model.train()
+        precise_bn(model, lambda batch: model(**model.data_preprocessor(batch, True), mode="tensor"), self._drawn(loader))
+        average_statistics(model)
+
+    def _drawn(self, loader: Any) -> Iterator[Any]:
+        for done, batch in enumerate(itertools.islice(loader, self._batches), start=1):
+            by = asked(self._job.device)
+            if by:
+                raise Interrupted(by, f"all {self._iters:,} iterations")
+            yield batch
+            self._job.journal.step("precise-bn", done, self._batches)
 
 
 def _work(runner: Any, watch: "Watch", settings: SegmentationSettings) -> None:
@@ -198,14 +243,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _last_checkpoint(work: Path) -> Path | None:
-    """The checkpoint to go on from. Only the name that mmengine notes is used: the folder may have been moved."""
-    note = work / "last_checkpoint"
-    path = work / Path(note.read_text(encoding="utf-8").strip()).name if note.is_file() else None
-    return path if path is not None and path.is_file() else None
-
-
-def _prove(job: Job, model: nn.Module) -> dict[str, float]:
+def _prove(job: Job, settings: SegmentationSettings, model: nn.Module) -> dict[str, float]:
     """Compare the runner's own backbone, before training, with what it was given; on the CPU, where it is exact."""
     backbone: Any = copy.deepcopy(model.backbone).cpu()
     backbone.eval()
@@ -213,7 +251,10 @@ def _prove(job: Job, model: nn.Module) -> dict[str, float]:
     def features(images: Tensor) -> list[Tensor]:
         return list(backbone(images))
 
-    return prove(job.backbone, backbone.state_dict(), features, reference(job.backbone, strides=STRIDES, dilations=DILATIONS))
+    heads = [key for key in model.state_dict() if not key.startswith("backbone.")]
+    with torch.random.fork_rng(devices=[]):  # the reference draws its initial weights; the run's numbers stay those of its seed
+        expected = reference(job.backbone, strides=STRIDES, dilations=(*DILATIONS[:-1], settings.last_dilations))
+    return prove(job.backbone, backbone.state_dict(), features, expected, new=heads)
 
 
 def _announce(job: Job, settings: SegmentationSettings, data: SegmentationData, model: nn.Module, evaluated: int) -> None:
@@ -223,9 +264,9 @@ def _announce(job: Job, settings: SegmentationSettings, data: SegmentationData, 
 
     clone: Any = copy.deepcopy(model)
     clone.train()
-    side = settings.crop
-    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, side, side, dtype=torch.long)))
-    raw = {"inputs": [torch.zeros(3, side, side)], "data_samples": [sample]}
+    high, wide = settings.crop_size
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, high, wide, dtype=torch.long)))
+    raw = {"inputs": [torch.zeros(3, high, wide)], "data_samples": [sample]}
     for _ in range(2):  # the first one warms up
         start = time.monotonic()
         losses = clone(**clone.data_preprocessor(raw, True), mode="loss")
@@ -235,6 +276,7 @@ def _announce(job: Job, settings: SegmentationSettings, data: SegmentationData, 
         seconds = time.monotonic() - start
     height = settings.short_side or data.short_side
     # A forward pass alone is about a third of the work; an image is taken to be twice as wide as high.
-    evaluation = evaluated * seconds / 3 * 2 * height**2 / side**2
-    total = settings.iters * settings.batch * seconds + evaluation
+    evaluation = evaluated * seconds / 3 * 2 * height**2 / (high * wide)
+    images = (settings.iters + settings.precise_bn / 3) * settings.batch
+    total = (images * seconds + evaluation) / distributed.world()
     job.journal.say(f"estimated time: {duration(total)} ({seconds:.3g} s for one image, forward and backward, timed now)")

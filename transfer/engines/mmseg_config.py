@@ -1,48 +1,55 @@
 """The run as MMSegmentation's own configuration: plain values, from which the run can be repeated without this project."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.distributed import divided
 from transfer.datasets.cityscapes import IMAGE_SUFFIX, IMAGES, LABEL_SUFFIX, LABELS, Pair, SegmentationData
 from transfer.engines.label_maps import palette
+from transfer.engines.mmseg_model import model
 from transfer.tasks.cityscapes import SegmentationSettings
 
-STRIDES, DILATIONS = (1, 2, 2, 1), (1, 1, 1, 2)
-"""Of layer1 to layer4: output stride 16, every 3 × 3 convolution of layer4 dilated by 2."""
-DEPTHS = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101}
-BASIC_BLOCK_CHANNELS, BOTTLENECK_CHANNELS = 512, 2048
-"""Channels of layer4, without and with bottlenecks (from depth 50 on)."""
 ANY_LENGTH = 1_000_000
 """Limit of the long side that no image reaches: scaling then follows the short side alone."""
 
 
 def native_config(
-    settings: SegmentationSettings, data: SegmentationData, *, arch: str, backbone: Path, work: Path, seed: int
+    settings: SegmentationSettings,
+    data: SegmentationData,
+    *,
+    arch: str,
+    backbone: Path,
+    work: Path,
+    seed: int,
+    device: str = "cpu",
+    processes: int = 1,
 ) -> dict[str, Any]:
     """MMSegmentation's configuration of a run.
 
     Args:
         backbone: File with the backbone's tensors under MMSegmentation's names.
         work: Folder of checkpoints and logs; holds `train.txt` and `val.txt` of `write_lists`.
+        device: `cpu` or `cuda`, on which several processes normalise and speak differently.
+        processes: That share every batch.
 
     Returns:
         What `mmengine.runner.Runner.from_cfg` takes; training ends with an evaluation.
+
+    Raises:
+        ConfigError: If the processes can't share a batch evenly.
     """
     every = max(1, settings.iters)
-    optimizer = {"type": "SGD", "lr": settings.lr, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
-    return {
+    evaluator: dict[str, Any] = {"type": "IoUMetric", "iou_metrics": ["mIoU"], "ignore_index": data.ignore}
+    config = {
         "default_scope": "mmseg",
         "work_dir": str(work),
-        "model": _model(settings, data, arch, backbone),
-        "train_dataloader": _train_loader(settings, data, work),
+        "model": model(settings, data, arch, backbone, synchronised=processes > 1 and device != "cpu"),
+        "train_dataloader": _train_loader(settings, data, work, divided(settings.batch, processes)),
         "val_dataloader": _val_loader(settings, data, work),
         "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": settings.iters, "val_interval": every},
         "val_cfg": {"type": "ValLoop"},
-        "val_evaluator": {"type": "IoUMetric", "iou_metrics": ["mIoU"], "ignore_index": data.ignore},
-        "optim_wrapper": {"type": "OptimWrapper", "optimizer": optimizer},
+        "val_evaluator": evaluator,
+        "optim_wrapper": _optimiser(settings),
         "param_scheduler": _schedule(settings),
         "default_hooks": _hooks(settings),
         "log_processor": {"by_epoch": False},
@@ -50,6 +57,19 @@ def native_config(
         "randomness": {"seed": seed},
         "env_cfg": {"cudnn_benchmark": False, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
         "launcher": "none",
+    }
+    return config if processes == 1 else config | _for_several(evaluator, seed, device)
+
+
+def _for_several(evaluator: dict[str, Any], seed: int, device: str) -> dict[str, Any]:
+    """What several processes change: each draws its own crops, and what they find is gathered in memory."""
+    wrapper: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+    return {
+        "launcher": "pytorch",
+        "model_wrapper_cfg": wrapper | ({"device_ids": None} if device == "cpu" else {}),
+        "randomness": {"seed": seed, "diff_rank_seed": True},
+        "val_evaluator": evaluator | {"collect_device": "gpu"},  # its other way is by files in the working directory
+        "custom_hooks": [{"type": "SyncBuffersHook"}],
     }
 
 
@@ -69,83 +89,26 @@ def spread(pairs: tuple[Pair, ...], most: int | None) -> tuple[Pair, ...]:
     return tuple(pairs[index * len(pairs) // most] for index in range(most))
 
 
-def _model(settings: SegmentationSettings, data: SegmentationData, arch: str, backbone: Path) -> dict[str, Any]:
-    # On one process BN over the batch is what synchronised BN over the same batch computes.
-    norm = {"type": "BN", "requires_grad": True}
-    depth = DEPTHS[arch]
-    return {
-        "type": "EncoderDecoder",
-        "data_preprocessor": {
-            "type": "SegDataPreProcessor",
-            "mean": [255 * value for value in IMAGENET_MEAN],
-            "std": [255 * value for value in IMAGENET_STD],
-            "bgr_to_rgb": True,
-            "pad_val": 0,
-            "seg_pad_val": data.ignore,
-            "size": (settings.crop, settings.crop),
-        },
-        "pretrained": None,
-        "backbone": {
-            "type": "ResNet",
-            "depth": depth,
-            "num_stages": 4,
-            "out_indices": (0, 1, 2, 3),
-            "strides": STRIDES,
-            "dilations": DILATIONS,
-            "contract_dilation": False,
-            "style": "pytorch",
-            "norm_cfg": norm,
-            "norm_eval": False,
-            "init_cfg": {"type": "Pretrained", "checkpoint": str(backbone)},
-        },
-        "decode_head": {
-            "type": "FCNHead",
-            "in_channels": BOTTLENECK_CHANNELS if depth >= DEPTHS["resnet50"] else BASIC_BLOCK_CHANNELS,
-            "in_index": 3,
-            "channels": settings.head_channels,
-            "num_convs": 2,
-            "dilation": settings.head_dilation,
-            "concat_input": False,
-            "dropout_ratio": 0.0,
-            "num_classes": len(data.classes),
-            "norm_cfg": norm,
-            # The features of a 769 = 48 × 16 + 1 crop lie on its corners, as in MMSegmentation's configurations of that size.
-            "align_corners": True,
-            "ignore_index": data.ignore,
-            "loss_decode": _loss(settings, data),
-        },
-        "train_cfg": {},
-        "test_cfg": {"mode": "whole"},
-    }
-
-
-def _loss(settings: SegmentationSettings, data: SegmentationData) -> dict[str, Any]:
-    """Cross-entropy, the (weighted) mean over the pixels that count, as PyTorch has it; the paper says no more.
-
-    NOTE: MMSegmentation divides by all pixels unless told, so that a padded crop weighs less. With class weights it divides
-    by the weights of the pixels that count, and fails if told.
-    """
-    loss: dict[str, Any] = {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
-    if settings.class_balance:
-        return loss | {"class_weight": class_weights(data.pixels, settings.class_balance)}
-    return loss | {"avg_non_ignore": True}
-
-
-def class_weights(pixels: Sequence[int], power: float) -> list[float]:
-    """(median share / share)^power for each class, from its number of pixels; 1 for a class without any."""
-    middle = median(count for count in pixels if count)
-    return [round((middle / count) ** power, 6) if count else 1.0 for count in pixels]
+def _optimiser(settings: SegmentationSettings) -> dict[str, Any]:
+    plain = {"type": "SGD", "lr": settings.lr, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
+    wrapper: dict[str, Any] = {"type": "OptimWrapper", "optimizer": plain}
+    return wrapper if settings.norm_decay else wrapper | {"paramwise_cfg": {"norm_decay_mult": 0.0}}
 
 
 def _schedule(settings: SegmentationSettings) -> list[dict[str, Any]]:
-    drops: dict[str, Any] = {"type": "MultiStepLR", "by_epoch": False, "gamma": settings.lr_factor}
-    drops["milestones"] = list(settings.steps)
+    """Factors of the learning rate that multiply. NOTE: mmengine's `end` is one past the iteration that ends."""
+    falls: dict[str, Any] = {"type": "MultiStepLR", "by_epoch": False, "gamma": settings.lr_factor}
+    falls["milestones"] = list(settings.steps)
+    if settings.poly_power is not None:
+        falls = {"type": "PolyLR", "by_epoch": False, "power": settings.poly_power, "eta_min": 0.0, "end": settings.iters + 1}
     if not settings.warmup_iters:
-        return [drops]
-    return [{"type": "LinearLR", "by_epoch": False, "start_factor": 0.1, "end": settings.warmup_iters}, drops]
+        return [falls]
+    rises = {"type": "LinearLR", "by_epoch": False, "start_factor": settings.warmup_factor, "end": settings.warmup_iters + 1}
+    return [rises, falls]
 
 
 def _hooks(settings: SegmentationSettings) -> dict[str, Any]:
+    # For who runs this configuration without us; `transfer.engines.mmseg_watch.Checkpoints` takes its place.
     checkpoint = {"type": "CheckpointHook", "by_epoch": False, "interval": settings.checkpoint_every, "max_keep_ckpts": 1}
     return {
         "runtime_info": {"type": "RuntimeInfoHook"},
@@ -157,25 +120,37 @@ def _hooks(settings: SegmentationSettings) -> dict[str, Any]:
     }
 
 
-def _train_loader(settings: SegmentationSettings, data: SegmentationData, work: Path) -> dict[str, Any]:
+def _train_loader(settings: SegmentationSettings, data: SegmentationData, work: Path, batch: int) -> dict[str, Any]:
     # NOTE: random scaling starts from one short side for the whole set, as in MMSegmentation's configuration of Cityscapes,
     # where every image has the same.
     short_side = settings.short_side or data.short_side
     pipeline: list[dict[str, Any]] = [
         {"type": "LoadImageFromFile"},
         {"type": "LoadAnnotations"},
-        {"type": "RandomResize", "scale": (ANY_LENGTH, short_side), "ratio_range": settings.scale, "keep_ratio": True},
-        {"type": "RandomCrop", "crop_size": (settings.crop, settings.crop), "ignore_index": data.ignore},
+        _scaling(settings, short_side),
+        {"type": "RandomCrop", "crop_size": settings.crop_size, "ignore_index": data.ignore},
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PackSegInputs"},
     ]
     return {
-        "batch_size": settings.batch,
+        "batch_size": batch,
         "num_workers": settings.num_workers,
         "persistent_workers": settings.num_workers > 0,
         "sampler": {"type": "InfiniteSampler", "shuffle": True},
         "dataset": _dataset(data, "train", work, pipeline),
     }
+
+
+def _scaling(settings: SegmentationSettings, short_side: int) -> dict[str, Any]:
+    if settings.scale_choices is None:
+        return {
+            "type": "RandomResize",
+            "scale": (ANY_LENGTH, short_side),
+            "ratio_range": settings.scale,
+            "keep_ratio": True,
+        }
+    sides = [(ANY_LENGTH, round(short_side * scale)) for scale in settings.scales]
+    return {"type": "RandomChoiceResize", "scales": sides, "keep_ratio": True}
 
 
 def _val_loader(settings: SegmentationSettings, data: SegmentationData, work: Path) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from transfer.tasks.detection import DetectionSettings
 
 FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4, "fpn": FPN}
 """`DetectionSettings.family` → a detector from architecture, number of classes and settings."""
+BACKBONE = ("body.", "res5.")
+"""What a detector calls the backbone."""
 BACKWARD_COST = 2.0
 """A training image costs this many forward passes more than a test image with as many regions."""
 NATIVE_CONFIG = "torchvision_config.yaml"
@@ -77,7 +79,9 @@ def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:
 def proven(model: Detector, job: Job) -> dict[str, float]:
     """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
     model.eval()
-    proof = prove.prove(job.backbone, model.backbone_state(), model.backbone_features, prove.reference(job.backbone))
+    heads = [key for key in model.state_dict() if not key.startswith(BACKBONE)]
+    expected = prove.reference(job.backbone)
+    proof = prove.prove(job.backbone, model.backbone_state(), model.backbone_features, expected, new=heads)
     model.to(torch.device(job.device))
     return proof
 

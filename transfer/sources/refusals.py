@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pretrain.errors import CheckpointError
-from transfer.sources.backbone import ARCHS, COUNTER, SMALL_STEM, skeleton
+from transfer.sources.backbone import ARCHS, COUNTER, SMALL_STEM, listed, skeleton
 from transfer.sources.table import SOURCES
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -114,6 +114,8 @@ def arch_of(
         "of another shape": [f"{key} {list(shapes[key])}" for key in wrong[nearest] if key in shapes and key in expected],
     }
     seen = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in kinds.items() if keys)
+    beside = tuple(beside)
+    seen += f"; dropped: {listed(beside)}" if beside else ""
     reason = _reason(MISFITS, dict.fromkeys(beside, ()) | shapes)
     raise CheckpointError(
         f"{path} holds no whole backbone" + (f": {reason}" if reason else ""),

@@ -20,6 +20,7 @@ TASKS: dict[str, str] = {
     "coco-c4": "coco:COCO_C4",
     "coco-fpn": "coco:COCO_FPN",
     "cityscapes": "cityscapes:CITYSCAPES",
+    "cityscapes-deeplabv3": "cityscapes_deeplabv3:CITYSCAPES_DEEPLABV3",
 }
 """Task name → `module:DECLARATION` in this package, imported when asked for."""
 

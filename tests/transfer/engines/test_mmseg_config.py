@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from transfer.datasets import cityscapes
-from transfer.engines.mmseg_config import class_weights, native_config, spread, write_lists
+from transfer.engines.mmseg_config import native_config, spread, write_lists
+from transfer.engines.mmseg_model import class_weights
 from transfer.tasks.cityscapes import SegmentationSettings
 
 TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))
