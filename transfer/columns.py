@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pretrain.settings import digest
 from transfer.metrics import Metric, metric, position
-from transfer.record import Data, RunRecord
+from transfer.record import Data, Probe, RunRecord
 from transfer.tasks import TASKS
 
 
@@ -37,6 +37,8 @@ class Protocol:
     schedules: tuple[str, ...]
     notes: tuple[str, ...]
     """What its records say a reader must know."""
+    probe: Probe | None = None
+    """The augmentation that a representation was measured under."""
 
     @property
     def id(self) -> str:
@@ -108,4 +110,4 @@ def _protocol(key: ProtocolKey, records: Sequence[RunRecord], of_task: Sequence[
     schedules = tuple(dict.fromkeys(record.schedule for record in records if record.schedule))
     notes = tuple(dict.fromkeys(note for record in records for note in record.notes))
     heading = _name(key) + number + "*" * bool(changed)
-    return Protocol(key, heading, changed, records[0].data, schedules, notes)
+    return Protocol(key, heading, changed, records[0].data, schedules, notes, records[0].probe)

@@ -25,6 +25,7 @@ from transfer import representation
 from transfer.bootstrap import Interval, Means, counts, interval
 from transfer.columns import NO_PROBE, REPRESENTATION
 from transfer.features import extractor
+from transfer.record import Probe
 from transfer.sources import Backbone
 
 VERSION = 3
@@ -67,6 +68,17 @@ class MeasureSettings(Settings):
             return REPRESENTATION
         options = ", ".join(f"{name}={value}" for name, value in sorted(self.probe_options.items()))
         return f"{REPRESENTATION}@{self.probe}" + (f"({options})" if options else "")
+
+    def probed(self) -> Probe | None:
+        """The probe with all its fields and what they mean; None where there is none."""
+        if self.probe == NO_PROBE:
+            return None
+        augmentation = _Probe.of(self).augmentation
+        if not isinstance(augmentation, Settings):  # several, joined
+            return Probe(augmentation=self.probe, options=self.probe_options)
+        described = {name: field.description or "" for name, field in type(augmentation).model_fields.items()}
+        meanings = {name: " ".join(text.split()).partition(". ")[0].rstrip(".") for name, text in described.items()}
+        return Probe(augmentation=self.probe, options=augmentation.model_dump(mode="json"), meanings=meanings)
 
 
 SMALL = {"size": 64, "images": 250, "batch": 16}

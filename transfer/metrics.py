@@ -33,6 +33,12 @@ _SCORE = Metric()
 _HEADLINE = Metric(headline=True)
 _COMPANION = Metric(better=None, digits=3, shown=False)
 
+
+def _beside(meaning: str, digits: int = 3) -> Metric:
+    """What stands beside Linv and Ldiv, in the table of the representation."""
+    return Metric(meaning, better=None, digits=digits, shown=False)
+
+
 METRICS: dict[str, Metric] = {
     "top1": _HEADLINE,
     "top5": _SCORE,
@@ -50,9 +56,18 @@ METRICS: dict[str, Metric] = {
     "mAcc": Metric(shown=False),
     "aAcc": Metric(shown=False),
     # NOTE: Linv and Ldiv have a direction, not a better end: a backbone that maps every image to one point has Linv 1.
-    "knn_among": Metric("nearest neighbours among the measured images", shown=False),
     "Linv": Metric("cosine to the original, higher is more invariant", "↑ invariant", None, 3, headline=True),
     "Ldiv": Metric("cosine between views, lower is more diverse", "↓ diverse", None, 3, headline=True),
+    "Linv_primary": _beside("of blends, cosine to the image itself alone"),
+    "diversity": _beside("1 − Ldiv, higher is more diverse"),
+    "diversity_cap": _beside("the most diversity that Linv allows"),
+    "anisotropy": _beside("mean cosine between different images, which inflates both"),
+    "alignment": _beside("squared distance between views, lower is closer"),
+    "uniformity": _beside("over different images, lower is more uniform"),
+    "effective_rank": _beside("RankMe, directions used", digits=1),
+    "knn_among": Metric("%, nearest neighbours among the measured images", shown=False),
+    "projector_Linv": _beside("behind the projector, higher is more invariant"),
+    "projector_Ldiv": _beside("behind the projector, lower is more diverse"),
 }
 """Metric → how it is shown, in the order of the columns. A metric that isn't here is shown after these."""
 

@@ -65,12 +65,13 @@ class Prediction:
 
 
 def predictions(board: Leaderboard) -> tuple[Prediction, ...]:
-    """Every measure of a representation against every other metric, where at least one row has both."""
+    """Every measure of a representation, under the base pipeline alone, against every metric of a task, where at least one row
+    has both.
+    """
     table = _means(board)
-    measures = [
-        place for place, column in enumerate(board.columns) if column.protocol.key.task == REPRESENTATION and not column.probe
-    ]
-    metrics = [place for place in range(len(board.columns)) if place not in measures]
+    represents = [column.protocol.key.task == REPRESENTATION for column in board.columns]
+    measures = [place for place, column in enumerate(board.columns) if represents[place] and not column.probe]
+    metrics = [place for place in range(len(board.columns)) if not represents[place]]
     pairs = [(measure, metric) for measure in measures for metric in metrics]
     return tuple(made for pair in pairs for made in [_prediction(table, *pair)] if made.rows)
 

@@ -48,6 +48,17 @@ class Data(Settings):
     """Number of classes."""
 
 
+class Probe(Settings):
+    """The augmentation that a measure of the representation looked through."""
+
+    augmentation: str
+    """As in `bench measure --probe`."""
+    options: dict[str, Any]
+    """All its fields, those that were not given too."""
+    meanings: dict[str, str] = Field(default_factory=dict)
+    """What a field is, with its unit."""
+
+
 class Environment(Settings):
     """What the run ran on."""
 
@@ -92,6 +103,8 @@ class RunRecord(Settings):
     """Flat; percent for all but the names in `COSINES` and `UNBOUNDED`. Null: could not be computed; never 0 for absent."""
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """95 % intervals of metrics that were measured on a sample, for instance by a bootstrap over images."""
+    probe: Probe | None = None
+    """Of a measure of the representation under an augmentation: which, and how strong."""
     proof: dict[str, float] = Field(default_factory=dict)
     """What showed that the engine's model was the backbone."""
     notes: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from transfer.comparison import Difference
 from transfer.factors import Explained
 from transfer.leaderboard import Entry, Leaderboard, leaderboard
 from transfer.prediction import Prediction
-from transfer.probes import Matrix
+from transfer.probes import Matrix, Sweep
 from transfer.published import Number, PublishedRow
 
 
@@ -55,6 +55,11 @@ class Content:
     def matrices(self) -> tuple[Matrix, ...]:
         """Pre-trainings under several probing augmentations."""
         return probes.matrices(self.board)
+
+    @cached_property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """Pre-trainings under several strengths of one augmentation."""
+        return probes.sweeps(self.board)
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:

@@ -21,11 +21,6 @@ CLAIMS_READ = (
 )
 CLAIM_HEADINGS = ("claim", "evidence in these runs", "verdict")
 PREDICTION_HEADINGS = ("measure", "metric", "backbones", "Spearman", "Kendall", "verdict")
-PROBES = "What training changed, and what an augmentation does"
-PROBES_READ = (
-    "Down a column one fixed probe looks at every backbone: what differs is what training changed. Along a row one backbone is "
-    "seen under every probe: what differs is the augmentation, and over strengths of one of them its invariance curve."
-)
 COST = "What it cost"
 COST_HEADINGS = (
     "pre-training",
@@ -128,27 +123,6 @@ def estimate(found: Estimate | None) -> str:
     if found.low is None:
         return words.signed(found.value, 2)
     return f"{words.signed(found.value, 2)} [{words.signed(found.low, 2)}, {words.signed(found.high, 2)}]"
-
-
-class ProbeTable(NamedTuple):
-    """One matrix of pre-trainings and probes."""
-
-    title: str
-    headings: tuple[str, ...]
-    lines: list[tuple[str, ...]]
-
-
-def probe_tables(content: Content) -> list[ProbeTable]:
-    """One table per measure that was taken under several probes."""
-    labels = words.labels(content.board.rows)
-    return [
-        ProbeTable(
-            f"{matrix.measure} on {words.clean(matrix.protocol.data.name)}",
-            ("pre-training", *matrix.probes),
-            [(labels[row], *(words.number(value, 3) for value in values)) for row, values in matrix.values.items()],
-        )
-        for matrix in content.matrices
-    ]
 
 
 class ClaimLine(NamedTuple):

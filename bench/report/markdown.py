@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import findings, words
+from bench.report import findings, measures, words
 from bench.report.content import Content
+from bench.report.measures import Table
 from transfer.leaderboard import Leaderboard
 
 SPECIAL = re.compile(r"([\\`*\[\]<>|~&#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -30,10 +31,9 @@ def render(content: Content, out: Path) -> str:
         (escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)
     ]
     parts += [f"## {findings.CLAIMS}", escape(findings.CLAIMS_READ), "\n".join(lay(findings.CLAIM_HEADINGS, claims))]
-    if tables := findings.probe_tables(content):
-        parts += [f"## {findings.PROBES}", escape(findings.PROBES_READ)]
-        for one in tables:
-            parts += [f"### {escape(one.title)}", "\n".join(table(one.headings, one.lines))]
+    parts += _section(measures.FEATURES, measures.FEATURES_READ, measures.features(content))
+    parts += _section(measures.PROBES, measures.PROBES_READ, measures.matrices(content))
+    parts += _section(measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content))
     parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]
     if content.problems:
         lines = (f"- {escape(words.one_line(problem.message))}" for problem in content.problems)
@@ -54,6 +54,14 @@ def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
 def lay(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table of Markdown texts."""
     return [f"| {' | '.join(line)} |" for line in [headings, [":--"] * len(headings), *lines]]
+
+
+def _section(title: str, read: str, tables: Sequence[Table]) -> list[str]:
+    """A title, how to read it, and its tables; nothing without a table."""
+    parts = [f"## {title}", escape(read)] if tables else []
+    for one in tables:
+        parts += [f"### {escape(one.title)}", "\n".join(table(one.headings, one.lines))]
+    return parts
 
 
 def _published(content: Content) -> list[str]:

@@ -17,14 +17,14 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report import findings, pagedata, words
+from bench.report import findings, measures, pagedata, words
 from bench.report.content import Content
 from transfer.columns import Protocol
 from transfer.leaderboard import Entry
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
-SCRIPTS = ("page.js", "details.js", "plots.js")
+SCRIPTS = ("page.js", "details.js", "plots.js", "curves.js")
 STYLE = "page.css"
 
 
@@ -36,7 +36,7 @@ def render(content: Content, out: Path) -> str:
     )
     links = [link(entry, out) for entry in board.entries]
     data = pagedata.build(content, links)
-    plots = bool(data["pairs"] or data["pareto"])
+    plots = bool(data["pairs"] or data["pareto"] or data["sweeps"])
     return environment.get_template(TEMPLATE).render(
         title=words.TITLE,
         notice=words.GENERATED_NOTICE if board.generated else "",
@@ -51,9 +51,11 @@ def render(content: Content, out: Path) -> str:
         claims_title=findings.CLAIMS,
         claims_read=findings.CLAIMS_READ,
         claims=findings.claim_lines(content),
-        probes_title=findings.PROBES,
-        probes_read=findings.PROBES_READ,
-        probes=findings.probe_tables(content),
+        sections=[
+            ("features", measures.FEATURES, measures.FEATURES_READ, measures.features(content)),
+            ("probes", measures.PROBES, measures.PROBES_READ, measures.matrices(content)),
+            ("sweeps", measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content)),
+        ],
         cost_title=findings.COST,
         cost_headings=findings.COST_HEADINGS,
         costs=findings.cost_lines(content),

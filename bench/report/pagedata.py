@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from bench.report import findings, words
+from bench.report import findings, measures, words
 from bench.report.content import Content
 from transfer.columns import Column
 from transfer.cost import front
 from transfer.leaderboard import Entry
+from transfer.probes import SWEPT, Sweep, Value
 
 Shown = Sequence[tuple[int, Column]]
 
@@ -40,6 +41,7 @@ def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
             if len(one.rows) > 1
         ],
         "pareto": pareto,
+        "sweeps": [_sweep(sweep) for sweep in content.sweeps],
     }
 
 
@@ -128,7 +130,7 @@ def _published(content: Content, shown: Shown) -> list[dict[str, Any]]:
 
 def _values(content: Content, place: int) -> list[float | None]:
     cells = (content.board.cells.get((row, place)) for row in range(len(content.board.rows)))
-    return [None if cell is None or cell.mean is None else float(f"{cell.mean:.6g}") for cell in cells]
+    return [None if cell is None or cell.mean is None else _short(cell.mean) for cell in cells]
 
 
 def _title(content: Content, place: int) -> str:
@@ -149,6 +151,36 @@ def _pareto(content: Content) -> list[dict[str, Any]]:
         ]
         if column.metric.sign > 0 and len(points) > 1:
             best = front([(hours, mean) for _, hours, mean in points])
-            hours = {row: float(f"{cost:.6g}") for row, cost, _ in points}
+            hours = {row: _short(cost) for row, cost, _ in points}
             plots.append({"column": place, "hours": hours, "front": [points[at][0] for at in best]})
     return plots
+
+
+def _sweep(sweep: Sweep) -> dict[str, Any]:
+    """The curves of one sweep: for each measure its rows, and of each row the strengths with mean and interval."""
+    return {
+        "title": f"{measures.sweep_title(sweep)} on {words.clean(sweep.protocol.key.data)}",
+        "x": measures.swept(sweep),
+        "numeric": sweep.numeric,
+        "panels": [
+            {"title": measures.measure_title(name), "lines": [[row, *_line(sweep, line)] for row, line in lines.items()]}
+            for name in SWEPT
+            if (lines := sweep.values[name])
+        ],
+    }
+
+
+def _line(sweep: Sweep, line: Sequence[Value | None]) -> list[list[Any]]:
+    """Strengths, means, and the distances to the ends of their intervals, below and above (0 where none is known)."""
+    known = [(strength, found) for strength, found in zip(sweep.strengths, line, strict=True) if found is not None]
+    ends = [(found.mean, *(found.interval or (found.mean, found.mean))) for _, found in known]
+    return [
+        [strength if sweep.numeric else measures.strength(strength) for strength, _ in known],
+        [_short(mean) for mean, _, _ in ends],
+        [_short(max(mean - low, 0.0)) for mean, low, _ in ends],
+        [_short(max(high - mean, 0.0)) for mean, _, high in ends],
+    ]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

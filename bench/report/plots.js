@@ -19,9 +19,18 @@ function letters(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
+// A title over several lines where the plot is narrow.
+function wrapped(text) {
+  const most = innerWidth < 600 ? 40 : 90;
+  return text.split(" ").reduce(([...lines], word) => {
+    if (`${lines.at(-1)} ${word}`.length > most) return [...lines, word];
+    return [...lines.slice(0, -1), `${lines.at(-1)} ${word}`.trim()];
+  }, [""]).map(letters).join("<br>");
+}
+
 function axis(title, more = {}) {
   const lines = { gridcolor: ink("line"), zerolinecolor: ink("line"), linecolor: ink("soft"), showline: true, automargin: true };
-  return { title: { text: letters(title), standoff: 12 }, ticks: "outside", ...lines, ...more };
+  return { title: { text: wrapped(title), standoff: 12 }, ticks: "outside", ...lines, ...more };
 }
 
 // One trace per augmentation (and method, where several occur), told apart by colour and shape.
@@ -47,14 +56,14 @@ function traces(rows, x, y) {
   }));
 }
 
-async function paint(id, parts, x, y) {
+async function paint(id, parts, axes) {
   await (unpacking ??= unpack());
   const target = document.getElementById(id);
   const narrow = target.clientWidth < 500;
   const layout = {
-    xaxis: x, yaxis: y, height: narrow ? 520 : 440, margin: { l: 64, r: 16, t: 16, b: 56 }, hovermode: "closest",
+    ...axes, height: target.classList.contains("tall") ? 640 : narrow ? 520 : 440, margin: { l: 64, r: 16, t: 16, b: 56 }, hovermode: "closest",
     paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: "system-ui, sans-serif", size: narrow ? 12 : 14, color: ink("ink") },
-    legend: { orientation: "h", y: -0.22, yanchor: "top" },
+    legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom" },
   };
   await Plotly.react(target, parts, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   target.removeAllListeners?.("plotly_click");
@@ -69,7 +78,8 @@ function scatter() {
   const few = verdict === "too few points" ? " Too few points to trust either: at least 6 are needed." : "";
   const says = `${rows.length} backbones. Spearman ${rho}, Kendall ${tau} (95 % intervals).${few}`;
   document.getElementById("scatter-says").textContent = says;
-  return paint("scatter", traces(rows, (row) => data.values[measure][row], (row) => data.values[metric][row]), axis(data.titles[measure]), axis(data.titles[metric]));
+  return paint("scatter", traces(rows, (row) => data.values[measure][row], (row) => data.values[metric][row]),
+    { xaxis: axis(data.titles[measure]), yaxis: axis(data.titles[metric]) });
 }
 
 function pareto() {
@@ -81,7 +91,8 @@ function pareto() {
     line: { color: ink("soft"), shape: "hv", width: 2, dash: "dot" },
   };
   const title = "pre-training, device hours";
-  return paint("pareto", [line, ...traces(rows, cost, score)], axis(title, wide ? { type: "log" } : { rangemode: "tozero" }), axis(data.titles[column]));
+  const hoursAxis = axis(title, wide ? { type: "log" } : { rangemode: "tozero" });
+  return paint("pareto", [line, ...traces(rows, cost, score)], { xaxis: hoursAxis, yaxis: axis(data.titles[column]) });
 }
 
 function options(id, places, text) {

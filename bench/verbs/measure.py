@@ -56,12 +56,11 @@ def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]
     """
     if sweep is None:
         return [{}]
-    assignments([sweep])  # refuses what is no assignment
-    field, _, text = sweep.partition("=")
-    values = assignments([f"values=[{text}]"])["values"]
-    if not values:
-        raise ConfigError("a sweep without values", seen=sweep, allowed=SWEEP_FORM)
-    return [{"probe_options": {**options.get("probe_options", {}), field.strip(): value}} for value in values]
+    name, equals, text = sweep.partition("=")
+    if not (name.strip() and equals and text.strip()):
+        raise ConfigError("a sweep without a field or without values", seen=sweep, allowed=SWEEP_FORM)
+    ((field, values),) = assignments([f"{name}=[{text}]"]).items()
+    return [{"probe_options": {**options.get("probe_options", {}), field: value}} for value in values]
 
 
 def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits: int = 1) -> Finished:
@@ -101,6 +100,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
                 published.replace({"probe": settings.probe, "probe_options": settings.probe_options})
             ),
             "engine": "probe",
+            "probe": settings.probed(),
             "schedule": f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
             "checkpoint": reference(backbone),
             "data": data,

@@ -1,0 +1,125 @@
+"""What was measured of the features, as tables: everything beside Linv and Ldiv, the matrix of probes, and the sweeps."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from bench.report import words
+from bench.report.content import Content
+from transfer.columns import REPRESENTATION, Column
+from transfer.leaderboard import Cell
+from transfer.metrics import metric
+from transfer.probes import SWEPT, Sweep, Value, value
+
+FEATURES = "What the features are like"
+FEATURES_READ = (
+    "Views of held-out images under the base pipeline alone, with 95 % intervals over images in brackets; several runs are pooled "
+    "as mean ± standard deviation (n). Diversity is 1 − Ldiv and can't exceed its cap, so that a trade-off with Linv is partly an "
+    "identity; what different images have in common inflates every cosine."
+)
+PROBES = "What training changed, and what an augmentation does"
+PROBES_READ = (
+    "Down a column one fixed probe looks at every backbone: what differs is what training changed. Along a row one backbone is "
+    "seen under every probe: what differs is the augmentation. Brackets are 95 % intervals over images."
+)
+SWEEPS = "Invariance curves"
+SWEEPS_READ = (
+    "One augmentation at several strengths, everything else the same: what invariance and diversity are left. Bars and brackets "
+    "are 95 % intervals over images."
+)
+
+
+class Table(NamedTuple):
+    """One table under its title."""
+
+    title: str
+    headings: tuple[str, ...]
+    lines: list[tuple[str, ...]]
+
+
+def features(content: Content) -> list[Table]:
+    """One table per protocol under which representations were measured, without a probe."""
+    board, labels, tables = content.board, words.labels(content.board.rows), []
+    for protocol in board.protocols:
+        if protocol.key.protocol == REPRESENTATION:
+            columns = [(place, column) for place, column in enumerate(board.columns) if column.protocol is protocol]
+            rows = sorted({row for row, place in board.cells if any(place == mine for mine, _ in columns)})
+            lines = [(labels[row], *(_cell(content, row, *pair) for pair in columns)) for row in rows]
+            title = f"{words.heading(protocol)} on {words.clean(protocol.key.data)}"
+            tables.append(Table(title, ("pre-training", *(words.title(column) for _, column in columns)), lines))
+    return tables
+
+
+def matrices(content: Content) -> list[Table]:
+    """One table per measure that was taken under several probes."""
+    labels = words.labels(content.board.rows)
+    return [
+        Table(
+            f"{words.title(matrix.column)} on {words.clean(matrix.column.protocol.key.data)}",
+            ("pre-training", *map(words.clean, matrix.probes)),
+            [(labels[row], *_values(values, matrix.column.metric.digits)) for row, values in matrix.values.items()],
+        )
+        for matrix in content.matrices
+    ]
+
+
+def sweeps(content: Content) -> list[Table]:
+    """One table per swept field of an augmentation."""
+    labels = words.labels(content.board.rows)
+    return [
+        Table(
+            f"{sweep_title(sweep)} on {words.clean(sweep.protocol.key.data)}",
+            ("pre-training", "measure", *map(strength, sweep.strengths)),
+            [
+                (labels[row], measure_title(name), *_values(values, metric(name).digits))
+                for name in SWEPT
+                for row, values in sweep.values[name].items()
+            ],
+        )
+        for sweep in content.sweeps
+    ]
+
+
+def sweep_title(sweep: Sweep) -> str:
+    """Which field of which augmentation, with what was held fixed."""
+    fixed = ", ".join(f"{name} = {strength(option)}" for name, option in sweep.fixed.items())
+    return words.clean(f"{sweep.augmentation} {sweep.field}" + (f" ({fixed})" if fixed else ""))
+
+
+def swept(sweep: Sweep) -> str:
+    """Under the axis of a sweep: the field and what it is, with its unit."""
+    return words.clean(f"{sweep.field}: {sweep.meaning}" if sweep.meaning else f"{sweep.augmentation} {sweep.field}")
+
+
+def measure_title(name: str) -> str:
+    """`Linv (cosine, ↑ invariant)`."""
+    return f"{name} (cosine, {metric(name).direction})"
+
+
+def strength(option: Any) -> str:
+    """A value of a field as a person writes it."""
+    if isinstance(option, float):
+        return f"{option:g}"
+    if isinstance(option, list | tuple):
+        return " to ".join(map(strength, option))
+    return words.clean(str(option))
+
+
+def _values(values: Sequence[Value | None], digits: int) -> list[str]:
+    return [words.ABSENT if found is None else _number(found, digits) for found in values]
+
+
+def _number(found: Value, digits: int) -> str:
+    """`0.911 [0.905, 0.917]`."""
+    text = words.number(found.mean, digits)
+    if found.interval is None:
+        return text
+    low, high = (words.number(end, digits) for end in found.interval)
+    return f"{text} [{low}, {high}]"
+
+
+def _cell(content: Content, row: int, place: int, column: Column) -> str:
+    cell: Cell | None = content.board.cells.get((row, place))
+    if cell is not None and cell.n > 1:
+        return words.cell(cell, column.metric)
+    found = value(content.board, row, place)
+    return words.ABSENT if found is None else _number(found, column.metric.digits)
