@@ -26,7 +26,7 @@ TASKS: dict[str, str] = {
 
 
 class TaskSettings(Settings):
-    """Base of every task's settings. A task that can be changed by `--iters`, `--batch`, `--size`, `--rois` or
+    """Base of every task's settings. A task that can be changed by `--iters`, `--batch`, `--size`, `--rois`, `--lr-search` or
     `--precise-bn` has the method of that name after `with_`, which returns a changed copy.
     """
 
