@@ -34,6 +34,11 @@ def asked() -> int:
     return int(os.environ["WORLD_SIZE"])
 
 
+def asked_here() -> int:
+    """Number of those on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", asked()))
+
+
 def rank() -> int:
     """Number of this process among all, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
@@ -133,12 +138,17 @@ def dealt(items: Sequence[T]) -> Sequence[T]:
 
 def collected(mine: list[T]) -> list[T]:
     """What every process made of the items dealt to it, in the order of the items; only the first process gets it."""
-    if not dist.is_initialized():
-        return mine
-    parts: list[list[T]] | None = [[] for _ in range(world())] if rank() == 0 else None
-    dist.gather_object(mine, parts)
-    rounds = itertools.zip_longest(*(parts or []), fillvalue=_NONE)
+    rounds = itertools.zip_longest(*parts(mine), fillvalue=_NONE)
     return [item for each in rounds for item in each if item is not _NONE]
+
+
+def parts(mine: list[T]) -> list[list[T]]:
+    """The list of every process, in the order of the processes; only the first one gets them."""
+    if not dist.is_initialized():
+        return [mine]
+    everything: list[list[T]] = [[] for _ in range(world())] if rank() == 0 else []
+    dist.gather_object(mine, everything or None)
+    return everything
 
 
 def mine(everything: Tensor) -> Tensor:

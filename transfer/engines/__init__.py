@@ -20,7 +20,7 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "mmseg": ("transfer.engines.mmseg", "mmseg"),
 }
 """Engine name → our module, and the packages it needs."""
-ONE_PROCESS = frozenset({"probe", "detectron2", "mmseg"})
+ONE_PROCESS = frozenset({"probe"})
 """Engines whose work is not divided among processes."""
 
 

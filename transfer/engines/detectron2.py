@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from pretrain import distributed
 from pretrain.checkpoint import save_atomically
 from pretrain.errors import CheckpointError, EngineError, TrainingError
 from pretrain.journal import duration
@@ -25,11 +26,10 @@ from transfer.convert import to_detectron2
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.engines.detectron2_config import EXTRA_NORM_HEADS, described, files, has_bit_masks, native_config
+from transfer.engines.detectron2_proof import bare, proven
 from transfer.engines.detectron2_watch import Checked, Watch, quiet
 from transfer.engines.rcnn.measure import bn_note, measure
 from transfer.engines.rcnn.predictions import write_predictions
-from transfer.prove import prove, reference
-from transfer.sources import Backbone
 from transfer.tasks.detection import DetectionSettings
 
 NATIVE_CONFIG = "detectron2_config.yaml"
@@ -37,13 +37,11 @@ HEADER = f"""\
 # Detectron2's own configuration of this run. To repeat it without bench: register the two data sets named in DATASETS
 # (register_coco_instances or register_pascal_voc) and, for C4, the heads {EXTRA_NORM_HEADS} (moco, detection/train_net.py;
 # ResNet-18 and 34 need their res5 of two or three basic blocks there). Then seed_all_rng(SEED), DefaultTrainer(cfg),
-# resume_or_load(resume=False), train().
+# resume_or_load(resume=False), train(); for several processes all of it within detectron2.engine.launch, with SEED + rank.
 """
 BIT_MASKS_NOTE = "some masks are run-length encoded: Detectron2 trains on all of them as bit maps"
 BASIC_BLOCKS = {18: 2, 34: 3}
 """Of the last stage, by depth."""
-BACKBONE = ("backbone.bottom_up.", "backbone.stem.", "backbone.res", *(f"roi_heads.res5.{block}." for block in range(3)))
-"""What Detectron2 calls the backbone in its detectors."""
 BACKWARD_COST = 2.0
 """A training image costs this many forward passes more than a test image."""
 
@@ -65,23 +63,26 @@ def fit(job: Job) -> Outcome:
     if not isinstance(settings, DetectionSettings):
         raise EngineError(f"the engine 'detectron2' can't run {job.task.name!r}", allowed="detection tasks")
     work = job.folder.resolve() / "detectron2"
-    work.mkdir(parents=True, exist_ok=True)
+    with distributed.first_alone():
+        work.mkdir(parents=True, exist_ok=True)
     bit_masks = settings.masks and any(map(has_bit_masks, data.train))
     watch = Watch(job, settings, data)
     with quiet(work), _registered(data, settings) as (train, val):
         cfg = _config(job, settings, work, train=train, val=val, bit_masks=bit_masks)
         trainer = _trainer(cfg, watch, job.seed)
-        proof = _prove(job.backbone, trainer.model, settings)
+        proof = proven(job.backbone, bare(trainer.model), settings)
         if job.announce_time:
             job.journal.say(_estimate(trainer, settings, len(data.val)))
         _resume(trainer, job)
         _work(trainer, settings)
+    if distributed.rank():
+        return Outcome({}, proof)
     metrics, notes = measure(watch.found, data, settings)
     write_predictions(job.folder / "predictions.png", data, watch.found)
     for path in (*work.glob("model_*.pth"), *work.glob("last_checkpoint")):
         path.unlink()
     masks = (BIT_MASKS_NOTE,) if bit_masks else ()
-    return Outcome(metrics, proof, (_version(), bn_note(job.device), *data.notes, *masks, *notes))
+    return Outcome(metrics, proof, (_version(), bn_note(synchronised=True), *data.notes, *masks, *notes))
 
 
 def _version() -> str:
@@ -109,15 +110,18 @@ def _config(job: Job, settings: DetectionSettings, work: Path, *, train: str, va
     """Detectron2's configuration, written beside the converted backbone it names."""
     from detectron2.config import get_cfg
 
-    weights = work / "backbone.pth"
-    payload = {"model": to_detectron2(job.backbone.state), "__author__": "bench", "matching_heuristics": True}
-    save_atomically(payload, weights)
+    weights, world = work / "backbone.pth", distributed.world()
+    device = job.device if world == 1 else torch.device(job.device).type  # each process has its own by then
     arch, classes = job.backbone.arch, len(job.data.classes)
-    ours = partial(native_config, settings, arch=arch, classes=classes, seed=job.seed, device=job.device)
+    ours = partial(native_config, settings, arch=arch, classes=classes, seed=job.seed, device=device, processes=world)
     flat = ours(train=train, val=val, bit_masks=bit_masks)
     cfg = get_cfg()
     cfg.merge_from_list([part for item in (flat | files(weights, work)).items() for part in item])
-    (job.folder / NATIVE_CONFIG).write_text(HEADER + cfg.dump(), encoding="utf-8")
+    with distributed.first_alone():
+        if distributed.rank() == 0:
+            payload = {"model": to_detectron2(job.backbone.state), "__author__": "bench", "matching_heuristics": True}
+            save_atomically(payload, weights)
+            (job.folder / NATIVE_CONFIG).write_text(HEADER + cfg.dump(), encoding="utf-8")
     return cfg
 
 
@@ -173,6 +177,12 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
         def build_test_loader(cls, cfg: Any, dataset_name: str) -> Any:
             return data.build_detection_test_loader(cfg, dataset_name, mapper=Checked(data.DatasetMapper(cfg, False)))
 
+        @classmethod
+        def test(cls, cfg: Any, model: nn.Module, evaluators: Any = None) -> Any:
+            # The means of precise BN are weighted differently in each process; one detector is evaluated.
+            distributed.as_the_first(model.buffers())
+            return super().test(cfg, model, evaluators)
+
         def build_writers(self) -> list[Any]:
             return []
 
@@ -181,36 +191,34 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
             return [Told() if isinstance(each, hooks.PeriodicCheckpointer) else each for each in super().build_hooks()]
 
     register_heads()
-    seed_all_rng(seed)
-    trainer = Trainer(cfg)
+    seed_all_rng(seed + distributed.rank())
+    with _process_group(cfg):
+        trainer = Trainer(cfg)
     trainer.resume_or_load(resume=False)
     return trainer
 
 
-def _prove(backbone: Backbone, model: nn.Module, settings: DetectionSettings) -> dict[str, float]:
-    """Compare the trainer's own model, before training, with the backbone; on the CPU, where it is exact."""
-    copied: Any = copy.deepcopy(model).cpu()
-    copied.eval()
-    body = copied.backbone.bottom_up if settings.family == "fpn" else copied.backbone
-    stages = list(body.stages)
-    state: dict[str, Tensor] = dict(body.state_dict())
-    if settings.family == "c4":
-        last = nn.Sequential(*(block for name, block in copied.roi_heads.res5.named_children() if name != "norm"))
-        stages.append(last)
-        state |= {f"res5.{key}": value for key, value in last.state_dict().items()}
+@contextlib.contextmanager
+def _process_group(cfg: Any) -> Iterator[None]:
+    """Tell Detectron2 of the process group, which its own launcher makes otherwise.
 
-    def features(images: Tensor) -> list[Tensor]:
-        x, outputs = body.stem(images), []
-        for stage in stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs
+    NOTE: Detectron2 names a GPU for the averaging of gradients even where there is none, which torch refuses; so on CPUs its
+    function for that is called, as long as the block lasts, with none.
+    """
+    from detectron2.engine import defaults
+    from detectron2.utils import comm
 
-    names = dict(zip(to_detectron2(backbone.state), backbone.state, strict=True))
-    with torch.random.fork_rng():  # the reference draws its initial weights; the run's numbers stay those of its seed
-        expected = reference(backbone)
-    heads = [key for key in copied.state_dict() if not key.startswith(BACKBONE)]
-    return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, expected, new=heads)
+    if distributed.world() == 1:
+        yield
+        return
+    comm.create_local_process_group(distributed.asked_here())
+    original = defaults.create_ddp_model
+    if cfg.MODEL.DEVICE == "cpu":
+        defaults.create_ddp_model = partial(original, device_ids=None)
+    try:
+        yield
+    finally:
+        defaults.create_ddp_model = original
 
 
 def _resume(trainer: Any, job: Job) -> None:
@@ -255,7 +263,7 @@ def _estimate(trainer: Any, settings: DetectionSettings, images: int) -> str:
     states = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(), EventStorage():
         sample = next(iter(trainer.build_train_loader(trainer.cfg)))[0]
-        trial = copy.deepcopy(trainer.model).train()
+        trial = copy.deepcopy(bare(trainer.model)).train()
         seconds = math.inf
         for _ in range(2):  # the first pass allocates
             start = time.monotonic()
@@ -266,5 +274,6 @@ def _estimate(trainer: Any, settings: DetectionSettings, images: int) -> str:
     np.random.set_state(states[0])
     random.setstate(states[1])
     forward = seconds / (1 + BACKWARD_COST)
-    total = settings.batch * (seconds * settings.iters + forward * settings.precise_bn) + forward * images
+    alone = settings.batch * (seconds * settings.iters + forward * settings.precise_bn) + forward * images
+    total = alone / distributed.world()
     return f"estimated time: {duration(total)} ({settings.schedule()}; then {images} validation images)"

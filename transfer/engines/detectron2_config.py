@@ -21,6 +21,8 @@ NORMS = {"c4": "naiveSyncBN", "fpn": "SyncBN"}
 
 MoCo's C4 has `naiveSyncBN` since November 2020 (d00ef73). Without a process group both are plain BN.
 """
+NORMS_ON_CPUS = {"c4": "naiveSyncBN", "fpn": "naiveSyncBN_N"}
+"""In several processes on CPUs, for which torch has no `SyncBN`: Detectron2's own; `_N` takes images without objects, too."""
 STRIDE_IN_1X1 = False
 """torchvision's ResNets have the stride in the 3x3 convolution; Detectron2 expects it in the 1x1 before."""
 FORMAT = "RGB"
@@ -45,7 +47,16 @@ Flat = dict[str, Any]
 
 
 def native_config(
-    settings: DetectionSettings, *, arch: str, classes: int, train: str, val: str, bit_masks: bool, seed: int, device: str
+    settings: DetectionSettings,
+    *,
+    arch: str,
+    classes: int,
+    train: str,
+    val: str,
+    bit_masks: bool,
+    seed: int,
+    device: str,
+    processes: int = 1,
 ) -> Flat:
     """Detectron2's configuration of a run, but for its files.
 
@@ -58,13 +69,15 @@ def native_config(
         bit_masks: Masks are not all polygons.
         seed: Of the order of the images.
         device: `cpu` or `cuda`.
+        processes: That share each batch.
 
     Raises:
         EngineError: If Detectron2 can't follow the schedule.
     """
-    heads = _fpn(settings) if settings.family == "fpn" else _c4()
+    norm = (NORMS_ON_CPUS if device == "cpu" and processes > 1 else NORMS)[settings.family]
+    heads = _fpn(settings, norm) if settings.family == "fpn" else _c4()
     return {
-        **_backbone(settings, arch),
+        **_backbone(arch, norm),
         **_stages(settings, classes),
         **heads,
         **_training(settings),
@@ -90,13 +103,13 @@ def files(weights: Path, output: Path) -> Flat:
     return {"MODEL.WEIGHTS": str(weights), "OUTPUT_DIR": str(output)}
 
 
-def _backbone(settings: DetectionSettings, arch: str) -> Flat:
+def _backbone(arch: str, norm: str) -> Flat:
     depth = DEPTHS[arch]
     return {
         "MODEL.BACKBONE.FREEZE_AT": FREEZE_AT,
         "MODEL.RESNETS.DEPTH": depth,
         "MODEL.RESNETS.RES2_OUT_CHANNELS": 256 if depth >= BOTTLENECK_FROM else 64,
-        "MODEL.RESNETS.NORM": NORMS[settings.family],
+        "MODEL.RESNETS.NORM": norm,
         "MODEL.RESNETS.STRIDE_IN_1X1": STRIDE_IN_1X1,
         "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
         "MODEL.PIXEL_STD": list(PIXEL_STD),
@@ -129,8 +142,7 @@ def _c4() -> Flat:
     return {"MODEL.ROI_HEADS.NAME": EXTRA_NORM_HEADS}
 
 
-def _fpn(settings: DetectionSettings) -> Flat:
-    norm = NORMS["fpn"]
+def _fpn(settings: DetectionSettings, norm: str) -> Flat:
     return {
         "MODEL.BACKBONE.NAME": "build_resnet_fpn_backbone",
         "MODEL.RESNETS.OUT_FEATURES": list(STAGES),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrain import distributed
 from pretrain.errors import DataError
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job
@@ -35,10 +36,13 @@ class Watch:
         """Keep what was found in some images."""
         for output in outputs:
             self.found.append(_as_found(output["instances"].to("cpu")))
-            self._job.journal.step("evaluate", len(self.found), self._images)
+            done = min(len(self.found) * distributed.world(), self._images)
+            self._job.journal.step("evaluate", done, self._images)
 
     def evaluate(self) -> dict[str, Any]:
-        """Nothing: the metric is computed after the trainer is done."""
+        """Bring together what the processes found; the metric is computed after the trainer is done."""
+        # Detectron2 gives each process a run of neighbouring images.
+        self.found = [each for part in distributed.parts(self.found) for each in part]
         return {}
 
     def after_step(self, trainer: Any) -> None:
@@ -84,8 +88,9 @@ def _as_found(instances: Any) -> Found:
 
 @contextlib.contextmanager
 def quiet(work: Path) -> Iterator[None]:
-    """Detectron2's words go into its own log file, not onto the console."""
-    handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
+    """Detectron2's words, those of the first process, go into its own log file, not onto the console."""
+    first = distributed.rank() == 0
+    handler = logging.FileHandler(work / "log.txt", encoding="utf-8") if first else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore", "torch.fx._symbolic_trace")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
@@ -97,6 +102,7 @@ def quiet(work: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*torch.meshgrid.*")
             warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")
             yield
     finally:
         for logger, level, propagate in before:

@@ -64,7 +64,7 @@ def fit(job: Job) -> Outcome:
     metrics, notes = measure(found, data, settings)
     write_predictions(job.folder / "predictions.png", data, found)
     (job.folder / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome(metrics, proof, (ENGINE_NOTE, bn_note(job.device), *data.notes, *notes))
+    return Outcome(metrics, proof, (ENGINE_NOTE, bn_note(job.device != "cpu"), *data.notes, *notes))
 
 
 def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:

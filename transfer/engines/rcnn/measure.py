@@ -10,14 +10,14 @@ from transfer.engines.rcnn.voc_metric import voc_metrics
 from transfer.tasks.detection import DetectionSettings
 
 
-def bn_note(device: str) -> str:
-    """Over what BN took its statistics, for a record's notes."""
+def bn_note(synchronised: bool) -> str:
+    """Over what BN took its statistics, for a record's notes; `synchronised`: where there are several processes."""
     world, published = distributed.world(), "the published recipe synchronises over 8"
     if world == 1:
         return f"BN statistics of one process; {published}"
-    if device == "cpu":
-        return f"BN statistics of each of {world} processes by itself, for CPUs have no synchronised BN; {published}"
-    return f"BN synchronised over {world} processes; {published}"
+    if synchronised:
+        return f"BN synchronised over {world} processes; {published}"
+    return f"BN statistics of each of {world} processes by itself, for torch synchronises none on CPUs; {published}"
 
 
 def measure(

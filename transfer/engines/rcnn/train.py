@@ -138,8 +138,8 @@ def set_statistics(model: Detector, run: Run) -> None:
 def _step(model: nn.Module, optimizer: torch.optim.SGD, batch: list[Sample], seed: int, step: int) -> dict[str, float]:
     losses: dict[str, Tensor] = model(batch, _drawn(seed, SAMPLING, step))
     total = torch.stack(list(losses.values())).sum()
-    seen = distributed.mean(torch.stack([total, *losses.values()]).detach())
-    values = dict(zip(("loss", *losses), seen.tolist(), strict=True))
+    means = distributed.mean(torch.stack([total, *losses.values()]).detach())
+    values = dict(zip(("loss", *losses), means.tolist(), strict=True))
     if not math.isfinite(values["loss"]):
         terms = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
         seen = f"{terms}; learning rate {optimizer.param_groups[0]['lr']:g}"

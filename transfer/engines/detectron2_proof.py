@@ -1,0 +1,47 @@
+"""The proof that Detectron2's model is the backbone, by its modules and without importing it."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from transfer.convert import to_detectron2
+from transfer.prove import prove, reference
+from transfer.sources import Backbone
+from transfer.tasks.detection import DetectionSettings
+
+BACKBONE = ("backbone.bottom_up.", "backbone.stem.", "backbone.res", *(f"roi_heads.res5.{block}." for block in range(3)))
+"""What Detectron2 calls the backbone in its detectors."""
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The detector without what averages its gradients over processes."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def proven(backbone: Backbone, model: nn.Module, settings: DetectionSettings) -> dict[str, float]:
+    """Compare the trainer's own model, before training, with the backbone; on the CPU, where it is exact."""
+    copied: Any = copy.deepcopy(model).cpu()
+    copied.eval()
+    body = copied.backbone.bottom_up if settings.family == "fpn" else copied.backbone
+    stages = list(body.stages)
+    state: dict[str, Tensor] = dict(body.state_dict())
+    if settings.family == "c4":
+        last = nn.Sequential(*(block for name, block in copied.roi_heads.res5.named_children() if name != "norm"))
+        stages.append(last)
+        state |= {f"res5.{key}": value for key, value in last.state_dict().items()}
+
+    def features(images: Tensor) -> list[Tensor]:
+        x, outputs = body.stem(images), []
+        for stage in stages:
+            x = stage(x)
+            outputs.append(x)
+        return outputs
+
+    names = dict(zip(to_detectron2(backbone.state), backbone.state, strict=True))
+    with torch.random.fork_rng():  # the reference draws its initial weights; the run's numbers stay those of its seed
+        expected = reference(backbone)
+    heads = [key for key in copied.state_dict() if not key.startswith(BACKBONE)]
+    return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, expected, new=heads)
