@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import FIRST
+from bench import FIRST, command
 
 app = typer.Typer(
     help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
@@ -293,11 +293,23 @@ def _print(done: Any, after: str) -> None:
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one message and exit code 2; anything else is a bug and keeps its traceback."""
+    """Entry point: a user's mistake is one message and exit code 2, a signal one line and its own exit code; anything else
+    is a bug and keeps its traceback.
+    """
+    from pretrain import interrupt
     from pretrain.errors import BenchError
 
     try:
-        app()
+        with interrupt.at_once():
+            app()
+    except interrupt.Interrupted as stop:
+        if FIRST and stop.saved:
+            print(f"bench: stopped by {stop.by.name}; saved: {stop.saved}; to go on: {command()}", file=sys.stderr)
+        raise SystemExit(stop.code) from None
+    except interrupt.Stopped as stop:
+        if FIRST:
+            print(f"bench: stopped at once by {stop.by.name}; the same command starts again", file=sys.stderr)
+        raise SystemExit(stop.code) from None
     except BenchError as error:
         if FIRST:
             print(f"bench: {error}", file=sys.stderr)

@@ -23,6 +23,7 @@ from pretrain.data import Images, Position, in_order
 from pretrain.decode import reductions
 from pretrain.errors import DataError
 from pretrain.images import ImageSet
+from pretrain.interrupt import ignore
 from pretrain.journal import Journal
 
 FORMAT = "v1"
@@ -235,7 +236,14 @@ def _pixels(shapes: np.ndarray) -> int:
 def _filled(small: Shrunk, kept: Kept, num_workers: int, journal: Journal) -> Kept:
     batches = in_order(len(small), FILLED_AT_ONCE)
     done = 0
-    for count in DataLoader(_Filling(small, kept), batch_sampler=batches, num_workers=num_workers, collate_fn=int):  # type: ignore[arg-type]
+    filling: DataLoader[int] = DataLoader(
+        _Filling(small, kept),
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=int,  # type: ignore[arg-type]
+        worker_init_fn=ignore,
+    )
+    for count in filling:
         done += count
         journal.step("decode", done, len(small))
     return kept

@@ -3,13 +3,13 @@
 Both are written whole or not at all, and read with `weights_only=True`, so that opening one runs no code.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pretrain.atomic import replacing
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/1"
@@ -19,15 +19,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def save_atomically(payload: Any, path: Path) -> None:
     """`torch.save` that leaves either the old file or the whole new one, also when the process is killed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(payload, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(payload, file)
 
 
 def save_backbone(

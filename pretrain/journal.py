@@ -1,14 +1,18 @@
 """What a run says while it works: `metrics.jsonl`, `log.txt`, TensorBoard's curves, a hook for whoever draws the progress."""
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called as `progress(stage, done, total, values)` after every step of a stage."""
+
+
+METRICS = "metrics.jsonl"
 
 
 class Journal:
@@ -23,18 +27,35 @@ class Journal:
         self._progress = progress
         self._start = time.monotonic()
         self._tensorboard = tensorboard and folder is not None
+        self._again: int | None = None
         self._curves: Any = None
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
         """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
         if values and self.folder is not None:
-            row = {"stage": stage, "step": done, "of": total, "seconds": round(time.monotonic() - self._start, 3)}
+            row = {"stage": stage, "step": done, "of": total, "seconds": self.seconds()}
             row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
-            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            with (self.folder / METRICS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             self._draw(stage, done, values)
         if self._progress is not None:
             self._progress(stage, done, total, values)
+
+    def seconds(self) -> float:
+        """Wall seconds of the work, to milliseconds; with those before the step that `rewind` went back to."""
+        return round(time.monotonic() - self._start, 3)
+
+    def rewind(self, **steps: int) -> None:
+        """Forget what was noted of each stage after that many steps, and half a line: they are done again."""
+        path = None if self.folder is None else self.folder / METRICS
+        if path is None or not path.is_file():
+            return
+        kept = [row for row in _rows(path) if row["step"] <= steps.get(row["stage"], row["step"])]
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        temporary.replace(path)
+        self._start -= max((row["seconds"] for row in kept), default=0.0)
+        self._again = max(steps.values()) + 1
 
     def _draw(self, stage: str, done: int, values: dict[str, float]) -> None:
         if not self._tensorboard:
@@ -42,7 +63,7 @@ class Journal:
         if self._curves is None:
             from torch.utils.tensorboard import SummaryWriter  # takes a second: only runs that have something to draw pay it
 
-            self._curves = SummaryWriter(str(self.folder))
+            self._curves = SummaryWriter(str(self.folder), purge_step=self._again)
         for key, value in values.items():
             self._curves.add_scalar(f"{stage}/{key}", value, done)
 
@@ -58,6 +79,15 @@ class Journal:
                 file.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
         if self._progress is not None:
             self._progress(text, 0, 0, {})
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and {"stage", "step", "seconds"} <= row.keys():
+                yield row
 
 
 def duration(seconds: float) -> str:

@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from pretrain.atomic import replacing
 from pretrain.errors import RecordError
 from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
@@ -143,15 +143,8 @@ class RunRecord(Settings):
 
 def write(record: RunRecord, path: Path) -> None:
     """Write a record whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write((json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode())
 
 
 def read(path: Path) -> RunRecord:

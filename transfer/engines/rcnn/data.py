@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pretrain.errors import DataError
+from pretrain.interrupt import ignore
 from transfer.datasets.detection import Mask, Picture
 from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.rpn import Target
@@ -104,6 +105,7 @@ def loader(
         num_workers=settings.num_workers,
         collate_fn=list,
         generator=torch.Generator().manual_seed(0),
+        worker_init_fn=ignore,
     )
 
 
