@@ -27,7 +27,7 @@ from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.engines.detectron2_config import EXTRA_NORM_HEADS, described, files, has_bit_masks, native_config
 from transfer.engines.detectron2_proof import bare, proven
-from transfer.engines.detectron2_watch import Checked, Watch, quiet
+from transfer.engines.detectron2_watch import Checked, Watch, quiet, tag_whole
 from transfer.engines.rcnn.measure import bn_note, measure
 from transfer.engines.rcnn.predictions import write_predictions
 from transfer.tasks.detection import DetectionSettings
@@ -40,6 +40,7 @@ HEADER = f"""\
 # resume_or_load(resume=False), train(); for several processes all of it within detectron2.engine.launch, with SEED + rank.
 """
 BIT_MASKS_NOTE = "some masks are run-length encoded: Detectron2 trains on all of them as bit maps"
+RESUMED_NOTE = "training was resumed: Detectron2 restores weights, momentum and schedule, not the order of the images"
 BASIC_BLOCKS = {18: 2, 34: 3}
 """Of the last stage, by depth."""
 BACKWARD_COST = 2.0
@@ -58,6 +59,7 @@ def fit(job: Job) -> Outcome:
         TrainingError: If the loss is not finite.
         CheckpointError: If the last checkpoint is broken or of another run.
         DataError: If an image can't be read.
+        Interrupted: If a signal asked for a stop, once the iteration is saved.
     """
     settings, data = job.settings, job.data
     if not isinstance(settings, DetectionSettings):
@@ -73,16 +75,16 @@ def fit(job: Job) -> Outcome:
         proof = proven(job.backbone, bare(trainer.model), settings)
         if job.announce_time:
             job.journal.say(_estimate(trainer, settings, len(data.val)))
-        _resume(trainer, job)
+        resumed = (RESUMED_NOTE,) if _resume(trainer, job) else ()
         _work(trainer, settings)
     if distributed.rank():
         return Outcome({}, proof)
     metrics, notes = measure(watch.found, data, settings)
     write_predictions(job.folder / "predictions.png", data, watch.found)
-    for path in (*work.glob("model_*.pth"), *work.glob("last_checkpoint")):
+    for path in (*work.glob("last_checkpoint"), *work.glob("model_*.pth")):  # never a name without its file
         path.unlink()
     masks = (BIT_MASKS_NOTE,) if bit_masks else ()
-    return Outcome(metrics, proof, (_version(), bn_note(synchronised=True), *data.notes, *masks, *notes))
+    return Outcome(metrics, proof, (_version(), bn_note(synchronised=True), *data.notes, *masks, *resumed, *notes))
 
 
 def _version() -> str:
@@ -195,6 +197,7 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
     with _process_group(cfg):
         trainer = Trainer(cfg)
     trainer.resume_or_load(resume=False)
+    tag_whole(trainer.checkpointer)
     return trainer
 
 
@@ -221,11 +224,12 @@ def _process_group(cfg: Any) -> Iterator[None]:
         defaults.create_ddp_model = original
 
 
-def _resume(trainer: Any, job: Job) -> None:
+def _resume(trainer: Any, job: Job) -> bool:
     """Go on from the last checkpoint, if there is one. NOTE: Detectron2 starts the order of the images anew."""
     path = trainer.checkpointer.get_checkpoint_file()
     if not path:
-        return
+        job.journal.rewind(train=0)
+        return False
     try:
         rest = trainer.checkpointer.load(path)
     except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
@@ -235,7 +239,9 @@ def _resume(trainer: Any, job: Job) -> None:
         seen, allowed = rest.get("identity"), job.identity
         raise CheckpointError(f"{path} belongs to another run", seen=seen, allowed=allowed, fix="use another --out")
     trainer.start_iter = trainer.iter + 1
+    job.journal.rewind(train=trainer.start_iter)
     job.journal.say(f"continuing at iteration {trainer.start_iter} of {trainer.max_iter}")
+    return True
 
 
 def _work(trainer: Any, settings: DetectionSettings) -> None:
