@@ -20,6 +20,7 @@ import yaml
 from bench import lock
 from pretrain.atomic import replacing
 from pretrain.errors import BenchError, ConfigError, TrainingError
+from pretrain.journal import METRICS
 from pretrain.settings import digest
 from transfer import record
 from transfer.record import Environment, RunRecord
@@ -142,6 +143,8 @@ def start(run: Run) -> bool:
     try:
         for left in run.folder.rglob(".*.tmp"):
             left.unlink()
+        if not has_checkpoint(run):
+            (run.folder / METRICS).unlink(missing_ok=True)  # all of it is done again
         with replacing(run.folder / CONFIG) as file:
             file.write(_config(run))
         with (run.folder / "command.txt").open("a", encoding="utf-8") as commands:

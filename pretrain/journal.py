@@ -25,7 +25,7 @@ class Journal:
         """`tensorboard`: also draw the values as curves, for `tensorboard --logdir runs`."""
         self.folder = folder
         self._progress = progress
-        self._start = time.monotonic()
+        self._start, self._before = time.monotonic(), 0.0
         self._tensorboard = tensorboard and folder is not None
         self._again: int | None = None
         self._curves: Any = None
@@ -43,10 +43,10 @@ class Journal:
 
     def seconds(self) -> float:
         """Wall seconds of the work, to milliseconds; with those before the step that `rewind` went back to."""
-        return round(time.monotonic() - self._start, 3)
+        return round(self._before + time.monotonic() - self._start, 3)
 
     def rewind(self, **steps: int) -> None:
-        """Forget what was noted of each stage after that many steps, and half a line: they are done again."""
+        """Forget what was noted of each stage after that many steps, which are done again, and any half a line."""
         path = None if self.folder is None else self.folder / METRICS
         if path is None or not path.is_file():
             return
@@ -54,8 +54,8 @@ class Journal:
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         temporary.replace(path)
-        self._start -= max((row["seconds"] for row in kept), default=0.0)
-        self._again = max(steps.values()) + 1
+        self._before = max((row["seconds"] for row in kept), default=0.0)
+        self._again = max(steps.values(), default=0) + 1 if kept else None
 
     def _draw(self, stage: str, done: int, values: dict[str, float]) -> None:
         if not self._tensorboard:

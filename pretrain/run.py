@@ -98,6 +98,7 @@ class Run:
         state: dict[str, Any] = {
             "step": step,
             "losses": list(losses),
+            "processes": distributed.world(),
             "config": self.config.model_dump(mode="json"),
             "template": self.template.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -120,6 +121,9 @@ class Run:
             raise ConfigError(
                 f"{path} is of another run", seen=f"it has {different}", allowed="the same settings", fix="use another --out"
             )
+        if state["processes"] != distributed.world():  # each draws its own augmentations and normalises its own part
+            seen, allowed = f"{distributed.world()} processes now", f"{state['processes']}, as before"
+            raise ConfigError(f"{path} is of another number of processes", seen=seen, allowed=allowed, fix="set --devices")
         self.template.load_state_dict(state["template"])
         self.optimizer.load_state_dict(state["optimizer"])
         journal.say(f"going on after step {state['step']} from {path}")
@@ -142,7 +146,7 @@ def _read(path: Path, device: str) -> dict[str, Any]:
     except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
         fix = "remove it to start again"
         raise CheckpointError(f"can't go on from {path}", seen=" ".join(str(error).split())[:200], fix=fix) from None
-    return {"losses": [], **state}  # those written between epochs by version 0.1 have none, and need none
+    return {"losses": [], "processes": distributed.world(), **state}  # those of version 0.1, written between epochs
 
 
 def _synchronised(template: Template, device: str) -> Template:

@@ -127,6 +127,7 @@ def execute(
             journal.say(f"{run.folder} can't be locked ({unsupported}): run nothing else in it")
         if (again or request.resume) and not runs.has_checkpoint(run):
             journal.say(f"nothing saved in {run.folder} yet: starting at step 0")
+        journal.rewind()
         try:
             with _listening():
                 fields = work(journal, run.folder)

@@ -138,6 +138,9 @@ def test_two_processes_train_and_a_run_killed_and_stopped_ends_as_one_that_was_n
     assert re.search(r"^bench: stopped by SIGTERM; saved: step \d+ of 16; to go on: bench pretrain", said, re.MULTILINE), said
     assert said.count("bench: ") == 1  # of several processes only one speaks
     assert "Traceback" not in said
+    alone = bench(tmp_path, *words, "--out", str(killed), "--devices", "1")  # the later option counts
+    assert alone.returncode == 2
+    assert re.search(r"another number of processes\n.*1 processes now\n.*2, as before", alone.stderr)
     again = bench(tmp_path, *words, "--out", str(killed), "--resume")
     assert again.returncode == 0, again.stderr[-3000:]
     assert (killed / "log.txt").read_text().count("going on after step") == 2
