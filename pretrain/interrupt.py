@@ -54,7 +54,7 @@ def agreed() -> signal.Signals | None:
     """What `asked` says in any of the processes, which all call this after the same step, and so stop together."""
     from pretrain import distributed  # imports torch, which `bench --help` does without
 
-    found = distributed.largest(_mark or 0)
+    found = distributed.largest(asked() or 0)
     return signal.Signals(found) if found else None
 
 

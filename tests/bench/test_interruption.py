@@ -12,14 +12,15 @@ import yaml
 from PIL import Image
 
 from bench import cli, runs
+from bench.verbs import measure
 from pretrain.errors import ConfigError, TrainingError
 from pretrain.run import Run
 from transfer import record
 
 PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "3", "--data", "images", "--device", "cpu", "--out", "run"]
 PRETRAIN += ["--set", "size=16", "--set", "batch=4", "--set", "queue=8", "--set", "num_workers=0"]
-KNN = ["transfer", "--task", "knn", "--budget", "small", "--data", "images", "--ckpt", "random:resnet18", "--out", "run"]
-KNN += ["--set", "size=32", "--set", "batch=2", "--set", "neighbours=3", "--set", "num_workers=0"]
+MEASURE = ["measure", "--budget", "small", "--data", "images", "--ckpt", "random:resnet18", "--out", "run"]
+MEASURE += ["--set", "size=32", "--set", "batch=2", "--set", "views=2"]
 
 
 @pytest.fixture(autouse=True)
@@ -79,18 +80,15 @@ def test_a_signal_saves_the_step_it_came_in_and_the_same_command_goes_on(
 def test_a_signal_where_nothing_can_be_saved_ends_the_command_which_then_starts_again_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from transfer.engines import probe
-
     with monkeypatch.context() as within:
-        proven = probe.extractor
-        within.setattr(probe, "extractor", lambda *words: (os.kill(os.getpid(), signal.SIGINT), proven(*words))[1])
-        assert bench(monkeypatch, *KNN) == 130
-    assert "bench: stopped by SIGINT; saved: nothing of 'features of train', which starts again" in capfd.readouterr().err
+        within.setattr(measure, "introduce", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        assert bench(monkeypatch, *MEASURE) == 130
+    assert "bench: stopped by SIGINT; saved: nothing of 'representation', which starts again" in capfd.readouterr().err
     assert Path("run/config.yaml").is_file()
-    assert bench(monkeypatch, *KNN, "--resume") == 0
+    assert bench(monkeypatch, *MEASURE) == 0
     assert "nothing saved in run yet: starting at step 0" in Path("run/log.txt").read_text()
-    assert bench(monkeypatch, *KNN, "--set", "neighbours=2") == 2
-    assert "seen:    neighbours: 3 there, 2 now" in capfd.readouterr().err
+    assert bench(monkeypatch, *MEASURE, "--set", "views=3") == 2
+    assert "seen:    views: 2 there, 3 now" in capfd.readouterr().err
 
 
 def test_a_signal_outside_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

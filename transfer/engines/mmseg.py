@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from pretrain import distributed
 from pretrain.checkpoint import save_atomically
 from pretrain.errors import EngineError
-from pretrain.interrupt import Interrupted
+from pretrain.interrupt import Interrupted, agreed
 from pretrain.journal import duration
 from transfer.convert import to_mmseg
 from transfer.datasets.cityscapes import SegmentationData
@@ -33,7 +33,7 @@ from transfer.engines import Job, Outcome
 from transfer.engines.label_maps import draw
 from transfer.engines.mmseg_config import native_config, spread, write_lists
 from transfer.engines.mmseg_model import DILATIONS, PYRAMID_HEAD, STRIDES
-from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, asked, average_statistics, notes, saved
+from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, average_statistics, notes, saved
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.prove import prove, reference
 from transfer.tasks.cityscapes import SegmentationSettings
@@ -67,6 +67,7 @@ def fit(job: Job) -> Outcome:
     _prepare(job, settings, data, work)
     evaluated = len(spread(data.val, settings.max_val_images))
     done = saved(work, job.identity)
+    job.journal.rewind(train=done)
     _fill_tables()
     watch = Watch(job, settings.iters, evaluated)
     runner = _runner(job, settings, data, work, resume=done > 0)
@@ -212,7 +213,7 @@ class _Statistics:
 
     def _drawn(self, loader: Any) -> Iterator[Any]:
         for done, batch in enumerate(itertools.islice(loader, self._batches), start=1):
-            by = asked(self._job.device)
+            by = agreed()
             if by:
                 raise Interrupted(by, f"all {self._iters:,} iterations")
             yield batch

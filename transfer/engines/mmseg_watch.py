@@ -5,7 +5,6 @@ The methods are mmengine's hook points. In several processes each has its own, a
 
 import math
 import os
-import signal
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,7 +87,7 @@ class Checkpoints:
     """
 
     def __init__(self, job: Job, work: Path, iters: int, every: int) -> None:
-        self._device, self._identity = job.device, job.identity
+        self._identity = job.identity
         self._work, self._iters, self._every = work, iters, every
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -101,7 +100,7 @@ class Checkpoints:
     ) -> None:
         """Save where that is due; raises Interrupted where a stop was asked for."""
         done = batch_idx + 1
-        by = asked(self._device)
+        by = interrupt.agreed()
         if by or done % self._every == 0 or done == self._iters:
             self._save(runner)
         if by:
@@ -109,7 +108,7 @@ class Checkpoints:
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None) -> None:
         """Raises Interrupted where a stop was asked for: what was trained is saved."""
-        by = asked(self._device)
+        by = interrupt.agreed()
         if by:
             raise interrupt.Interrupted(by, f"all {self._iters:,} iterations" if self._iters else "nothing: none was trained")
 
@@ -158,12 +157,6 @@ def notes(job: Job, settings: SegmentationSettings, data: SegmentationData, eval
         )
     part = f"evaluated on {evaluated} of {len(data.val)} validation images" if evaluated < len(data.val) else None
     return tuple(filter(None, (norms, part, RESUMED.format(done) if done else None)))
-
-
-def asked(device: str) -> signal.Signals | None:
-    """The signal that asked any of the processes to stop: the same answer in all of them."""
-    marks = distributed.gather(torch.tensor([interrupt.asked() or 0], device=device))
-    return signal.Signals(int(marks.max())) if marks.any() else None
 
 
 def average_statistics(model: nn.Module) -> None:
