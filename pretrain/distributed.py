@@ -86,7 +86,8 @@ def launch(processes: int, arguments: list[str]) -> None:
     )
     settings.run_id = f"bench-{os.getpid()}"
     settings.shutdown_timeout = _TIME_TO_SAVE  # torch before 2.9 has no such field, and waits for 30 s
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)  # that it passes a signal on is no warning
+    for part in ("agent.server", "multiprocessing"):  # that they pass a signal on is nothing to warn of
+        logging.getLogger(f"torch.distributed.elastic.{part}.api").setLevel(logging.ERROR)
     os.environ["BENCH_CHILD"] = "1"
     # Processes that share the cores would each start as many threads as there are cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
