@@ -51,13 +51,19 @@ def world() -> int:
 
 @contextlib.contextmanager
 def group(device: str) -> Iterator[str]:
-    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device."""
+    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device.
+
+    Within such a block another one changes nothing.
+    """
     if not launched() or asked() == 1:
         yield device
         return
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    if dist.is_initialized():
+        yield device
+        return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield device

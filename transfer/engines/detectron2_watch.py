@@ -46,15 +46,21 @@ class Watch:
         return {}
 
     def after_step(self, trainer: Any) -> None:
-        """Note the losses; save a checkpoint where one is due, the last iteration's in any case."""
-        latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
-        losses = {name.removeprefix("loss_"): value for name, value in latest.items() if name.startswith("loss_")}
-        done = trainer.iter + 1
-        values = {"loss": latest["total_loss"], "lr": latest["lr"], **losses}
-        self._job.journal.step("train", done, trainer.max_iter, **values)
-        if done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds:
+        """Note the losses; save a checkpoint where one is due, the last iteration's in any case. The first process does."""
+        done, first = trainer.iter + 1, distributed.rank() == 0
+        if first:
+            self._note(trainer, done)
+        due = done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds
+        if due and first:
             self._save(trainer)
             self._saved = time.monotonic()
+
+    def _note(self, trainer: Any, done: int) -> None:
+        """Of several processes Detectron2 gives the mean losses to the first one alone."""
+        latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
+        losses = {name.removeprefix("loss_"): value for name, value in latest.items() if name.startswith("loss_")}
+        values = {"loss": latest["total_loss"], "lr": latest["lr"], **losses}
+        self._job.journal.step("train", done, trainer.max_iter, **values)
 
     def _save(self, trainer: Any) -> None:
         """Replace the last checkpoint; the one before goes only when the new one is whole."""

@@ -84,10 +84,9 @@ def train(model: Detector, run: Run) -> None:
             group["lr"] = rate
         values = _step(together, optimizer, [sample.to(model.device) for sample in next(feed)], run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
-        if distributed.rank():
-            continue
         last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
-        if last or time.monotonic() - saved >= run.settings.checkpoint_seconds:
+        due = last or time.monotonic() - saved >= run.settings.checkpoint_seconds
+        if due and distributed.rank() == 0:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
     distributed.as_the_first(model.buffers())
