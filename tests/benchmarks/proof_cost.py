@@ -23,7 +23,7 @@ from unittest import mock
 WANTED = 5.0
 ARCH = "resnet50"
 SMALL: dict[str, Any] = {"iters": 0, "precise_bn": 0, "max_val_images": 1, "num_workers": 0}
-DETECTION: dict[str, Any] = {**SMALL, "min_sizes": [96], "test_size": 96, "post_nms_test": 10, "pre_nms_test": 50}
+DETECTION: dict[str, Any] = {**SMALL, "min_sizes": [96], "test_size": 96, "rois": 4, "roi_resolution": 4, "post_nms_test": 10}
 SEGMENTATION: dict[str, Any] = {**SMALL, "crop": 96, "short_side": 96}
 
 PARTS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
