@@ -23,6 +23,9 @@ _NONE: Any = object()
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torch's elastic launcher sets in every process it starts."""
 
+_GONE = "Connection closed by peer"
+"""What gloo says of a process that is no more."""
+
 
 def launched() -> bool:
     """Whether torch's launcher started this process (`torchrun`, or `launch` below)."""
@@ -54,6 +57,9 @@ def group(device: str) -> Iterator[str]:
     """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device.
 
     Within such a block another one changes nothing.
+
+    Raises:
+        TrainingError: If another process has ended, which alone knows why.
     """
     if not launched() or asked() == 1:
         yield device
@@ -67,6 +73,10 @@ def group(device: str) -> Iterator[str]:
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield device
+    except RuntimeError as error:  # of gloo; NCCL waits until the launcher ends the process
+        if _GONE not in str(error):
+            raise
+        raise TrainingError("another process has ended", fix="see its message") from None
     finally:
         dist.destroy_process_group()
 
