@@ -28,6 +28,9 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _TIME_TO_SAVE = 300
 """Seconds that processes asked to stop have for the step they are in and its checkpoint, before torch's launcher kills them."""
 
+_GONE = "Connection closed by peer"
+"""What gloo says of a process that is no more."""
+
 
 def launched() -> bool:
     """Whether torch's launcher started this process (`torchrun`, or `launch` below)."""
@@ -56,16 +59,29 @@ def world() -> int:
 
 @contextlib.contextmanager
 def group(device: str) -> Iterator[str]:
-    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device."""
+    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device.
+
+    Within such a block another one changes nothing.
+
+    Raises:
+        TrainingError: If another process has ended, which alone knows why.
+    """
     if not launched() or asked() == 1:
         yield device
         return
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    if dist.is_initialized():
+        yield device
+        return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield device
+    except RuntimeError as error:  # of gloo; NCCL waits until the launcher ends the process
+        if _GONE not in str(error):
+            raise
+        raise TrainingError("another process has ended", fix="see its message") from None
     finally:
         dist.destroy_process_group()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from bench.verbs import Finished, Request
+from pretrain import distributed
 from pretrain.errors import ConfigError
 
 
@@ -19,7 +20,8 @@ def run(request: Request, trials: int, one: Callable[[Request], Finished]) -> li
     if trials < 1:
         raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
     seeds = range(request.seed, request.seed + trials)
-    return [one(replace(request, seed=seed, out=request.out and request.out / f"s{seed}")) for seed in seeds]
+    with distributed.group(request.device_name()):  # one for all: torch can't make it twice for the same launcher
+        return [one(replace(request, seed=seed, out=request.out and request.out / f"s{seed}")) for seed in seeds]
 
 
 def summary(done: Sequence[Finished]) -> Iterator[str]:

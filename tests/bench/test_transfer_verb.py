@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench import verbs
 from bench.verbs import Finished, Request, transfer
-from pretrain.errors import EngineError
+from pretrain.errors import DataError, EngineError
 from transfer import datasets, engines
 from transfer.engines import Job, Outcome
 from transfer.record import Data
@@ -85,3 +86,12 @@ def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Jo
     assert request.processes == 3
     with pytest.raises(EngineError, match="3 processes for linear"):
         transfer.run(request, "linear", "random:resnet18", shortcuts={}, options={})
+
+
+def test_what_goes_wrong_in_a_later_process_alone_is_said_by_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def follow(*_: object) -> None:
+        raise DataError("can't read the image a.png")
+
+    with pytest.raises(DataError):
+        verbs._heard(follow, Path())
+    assert capsys.readouterr().err == "bench: process 0: can't read the image a.png\n"

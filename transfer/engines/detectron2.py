@@ -189,8 +189,10 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
             return []
 
         def build_hooks(self) -> list[Any]:
-            # In the place of their checkpoints, which come by iterations and stay.
-            return [Told() if isinstance(each, hooks.PeriodicCheckpointer) else each for each in super().build_hooks()]
+            # In the place of their checkpoints, which come by iterations and stay, and in the first process alone.
+            others = [each for each in super().build_hooks() if not isinstance(each, hooks.PeriodicCheckpointer)]
+            evaluation = next(place for place, each in enumerate(others) if isinstance(each, hooks.EvalHook))
+            return [*others[:evaluation], Told(), *others[evaluation:]]
 
     register_heads()
     seed_all_rng(seed + distributed.rank())

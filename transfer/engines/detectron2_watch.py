@@ -47,23 +47,29 @@ class Watch:
         return {}
 
     def after_step(self, trainer: Any) -> None:
-        """Note the losses; save a checkpoint where one is due, the last iteration's in any case.
+        """Note the losses; save a checkpoint where one is due, the last iteration's in any case. The first process does.
 
         Raises:
             Interrupted: If a signal asked for a stop, once the iteration is saved.
         """
-        latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
-        losses = {name.removeprefix("loss_"): value for name, value in latest.items() if name.startswith("loss_")}
-        done = trainer.iter + 1
-        values = {"loss": latest["total_loss"], "lr": latest["lr"], **losses}
-        self._job.journal.step("train", done, trainer.max_iter, **values)
+        done, first = trainer.iter + 1, distributed.rank() == 0
+        if first:
+            self._note(trainer, done)
         stop = interrupt.agreed()
-        if stop or done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds:
+        due = stop or done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds
+        if due and first:
             self._save(trainer)
             self._saved = time.monotonic()
         if stop and done < trainer.max_iter:  # what raises here still evaluates, after the last iteration
             distributed.barrier()
             raise interrupt.Interrupted(stop, f"iteration {done:,} of {trainer.max_iter:,}")
+
+    def _note(self, trainer: Any, done: int) -> None:
+        """Of several processes Detectron2 gives the mean losses to the first one alone."""
+        latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
+        losses = {name.removeprefix("loss_"): value for name, value in latest.items() if name.startswith("loss_")}
+        values = {"loss": latest["total_loss"], "lr": latest["lr"], **losses}
+        self._job.journal.step("train", done, trainer.max_iter, **values)
 
     def _save(self, trainer: Any) -> None:
         """Replace the last checkpoint; the one before goes only when the new one is whole."""

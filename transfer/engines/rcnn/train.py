@@ -89,7 +89,7 @@ def train(model: Detector, run: Run) -> None:
         stop = interrupt.agreed()
         last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
         due = stop or last or time.monotonic() - saved >= run.settings.checkpoint_seconds
-        if due and not distributed.rank():
+        if due and distributed.rank() == 0:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
         if stop:
