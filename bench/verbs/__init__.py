@@ -48,6 +48,8 @@ class Request:
     """Processes to train in."""
     command: str | None = None
     """Recorded as the exact command; the process's own unless given."""
+    last_words: tuple[str, ...] = ()
+    """Options that end the command of the processes it starts, where they differ from this one's."""
 
     def __post_init__(self) -> None:
         if self.budget not in (None, SMALL):
@@ -112,7 +114,7 @@ def execute(
     if done is not None:
         return Finished(run.folder, done, reused=True)
     if request.devices > 1 and not distributed.launched():
-        distributed.launch(request.devices, sys.argv[1:])
+        distributed.launch(request.devices, [*sys.argv[1:], *request.last_words])
         return Finished(run.folder, _record(run), reused=False)
     distributed.barrier()  # all have looked before the first one begins to write
     if distributed.rank() and follow is not None:

@@ -18,8 +18,12 @@ def run(request: Request, trials: int, one: Callable[[Request], Finished]) -> li
     """
     if trials < 1:
         raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
-    seeds = range(request.seed, request.seed + trials)
-    return [one(replace(request, seed=seed, out=request.out and request.out / f"s{seed}")) for seed in seeds]
+    return [one(_trial(request, seed)) for seed in range(request.seed, request.seed + trials)]
+
+
+def _trial(request: Request, seed: int) -> Request:
+    only = ("--seed", str(seed), "--trials", "1")
+    return replace(request, seed=seed, out=request.out and request.out / f"s{seed}", last_words=only)
 
 
 def summary(done: Sequence[Finished]) -> Iterator[str]:
