@@ -118,7 +118,7 @@ def transfer(
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
     from bench.progress import Display
-    from bench.verbs import Finished, Request
+    from bench.verbs import Request
     from bench.verbs import transfer as verb
     from bench.verbs import trials as seeds
     from pretrain.settings import assignments
@@ -129,16 +129,12 @@ def transfer(
         request = Request(
             display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint, devices
         )
-        changes = assignments(set_ or [])
-
-        def one(each: Request) -> Finished:
-            return verb.run(each, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
-
-        done = [one(request)] if trials is None else seeds.run(request, trials, one)
+        how: Any = {"schedule": schedule, "engine": engine, "shortcuts": shortcuts, "options": assignments(set_ or [])}
+        done = seeds.run(request, trials, lambda each: verb.run(each, task, ckpt, **how))
     for each in done:
         _print(each, "bench report")
-    if len(done) > 1 and _RESULTS:
-        print(f"{len(done)} seeds, mean ± standard deviation:", *seeds.summary(done), sep="\n  ")
+    for line in seeds.summary(done) if _RESULTS else ():
+        print(line)
 
 
 @app.command()
