@@ -24,9 +24,11 @@ class Journal:
         self._start = time.monotonic()
         self._tensorboard = tensorboard and folder is not None
         self._curves: Any = None
+        self._stamps: dict[str, list[tuple[int, float]]] = {}
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
         """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
+        self._stamps[stage] = [*self._stamps.get(stage, [])[:1], (done, time.monotonic())]
         if values and self.folder is not None:
             row = {"stage": stage, "step": done, "of": total, "seconds": round(time.monotonic() - self._start, 3)}
             row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
@@ -35,6 +37,14 @@ class Journal:
             self._draw(stage, done, values)
         if self._progress is not None:
             self._progress(stage, done, total, values)
+
+    def rate(self, stage: str) -> float | None:
+        """Steps per second of a stage, from the end of the first step seen, which warms up; None below two steps."""
+        stamps = self._stamps.get(stage, [])
+        if len(stamps) < 2:
+            return None
+        (first, began), (last, ended) = stamps
+        return (last - first) / (ended - began) if ended > began else None
 
     def _draw(self, stage: str, done: int, values: dict[str, float]) -> None:
         if not self._tensorboard:
