@@ -71,7 +71,8 @@ def sentence(content: Content) -> list[str]:
     whole = [one for one in found if len(one.rows) >= FEW]
     enough = [one for one in whole if names[one.measure].name not in COPIES]
     certain = sum(one.verdict == "predicts" for one in enough)
-    chance = f"about {0.05 * len(enough):.1f} would by chance alone"
+    expected = 0.05 * len(enough)
+    chance = f"about {expected:.1f} would by chance alone" + ", so this is no evidence" * (0 < certain <= expected)
     return [
         *filter(None, lines),
         f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}"

@@ -99,8 +99,8 @@ function heading(column) {
   const head = make("th", { scope: "col", className: (metric ? "number" : "") + first }, button);
   head.dataset.column = column;
   head.setAttribute("aria-sort", "none");
-  if (metric?.unit) head.append(make("span", { className: "small meaning unit", textContent: metric.unit }));
-  if (metric?.meaning) head.append(make("span", { className: "small meaning", textContent: metric.meaning }));
+  if (metric?.unit) head.append(make("span", { className: "small", textContent: metric.unit }));
+  if (metric?.meaning) head.title = metric.meaning;
   return head;
 }
 

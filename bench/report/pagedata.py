@@ -81,7 +81,7 @@ def _groups(shown: Shown) -> list[dict[str, Any]]:
 
 def _column(column: Column) -> dict[str, Any]:
     shown = column.metric
-    unit = shown.direction or ("" if shown.meaning else "%")
+    unit = f"cosine, {shown.direction}" if shown.direction else "" if shown.meaning else "%"
     named = {"name": words.clean(column.name), "unit": unit, "meaning": shown.meaning}
     return {**named, "sign": shown.sign, "digits": shown.digits}
 

@@ -224,6 +224,15 @@ def test_a_folder_inside_another_is_read_once(tmp_path):
     assert (len(found), problems) == (2, ())
 
 
+def test_a_run_behind_a_link_is_read_and_a_circle_of_links_ends(tmp_path):
+    lay([made()], tmp_path / "runs")
+    lay([made(aug="a")], tmp_path / "elsewhere")
+    (tmp_path / "runs" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "runs")
+    found, problems = gather([tmp_path / "runs", tmp_path / "elsewhere"])
+    assert ([entry.record.checkpoint.provenance.aug for entry in found], problems) == (["a", "none"], ())
+
+
 def test_an_empty_folder_beside_a_good_one_is_named(tmp_path):
     lay([made()], tmp_path / "runs")
     (tmp_path / "empty").mkdir()
