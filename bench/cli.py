@@ -260,16 +260,10 @@ def doctor() -> None:
 
 def _print(done: Any, after: str) -> None:
     """The result in a few lines: what was measured, where it lies, what to do next."""
-    if not _RESULTS:
-        return
-    record = done.record
-    print(f"{'already done' if done.reused else 'done'}: {done.folder / 'result.json'}")
-    for name, value in record.metrics.items():
-        between = "  [{:.4g}, {:.4g}]".format(*record.intervals[name]) if name in record.intervals else ""
-        print(f"  {name:<20} {'absent' if value is None else f'{value:.4g}' if between else f'{value:.2f}'}{between}")
-    for note in record.notes:
-        print(f"  note: {note}")
-    print(f"next: {after}")
+    from bench import summary
+
+    if _RESULTS:
+        print(*summary.lines(done, after), sep="\n")
 
 
 def main() -> None:

@@ -29,9 +29,11 @@ class Journal:
         self._tensorboard = tensorboard and folder is not None
         self._again: int | None = None
         self._curves: Any = None
+        self._stamps: dict[str, list[tuple[int, float]]] = {}
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
         """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
+        self._stamps[stage] = [*self._stamps.get(stage, [])[:1], (done, time.monotonic())]
         if values and self.folder is not None:
             row = {"stage": stage, "step": done, "of": total, "seconds": self.seconds()}
             row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
@@ -56,6 +58,14 @@ class Journal:
         temporary.replace(path)
         self._before = max((row["seconds"] for row in kept), default=0.0)
         self._again = max(steps.values(), default=0) + 1 if kept else None
+
+    def rate(self, stage: str) -> float | None:
+        """Steps per second of a stage, from the end of the first step seen, which warms up; None below two steps."""
+        stamps = self._stamps.get(stage, [])
+        if len(stamps) < 2:
+            return None
+        (first, began), (last, ended) = stamps
+        return (last - first) / (ended - began) if ended > began else None
 
     def _draw(self, stage: str, done: int, values: dict[str, float]) -> None:
         if not self._tensorboard:

@@ -69,3 +69,13 @@ def test_a_journal_that_has_noted_nothing_can_go_back(tmp_path: Path) -> None:
     for journal in (Journal(), Journal(tmp_path)):
         journal.rewind(train=0)
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_stages_rate_is_from_its_first_step_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 7.0, 8.0, 20.0])  # the journal's start, three steps, one of another stage
+    monkeypatch.setattr("pretrain.journal.time.monotonic", lambda: next(clock))
+    journal = Journal()
+    for done in (4, 5, 10):
+        journal.step("train", done, 10)
+    journal.step("evaluate", 1, 10)
+    assert (journal.rate("train"), journal.rate("evaluate"), journal.rate("linear")) == (2.0, None, None)
