@@ -33,9 +33,9 @@ from transfer.engines import Job, Outcome
 from transfer.engines.label_maps import draw
 from transfer.engines.mmseg_config import native_config, spread, write_lists
 from transfer.engines.mmseg_model import DILATIONS, PYRAMID_HEAD, STRIDES
-from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, asked, average_statistics, notes, saved
+from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, asked, notes, saved
 from transfer.engines.rcnn.precise_bn import precise_bn
-from transfer.prove import prove, reference
+from transfer.prove import prove, prove_input, reference
 from transfer.tasks.cityscapes import SegmentationSettings
 
 METRICS = ("mIoU", "mAcc", "aAcc")
@@ -74,6 +74,7 @@ def fit(job: Job) -> Outcome:
     runner.register_hook(_as_hook(Checkpoints(job, work, settings.iters, settings.checkpoint_every)), priority="VERY_LOW")
     if settings.precise_bn:
         runner.register_hook(_as_hook(_Statistics(job, settings)))
+    prove_input(partial(_prepared, runner))
     proof = _prove(job, settings, _alone(runner.model))
     if job.announce_time:
         _announce(job, settings, data, _alone(runner.model), evaluated)
@@ -208,7 +209,6 @@ class _Statistics:
         model = _alone(runner.model)
         model.train()
         precise_bn(model, lambda batch: model(**model.data_preprocessor(batch, True), mode="tensor"), self._drawn(loader))
-        average_statistics(model)
 
     def _drawn(self, loader: Any) -> Iterator[Any]:
         for done, batch in enumerate(itertools.islice(loader, self._batches), start=1):
@@ -241,6 +241,16 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+def _prepared(runner: Any, path: Path) -> Tensor:
+    """A picture as the model sees it: read as the validation images are, normalised by the model's own preprocessor."""
+    from mmseg.registry import TRANSFORMS
+
+    read = TRANSFORMS.build(runner.cfg.val_dataloader.dataset.pipeline[0])
+    pixels = torch.from_numpy(read({"img_path": str(path)})["img"]).permute(2, 0, 1).contiguous()
+    prepared: Tensor = _alone(runner.model).data_preprocessor({"inputs": [pixels]}, False)["inputs"][0]
+    return prepared
 
 
 def _prove(job: Job, settings: SegmentationSettings, model: nn.Module) -> dict[str, float]:
