@@ -206,7 +206,8 @@ def _prepared(trainer: Any, path: Path) -> torch.Tensor:
 
     pixels = detection_utils.read_image(str(path), format=trainer.cfg.INPUT.FORMAT)
     image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-    seen: torch.Tensor = bare(trainer.model).preprocess_image([{"image": image}]).tensor[0]
+    model: Any = bare(trainer.model)
+    seen: torch.Tensor = model.preprocess_image([{"image": image}]).tensor[0]
     return seen
 
 
