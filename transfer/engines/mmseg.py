@@ -140,6 +140,11 @@ def register_heads() -> None:
             joined = (len(self.dilations) + 1) * self.channels
             self.bottleneck = ConvModule(joined, self.channels, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
+        def init_weights(self) -> None:
+            super().init_weights()
+            for conv in (module for module in self.modules() if isinstance(module, nn.Conv2d) and module is not self.conv_seg):
+                nn.init.kaiming_uniform_(conv.weight, a=1)  # Caffe2's Xavier
+
         def _forward_feature(self, inputs: list[Tensor]) -> Tensor:
             x: Tensor = self._transform_inputs(inputs)
             size = x.shape[2:]
@@ -174,7 +179,7 @@ def _runner(job: Job, settings: SegmentationSettings, data: SegmentationData, wo
     mmengine.device.utils.DEVICE = kind  # mmengine's own choice is an accelerator wherever there is one
     processes = distributed.world()
     ours = partial(native_config, settings, data, arch=job.backbone.arch, backbone=work / "backbone.pth", work=work)
-    config = Config(ours(seed=job.seed, device=kind, processes=processes))
+    config = Config(ours(seed=job.seed, device=kind, processes=processes), format_python_code=False)
     if not distributed.rank():
         (job.folder / NATIVE_CONFIG).write_text(HEADER + config.pretty_text, encoding="utf-8")
     config.default_hooks.checkpoint = None
