@@ -30,6 +30,7 @@ from transfer.engines.detectron2_proof import bare, proven
 from transfer.engines.detectron2_watch import Checked, Watch, quiet, tag_whole
 from transfer.engines.rcnn.measure import bn_note, measure
 from transfer.engines.rcnn.predictions import write_predictions
+from transfer.prove import prove_input
 from transfer.tasks.detection import DetectionSettings
 
 NATIVE_CONFIG = "detectron2_config.yaml"
@@ -72,6 +73,7 @@ def fit(job: Job) -> Outcome:
     with quiet(work), _registered(data, settings) as (train, val):
         cfg = _config(job, settings, work, train=train, val=val, bit_masks=bit_masks)
         trainer = _trainer(cfg, watch, job.seed)
+        prove_input(partial(_prepared, trainer))
         proof = proven(job.backbone, bare(trainer.model), settings)
         if job.announce_time:
             job.journal.say(_estimate(trainer, settings, len(data.val)))
@@ -201,6 +203,17 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
     trainer.resume_or_load(resume=False)
     tag_whole(trainer.checkpointer)
     return trainer
+
+
+def _prepared(trainer: Any, path: Path) -> torch.Tensor:
+    """A picture as the model sees it: read in the configured order of channels, normalised by the model itself."""
+    from detectron2.data import detection_utils
+
+    pixels = detection_utils.read_image(str(path), format=trainer.cfg.INPUT.FORMAT)
+    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    model: Any = bare(trainer.model)
+    seen: torch.Tensor = model.preprocess_image([{"image": image}]).tensor[0]
+    return seen
 
 
 @contextlib.contextmanager

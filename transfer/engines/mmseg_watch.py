@@ -54,7 +54,7 @@ class Watch:
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         """Note the loss, the mean over the processes; raises TrainingError where it is not finite."""
-        loss = float(distributed.gather((outputs or {})["loss"].detach().reshape(1)).mean())
+        loss = float(distributed.mean((outputs or {})["loss"].detach()))
         lr = runner.optim_wrapper.get_lr()["lr"][0]
         self._journal.step("train", batch_idx + 1, self._iters, loss=loss, lr=lr)
         if not math.isfinite(loss):
@@ -161,11 +161,9 @@ def notes(job: Job, settings: SegmentationSettings, data: SegmentationData, eval
 
 def average_statistics(model: nn.Module) -> None:
     """Give the norms of all processes the mean of their running statistics; on one process they have it."""
-    if distributed.world() == 1:
-        return
-    for buffer in model.buffers():
+    for buffer in model.buffers() if distributed.world() > 1 else ():
         if buffer.is_floating_point():
-            buffer.copy_(distributed.gather(buffer[None]).mean(0))
+            buffer.copy_(distributed.mean(buffer))
 
 
 def _label_map(field: Any) -> Any:
