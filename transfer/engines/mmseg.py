@@ -33,7 +33,7 @@ from transfer.engines import Job, Outcome
 from transfer.engines.label_maps import draw
 from transfer.engines.mmseg_config import native_config, spread, write_lists
 from transfer.engines.mmseg_model import DILATIONS, PYRAMID_HEAD, STRIDES
-from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, average_statistics, notes, saved
+from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, notes, saved
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.prove import prove, prove_input, reference
 from transfer.tasks.cityscapes import SegmentationSettings
