@@ -75,6 +75,11 @@ def test_a_seed_repeats_itself_and_every_metric_lies_in_its_interval(images: Ima
         assert low < value < high
 
 
+def test_loader_processes_change_no_number_and_make_no_other_protocol(images: ImageSet) -> None:
+    assert measured(images, num_workers=1)[0].metrics == measured(images)[0].metrics
+    assert MeasureSettings(num_workers=4).differences(MeasureSettings()) == {}
+
+
 def test_parts_are_disjoint_and_together_the_whole(images: ImageSet) -> None:
     whole, first, second = measured(images, splits=2)
     alone = measured(images)[0]
