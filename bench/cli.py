@@ -194,6 +194,7 @@ def convert(
 
 @app.command()
 def report(
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="More folders of runs.")] = None,
     runs: Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")] = Path(),
     diff: Annotated[
@@ -206,7 +207,7 @@ def report(
     if diff:
         whole = make.compare(*diff)
     else:
-        made = make.report(runs or [Path("runs")], out)
+        made = make.report([*(runs or ()), *(more or ())] or [Path("runs")], out)
         print("written:", ", ".join(map(str, made.written)))
         whole = not made.problems
     if not whole:

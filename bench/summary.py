@@ -10,6 +10,8 @@ def lines(done: Finished, after: str) -> Iterator[str]:
     """One line per metric with its interval and its direction, between the record's place and what comes `after`."""
     record = done.record
     yield f"{'already done' if done.reused else 'done'}: {done.folder / 'result.json'}"
+    if record.kind == "measure":
+        yield f"{record.protocol}, {record.checkpoint.provenance.arch} of {record.checkpoint.sha256[:12]}"
     for name, value in record.metrics.items():
         between = "  [{:.4g}, {:.4g}]".format(*record.intervals[name]) if name in record.intervals else ""
         text = "absent" if value is None else f"{value:.4g}" if between else f"{value:.2f}"

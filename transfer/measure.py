@@ -5,7 +5,7 @@ Shapes: N images of a batch, M views, S sources of a blend, D features.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -39,6 +39,8 @@ JACKKNIFE = 10
 class MeasureSettings(Settings):
     """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
 
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+
     views: int = Field(8, ge=2)
     """Augmented views of each image."""
     images: int = Field(5000, ge=4)
@@ -55,6 +57,8 @@ class MeasureSettings(Settings):
     """Augmentation on top, as in `bench pretrain --aug`: which one is probed."""
     probe_options: dict[str, Any] = Field(default_factory=dict)
     """Its fields, for instance {side: 0.3}."""
+    num_workers: int = Field(0, ge=0)
+    """Loader processes; 0 loads in the process itself, which a GPU outruns."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -125,9 +129,8 @@ def measure(
     every = -(-len(chosen) // KEPT)
     sums = [_Sums() for _ in range(splits)]
     with torch.inference_mode():
-        for done, (crops, labels, _) in enumerate(
-            loader(Crops(images, images.labels, cuts, seed=seed), batches, num_workers=0)
-        ):
+        source = Crops(images, images.labels, cuts, seed=seed)
+        for done, (crops, labels, _) in enumerate(loader(source, batches, num_workers=settings.num_workers)):
             part = _features(model, head, see, crops, generator(seed, done, device), device)
             position = torch.arange(len(labels)) + done * settings.batch
             for split, total in enumerate(sums):

@@ -11,7 +11,7 @@ function curveOf([row, strengths, means, below, above], at, panel, named) {
   const { color, symbol, dash } = lineLook(at), label = letters(data.rows[row].label);
   return {
     type: "scatter", mode: "lines+markers", name: label, legendgroup: String(row), showlegend: named, customdata: means.map(() => row),
-    x: strengths, y: means, yaxis: panel ? "y2" : "y", line: { color, dash, width: 2 }, marker: { color, symbol, size: 9 },
+    x: strengths.map((strength) => (typeof strength === "string" ? letters(strength) : strength)), y: means, yaxis: panel ? "y2" : "y", line: { color, dash, width: 2 }, marker: { color, symbol, size: 9 },
     error_y: { type: "data", symmetric: false, array: above, arrayminus: below, color, thickness: 1.5, width: 5 },
     text: means.map((mean, place) => `${(mean - below[place]).toFixed(3)} to ${(mean + above[place]).toFixed(3)}`),
     hovertemplate: `${label}<br>%{x}: %{y:.3f} (%{text})<extra></extra>`,

@@ -146,7 +146,7 @@ def _values(content: Content, place: int) -> list[float | None]:
 def _title(content: Content, place: int) -> str:
     """A column over an axis, with its unit."""
     shown = content.board.columns[place].metric
-    unit = f"cosine, {shown.direction}" if shown.direction else "%" if shown.sign else ""
+    unit = f"cosine, {shown.direction}" if shown.direction else "%" if shown.sign else shown.meaning
     return findings.metric(content, place) + (f" ({unit})" if unit else "")
 
 

@@ -22,9 +22,9 @@ MARKS = "Against the row's baseline: ▲ ▼ significant, ≈ within noise, ? un
 HOW_TO_READ = (
     "One row per pre-training, one column per task, protocol and metric.",
     "A plain number is one run; mean ± sample standard deviation (number of runs) pools repetitions that differ only in seeds.",
-    "▲ and ▼ are significantly above and below the row's baseline, ≈ is within noise, ? is unknown: 95 %, paired over seeds, "
-    "or with one seed by the benchmark's published noise. The baseline is the same pre-training without the augmentation; for "
-    "that one, the untrained backbone.",
+    "▲ and ▼ are significantly above and below the row's baseline, ≈ is within noise, ? is unknown: each at 95 % on its own, "
+    "so that of many some are by chance; paired over seeds, or with one seed by the benchmark's published noise. The baseline "
+    "is the same pre-training without the augmentation; for that one, the untrained backbone.",
     "Runs of different protocols, versions, engines or data never share a column. * is not the published protocol.",
     f"Bold is the best of a column; {ABSENT} is absent. Percentages, but Linv and Ldiv are cosines, which explain a result "
     "and have no best.",

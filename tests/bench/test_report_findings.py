@@ -238,6 +238,16 @@ def test_the_exit_code_says_whether_something_was_left_out(tmp_path, bad, code):
         assert CliRunner().invoke(cli.app, words).exit_code == code
 
 
+def test_several_folders_may_stand_after_one_option(tmp_path):
+    for name in ("a", "b", "c"):
+        lay([made(aug=name)], tmp_path / name)
+    folders = [str(tmp_path / name) for name in ("a", "b", "c")]
+    words = ["report", "--runs", *folders, "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(cli.app, words).exit_code == 0
+    text = (tmp_path / "out" / "leaderboard.csv").read_text(encoding="utf-8")
+    assert [line.split(",")[1] for line in text.splitlines()[1:]] == ["a", "b", "c"]
+
+
 def test_a_report_needs_no_torch(tmp_path):
     lay(_records(), tmp_path / "runs")
     script = (

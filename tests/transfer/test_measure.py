@@ -14,6 +14,7 @@ from pretrain.images import ImageSet
 from pretrain.inputs import generator, normalised
 from pretrain.journal import Journal
 from transfer import representation, sources
+from transfer.features import extractor
 from transfer.measure import Measured, MeasureSettings, measure
 
 BACKBONE = sources.load("random:resnet18:0")
@@ -40,7 +41,6 @@ def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: I
     from pretrain.augment.views import PIPELINES
     from pretrain.crops import CentreCrop, Crop
     from pretrain.data import Crops
-    from transfer.features import extractor
 
     pipeline, model = PIPELINES["mocov2"][0], extractor(BACKBONE, "cpu")[0]
     cuts = [CentreCrop(32), *[Crop(32, pipeline.crop_scale, pipeline.crop_ratio)] * 4]
@@ -75,6 +75,11 @@ def test_a_seed_repeats_itself_and_every_metric_lies_in_its_interval(images: Ima
         assert low < value < high
 
 
+def test_loader_processes_change_no_number_and_make_no_other_protocol(images: ImageSet) -> None:
+    assert measured(images, num_workers=1)[0].metrics == measured(images)[0].metrics
+    assert MeasureSettings(num_workers=4).differences(MeasureSettings()) == {}
+
+
 def test_parts_are_disjoint_and_together_the_whole(images: ImageSet) -> None:
     whole, first, second = measured(images, splits=2)
     alone = measured(images)[0]
@@ -102,6 +107,24 @@ def test_neighbours_are_asked_only_where_a_class_has_two_images(images: ImageSet
     alone = measured(images.part([0, 12]), batch=2)[0].metrics
     assert alone["knn_among"] is None
     assert measured(images)[0].metrics["knn_among"] is not None
+
+
+def test_norms_use_their_running_statistics() -> None:
+    model, _ = extractor(BACKBONE, "cpu")
+    batch = torch.randn(3, 3, 32, 32, generator=generator(0, 0, "cpu"))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(batch)[:1], model(batch[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_record_is_told_all_fields_of_the_probe_and_what_they_are() -> None:
+    probed = MeasureSettings.read({"probe": "cutout", "probe_options": {"side": 0.3}}).probed()
+    assert probed is not None
+    assert (probed.augmentation, probed.options) == ("cutout", {"side": 0.3, "fill": "zero"})
+    assert probed.meanings["side"] == "Side of the square as a share of the image's shorter side"
+    assert MeasureSettings().probed() is None
+    both = MeasureSettings.read({"probe": "cutmix+mixup", "probe_options": {"mixup": {"alpha": 2.0}}}).probed()
+    assert both is not None
+    assert (both.augmentation, both.options) == ("cutmix+mixup", {"mixup": {"alpha": 2.0}})
 
 
 def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None:
