@@ -152,8 +152,8 @@ def notes(job: Job, settings: SegmentationSettings, data: SegmentationData, eval
     elif count > 1:
         norms = (
             f"batch normalisation in each of {count} processes over its own {settings.batch // count} images, in place of "
-            f"synchronised BN over all {settings.batch}, which torch has on GPUs alone; evaluated with the mean of their "
-            "running statistics"
+            f"synchronised BN over all {settings.batch}, which torch has on GPUs alone; evaluated with "
+            + ("statistics of all images" if settings.precise_bn else "the mean of their running statistics")
         )
     part = f"evaluated on {evaluated} of {len(data.val)} validation images" if evaluated < len(data.val) else None
     return tuple(filter(None, (norms, part, RESUMED.format(done) if done else None)))
