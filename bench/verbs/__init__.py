@@ -62,7 +62,7 @@ class Request:
         """`cpu` or `cuda`: as asked, or what there is.
 
         Raises:
-            ConfigError: If CUDA was asked for and there is none.
+            ConfigError: If CUDA was asked for and there is none, or not one for each process.
         """
         import torch
 
@@ -71,6 +71,10 @@ class Request:
             raise ConfigError.unknown("device", wanted, ["cpu", "cuda"])
         if wanted.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
+        here = torch.cuda.device_count() if wanted == "cuda" else self.devices
+        if self.devices > here and not distributed.launched():
+            fix = "lower --devices, or choose --device cpu"
+            raise ConfigError("each process needs a GPU of its own", seen=f"--devices {self.devices}, {here} GPUs", fix=fix)
         return wanted
 
 

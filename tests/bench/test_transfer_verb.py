@@ -5,10 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from bench import verbs
 from bench.verbs import Finished, Request, transfer
-from pretrain.errors import DataError, EngineError
+from pretrain.errors import ConfigError, DataError, EngineError
 from pretrain.journal import Journal
 from transfer import datasets, engines
 from transfer.engines import Job, Outcome
@@ -105,3 +106,12 @@ def test_the_record_says_how_many_images_a_second_the_training_took(
     monkeypatch.setattr(Journal, "rate", lambda self, stage: 2.5 if stage == "train" else None)
     assert run("coco-c4@1x", shortcuts={"batch": 4}).record.images_per_second == 10.0
     assert run("coco-c4@1x").record.images_per_second == 15.0  # a batch can't hold more than the 6 images there are
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert Request(lambda *_: None, devices=2).device_name() == "cuda"
+    assert Request(lambda *_: None, devices=4, device="cpu").device_name() == "cpu"
+    with pytest.raises(ConfigError, match="--devices 4, 2 GPUs"):
+        Request(lambda *_: None, devices=4).device_name()
