@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 
@@ -39,10 +37,3 @@ def test_rows_are_kept_as_they_are_and_become_lines_of_the_table(tmp_path: Path)
     rows["write"](made, tmp_path / "rows.json")
     assert rows["read"](tmp_path / "rows.json") == made
     assert list(table["lines"](made))[2:] == ["| a promise | a test | 1,200 | 0 |", "| another | ä | 3 | 1 |"]
-
-
-@pytest.mark.slow
-def test_many_killed_runs_of_every_kind_end_as_those_that_were_not() -> None:
-    done = run("kill.py", "--kills", "6", "--kind", "signals", "--kind", "linear", "--kind", "torchvision", "--kind", "mmseg")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert all(tally["kills"] >= 6 for tally in json.loads(done.stdout).values())
