@@ -67,6 +67,11 @@ def only_raw_labels(root: Path) -> None:
         path.rename(path.with_name(path.name.replace("labelTrainIds", "labelIds")))
 
 
+def only_downloaded_labels(root: Path) -> None:
+    only_raw_labels(root)
+    (root / "classes.json").unlink()
+
+
 def empty_the_split(root: Path) -> None:
     shutil.rmtree(root / "leftImg8bit/train/town")
 
@@ -91,7 +96,8 @@ WRONG = {
     "an empty split": (empty_the_split, "leftImg8bit/train/CITY/*_leftImg8bit.png is missing", "--data"),
     "a missing label map": (lambda root: (root / LABEL).unlink(), f"{LABEL} is missing", IMAGE),
     "a missing image": (lambda root: (root / IMAGE).unlink(), f"{IMAGE} is missing", LABEL),
-    "raw labels only": (only_raw_labels, "no training ids", "csCreateTrainIdLabelImgs"),
+    "raw labels only": (only_downloaded_labels, "no training ids", "bench data check --task cityscapes", "--make"),
+    "raw labels of other classes": (only_raw_labels, "no training ids", "with the ids of classes.json"),
     "an id out of range": (put_pixels((64, 80), 8), f"{LABEL} has a label id out of range", "0 to 7, or 255"),
     "another size": (put_pixels((64, 64), 0), f"{LABEL} has another size", "80 × 64 and 64 × 64"),
     "a picture for a label map": (put_pixels((64, 80, 3), 0), f"{LABEL} is not a label map", "mode RGB"),

@@ -49,8 +49,7 @@ def test_crowd_regions_are_kept_for_the_metric_and_not_trained_on(lay_coco: Lay)
         edit(root, lambda content: content["annotations"][0].update(iscrowd=1), split)
     data = coco.read(root)
     assert data.train[0].trainable.tolist() == [False, True]
-    assert data.truth is not None
-    assert [each["iscrowd"] for each in data.truth["annotations"][:2]] == [1, 0]
+    assert data.val[0].crowd.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -85,16 +84,21 @@ def test_polygons_below_three_points_and_boxes_without_area_are_dropped_and_coun
     assert data.train[0].masks is not None
     assert len(data.train[0].masks[0]) == 1
     assert data.notes == (
-        "1 boxes without area left out",
-        "1 objects without a polygon of 3 points left out",
+        "1 boxes without area left out, the first is annotations[1] in instances_train2017.json",
+        "1 objects without a polygon of 3 points left out, the first is annotations[0] in instances_train2017.json",
         "1 training images without objects left out",
     )
 
 
-def test_the_truth_counts_annotations_from_one(lay_coco: Lay) -> None:
-    data = coco.read(lay_coco(val=3))
-    assert data.truth is not None
-    assert [each["id"] for each in data.truth["annotations"]] == [1, 2, 3, 4, 5, 6]
+def test_the_measures_are_the_files_own_numbers_in_double_precision(lay_coco: Lay) -> None:
+    root = lay_coco()
+    edit(root, lambda content: content["annotations"][0].update(bbox=[1.1, 2.3, 10.7, 20.9], area=99.123456789))
+    edit(root, lambda content: content["annotations"][1].pop("area"))
+    data = coco.read(root)
+    assert data.category_ids == (3, 8, 90)
+    assert data.train[0].measures is not None
+    assert data.train[0].measures[0].tolist() == [1.1, 2.3, 10.7, 20.9, 99.123456789]
+    assert data.train[0].measures[1][4] == data.train[0].measures[1][2] * data.train[0].measures[1][3]
 
 
 @pytest.mark.parametrize("missing", ["annotations", "annotations/instances_train2017.json", "train2017", "val2017"])
