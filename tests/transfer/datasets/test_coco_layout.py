@@ -128,6 +128,32 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (broken("images", width=None), r"images\[1\].*'width'"),
         (broken("images", file_name="away.png"), "away.png is missing"),
         (broken("categories", id=90), "each category once"),
+        (broken("categories", id="8"), r"categories\[1\].*'id'"),
+        (broken("categories", name=7), r"categories\[1\].*'name'"),
+        (broken("categories", name="\ud800"), r"categories\[1\].*'name'"),
+        (lambda content: content.update(categories=[]), "seen:    no category"),
+        (broken("images", id=5), r"images\[1\].*has the id 5 of images\[0\]"),
+        (broken("images", id=2**63), r"images\[1\].*'id'"),
+        (broken("images", width=0), r"images\[1\].*'width'"),
+        (broken("images", height=10**6), r"images\[1\].*'height'"),
+        (broken("images", file_name="../../etc/passwd"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="/etc/passwd"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="sub/000001.png"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name=".."), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="a\0b"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="x" * 5000), "outside its folder"),
+        (broken("annotations", bbox=[1, 2, 3, float("nan")]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox=[1, 2, 3, 10**400]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox=[1, 2, 3, True]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox=["1", "2", "3", "4"]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", area="large"), r"annotations\[1\].*'area'"),
+        (broken("annotations", area=float("nan")), r"annotations\[1\].*'area'"),
+        (broken("annotations", area=-1), r"annotations\[1\].*'area'"),
+        (broken("annotations", iscrowd="0"), r"annotations\[1\].*'iscrowd'"),
+        (broken("annotations", iscrowd=2), r"annotations\[1\].*'iscrowd'"),
+        (broken("annotations", segmentation={"size": [2, 2], "counts": [0, 4]}), r"annotations\[1\].*another size"),
+        (broken("annotations", segmentation={"size": [80, 96], "counts": [4]}), r"annotations\[1\][\s\S]*doesn't cover"),
+        (broken("annotations", segmentation=[[1, 2, 3, 4, 5, 1e12]]), r"annotations\[1\].*'segmentation'"),
         (lambda content: content.pop("annotations"), "no list 'annotations'"),
         (lambda content: content["images"].append(3), r"images\[6\].*not an object"),
         (broken("categories", name="violet"), "name other categories"),
@@ -149,6 +175,35 @@ def test_a_file_that_is_not_json_is_named(lay_coco: Lay) -> None:
     with pytest.raises(DataError, match="as JSON") as caught:
         coco.read(root)
     assert str(path) in str(caught.value)
+
+
+def test_ids_of_annotations_may_repeat_or_be_absent(lay_coco: Lay) -> None:
+    root = lay_coco()
+    before = coco.read(root)
+    edit(root, lambda content: [each.update(id=7) for each in content["annotations"][:4]])
+    edit(root, lambda content: content["annotations"][5].pop("id"))
+    assert [each.labels.tolist() for each in coco.read(root).train] == [each.labels.tolist() for each in before.train]
+
+
+def test_links_in_the_image_folder_are_followed(lay_coco: Lay, tmp_path: Path) -> None:
+    root = lay_coco()
+    path = root / "train2017/000001.png"
+    path.rename(tmp_path / "elsewhere.png")
+    path.symlink_to(tmp_path / "elsewhere.png")
+    assert len(coco.read(root).train) == 6
+
+
+def test_a_check_collects_what_a_run_stops_at_and_keeps_the_rest(lay_coco: Lay) -> None:
+    root = lay_coco()
+    edit(root, lambda content: content["annotations"][0].update(bbox=None))
+    edit(root, lambda content: content["annotations"][3].update(category_id=4))
+    edit(root, lambda content: content["images"][5].update(file_name="away.png"))
+    problems: list[DataError] = []
+    data = coco.read(root, tell=problems.append)
+    assert [problem.wrong.split(" ")[0] for problem in problems[:2]] == ["annotations[0]", "annotations[3]"]
+    assert "away.png is missing" in problems[2].wrong
+    assert len(problems) == 3
+    assert [len(each.labels) for each in data.train] == [1, 1, 2, 2, 2]
 
 
 @pytest.mark.skipif(not FACADE.is_dir(), reason="the shared data is not there")

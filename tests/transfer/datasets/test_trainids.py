@@ -123,7 +123,8 @@ def test_polygons_that_cannot_be_drawn_are_told_with_their_place(root: Path, tex
 
 
 def test_without_the_package_the_message_says_how_to_install_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cityscapesscripts", None)
+    for name in ("cityscapesscripts", "cityscapesscripts.helpers.labels"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DataError, match=r"pip install 'bench-transfer\[cityscapes\]'"):
         trainids.make(root, stop, silent)
 
