@@ -15,7 +15,7 @@ from transfer.datasets import Tell, shown
 
 CHUNK = 2**20
 """Characters read at a time."""
-LARGEST = 2**23
+LARGEST = 2**22
 """Characters of an entry at most, which bounds the window."""
 
 Taker = Callable[[int, dict[str, Any]], None]
