@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from bench.options import Data, Set
+
 app = typer.Typer(help="Look at data before a run does.", no_args_is_help=True)
 
 
@@ -15,8 +17,8 @@ def _group() -> None:
 @app.command()
 def check(
     task: Annotated[str, typer.Option(help="Whose data it is: a task of `bench ls tasks`, or pretrain or measure.")],
-    data: Annotated[str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="field=value of the task's settings.")] = None,
+    data: Data = None,
+    set_: Set = None,
     images: Annotated[bool, typer.Option(help="Open every image and compare its size with the annotated one.")] = True,
     make: Annotated[bool, typer.Option("--make", help="Make Cityscapes' missing training ids; overwrites nothing.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
+from pretrain.atomic import replacing
 from pretrain.decode import BROKEN
 from pretrain.errors import DataError
 from pretrain.journal import Progress
@@ -149,12 +150,8 @@ def _is_known(label: str) -> bool:
 
 
 def _write(target: Path, labels: Image.Image) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with replacing(target) as file:
             labels.save(file, "PNG")
-        os.replace(temporary, target)
     except OSError as error:
         raise DataError(f"can't write {target}", seen=error, fix="make the training ids where you may write") from None
-    finally:
-        temporary.unlink(missing_ok=True)
