@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import FIRST, command
+from bench import FIRST, command, datacli
 from bench.options import Branch, Budget, Checkpoint, Config, Data, Device, Devices, Out, Resume, Set, Source, Trust
 
 app = typer.Typer(
@@ -16,6 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(datacli.app, name="data")
 
 _RESULTS = FIRST and "BENCH_CHILD" not in os.environ
 """And the one that started them says what came out."""

@@ -1,24 +1,67 @@
 """The data layouts: read, check, explain what is missing. One module per layout, each with
-`read(root, ...)`, whose result has a `ref` (`transfer.record.Data`) and raises `DataError` for a wrong layout.
+`read(root, ..., tell=stop)`, whose result has a `ref` (`transfer.record.Data`) and raises `DataError` for a wrong layout.
+
+What is wrong with a single image or annotation goes to `tell`. A run's `stop` raises it; a check collects it, and the reader
+goes on without that one.
 """
 
 import hashlib
 import importlib
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from pretrain.errors import DataError
 from transfer.tasks import TaskSettings
 
+SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
+LONGEST_NAME = 250
+"""Bytes: file systems take 255, of which an ending needs some."""
 
-def read(layout: str, root: Path, settings: TaskSettings) -> Any:
+Tell = Callable[[DataError], None]
+"""What is told of something wrong in the data; where it returns, the reader goes on without that."""
+
+
+def stop(problem: DataError) -> None:
+    """What a run does about wrong data."""
+    raise problem from None
+
+
+def read(layout: str, root: Path, settings: TaskSettings, tell: Tell = stop) -> Any:
     """The data of a layout, as its module's `read` returns it.
 
     Raises:
-        DataError: For a wrong layout or broken annotations.
+        DataError: For a wrong layout; for broken annotations, unless `tell` takes them.
     """
-    return importlib.import_module(f"transfer.datasets.{layout}").read(root, **settings.splits())
+    return importlib.import_module(f"transfer.datasets.{layout}").read(root, tell=tell, **settings.splits())
+
+
+def content(path: Path, most: int) -> bytes:
+    """The bytes of a small file.
+
+    Raises:
+        DataError: If it can't be read, or is larger than `most` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            found = file.read(most + 1)
+    except OSError as error:
+        raise DataError(f"can't read {path}", seen=error) from None
+    if len(found) > most:
+        raise DataError(f"{path} is too large", seen=f"more than {most} bytes", allowed=f"at most {most}")
+    return found
+
+
+def shown(value: object) -> str:
+    """A value from a file in a few words, however large or deep it is."""
+    return reprlib.repr(value)[:SHOWN]
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether it names something in a folder itself: nothing above it, below it or elsewhere."""
+    return len(name.encode("utf-8", "replace")) <= LONGEST_NAME and name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
 def wrong_layout(root: Path, *, layout: str, looked_for: str, first_wrong: Path, fix: str) -> DataError:

@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pretrain.decode import BROKEN
 from pretrain.errors import DataError
-from transfer.datasets import fingerprint, wrong_layout
+from transfer.datasets import Tell, content, fingerprint, stop, wrong_layout
 from transfer.record import Data
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
-IMAGE_SUFFIX, LABEL_SUFFIX, RAW_LABEL_SUFFIX = "_leftImg8bit.png", "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"
+SPLITS = ("train", "val")
+IMAGE_SUFFIX, LABEL_SUFFIX = "_leftImg8bit.png", "_gtFine_labelTrainIds.png"
+POLYGON_SUFFIX, RAW_LABEL_SUFFIX = "_gtFine_polygons.json", "_gtFine_labelIds.png"
+"""What the download has in the place of training ids."""
 LOOKED_FOR = f"{IMAGES}/{{train,val}}/CITY/*{IMAGE_SUFFIX} and {LABELS}/{{train,val}}/CITY/*{LABEL_SUFFIX}"
 CLASSES = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain"),
@@ -28,6 +32,8 @@ CLASSES = (
 )
 """Names of Cityscapes' training ids 0 to 18."""
 IGNORE = 255
+LARGEST_CLASSES = 2**20
+"""Bytes of `classes.json` at most."""
 INDEX_MODES = ("L", "P")
 """Pillow's modes of a picture with one 8-bit number per pixel."""
 
@@ -54,6 +60,8 @@ class SegmentationData:
     """The short side, in pixels, of most training images: the size that random scaling starts from."""
     pixels: tuple[int, ...]
     """Training pixels of each class."""
+    val_pixels: tuple[int, ...]
+    """Validation pixels of each class."""
     ref: Data
 
 
@@ -76,7 +84,7 @@ class _ClassesFile(BaseModel):
     present: dict[int, str] = Field(default_factory=dict, alias="present_trainIds")
 
 
-def read(root: Path) -> SegmentationData:
+def read(root: Path, *, tell: Tell = stop) -> SegmentationData:
     """Read and check a data set in the Cityscapes layout.
 
     Every label map is decoded once, so that an id out of range shows here with its path and not hours later as an
@@ -87,10 +95,13 @@ def read(root: Path) -> SegmentationData:
             unreadable, or a label id out of range; each names the first wrong path.
     """
     root = root.resolve()
-    splits = {split: _pairs(root, split) for split in ("train", "val")}
+    splits = {split: _pairs(root, split, tell) for split in SPLITS}
     names, ignore = _classes(root)
-    train, val = splits["train"], splits["val"]
-    checked = _check(train + val, len(names), ignore)[: len(train)]
+    checked = {split: _check(pairs, len(names), ignore, tell) for split, pairs in splits.items()}
+    train, val = (tuple(checked[split]) for split in SPLITS)
+    if not train or not val:
+        empty = "train" if not train else "val"
+        raise DataError(f"no pair of an image and a label map can be read in {root / LABELS / empty}", allowed=LOOKED_FOR)
     described = [root / "classes.json"] * (root / "classes.json").is_file()
     ref = Data(
         name=root.name,
@@ -102,37 +113,45 @@ def read(root: Path) -> SegmentationData:
         val=len(val),
         classes=len(names),
     )
-    short_side = Counter(min(seen.size) for seen in checked).most_common(1)[0][0]
-    pixels = tuple(sum(seen.pixels[number] for seen in checked) for number in range(len(names)))
-    return SegmentationData(root, names, ignore, train, val, short_side, pixels, ref)
+    short_side = Counter(min(seen.size) for seen in checked["train"].values()).most_common(1)[0][0]
+    pixels = {
+        split: tuple(sum(seen.pixels[number] for seen in checked[split].values()) for number in range(len(names)))
+        for split in SPLITS
+    }
+    return SegmentationData(root, names, ignore, train, val, short_side, pixels["train"], pixels["val"], ref)
 
 
-def _pairs(root: Path, split: str) -> tuple[Pair, ...]:
+def stems_of(folder: Path, suffix: str) -> set[str]:
+    """`CITY/NAME` of every file below with that ending."""
+    return {path.relative_to(folder).as_posix().removesuffix(suffix) for path in folder.rglob(f"*{suffix}")}
+
+
+def _pairs(root: Path, split: str, tell: Tell) -> tuple[Pair, ...]:
     images, labels = root / IMAGES / split, root / LABELS / split
     for folder in (root, root / IMAGES, root / LABELS, images, labels):
         if not folder.is_dir():
             raise _wrong_layout(root, folder)
-    stems = _stems(images, IMAGE_SUFFIX)
+    stems = stems_of(images, IMAGE_SUFFIX)
     if not stems:
         raise _wrong_layout(root, images / "CITY" / f"*{IMAGE_SUFFIX}")
-    labelled = _stems(labels, LABEL_SUFFIX)
-    if not labelled and _stems(labels, RAW_LABEL_SUFFIX):
-        raise DataError(
-            f"{labels} has no training ids",
-            seen=f"*{RAW_LABEL_SUFFIX}, but no *{LABEL_SUFFIX}",
-            allowed=LOOKED_FOR,
-            fix=f"pip install cityscapesscripts, then CITYSCAPES_DATASET={root} csCreateTrainIdLabelImgs",
-        )
+    labelled = stems_of(labels, LABEL_SUFFIX)
+    raw = next((suffix for suffix in (POLYGON_SUFFIX, RAW_LABEL_SUFFIX) if stems_of(labels, suffix) & (stems - labelled)), None)
+    make = _make_labels(root) if raw else None
+    if not labelled and raw:
+        raise DataError(f"{labels} has no training ids", seen=f"*{raw}, but no *{LABEL_SUFFIX}", allowed=LOOKED_FOR, fix=make)
     for stem in sorted(stems ^ labelled):
         image, label = images / f"{stem}{IMAGE_SUFFIX}", labels / f"{stem}{LABEL_SUFFIX}"
         present, missing = (image, label) if stem in stems else (label, image)
-        raise DataError(f"{missing} is missing", seen=present, allowed="an image for every label map and the other way round")
-    return tuple(Pair(images / f"{stem}{IMAGE_SUFFIX}", labels / f"{stem}{LABEL_SUFFIX}") for stem in sorted(stems))
+        allowed = "an image for every label map and the other way round"
+        tell(DataError(f"{missing} is missing", seen=present, allowed=allowed, fix=make if stem in stems else None))
+    return tuple(Pair(images / f"{stem}{IMAGE_SUFFIX}", labels / f"{stem}{LABEL_SUFFIX}") for stem in sorted(stems & labelled))
 
 
-def _stems(folder: Path, suffix: str) -> set[str]:
-    """`CITY/NAME` of every file with that suffix."""
-    return {path.relative_to(folder).as_posix().removesuffix(suffix) for path in folder.rglob(f"*{suffix}")}
+def _make_labels(root: Path) -> str:
+    """What to do about missing training ids where there is something to make them from."""
+    if (root / "classes.json").is_file():
+        return "write the label maps with the ids of classes.json"
+    return f"bench data check --task cityscapes --data {root} --make, which makes them"
 
 
 def _wrong_layout(root: Path, first_wrong: Path) -> DataError:
@@ -146,10 +165,11 @@ def _classes(root: Path) -> tuple[tuple[str, ...], int]:
         return CLASSES, IGNORE
     shape = '{"num_classes": 19, "ignore": 255, "present_trainIds": {"0": "road"}}'
     try:
-        described = _ClassesFile.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        seen = error if isinstance(error, OSError) else f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
-        raise DataError(f"can't read the classes in {path}", seen=seen, allowed=shape) from None
+        described = _ClassesFile.model_validate_json(content(path, LARGEST_CLASSES))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(f"can't read the classes in {path}", seen=f"{place}: {first['msg']}", allowed=shape) from None
     count, present = described.num_classes, described.present
     outside = sorted(number for number in present if not 0 <= number < count)
     if outside:
@@ -158,10 +178,23 @@ def _classes(root: Path) -> tuple[tuple[str, ...], int]:
     return tuple(present.get(number, spare[number]) for number in range(count)), described.ignore
 
 
-def _check(pairs: Sequence[Pair], classes: int, ignore: int) -> list[_Checked]:
-    """What was seen of every pair; raises for the first bad one, in the order given."""
+def _check(pairs: Sequence[Pair], classes: int, ignore: int, tell: Tell) -> dict[Pair, _Checked]:
+    """What was seen of every good pair; tells of the others, in the order given."""
+
+    def check(pair: Pair) -> _Checked | DataError:
+        try:
+            return _check_pair(pair, classes, ignore)
+        except DataError as problem:
+            return problem
+
+    good: dict[Pair, _Checked] = {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda pair: _check_pair(pair, classes, ignore), pairs))
+        for pair, seen in zip(pairs, pool.map(check, pairs), strict=True):
+            if isinstance(seen, DataError):
+                tell(seen)
+            else:
+                good[pair] = seen
+    return good
 
 
 def _check_pair(pair: Pair, classes: int, ignore: int) -> _Checked:
@@ -174,8 +207,8 @@ def _check_pair(pair: Pair, classes: int, ignore: int) -> _Checked:
             raise DataError(f"{pair.label} has another size than its image", seen=seen, allowed="one size")
         try:
             pixels = label.histogram()
-        except OSError as error:
-            raise DataError(f"can't read the picture {pair.label}", seen=error, fix="copy the file again") from None
+        except BROKEN as error:
+            raise _unreadable(pair.label, error) from None
         size = image.size
     outside = [number for number, count in enumerate(pixels) if count and number >= classes and number != ignore]
     if outside:
@@ -189,5 +222,9 @@ def _check_pair(pair: Pair, classes: int, ignore: int) -> _Checked:
 def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"can't read the picture {path}", seen=error, fix="copy the file again") from None
+    except BROKEN as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"can't read the picture {path}", seen=error, fix="copy the file again")

@@ -4,15 +4,24 @@ M objects in an image. Boxes are (left, top, right, bottom) in pixels, continuou
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
+from pretrain.decode import BROKEN
+from pretrain.errors import DataError
 from transfer.record import Data
+
+LONGEST_SIDE = 65_535
+"""Pixels of an image's side: what JPEG's header can hold."""
+FARTHEST = 1_000_000.0
+"""Pixels a coordinate may lie from an image's corner; float32 still tells neighbours apart there."""
+TURNED = (5, 6, 7, 8)
+"""EXIF orientations with width and height exchanged."""
 
 Mask = tuple[NDArray[np.float64], ...] | dict[str, Any]
 """Polygons, each x0, y0, x1, y1, ... in pixels, at least 3 points; or a compressed run-length encoding."""
@@ -39,6 +48,8 @@ class Picture:
     """(M,), COCO's crowd regions: never trained on."""
     masks: tuple[Mask, ...] | None
     """M masks; None where the layout has none."""
+    measures: NDArray[np.float64] | None = None
+    """(M, 5), x, y, width, height and area as the file has them, which COCO's own metric takes; None for VOC."""
 
     @property
     def trainable(self) -> NDArray[np.bool_]:
@@ -58,8 +69,8 @@ class DetectionData:
     """Images with at least one object to train on."""
     val: tuple[Picture, ...]
     """Images the metric is computed on."""
-    truth: Mapping[str, Any] | None = None
-    """The validation annotations in COCO's own form, for its own metric; None for VOC."""
+    category_ids: tuple[int, ...] | None = None
+    """COCO's own id of each class, whatever it is; None for VOC."""
     notes: tuple[str, ...] = ()
     """What was left out, and how many."""
 
@@ -76,3 +87,17 @@ class DetectionData:
 def with_objects(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
     """Those that have something to train on."""
     return tuple(picture for picture in pictures if picture.trainable.any())
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, turned as the EXIF data say; reads the header alone.
+
+    Raises:
+        DataError: If it is no image that can be read; names the path.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
+            return (image.height, image.width) if turned else image.size
+    except BROKEN as error:
+        raise DataError(f"can't read the image {path}", seen=error) from None

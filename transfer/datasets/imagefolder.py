@@ -8,6 +8,7 @@ from pretrain import classes as choosing
 from pretrain import images
 from pretrain.errors import DataError
 from pretrain.settings import digest
+from transfer.datasets import Tell, stop
 from transfer.record import Data
 
 
@@ -21,7 +22,12 @@ class ClassificationData:
 
 
 def read(
-    root: Path, *, classes: float | Sequence[str] | None = None, labels: Mapping[str, str] | None = None, seed: int = 0
+    root: Path,
+    *,
+    classes: float | Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    seed: int = 0,
+    tell: Tell = stop,
 ) -> ClassificationData:
     """Read `root/{train,val}` or `root/{train,val}.zip`.
 
@@ -30,6 +36,7 @@ def read(
         classes: Class folders to read, or the share of them to draw; all of them without it.
         labels: Class folder → label, where labels are not the folders' names.
         seed: Of the share.
+        tell: What is told of classes that one split lacks.
 
     Raises:
         DataError: For a wrong layout, an empty or missing class folder, splits with different classes, or a class
@@ -40,11 +47,13 @@ def read(
     train, val = images.read(root, "train", classes), images.read(root, "val", classes)
     if train.classes != val.classes:
         differing = sorted(set(train.classes) ^ set(val.classes))
-        raise DataError(
-            f"train and val of {root} have different classes",
-            seen=f"{len(train.classes)} and {len(val.classes)}; in one only: {differing[:4]}",
-            allowed="the same class folders in both",
-            fix="remove or add the class folders named above",
+        tell(
+            DataError(
+                f"train and val of {root} have different classes",
+                seen=f"{len(train.classes)} and {len(val.classes)}; in one only: {differing[:4]}",
+                allowed="the same class folders in both",
+                fix="remove or add the class folders named above",
+            )
         )
     if labels is not None:
         train, val = choosing.relabelled(train, labels), choosing.relabelled(val, labels)

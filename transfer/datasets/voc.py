@@ -4,7 +4,7 @@ The classes are the lines of `classes.txt` beside those folders, or else the sor
 (for the real VOC these are its 20 classes in their usual order).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -12,14 +12,17 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-from PIL import Image, UnidentifiedImageError
 
 from pretrain.errors import DataError
-from transfer.datasets import fingerprint, wrong_layout
-from transfer.datasets.detection import DetectionData, Picture, with_objects
+from pretrain.images import SUFFIXES
+from transfer.datasets import Tell, content, fingerprint, is_plain_name, shown, stop, wrong_layout
+from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, DetectionData, Picture, image_size, with_objects
 from transfer.record import Data
 
 LOOKED_FOR = "VOC2007/{Annotations,ImageSets/Main,JPEGImages}; for VOC07+12 also VOC2012"
+LARGEST_XML, LARGEST_LIST = 2**22, 2**26
+"""Bytes of an annotation and of a list of names at most; VOC's own have up to 10 kB and 250 kB."""
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,12 @@ class _Annotation:
 
 
 def read(
-    root: Path, *, train: Sequence[str] = ("VOC2007/trainval",), val: str = "VOC2007/test", max_val_images: int | None = None
+    root: Path,
+    *,
+    train: Sequence[str] = ("VOC2007/trainval",),
+    val: str = "VOC2007/test",
+    max_val_images: int | None = None,
+    tell: Tell = stop,
 ) -> DetectionData:
     """Read the splits, each `FOLDER/NAME`.
 
@@ -44,20 +52,21 @@ def read(
         train: Splits to train on.
         val: Split to evaluate on.
         max_val_images: Keep so many of its images, evenly spaced; None: all.
+        tell: What is told of wrong images and annotations.
 
     Raises:
         DataError: For another layout, or an annotation that can't be read; names the path.
     """
-    training = [annotation for split in train for annotation in _split(root, split)]
-    validation = _split(root, val)
+    training = [annotation for split in train for annotation in _split(root, split, tell)]
+    validation = _split(root, val, tell)
     names = root / "classes.txt"
     classes = _listed(names) if names.is_file() else _named([*training, *validation])
     dropped: list[str] = []
-    pictures = tuple(_picture(annotation, classes, dropped) for annotation in training)
-    kept, held_out = with_objects(pictures), tuple(_picture(annotation, classes, dropped) for annotation in validation)
+    pictures = _pictures(training, classes, dropped, tell)
+    kept, held_out = with_objects(pictures), _pictures(validation, classes, dropped, tell)
     if not kept:
-        raise DataError(
-            f"no objects to train on in {root}", seen=f"{len(pictures)} images of {', '.join(train)}", fix=LOOKED_FOR
+        tell(
+            DataError(f"no objects to train on in {root}", seen=f"{len(pictures)} images of {', '.join(train)}", fix=LOOKED_FOR)
         )
     ref = Data(
         name=root.resolve().name,
@@ -73,18 +82,34 @@ def read(
     return DetectionData(ref, classes, kept, held_out, notes=notes).limited(max_val_images)
 
 
-def _split(root: Path, split: str) -> list[_Annotation]:
-    folder, name = split.split("/")
+def _split(root: Path, split: str, tell: Tell) -> list[_Annotation]:
+    folder, _, name = split.partition("/")
+    if not (is_plain_name(folder) and is_plain_name(name)):
+        raise DataError("no split of the VOC layout", seen=split, allowed="FOLDER/NAME, such as VOC2007/trainval")
     listing = root / folder / "ImageSets" / "Main" / f"{name}.txt"
     places = (root / folder, root / folder / "Annotations", root / folder / "JPEGImages", listing)
     for place in places:
-        if not place.exists():
+        if not (place.is_file() if place is listing else place.is_dir()):
             raise wrong_layout(root, layout="VOC", looked_for=LOOKED_FOR, first_wrong=place, fix=_fix(folder))
-    identities = [line.split()[0] for line in _lines(listing)]
-    if not identities:
+    lines = _lines(listing)
+    if not lines:
         raise DataError(f"{listing} lists no image", fix="write one file stem per line")
-    images = {path.stem: path for path in sorted((root / folder / "JPEGImages").iterdir())}
-    return [_annotation(root / folder / "Annotations" / f"{identity}.xml", images, listing) for identity in identities]
+    images: dict[str, list[Path]] = {}
+    for path in sorted((root / folder / "JPEGImages").iterdir()):
+        if path.suffix.lower() in SUFFIXES:
+            images.setdefault(path.stem, []).append(path)
+    found: dict[str, _Annotation] = {}
+    for number, line in enumerate(lines, start=1):
+        identity = line.split()[0]
+        try:
+            if identity in found:
+                raise DataError(
+                    f"{listing} lists {identity!r} twice", seen=f"again as image {number}", allowed="each image once"
+                )
+            found[identity] = _annotation(root / folder / "Annotations", identity, images, listing)
+        except DataError as problem:
+            tell(problem)
+    return list(found.values())
 
 
 def _fix(folder: str) -> str:
@@ -94,66 +119,78 @@ def _fix(folder: str) -> str:
 
 
 def _lines(path: Path) -> list[str]:
+    """Its lines that are not empty."""
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        text = content(path, LARGEST_LIST).decode("utf-8")
+    except UnicodeDecodeError as error:
         raise DataError(f"can't read {path}", seen=error) from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _annotation(path: Path, images: dict[str, Path], listing: Path) -> _Annotation:
-    if not path.is_file():
-        raise DataError(f"{path} is missing", seen=f"{path.stem!r} in {listing}", fix="add the annotation or remove the line")
-    if path.stem not in images:
+def _annotation(folder: Path, identity: str, images: Mapping[str, list[Path]], listing: Path) -> _Annotation:
+    if not is_plain_name(identity):
         raise DataError(
-            f"no image for {path.stem!r} in {listing}", allowed=f"{path.parent.parent / 'JPEGImages' / path.stem}.jpg"
+            f"{listing} names a file outside {folder}", seen=repr(identity), allowed="a file's name without its ending"
+        )
+    path = folder / f"{identity}.xml"
+    if not path.is_file():
+        raise DataError(f"{path} is missing", seen=f"{identity!r} in {listing}", fix="add the annotation or remove the line")
+    pictures = images.get(identity, [])
+    if len(pictures) != 1:
+        what = "no image" if not pictures else "several images"
+        seen = ", ".join(each.name for each in pictures) or None
+        raise DataError(
+            f"{what} for {identity!r} in {listing}", seen=seen, allowed=f"{folder.parent / 'JPEGImages' / identity}.jpg"
         )
     tree = _parse(path)
-    objects = tree.findall("object")
+    objects = [(f"object {number} in {path}", each) for number, each in enumerate(tree.findall("object"), start=1)]
     return _Annotation(
         path,
-        images[path.stem],
+        pictures[0],
         _size(tree),
-        tuple(_text(path, each, "name") for each in objects),
-        tuple(_corners(path, each) for each in objects),
-        tuple((each.findtext("difficult") or "0").strip() == "1" for each in objects),
+        tuple(_text(where, each, "name") for where, each in objects),
+        tuple(_corners(where, each) for where, each in objects),
+        tuple((each.findtext("difficult") or "0").strip() == "1" for _, each in objects),
     )
 
 
 def _parse(path: Path) -> Element:
     """The root element. A document type is refused: an annotation needs none, and its entities can expand without limit."""
     try:
-        root: Element = fromstring(path.read_bytes(), forbid_dtd=True)
+        root: Element = fromstring(content(path, LARGEST_XML), forbid_dtd=True)
     except DefusedXmlException:
         raise DataError(f"{path} declares a document type", allowed="plain elements", fix="remove the DOCTYPE") from None
-    except (OSError, ParseError, ValueError, LookupError) as error:
+    except (ParseError, ValueError, LookupError) as error:
         raise DataError(f"{path} is not XML that can be read", seen=error) from None
     return root
 
 
 def _size(tree: Element) -> tuple[int, int] | None:
-    """Width and height; None where they are absent or zero, as some tools write them."""
+    """Width and height; None where they are absent, zero or no size, as some tools write them."""
     try:
         width, height = (int(tree.findtext(f"size/{side}") or 0) for side in ("width", "height"))
     except ValueError:
         return None
-    return (width, height) if width > 0 and height > 0 else None
+    return (width, height) if 0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE else None
 
 
-def _text(path: Path, element: Element, name: str) -> str:
+def _text(where: str, element: Element, name: str) -> str:
     text = (element.findtext(name) or "").strip()
     if not text:
-        raise DataError(f"an object in {path} has no <{name}>")
+        raise DataError(f"{where} has no <{name}>")
     return text
 
 
-def _corners(path: Path, element: Element) -> tuple[float, float, float, float]:
-    texts = [_text(path, element, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
+def _corners(where: str, element: Element) -> tuple[float, float, float, float]:
+    texts = [_text(where, element, f"bndbox/{side}") for side in SIDES]
     try:
         left, top, right, bottom = map(float, texts)
     except ValueError:
-        raise DataError(f"a box in {path} is not four numbers", seen=texts) from None
+        raise DataError(f"the box of {where} is not four numbers", seen=shown(texts)) from None
     if not np.isfinite([left, top, right, bottom]).all():
-        raise DataError(f"a box in {path} is not finite", seen=texts)
+        raise DataError(f"the box of {where} is not finite", seen=shown(texts))
+    if max(map(abs, (left, top, right, bottom))) > FARTHEST:
+        raise DataError(f"the box of {where} is too far away", seen=shown(texts), allowed=f"at most {FARTHEST:,.0f} pixels")
     return left, top, right, bottom
 
 
@@ -168,29 +205,33 @@ def _named(annotations: Iterable[_Annotation]) -> tuple[str, ...]:
     return tuple(sorted({name for annotation in annotations for name in annotation.names}))
 
 
-def _picture(annotation: _Annotation, classes: tuple[str, ...], dropped: list[str]) -> Picture:
-    unknown = sorted(set(annotation.names) - set(classes))
-    if unknown:
-        raise DataError.unknown(f"class in {annotation.path}:", unknown[0], classes)
-    width, height = annotation.size or _image_size(annotation.image)
+def _pictures(
+    annotations: Iterable[_Annotation], classes: tuple[str, ...], dropped: list[str], tell: Tell
+) -> tuple[Picture, ...]:
+    labels, pictures = {name: label for label, name in enumerate(classes)}, []
+    for annotation in annotations:
+        try:
+            pictures.append(_picture(annotation, labels, dropped))
+        except DataError as problem:
+            tell(problem)
+    return tuple(pictures)
+
+
+def _picture(annotation: _Annotation, classes: Mapping[str, int], dropped: list[str]) -> Picture:
+    for number, name in enumerate(annotation.names, start=1):
+        if name not in classes:
+            raise DataError.unknown(f"class of object {number} in {annotation.path}:", name, classes)
+    width, height = annotation.size or image_size(annotation.image)
     # Detectron2: pixel indices counted from 1 and inclusive → continuous coordinates.
     boxes = np.array(annotation.corners, dtype=np.float32).reshape(-1, 4) - np.array([1, 1, 0, 0], dtype=np.float32)
     whole = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     # NOTE: Detectron2 swaps such corners in training and counts the object as missed in its metric.
     dropped.extend([annotation.path.stem] * int((~whole).sum()))
-    labels = np.array([classes.index(name) for name in annotation.names], dtype=np.int64)
+    labels = np.array([classes[name] for name in annotation.names], dtype=np.int64)
     difficult = np.array(annotation.difficult, dtype=bool)
     crowd = np.zeros(int(whole.sum()), dtype=bool)
     stem = annotation.path.stem
     return Picture(annotation.image, stem, width, height, boxes[whole], labels[whole], difficult[whole], crowd, None)
-
-
-def _image_size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"can't read the image {path}", seen=error) from None
 
 
 def _fingerprint(root: Path, splits: Sequence[str], annotations: list[_Annotation]) -> str:

@@ -1,6 +1,7 @@
 import json
 import runpy
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,11 @@ def only_raw_labels(root: Path) -> None:
         path.rename(path.with_name(path.name.replace("labelTrainIds", "labelIds")))
 
 
+def only_downloaded_labels(root: Path) -> None:
+    only_raw_labels(root)
+    (root / "classes.json").unlink()
+
+
 def empty_the_split(root: Path) -> None:
     shutil.rmtree(root / "leftImg8bit/train/town")
 
@@ -84,6 +90,17 @@ def classes_file(text: str) -> Callable[[Path], None]:
     return lambda root: (root / "classes.json").write_text(text) and None
 
 
+def sixteen_bits(root: Path) -> None:
+    Image.fromarray(np.zeros((64, 80), dtype=np.uint16)).save(root / LABEL)
+
+
+def claim_a_billion_pixels(root: Path) -> None:
+    content = bytearray((root / LABEL).read_bytes())
+    content[16:24] = (40_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (root / LABEL).write_bytes(content)
+
+
 WRONG = {
     "no folder at all": (shutil.rmtree, "scenes is missing", "the folder does not exist"),
     "no images": (lambda root: shutil.rmtree(root / "leftImg8bit"), "leftImg8bit is missing", "gtFine/"),
@@ -91,7 +108,8 @@ WRONG = {
     "an empty split": (empty_the_split, "leftImg8bit/train/CITY/*_leftImg8bit.png is missing", "--data"),
     "a missing label map": (lambda root: (root / LABEL).unlink(), f"{LABEL} is missing", IMAGE),
     "a missing image": (lambda root: (root / IMAGE).unlink(), f"{IMAGE} is missing", LABEL),
-    "raw labels only": (only_raw_labels, "no training ids", "csCreateTrainIdLabelImgs"),
+    "raw labels only": (only_downloaded_labels, "no training ids", "bench data check --task cityscapes", "--make"),
+    "raw labels of other classes": (only_raw_labels, "no training ids", "with the ids of classes.json"),
     "an id out of range": (put_pixels((64, 80), 8), f"{LABEL} has a label id out of range", "0 to 7, or 255"),
     "another size": (put_pixels((64, 64), 0), f"{LABEL} has another size", "80 × 64 and 64 × 64"),
     "a picture for a label map": (put_pixels((64, 80, 3), 0), f"{LABEL} is not a label map", "mode RGB"),
@@ -99,6 +117,15 @@ WRONG = {
     "a label map cut short": (cut_short, "can't read the picture", LABEL),
     "classes that are no JSON": (classes_file("road"), "can't read the classes", "classes.json"),
     "classes without a number": (classes_file("{}"), "can't read the classes", "num_classes"),
+    "classes of a wrong type": (classes_file('{"num_classes": [19]}'), "can't read the classes", "num_classes"),
+    "more classes than a label map can hold": (classes_file('{"num_classes": 256}'), "can't read the classes", "num_classes"),
+    "a class with a number for a name": (classes_file('{"num_classes": 8, "present_trainIds": {"0": 0}}'), "classes.json", "0"),
+    "a class whose id is a word": (classes_file('{"num_classes": 8, "present_trainIds": {"a": "b"}}'), "classes.json", "a"),
+    "classes that are a list": (classes_file("[]"), "can't read the classes", "the file"),
+    "classes nested without end": (classes_file("[" * 10_000), "can't read the classes", "the file"),
+    "classes without end": (classes_file(" " * 2**21), "too large", "classes.json"),
+    "a label map of 16 bits": (sixteen_bits, f"{LABEL} is not a label map", "mode I;16"),
+    "a label map that claims a billion pixels": (claim_a_billion_pixels, "can't read the picture", LABEL),
     "a class out of range": (classes_file('{"num_classes": 8, "present_trainIds": {"8": "sky"}}'), "out of range", "0 to 7"),
 }
 
@@ -120,3 +147,14 @@ def test_the_ids_that_are_ignored_may_be_any_number_the_classes_file_names(root:
         cityscapes.read(root)
     (root / "classes.json").write_text('{"num_classes": 8, "ignore": 200}')
     assert cityscapes.read(root).ignore == 200
+
+
+def test_a_check_collects_what_a_run_stops_at_and_keeps_the_rest(root: Path) -> None:
+    put_pixels((64, 80), 99)(root)
+    (root / IMAGE.replace("val", "train")).unlink()
+    problems: list[DataError] = []
+    data = cityscapes.read(root, tell=problems.append)
+    assert f"{IMAGE.replace('val', 'train')} is missing" in problems[0].wrong
+    assert f"{LABEL} has a label id out of range" in problems[1].wrong
+    assert (len(problems), len(data.train), len(data.val)) == (2, 2, 1)
+    assert sum(data.val_pixels) == 64 * 80 - 2 * 80

@@ -49,8 +49,7 @@ def test_crowd_regions_are_kept_for_the_metric_and_not_trained_on(lay_coco: Lay)
         edit(root, lambda content: content["annotations"][0].update(iscrowd=1), split)
     data = coco.read(root)
     assert data.train[0].trainable.tolist() == [False, True]
-    assert data.truth is not None
-    assert [each["iscrowd"] for each in data.truth["annotations"][:2]] == [1, 0]
+    assert data.val[0].crowd.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -85,16 +84,21 @@ def test_polygons_below_three_points_and_boxes_without_area_are_dropped_and_coun
     assert data.train[0].masks is not None
     assert len(data.train[0].masks[0]) == 1
     assert data.notes == (
-        "1 boxes without area left out",
-        "1 objects without a polygon of 3 points left out",
+        "1 boxes without area left out, the first is annotations[1] in instances_train2017.json",
+        "1 objects without a polygon of 3 points left out, the first is annotations[0] in instances_train2017.json",
         "1 training images without objects left out",
     )
 
 
-def test_the_truth_counts_annotations_from_one(lay_coco: Lay) -> None:
-    data = coco.read(lay_coco(val=3))
-    assert data.truth is not None
-    assert [each["id"] for each in data.truth["annotations"]] == [1, 2, 3, 4, 5, 6]
+def test_the_measures_are_the_files_own_numbers_in_double_precision(lay_coco: Lay) -> None:
+    root = lay_coco()
+    edit(root, lambda content: content["annotations"][0].update(bbox=[1.1, 2.3, 10.7, 20.9], area=99.123456789))
+    edit(root, lambda content: content["annotations"][1].pop("area"))
+    data = coco.read(root)
+    assert data.category_ids == (3, 8, 90)
+    assert data.train[0].measures is not None
+    assert data.train[0].measures[0].tolist() == [1.1, 2.3, 10.7, 20.9, 99.123456789]
+    assert data.train[0].measures[1][4] == data.train[0].measures[1][2] * data.train[0].measures[1][3]
 
 
 @pytest.mark.parametrize("missing", ["annotations", "annotations/instances_train2017.json", "train2017", "val2017"])
@@ -124,6 +128,32 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (broken("images", width=None), r"images\[1\].*'width'"),
         (broken("images", file_name="away.png"), "away.png is missing"),
         (broken("categories", id=90), "each category once"),
+        (broken("categories", id="8"), r"categories\[1\].*'id'"),
+        (broken("categories", name=7), r"categories\[1\].*'name'"),
+        (broken("categories", name="\ud800"), r"categories\[1\].*'name'"),
+        (lambda content: content.update(categories=[]), "seen:    no category"),
+        (broken("images", id=5), r"images\[1\].*has the id 5 of images\[0\]"),
+        (broken("images", id=2**63), r"images\[1\].*'id'"),
+        (broken("images", width=0), r"images\[1\].*'width'"),
+        (broken("images", height=10**6), r"images\[1\].*'height'"),
+        (broken("images", file_name="../../etc/passwd"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="/etc/passwd"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="sub/000001.png"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name=".."), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="a\0b"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="x" * 5000), "outside its folder"),
+        (broken("annotations", bbox=[1, 2, 3, float("nan")]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox=[1, 2, 3, 10**400]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox=[1, 2, 3, True]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", bbox=["1", "2", "3", "4"]), r"annotations\[1\].*'bbox'"),
+        (broken("annotations", area="large"), r"annotations\[1\].*'area'"),
+        (broken("annotations", area=float("nan")), r"annotations\[1\].*'area'"),
+        (broken("annotations", area=-1), r"annotations\[1\].*'area'"),
+        (broken("annotations", iscrowd="0"), r"annotations\[1\].*'iscrowd'"),
+        (broken("annotations", iscrowd=2), r"annotations\[1\].*'iscrowd'"),
+        (broken("annotations", segmentation={"size": [2, 2], "counts": [0, 4]}), r"annotations\[1\].*another size"),
+        (broken("annotations", segmentation={"size": [80, 96], "counts": [4]}), r"annotations\[1\][\s\S]*doesn't cover"),
+        (broken("annotations", segmentation=[[1, 2, 3, 4, 5, 1e12]]), r"annotations\[1\].*'segmentation'"),
         (lambda content: content.pop("annotations"), "no list 'annotations'"),
         (lambda content: content["images"].append(3), r"images\[6\].*not an object"),
         (broken("categories", name="violet"), "name other categories"),
@@ -145,6 +175,35 @@ def test_a_file_that_is_not_json_is_named(lay_coco: Lay) -> None:
     with pytest.raises(DataError, match="as JSON") as caught:
         coco.read(root)
     assert str(path) in str(caught.value)
+
+
+def test_ids_of_annotations_may_repeat_or_be_absent(lay_coco: Lay) -> None:
+    root = lay_coco()
+    before = coco.read(root)
+    edit(root, lambda content: [each.update(id=7) for each in content["annotations"][:4]])
+    edit(root, lambda content: content["annotations"][5].pop("id"))
+    assert [each.labels.tolist() for each in coco.read(root).train] == [each.labels.tolist() for each in before.train]
+
+
+def test_links_in_the_image_folder_are_followed(lay_coco: Lay, tmp_path: Path) -> None:
+    root = lay_coco()
+    path = root / "train2017/000001.png"
+    path.rename(tmp_path / "elsewhere.png")
+    path.symlink_to(tmp_path / "elsewhere.png")
+    assert len(coco.read(root).train) == 6
+
+
+def test_a_check_collects_what_a_run_stops_at_and_keeps_the_rest(lay_coco: Lay) -> None:
+    root = lay_coco()
+    edit(root, lambda content: content["annotations"][0].update(bbox=None))
+    edit(root, lambda content: content["annotations"][3].update(category_id=4))
+    edit(root, lambda content: content["images"][5].update(file_name="away.png"))
+    problems: list[DataError] = []
+    data = coco.read(root, tell=problems.append)
+    assert [problem.wrong.split(" ")[0] for problem in problems[:2]] == ["annotations[0]", "annotations[3]"]
+    assert "away.png is missing" in problems[2].wrong
+    assert len(problems) == 3
+    assert [len(each.labels) for each in data.train] == [1, 1, 2, 2, 2]
 
 
 @pytest.mark.skipif(not FACADE.is_dir(), reason="the shared data is not there")

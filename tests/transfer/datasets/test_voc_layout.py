@@ -11,6 +11,7 @@ from PIL import Image
 from pretrain.errors import DataError
 from transfer import tasks
 from transfer.datasets import voc
+from transfer.engines.rcnn.data import read_image
 
 BCCD = Path(__file__).resolve().parents[4] / "shared/data/voc_bccd"
 LAYING = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
@@ -122,11 +123,21 @@ def test_without_voc2012_the_message_offers_voc07(lay_voc: Lay) -> None:
 
 BOMB = '<!DOCTYPE a [<!ENTITY b "bbbb">]><annotation><object><name>&b;</name></object></annotation>'
 
+EXTERNAL = '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation><object><name>&b;</name></object></annotation>'
+PARAMETER = '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotation/>'
+
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         (BOMB, "document type"),
+        (EXTERNAL, "document type"),
+        (PARAMETER, "document type"),
+        ('<?xml version="1.0" encoding="no-such"?><annotation/>', "not XML"),
+        ("<a>" * 50_000, "not XML"),
+        ("<annotation>" + " " * 2**22 + "</annotation>", "too large"),
+        (voc_xml([Thing("red", (1, 2, 3, "1e999"))]), "not finite"),
+        (voc_xml([Thing("red", (1, 2, 3, "1e30"))]), "too far away"),
         ("<annotation><object>", "not XML"),
         ("", "not XML"),
         ("<annotation><object></object></annotation>", "no <name>"),
@@ -158,6 +169,58 @@ def test_a_missing_image_or_annotation_is_named(lay_voc: Lay) -> None:
     annotation(root, 2).unlink()
     with pytest.raises(DataError, match=r"000002\.xml is missing"):
         voc.read(root)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/etc/passwd", "..", "x" * 5000])
+def test_a_list_that_leaves_its_folder_is_refused(lay_voc: Lay, tmp_path: Path, name: str) -> None:
+    root = lay_voc()
+    (tmp_path / "outside.xml").write_text(voc_xml([]))
+    (root / "VOC2007/ImageSets/Main/trainval.txt").write_text(f"000000\n{name}\n")
+    with pytest.raises(DataError, match="outside"):
+        voc.read(root)
+
+
+def test_an_image_listed_twice_or_in_two_forms_is_refused(lay_voc: Lay) -> None:
+    root = lay_voc()
+    (root / "VOC2007/JPEGImages/000001.png").rename(root / "VOC2007/JPEGImages/000001.PNG")
+    (root / "VOC2007/JPEGImages/000001.txt").write_text("not an image")
+    assert len(voc.read(root).train) == 6
+    (root / "VOC2007/JPEGImages/000001.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="several images for '000001'"):
+        voc.read(root)
+    (root / "VOC2007/ImageSets/Main/trainval.txt").write_text("000000\n000000\n")
+    with pytest.raises(DataError, match="lists '000000' twice"):
+        voc.read(root)
+
+
+def test_a_split_that_is_no_path_of_two_is_refused(lay_voc: Lay) -> None:
+    for split in ("trainval", "VOC2007/../x", "../a/b"):
+        with pytest.raises(DataError, match="FOLDER/NAME"):
+            voc.read(lay_voc(name=str(abs(hash(split)))), train=(split,))
+
+
+def test_a_check_collects_what_a_run_stops_at_and_keeps_the_rest(lay_voc: Lay) -> None:
+    root = lay_voc()
+    (root / "classes.txt").write_text("blue\ngreen\nred\n")
+    annotation(root, 0).write_text("no")
+    annotation(root, 1).write_text(voc_xml([Thing("violet", (5, 5, 30, 30))]))
+    problems: list[DataError] = []
+    data = voc.read(root, tell=problems.append)
+    assert [str(annotation(root, number)) in problem.wrong for number, problem in enumerate(problems)] == [True, True]
+    assert len(data.train) == 4
+
+
+def test_a_turned_image_has_the_size_it_is_seen_with(lay_voc: Lay) -> None:
+    root = lay_voc()
+    path = root / "VOC2007/JPEGImages/000000.png"
+    with Image.open(path) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(path, exif=exif)
+    annotation(root).write_text(voc_xml([Thing("red", (5, 5, 30, 30))], size=None))
+    first = voc.read(root).train[0]
+    assert (first.width, first.height) == (80, 96)
+    assert read_image(first).size == (80, 96)
 
 
 def test_no_object_at_all_is_an_error(lay_voc: Lay) -> None:

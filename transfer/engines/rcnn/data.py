@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from pretrain.decode import BROKEN
 from pretrain.errors import DataError
 from pretrain.interrupt import ignore
 from transfer.datasets.detection import Mask, Picture
@@ -134,7 +135,7 @@ def read_image(picture: Picture) -> Image.Image:
     try:
         with Image.open(picture.path) as file:
             image = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except BROKEN as error:
         raise DataError(f"can't read the image {picture.path}", seen=error) from None
     if image.size != (picture.width, picture.height):
         annotated = f"{picture.width} x {picture.height} pixels"

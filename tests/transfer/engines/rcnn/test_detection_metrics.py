@@ -120,5 +120,5 @@ def test_coco_counts_only_the_images_evaluated(data: DetectionData) -> None:
 def test_coco_gives_nothing_found_zero_and_nothing_to_find_none(data: DetectionData) -> None:
     nothing = [found() for _ in data.val]
     assert coco_metrics(nothing, data, masks=False) == {"AP_box": 0, "AP50_box": 0, "AP75_box": 0}
-    empty = DetectionData(data.ref, data.classes, data.train, (picture(()),), data.truth)
+    empty = DetectionData(data.ref, data.classes, data.train, (picture(()),), data.category_ids)
     assert coco_metrics([found()], empty, masks=False) == {"AP_box": None, "AP50_box": None, "AP75_box": None}

@@ -1,0 +1,119 @@
+"""`bench data check`: what is in a data set and what is wrong with it, before a run takes days to find out."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench import places
+from bench.verbs import Request
+from pretrain.errors import ConfigError, DataError
+from pretrain.journal import Journal
+from transfer import datasets, tasks
+from transfer.datasets import trainids
+from transfer.datasets.survey import Row, Survey, open_images, survey
+from transfer.tasks import TaskSettings
+
+IMAGE_FOLDERS = ("pretrain", "measure")
+"""Commands beside the tasks that read image folders."""
+LISTED = 20
+"""Problems that are written out."""
+LISTED_CLASSES = 100
+"""Classes that are."""
+
+
+class Problems:
+    """What is wrong: the first ones, and how many there are."""
+
+    def __init__(self) -> None:
+        self.first: list[DataError] = []
+        self.count = 0
+
+    def tell(self, problem: DataError) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.first) < LISTED:
+            self.first.append(problem)
+
+
+def check(request: Request, task: str, options: Mapping[str, Any], *, images: bool, make: bool) -> bool:
+    """Read a data set as a task reads it, list what is there and what is wrong; returns whether a run could read it.
+
+    Args:
+        request: What all verbs are told.
+        task: What `transfer.tasks.get` takes, or `pretrain` or `measure`.
+        options: Fields of the task's settings.
+        images: Whether every image is opened.
+        make: Whether Cityscapes' training ids are made where they are missing.
+
+    Raises:
+        BenchError: For an unknown task or option, or if there is no folder.
+    """
+    layout, settings = _layout(task, options)
+    if make and layout != "cityscapes":
+        raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed="the tasks of the Cityscapes layout")
+    root, _ = places.data_root(request.data, layout, Journal(progress=request.progress))
+    console = Console(soft_wrap=False, highlight=False, markup=False)
+    console.print(f"{task} reads {root} in the layout {layout}", soft_wrap=True)
+    problems = Problems()
+    if make:
+        made = trainids.make(root.resolve(), problems.tell, request.progress)
+        console.print(f"made {made} label maps of training ids")
+    content = _read(layout, root, settings, problems)
+    if content is not None:
+        if images:
+            open_images(content, problems.tell, request.progress)
+        _describe(console, survey(content))
+    _list(console, problems)
+    return not problems.count
+
+
+def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
+    if task in IMAGE_FOLDERS:
+        return "imagefolder", TaskSettings().replace(options, where=f"what {task} is told of its data")
+    if task.partition("@")[0] not in tasks.TASKS:
+        raise ConfigError.unknown("task", task, [*tasks.TASKS, *IMAGE_FOLDERS])
+    found = tasks.get(task)
+    return found.layout, found.settings.replace(options, where=f"the settings of {found.name}")
+
+
+def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems) -> Any:
+    """What can be read; None where a run would find nothing at all."""
+    try:
+        return datasets.read(layout, root, settings, problems.tell)
+    except DataError as problem:
+        problems.tell(problem)
+        return None
+
+
+def _describe(console: Console, found: Survey) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for split in ("train", "val"):
+        table.add_column(split, justify="right", no_wrap=True)
+    title = f"{len(found.classes)} classes, {found.unit}:"
+    for row in (*found.counts, Row((title, "", "")), *_indented(found.classes)):
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for note in found.notes:
+        console.print("to know:", note, soft_wrap=True)
+
+
+def _indented(classes: tuple[Row, ...]) -> Iterator[Row]:
+    yield from (Row((f"  {name}", train, val)) for name, train, val in classes[:LISTED_CLASSES])
+    if len(classes) > LISTED_CLASSES:
+        yield Row((f"  and {len(classes) - LISTED_CLASSES} more", "", ""))
+
+
+def _list(console: Console, problems: Problems) -> None:
+    for number, problem in enumerate(problems.first, start=1):
+        console.print(f"wrong {number}: {problem}", soft_wrap=True)
+    if problems.count > len(problems.first):
+        console.print(f"and {problems.count - len(problems.first)} more")
+    if problems.count:
+        console.print(f"a run would stop: {problems.count} {'problem' if problems.count == 1 else 'problems'}")
+    else:
+        console.print("a run can read this")

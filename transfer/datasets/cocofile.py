@@ -1,0 +1,183 @@
+"""What one of COCO's annotation files says, checked entry by entry and kept as columns of numbers."""
+
+from array import array
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pretrain.errors import DataError
+from transfer.datasets import Tell, cocomasks, shown
+from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, Mask
+
+LARGEST_ID = 2**63 - 1
+LARGEST_AREA = 1e10
+"""Square pixels: what COCO's metric takes for the largest."""
+BOX, AREA = slice(4), 4
+"""Columns of the measures: x, y, width, height; area."""
+
+
+class Image(NamedTuple):
+    """An entry of `images`."""
+
+    name: str
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    place: int
+    """In the list, from 0."""
+
+
+class Dropped:
+    """Objects that are left out: how many for which reason, and the first of them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, str] = {}
+
+    def add(self, what: str, where: str) -> None:
+        """Count one more."""
+        self._counts[what] = self._counts.get(what, 0) + 1
+        self._first.setdefault(what, where)
+
+    def notes(self) -> tuple[str, ...]:
+        """One line for each reason."""
+        return tuple(f"{self._counts[what]} {what} left out, the first is {self._first[what]}" for what in sorted(self._counts))
+
+
+class CocoFile:
+    """The images, annotations and categories of one file. An annotation's own id is not used: the metric numbers them anew."""
+
+    def __init__(self, path: Path, dropped: Dropped) -> None:
+        self.path, self._dropped = path, dropped
+        self.images: dict[int, Image] = {}
+        """By their ids."""
+        self.categories: dict[int, str] = {}
+        """Names by their ids."""
+        # A row is an object. All rows of a column:
+        self.places, self.images_of, self.categories_of = array("q"), array("q"), array("q")
+        self.crowd, self.masks = array("b"), list[Mask]()
+        self._measures = array("d")
+
+    def add_image(self, place: int, entry: Mapping[str, Any]) -> None:
+        """Check and keep an entry of `images`."""
+        where = f"images[{place}] in {self.path}"
+        identity = _integer(entry, "id", where)
+        if identity in self.images:
+            raise DataError(f"{where} has the id {identity} of images[{self.images[identity].place}]", allowed="different ids")
+        name = _text(entry, "file_name", where)
+        width, height = (_integer(entry, side, where, least=1, most=LONGEST_SIDE) for side in ("width", "height"))
+        self.images[identity] = Image(name, width, height, place)
+
+    def add_category(self, place: int, entry: Mapping[str, Any]) -> None:
+        """Check and keep an entry of `categories`."""
+        where = f"categories[{place}] in {self.path}"
+        identity = _integer(entry, "id", where)
+        if identity in self.categories:
+            raise DataError(
+                f"{self.path} must hold each category once", seen=f"categories[{place}] has the id {identity} again"
+            )
+        self.categories[identity] = _text(entry, "name", where)
+
+    def add_annotation(self, place: int, entry: Mapping[str, Any]) -> None:
+        """Check and keep an entry of `annotations`, unless nothing of it can be used."""
+        where = f"annotations[{place}] in {self.path}"
+        image, category = _integer(entry, "image_id", where), _integer(entry, "category_id", where)
+        box, crowd = _box(entry, where), _integer(entry, "iscrowd", where, least=0, most=1, absent=0)
+        if box[2] <= 0 or box[3] <= 0:
+            self._dropped.add("boxes without area", f"annotations[{place}] in {self.path.name}")
+            return
+        area = _number(entry, "area", where, least=0, most=LARGEST_AREA, absent=box[2] * box[3])
+        try:
+            mask = cocomasks.usable(entry.get("segmentation"))
+        except ValueError as error:
+            raise DataError(f"{where} has no valid 'segmentation'", seen=error) from None
+        if mask is None:
+            self._dropped.add("objects without a polygon of 3 points", f"annotations[{place}] in {self.path.name}")
+            return
+        self.places.append(place)
+        self.images_of.append(image)
+        self.categories_of.append(category)
+        self.crowd.append(crowd)
+        self.masks.append(mask)
+        self._measures.extend((*box, area))
+
+    def check_references(self, tell: Tell) -> None:
+        """Whether there is a category, and the image and the category of every object are in the file.
+
+        Those that aren't stay out of `by_image`.
+        """
+        if not self.categories:
+            raise DataError(f"{self.path} must hold each category once", seen="no category")
+        for name, column, known in (
+            ("image_id", self.images_of, self.images),
+            ("category_id", self.categories_of, self.categories),
+        ):
+            missing = ~np.isin(np.frombuffer(column, dtype=np.int64), np.fromiter(known, dtype=np.int64, count=len(known)))
+            for row in np.flatnonzero(missing):
+                where = f"annotations[{self.places[row]}] in {self.path}"
+                tell(DataError(f"{where} has an {name} {column[row]} that is not in the file", fix="repair the file"))
+
+    def by_image(self, categories: Container[int]) -> Iterator[tuple[int, Sequence[int]]]:
+        """Ids of the images, rising, and the rows of their objects of these categories, in the file's order."""
+        images = np.frombuffer(self.images_of, dtype=np.int64)
+        order = np.argsort(images, kind="stable")
+        inside = images[order]
+        for identity in sorted(self.images):
+            first, end = np.searchsorted(inside, identity), np.searchsorted(inside, identity, side="right")
+            rows = order[first:end].tolist()
+            yield identity, [row for row in rows if self.categories_of[row] in categories]
+
+    def named_categories(self) -> dict[int, str]:
+        """Category id → name, by rising id."""
+        return dict(sorted(self.categories.items()))
+
+    def measures_of(self, row: int) -> Sequence[float]:
+        """x, y, width, height and area of an object."""
+        return self._measures[row * (AREA + 1) : (row + 1) * (AREA + 1)]
+
+
+def _integer(
+    entry: Mapping[str, Any],
+    name: str,
+    where: str,
+    *,
+    least: int = -LARGEST_ID,
+    most: int = LARGEST_ID,
+    absent: int | None = None,
+) -> int:
+    value = entry.get(name, absent)
+    if not isinstance(value, int) or not least <= value <= most or (isinstance(value, bool) and absent is None):
+        allowed = "an integer" if most == LARGEST_ID else f"an integer, {least} to {most}"
+        raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=allowed)
+    return int(value)
+
+
+def _number(entry: Mapping[str, Any], name: str, where: str, *, least: float, most: float, absent: float) -> float:
+    value = entry.get(name, absent)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
+        raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=f"a number, {least:g} to {most:g}")
+    return float(value)
+
+
+def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
+    value = entry.get(name)
+    # A lone surrogate, which JSON can write, is no character and can't be written into a file.
+    if not isinstance(value, str) or not value.strip() or any("\ud800" <= character <= "\udfff" for character in value):
+        raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed="text")
+    return value
+
+
+def _box(entry: Mapping[str, Any], where: str) -> list[float]:
+    box = entry.get("bbox")
+    right = (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= FARTHEST for value in box)
+    )
+    if not isinstance(box, list) or not right:
+        allowed = f"[x, y, width, height] in pixels, each at most {FARTHEST:,.0f}"
+        raise DataError(f"{where} has no valid 'bbox'", seen=shown(box), allowed=allowed)
+    return [float(value) for value in box]

@@ -1,0 +1,175 @@
+"""What is in a data set: counts, classes, and what to know of it before a run takes days. Nothing here stops a run.
+
+A survey takes what a layout's `read` returned, whichever layout that was.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from pretrain.errors import DataError
+from pretrain.images import ImageSet
+from pretrain.journal import Progress
+from transfer.datasets import Tell
+from transfer.datasets.cityscapes import SegmentationData
+from transfer.datasets.detection import DetectionData, Picture, image_size
+from transfer.datasets.imagefolder import ClassificationData
+
+Content = ClassificationData | DetectionData | SegmentationData
+SPLITS = ("train", "val")
+FEW = 4
+"""Names that a line lists at most."""
+
+
+class Row(tuple[str, str, str]):
+    """What is counted, in the training and in the validation split."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is in a data set."""
+
+    counts: tuple[Row, ...]
+    """Of the whole."""
+    classes: tuple[Row, ...]
+    """Of each class, in the order of the labels."""
+    unit: str
+    """What the classes' rows count."""
+    notes: tuple[str, ...]
+    """What to know: it changes what is trained on or measured, and stops nothing."""
+
+
+def survey(data: Content) -> Survey:
+    """Count what is in a data set."""
+    if isinstance(data, DetectionData):
+        return _detection(data)
+    if isinstance(data, SegmentationData):
+        return _segmentation(data)
+    return _classification(data)
+
+
+def open_images(data: Content, tell: Tell, progress: Progress) -> None:
+    """Read the header of every image and compare its size with the annotated one; tells of those that are wrong.
+
+    Label maps and their images were opened when they were read.
+    """
+    if isinstance(data, SegmentationData):
+        return
+    checks = list(_pictures(data) if isinstance(data, DetectionData) else _files(data))
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for done, problem in enumerate(pool.map(_attempt, checks), start=1):
+            if problem is not None:
+                tell(problem)
+            progress("images opened", done, len(checks), {})
+
+
+def _attempt(check: Callable[[], object]) -> DataError | None:
+    try:
+        check()
+    except DataError as problem:
+        return problem
+    return None
+
+
+def _pictures(data: DetectionData) -> Iterator[Callable[[], object]]:
+    return (partial(_compare, picture) for picture in (*data.train, *data.val))
+
+
+def _compare(picture: Picture) -> None:
+    size = image_size(picture.path)
+    if size != (picture.width, picture.height):
+        allowed = f"{picture.width} × {picture.height}, as annotated"
+        seen, fix = f"{size[0]} × {size[1]} pixels", "correct the size in its annotation"
+        raise DataError(f"{picture.path} has another size than annotated", seen=seen, allowed=allowed, fix=fix)
+
+
+def _files(data: ClassificationData) -> Iterator[Callable[[], object]]:
+    return (partial(images.picture, index) for images in (data.train, data.val) for index in range(len(images)))
+
+
+def _detection(data: DetectionData) -> Survey:
+    splits = (data.train, data.val)
+    objects = [np.concatenate([each.labels for each in split] or [np.zeros(0, np.int64)]) for split in splits]
+    per_class = [np.bincount(labels, minlength=len(data.classes)) for labels in objects]
+    counts: tuple[Row, ...] = (_row("images", *map(len, splits)), _row("objects", *map(len, objects)))
+    crowds = [sum(int(each.crowd.sum()) for each in split) for split in splits]
+    difficult = [sum(int(each.difficult.sum()) for each in split) for split in splits]
+    counts += tuple(_row(what, *found) for what, found in (("crowd", crowds), ("difficult", difficult)) if any(found))
+    classes = tuple(_row(name, *found) for name, *found in zip(data.classes, *map(np.ndarray.tolist, per_class), strict=True))
+    notes = [
+        *data.notes,
+        *_outside((*data.train, *data.val)),
+        *_absent(data.classes, [per.tolist() for per in per_class], "an object"),
+    ]
+    empty = sum(not len(each.labels) for each in data.val)
+    if empty:
+        notes.append(f"{empty} validation images without objects; whatever is found in them counts as wrong")
+    return Survey(counts, classes, "objects", tuple(notes))
+
+
+def _outside(pictures: Sequence[Picture]) -> Iterator[str]:
+    """Boxes that reach out of their image, and boxes that lie outside altogether."""
+    for what, is_so, then in (
+        ("reach out of their image", _reaches_out, "training clips them"),
+        ("lie outside their image", _is_out, "training leaves them out, and the metric counts them as missed"),
+    ):
+        found = [(each, int(number)) for each in pictures for number in np.flatnonzero(is_so(each))]
+        if found:
+            first, number = found[0]
+            box = ", ".join(f"{corner:g}" for corner in first.boxes[number])
+            where = f"object {number + 1} of {first.path}, ({box}) in {first.width} × {first.height} pixels"
+            yield f"{len(found)} boxes {what}: {then}; the first is {where}"
+
+
+def _is_out(picture: Picture) -> np.ndarray:
+    """(M,), whether nothing of a box is inside."""
+    left, top, right, bottom = picture.boxes.T
+    return np.asarray((right <= 0) | (bottom <= 0) | (left >= picture.width) | (top >= picture.height))
+
+
+def _reaches_out(picture: Picture) -> np.ndarray:
+    """(M,), whether a part of a box, not all of it, is outside."""
+    left, top, right, bottom = picture.boxes.T
+    out = (left < 0) | (top < 0) | (right > picture.width) | (bottom > picture.height)
+    return np.asarray(out & ~_is_out(picture))
+
+
+def _absent(classes: Sequence[str], counts: Sequence[Sequence[int]], what: str) -> Iterator[str]:
+    for split, found in zip(SPLITS, counts, strict=True):
+        names = [name for name, count in zip(classes, found, strict=True) if not count]
+        if names:
+            more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+            yield f"{len(names)} classes without {what} in {split}: {', '.join(names[:FEW])}{more}"
+
+
+def _segmentation(data: SegmentationData) -> Survey:
+    pixels = (data.pixels, data.val_pixels)
+    shares = [[f"{100 * count / max(sum(found), 1):.2f} %" if count else "–" for count in found] for found in pixels]
+    classes = tuple(Row(line) for line in zip(data.classes, *shares, strict=True))
+    counts = (_row("images", len(data.train), len(data.val)),)
+    notes = [f"images have a short side of {data.short_side} pixels, most of them", *_absent(data.classes, pixels, "a pixel")]
+    return Survey(counts, classes, "share of the labelled pixels", tuple(notes))
+
+
+def _classification(data: ClassificationData) -> Survey:
+    splits = (data.train, data.val)
+    names = sorted({*data.train.classes, *data.val.classes})
+    per_class = [_by_class(split, names) for split in splits]
+    classes = tuple(_row(name, *found) for name, *found in zip(names, *per_class, strict=True))
+    both = len(set(data.train.names) & set(data.val.names))
+    notes = [f"{both} images have the same name in train and val"] if both else []
+    return Survey((_row("images", *map(len, splits)),), classes, "images", tuple(notes))
+
+
+def _by_class(images: ImageSet, names: Sequence[str]) -> list[int]:
+    counts = Counter(images.classes[label] for label in images.labels)
+    return [counts[name] for name in names]
+
+
+def _row(what: str, train: int, val: int) -> Row:
+    return Row((what, str(train), str(val)))

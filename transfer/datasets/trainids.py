@@ -1,0 +1,157 @@
+"""Cityscapes' training ids, which the download lacks, made by the data set's own package, `cityscapesscripts`.
+
+The table from label ids to training ids and the drawing of polygons are that package's; what goes into them is checked here.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+from PIL import Image
+from pydantic import BaseModel, Field, ValidationError
+
+from pretrain.atomic import replacing
+from pretrain.decode import BROKEN
+from pretrain.errors import DataError
+from pretrain.journal import Progress
+from transfer.datasets import Tell, content
+from transfer.datasets.cityscapes import (
+    IMAGE_SUFFIX,
+    IMAGES,
+    LABEL_SUFFIX,
+    LABELS,
+    POLYGON_SUFFIX,
+    RAW_LABEL_SUFFIX,
+    SPLITS,
+    stems_of,
+)
+from transfer.datasets.detection import LONGEST_SIDE
+
+PACKAGE = "cityscapesscripts"
+LARGEST_POLYGONS = 2**26
+"""Bytes of a polygon file at most; Cityscapes' own have up to 500 kB."""
+
+_Coordinate = Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE, allow_inf_nan=False)]
+_Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
+
+
+class _Outline(BaseModel):
+    label: str
+    polygon: list[tuple[_Coordinate, _Coordinate]] = Field(min_length=2)
+    deleted: bool = False
+
+
+class _Polygons(BaseModel):
+    """`*_gtFine_polygons.json`."""
+
+    imgWidth: _Side  # noqa: N815
+    imgHeight: _Side  # noqa: N815
+    objects: list[_Outline]
+
+
+def make(root: Path, tell: Tell, progress: Progress) -> int:
+    """Make the training ids that are missing, from polygons or else from label ids; returns how many were made.
+
+    Files that are there are never written again. A new one appears whole or not at all.
+
+    Raises:
+        DataError: If `cityscapesscripts` is missing, or the data names classes of its own.
+    """
+    if (root / "classes.json").is_file():
+        raise DataError(
+            f"{root} has training ids of its own",
+            seen=root / "classes.json",
+            allowed="Cityscapes' own labels",
+            fix="make the label maps with the classes of that file",
+        )
+    draw, table = _package()
+    missing = [place for split in SPLITS for place in _missing(root, split)]
+    made = 0
+    for done, (image, target, source) in enumerate(missing, start=1):
+        try:
+            _write(target, _drawn(source, image, draw) if source.suffix == ".json" else _looked_up(source, table))
+            made += 1
+        except DataError as problem:
+            tell(problem)
+        progress("training ids", done, len(missing), {})
+    return made
+
+
+def _package() -> tuple[Callable[..., Image.Image], dict[int, int]]:
+    """The package's drawing of label maps, and its table from label ids to training ids."""
+    try:
+        from cityscapesscripts.helpers.labels import labels
+        from cityscapesscripts.preparation.json2labelImg import createLabelImage
+    except ImportError as error:
+        raise DataError(
+            f"making training ids needs the package {PACKAGE}", seen=error, fix="pip install 'bench-transfer[cityscapes]'"
+        ) from None
+    return createLabelImage, {label.id: label.trainId for label in labels if label.id >= 0}
+
+
+def _missing(root: Path, split: str) -> list[tuple[Path, Path, Path]]:
+    """Image, label map to make, and what it is made from."""
+    images, labels = root / IMAGES / split, root / LABELS / split
+    if not labels.is_dir():
+        return []
+    stems = stems_of(images, IMAGE_SUFFIX)
+    todo = dict.fromkeys(stems_of(labels, RAW_LABEL_SUFFIX), RAW_LABEL_SUFFIX)
+    todo |= dict.fromkeys(stems_of(labels, POLYGON_SUFFIX), POLYGON_SUFFIX)
+    places = [
+        (images / f"{stem}{IMAGE_SUFFIX}", labels / f"{stem}{LABEL_SUFFIX}", labels / f"{stem}{suffix}")
+        for stem, suffix in sorted(todo.items())
+        if stem in stems
+    ]
+    return [place for place in places if not os.path.lexists(place[1])]
+
+
+def _looked_up(source: Path, table: dict[int, int]) -> Image.Image:
+    try:
+        with Image.open(source) as ids:
+            if ids.mode != "L":
+                raise DataError(f"{source} is not a label map", seen=f"a picture of mode {ids.mode}", allowed="mode L")
+            unknown = [number for number, count in enumerate(ids.histogram()) if count and number not in table]
+            if unknown:
+                raise DataError(f"{source} has a label id out of range", seen=unknown[0], allowed=f"0 to {max(table)}")
+            return ids.point([table.get(number, 0) for number in range(256)])
+    except BROKEN as error:
+        raise DataError(f"can't read the picture {source}", seen=error, fix="copy the file again") from None
+
+
+def _drawn(source: Path, image: Path, draw: Callable[..., Image.Image]) -> Image.Image:
+    try:
+        found = _Polygons.model_validate_json(content(source, LARGEST_POLYGONS))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(f"can't read the polygons in {source}", seen=f"{place}: {first['msg']}") from None
+    try:
+        with Image.open(image) as opened:
+            size = opened.size
+    except BROKEN as error:
+        raise DataError(f"can't read the picture {image}", seen=error, fix="copy the file again") from None
+    if size != (found.imgWidth, found.imgHeight):
+        seen = f"{found.imgWidth} × {found.imgHeight}"
+        raise DataError(f"{source} is for an image of another size", seen=seen, allowed=f"{size[0]} × {size[1]}")
+    for number, outline in enumerate(found.objects):
+        # The package ends the process for a label that it doesn't know.
+        if not _is_known(outline.label):
+            raise DataError(f"objects[{number}] in {source} has an unknown label", seen=repr(outline.label))
+    annotation: Any = SimpleNamespace(imgWidth=size[0], imgHeight=size[1], objects=found.objects)
+    return draw(annotation, "trainIds")
+
+
+def _is_known(label: str) -> bool:
+    from cityscapesscripts.helpers.labels import name2label
+
+    return label in name2label or label.removesuffix("group") in name2label
+
+
+def _write(target: Path, labels: Image.Image) -> None:
+    try:
+        with replacing(target) as file:
+            labels.save(file, "PNG")
+    except OSError as error:
+        raise DataError(f"can't write {target}", seen=error, fix="make the training ids where you may write") from None
