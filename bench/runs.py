@@ -82,7 +82,9 @@ def finished(run: Run) -> RunRecord | None:
 
 @contextlib.contextmanager
 def started(run: Run) -> Iterator[None]:
-    """Create the folder and write the config; on the user's mistake, take away what this call created."""
+    """Create the folder and write the config; on the user's mistake, take away what this call created, unless a checkpoint
+    is in it: from that the run goes on when the mistake is mended.
+    """
     new = not run.folder.exists()
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ def started(run: Run) -> Iterator[None]:
     except TrainingError:
         raise
     except BenchError:
-        if new:
+        if new and not any(run.folder.rglob("*.pth")):
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
 

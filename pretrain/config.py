@@ -76,6 +76,8 @@ class PretrainConfig(Settings):
     cache_side: int | None = Field(None, ge=16)
     """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is kept;
     with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale)."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     supervision: Literal["self", "semi", "full"] = "self"
     """Whether no, some or all images keep their label."""
     label_fraction: float | None = Field(None, ge=0, le=1)

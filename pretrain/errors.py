@@ -12,6 +12,7 @@ class BenchError(Exception):
     """
 
     def __init__(self, wrong: str, *, seen: object = None, allowed: object = None, fix: str | None = None) -> None:
+        wrong = self._without_worker(wrong)
         self.wrong = wrong
         lines = [wrong]
         if seen is not None:
@@ -21,6 +22,14 @@ class BenchError(Exception):
         if fix is not None:
             lines.append(f"  do:      {fix}")
         super().__init__("\n".join(lines))
+
+    @classmethod
+    def _without_worker(cls, text: str) -> str:
+        """torch's loader raises the error of its worker anew, with the worker's traceback as the message; this is what the
+        worker's error said."""
+        if "DataLoader worker process" not in text.partition("\n")[0]:
+            return text
+        return text.rpartition(f"\n{cls.__module__}.{cls.__qualname__}: ")[2].rstrip("\n")
 
     @classmethod
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> Self:
@@ -39,6 +48,10 @@ class DataError(BenchError):
     """The data is missing, has another layout, or can't be read."""
 
 
+class GoneError(DataError):
+    """A file that was there when the run began is there no more."""
+
+
 class CheckpointError(BenchError):
     """A checkpoint can't be read, is not recognised, or is not whole."""
 
@@ -53,6 +66,10 @@ class EngineError(BenchError):
 
 class RecordError(BenchError):
     """A result record is broken or disagrees with another."""
+
+
+class StorageError(BenchError):
+    """A file can't be written: the disk is full, or the folder can't be written to."""
 
 
 class TrainingError(BenchError):

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pretrain.journal import Journal, duration
 from pretrain.plan import measure
 from pretrain.provenance import Provenance
 from pretrain.run import STATE, Run
+from pretrain.skipping import Ledger, Skipped, note
 
 BACKBONE = "backbone.pth"
 LOG_EVERY = 10
@@ -38,6 +39,8 @@ class Trained:
     loss: float
     """Mean over the last epoch's logged steps."""
     images_per_second: float
+    skipped: tuple[str, ...] = ()
+    """Images that can't be read and were replaced."""
 
 
 def train(
@@ -77,6 +80,7 @@ def train(
         reduced=config.reduced_decode,
         num_workers=config.num_workers,
         journal=journal,
+        skip=config.on_bad_image == "skip",
     )
     run = Run(config, len(images.classes), device)
     start = run.resume(folder / STATE, journal)
@@ -90,8 +94,10 @@ def train(
     if keeper.writes:
         classes.save(folder, images)
         labelling.save(folder, images, labels)
+    skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
+    ledger = Ledger(folder, images.names, skipped) if skipped else None
     began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(batches_of(run, kept, labels, start), start):
+    for step, (views, batch_labels, _) in enumerate(batches_of(run, kept, labels, start, ledger), start):
         epoch = step // per_epoch
         loss, accuracy = run.step(step, epoch, views, batch_labels)
         rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
@@ -107,17 +113,25 @@ def train(
     distributed.barrier()
     last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
     speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
-    return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed)
+    replaced = tuple(ledger.names()) if ledger else ()
+    if replaced:
+        journal.say(note(replaced, len(images)))
+    return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed, replaced)
 
 
-def batches_of(run: Run, images: Images, labels: Sequence[int], start: int = 0) -> Iterable[Batch]:
-    """This process's part of every batch from step `start` on."""
+def batches_of(
+    run: Run, images: Images, labels: Sequence[int], start: int = 0, ledger: Ledger | None = None
+) -> Iterator[Batch]:
+    """This process's part of every batch from step `start` on; what is replaced in it is in the ledger before."""
     config, world = run.config, distributed.world()
     distributed.divided(config.batch, world)
     part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
-    drawn = crops(config, images, labels)
-    return loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda"))
+    drawn = crops(config, images, labels, ledger.skipped if ledger else None)
+    for batch in loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda")):
+        if ledger is not None:
+            ledger.update()
+        yield batch
 
 
 class _Keeper:

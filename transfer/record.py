@@ -1,5 +1,6 @@
 """The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
 
+import contextlib
 import json
 import math
 import os
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from pretrain.errors import RecordError
+from pretrain.faults import named
 from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
@@ -142,16 +144,22 @@ class RunRecord(Settings):
 
 
 def write(record: RunRecord, path: Path) -> None:
-    """Write a record whole or not at all."""
+    """Write a record whole or not at all.
+
+    Raises:
+        StorageError: If the disk is full or the folder can't be written to.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with named("write the result", path):
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> RunRecord:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import places, runs
-from pretrain import distributed
+from pretrain import distributed, faults
 from pretrain.errors import BenchError, ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
 from transfer import norms, sources
@@ -119,7 +119,7 @@ def execute(
         _heard(follow, run.folder)
         distributed.barrier()
         return Finished(run.folder, _record(run), reused=False)
-    with runs.started(run):
+    with runs.started(run), faults.named("write the run folder", run.folder):
         clock, journal = runs.Clock(), Journal(run.folder, request.progress, tensorboard=True)
         try:
             fields = work(journal, run.folder)

@@ -74,7 +74,7 @@ class Checked:
         """What the mapper makes of an image; raises DataError where it can't be read or is not of the annotated size."""
         try:
             return self._mapper(description)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # on broken files Pillow raises anything
             seen = " ".join(str(error).split())[:200]
             raise DataError(f"can't read the image {description['file_name']}", seen=seen) from None
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pretrain.decode import opened, rgb
+
 GOLDEN_RATIO = 0.618034
 """Hues this far apart on the circle never come close to each other, however many there are."""
 TONES = ((0.85, 0.95), (0.55, 0.75), (0.95, 0.60))
@@ -62,8 +64,8 @@ def draw(path: Path, samples: Sequence[Sample], classes: Sequence[str]) -> None:
 
 
 def _row(sample: Sample, classes: int) -> Image.Image:
-    with Image.open(sample.image) as opened:
-        image = opened.convert("RGB")
+    with opened(sample.image, str(sample.image)) as file:
+        image = rgb(file, str(sample.image))
     size = (PANEL_WIDTH, round(PANEL_WIDTH * image.height / image.width))
     row = Image.new("RGB", (3 * PANEL_WIDTH + 2 * GAP, size[1]), "white")
     row.paste(image.resize(size, Image.Resampling.BILINEAR), (0, 0))
