@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from pretrain.errors import BenchError, ConfigError, TrainingError
+from pretrain.plain import read_yaml
 from pretrain.settings import digest
 from transfer import record
 from transfer.record import Environment, RunRecord
@@ -70,7 +71,7 @@ def finished(run: Run) -> RunRecord | None:
             names = sorted(path.name for path in run.folder.iterdir())[:4]
             raise ConfigError(f"{run.folder} is in use, but not by a run", seen=names, fix="use another --out")
         return None
-    theirs = yaml.safe_load(saved.read_text(encoding="utf-8"))
+    theirs = read_yaml(saved)
     if theirs.get(IDENTITY) != run.config[IDENTITY]:
         keys = (theirs.keys() | run.config.keys()) - {IDENTITY}
         different = sorted(key for key in keys if theirs.get(key) != run.config.get(key))

@@ -23,7 +23,7 @@ from pretrain.decode import reductions
 from pretrain.errors import DataError, GoneError
 from pretrain.images import ImageSet
 from pretrain.journal import Journal
-from pretrain.memory import free_memory, gib
+from pretrain.memory import free_memory, gib, require
 
 FORMAT = "v1"
 """Of the file; part of its name."""
@@ -196,7 +196,7 @@ def kept(
     shapes = _shapes(small, journal, skip)
     needed = _pixels(shapes)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # on this machine, under torch's launcher
-    _refuse(needed * processes, free_memory(num_workers), "memory", "use --cache disk, a smaller cache_side, or no cache")
+    require(needed * processes, free_memory(num_workers), "memory", "use --cache disk, a smaller cache_side, or no cache")
     journal.say(f"keeping {len(images):,} images in memory: {gib(needed)}")
     store = torch.empty(needed, dtype=torch.uint8)
     filling = _Filling(small, Kept(shapes, store.share_memory_() if num_workers else store, small), skip)
@@ -215,7 +215,7 @@ def _on_disk(small: Shrunk, num_workers: int, journal: Journal, skip: bool) -> K
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
-        _refuse(needed, free, f"disk below {path.parent}", "free some, set XDG_CACHE_HOME to another disk, or use no cache")
+        require(needed, free, f"disk below {path.parent}", "free some, set XDG_CACHE_HOME to another disk, or use no cache")
         journal.say(f"keeping {len(small):,} images in {path}: {gib(needed)}")
         with unfinished.open("wb") as file:
             file.write(shapes.tobytes())
@@ -294,8 +294,3 @@ def _filled(filling: _Filling, num_workers: int, journal: Journal) -> Kept:
 
 def _as_is(done: Done) -> Done:
     return done
-
-
-def _refuse(needed: int, free: int, what: str, fix: str) -> None:
-    if needed > free:
-        raise DataError(f"the decoded images need {gib(needed)} of {what}", seen=f"{gib(free)} free", fix=fix)

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Self
 
+LONGEST_NAME = 200
+"""Characters of an unknown name that are looked at and shown."""
+
 
 class BenchError(Exception):
     """What is wrong, what was seen, what is allowed, and what to do.
@@ -34,7 +37,7 @@ class BenchError(Exception):
     @classmethod
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> Self:
         """The error for a name that is in no table, with the nearest names as the suggestion."""
-        names = sorted(allowed)
+        names, name = sorted(allowed), name[:LONGEST_NAME]  # to look for names like one of a megabyte would take forever
         near = get_close_matches(name.replace("_", "-"), names, n=1) or get_close_matches(name, names, n=1)
         fix = f"did you mean {near[0]!r}?" if near else None
         return cls(f"unknown {kind} {name!r}", allowed=", ".join(names), fix=fix)

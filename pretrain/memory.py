@@ -5,6 +5,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from pretrain.errors import DataError
+
 
 def free_memory(num_workers: int) -> int:
     """Bytes that can be taken without swapping, within the limit of the process's group; where processes share them,
@@ -32,3 +34,9 @@ def _left_to_the_group(group: Path) -> int:
 def gib(size: int) -> str:
     """A number of bytes as a person reads it."""
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def require(needed: int, free: int, what: str, fix: str) -> None:
+    """Refuse what is too large for the memory or the disk."""
+    if needed > free:
+        raise DataError(f"the decoded images need {gib(needed)} of {what}", seen=f"{gib(free)} free", fix=fix)

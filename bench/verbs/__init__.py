@@ -54,8 +54,8 @@ class Request:
             raise ConfigError.unknown("budget", str(self.budget), [SMALL])
         if self.devices < 1:
             raise ConfigError("at least one device is needed", seen=f"--devices {self.devices}")
-        if self.seed < 0:
-            raise ConfigError("a seed can't be negative", seen=self.seed)
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError("a seed has 32 bits", seen=self.seed, allowed=f"0 to {2**32 - 1}")
 
     @property
     def processes(self) -> int:
