@@ -161,7 +161,7 @@ def read_text(path: Path, most: int) -> str:
             raise OSError(f"{path.stat().st_size:,} bytes, and {most:,} are allowed")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"can't read the file {shown(str(path))}", seen=error, fix="correct the path") from None
+        raise ConfigError(f"can't read the file {str(path)[:SHOWN]}", seen=error, fix="correct the path") from None
 
 
 def is_file(name: str) -> bool:
