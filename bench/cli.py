@@ -71,14 +71,8 @@ def pretrain(
 
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
     named |= {"classes": classes, "label_map": label_map, "label_list": label_list, "cache": cache}
-    named |= {
-        "on_bad_image": on_bad_image,
-        "arch": arch,
-        "epochs": epochs,
-        "seed": seed,
-        "keep_every": keep_every,
-        "monitor_every": monitor_every,
-    }
+    named |= {"arch": arch, "epochs": epochs, "seed": seed, "keep_every": keep_every, "monitor_every": monitor_every}
+    named["on_bad_image"] = on_bad_image
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None} | assignments(set_ or [])
     with Display() as display:
         request = Request(display.hook, data, out, device, budget, config, resume=resume, devices=devices)

@@ -25,12 +25,13 @@ class Skipped:
         self._bad: Tensor = torch.zeros(images, dtype=torch.bool).share_memory_()
         self._told: set[int] = set()
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """Unreadable images met so far."""
         return int(self._bad.sum())
 
     def new(self) -> list[int]:
         """Indices of the unreadable images met since this was asked before, in this process."""
-        if len(self) == len(self._told):
+        if self.count() == len(self._told):
             return []
         since = sorted(set(self._bad.nonzero().flatten().tolist()) - self._told)
         self._told.update(since)
@@ -54,7 +55,7 @@ class Skipped:
                 return (index + ahead) % total
         raise DataError(
             f"{min(IN_A_ROW, total)} images in a row can't be read",
-            seen=f"{len(self)} of {total} images unreadable so far",
+            seen=f"{self.count()} of {total} images unreadable so far",
             allowed=f"fewer than {IN_A_ROW} in a row, with on_bad_image skip",
             fix="mount or restore the data, and give the same command again",
         )

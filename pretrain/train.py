@@ -95,7 +95,7 @@ def train(
         classes.save(folder, images)
         labelling.save(folder, images, labels)
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
-    ledger = Ledger(folder, images.names, skipped) if skipped else None
+    ledger = None if skipped is None else Ledger(folder, images.names, skipped)
     began, losses = time.monotonic(), []
     for step, (views, batch_labels, _) in enumerate(batches_of(run, kept, labels, start, ledger), start):
         epoch = step // per_epoch
