@@ -44,6 +44,9 @@ MAX_PIXELS: int = Image.MAX_IMAGE_PIXELS or 2**30 // 12
 """Most pixels of an image: Pillow's bound, from which on it warns (a quarter of a gigabyte as RGB)."""
 
 
+_ALLOWED = f"at most {MAX_PIXELS:,} pixels"
+
+
 class Picture:
     """An image whose header was read: `size` is known, and the pixels are decoded when they are asked for."""
 
@@ -105,10 +108,12 @@ def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its size, which is an error here, and of oddities in its metadata
             image = Image.open(file)
+    except Image.DecompressionBombError as error:
+        raise undecodable(name, error, _ALLOWED) from None
     except BROKEN as error:
         raise undecodable(name, error) from None
     if image.width * image.height > MAX_PIXELS:
-        raise undecodable(name, f"{image.width} × {image.height} pixels", f"at most {MAX_PIXELS:,} pixels")
+        raise undecodable(name, f"{image.width} × {image.height} pixels", _ALLOWED)
     return image
 
 

@@ -74,7 +74,9 @@ def lay(folder: Path, side: tuple[int, int], count: int) -> ImageSet:
     """JPEGs with a photograph's share of detail: coarse colours and some noise."""
     draw = np.random.default_rng(SEED)
     for number in range(count):
-        coarse = Image.fromarray(draw.integers(0, 256, (12, 12, 3), dtype=np.uint8)).resize(side[::-1], Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(draw.integers(0, 256, (12, 12, 3), dtype=np.uint8)).resize(
+            side[::-1], Image.Resampling.BICUBIC
+        )
         noisy = np.asarray(coarse, dtype=np.float32) + draw.normal(scale=8, size=(*side, 3))
         file = folder / "val" / str(number % 2) / f"{number:05d}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -91,6 +91,7 @@ def rows(short: bool) -> list[Row]:
 
 def _child(target: str, corpus: Path, flags: list[str]) -> None:
     import atheris
+    import torchvision  # noqa: F401  # before: to instrument all of torch takes minutes
 
     with atheris.instrument_imports(include=INSTRUMENTED):
         found = [load(path) for path in modules() if f'"{target}"' in path.read_text(encoding="utf-8")]
