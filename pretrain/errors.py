@@ -24,7 +24,7 @@ class BenchError(Exception):
             lines.append(f"  allowed: {allowed}")
         if fix is not None:
             lines.append(f"  do:      {fix}")
-        super().__init__("\n".join(lines))
+        super().__init__(_printable("\n".join(lines)))
 
     @classmethod
     def _without_worker(cls, text: str) -> str:
@@ -41,6 +41,11 @@ class BenchError(Exception):
         near = get_close_matches(name.replace("_", "-"), names, n=1) or get_close_matches(name, names, n=1)
         fix = f"did you mean {near[0]!r}?" if near else None
         return cls(f"unknown {kind} {name!r}", allowed=", ".join(names), fix=fix)
+
+
+def _printable(text: str) -> str:
+    """Names come from files of others: what would move a terminal's cursor or colour it is shown by its number."""
+    return "".join(char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
 
 
 class ConfigError(BenchError):
