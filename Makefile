@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test robustness check format clean
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -20,6 +20,9 @@ demo: $(STAMP)  ## The whole road on generated data, and its leaderboard
 
 test: $(STAMP)  ## The test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+robustness: $(STAMP)  ## Break things for hours, and write the table of docs/ROBUSTNESS.md
+	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/table.py
 
 check: $(STAMP)  ## Format, lint and types, as before every commit
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

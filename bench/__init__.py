@@ -1,6 +1,13 @@
 """The front door: the command line, run folders, the demo, the doctor, the rendered report."""
 
 import os
+import shlex
+import sys
 
 FIRST = os.environ.get("RANK", "0") == "0"
 """Of several processes only the first one speaks."""
+
+
+def command() -> str:
+    """What the user typed; `python -m bench` and the processes of a launcher are the same command."""
+    return shlex.join(["bench", *sys.argv[1:]])

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import FIRST
+from bench import FIRST, command
+from bench.options import Branch, Budget, Checkpoint, Config, Data, Device, Devices, Out, Resume, Set, Source, Trust
 
 app = typer.Typer(
     help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
@@ -18,23 +19,6 @@ app = typer.Typer(
 
 _RESULTS = FIRST and "BENCH_CHILD" not in os.environ
 """And the one that started them says what came out."""
-
-Data = Annotated[str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder; runs/<id> without it.")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; what there is, without it.")]
-Devices = Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]
-Config = Annotated[str | None, typer.Option(help="Name of a configuration (`bench ls configs`) or a YAML file.")]
-Budget = Annotated[str | None, typer.Option(help="small: fits a CPU; marks the result as not the published protocol.")]
-Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint (what the same command does anyway).")]
-Checkpoint = Annotated[
-    str, typer.Option(help="A file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50 for an untrained one.")
-]
-Source = Annotated[str | None, typer.Option(help="Whose file the checkpoint is (`bench ls sources`); recognised without it.")]
-Branch = Annotated[
-    str | None, typer.Option(help="online or momentum, of a pair of encoders; the source's own choice without it.")
-]
-Trust = Annotated[bool, typer.Option(help="Let the checkpoint's pickle run what is in it.")]
 
 
 @app.command()
@@ -136,7 +120,7 @@ def transfer(
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
     from bench.progress import Display
-    from bench.verbs import Finished, Request
+    from bench.verbs import Request
     from bench.verbs import transfer as verb
     from bench.verbs import trials as seeds
     from pretrain.settings import assignments
@@ -147,16 +131,12 @@ def transfer(
         request = Request(
             display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint, devices
         )
-        changes = assignments(set_ or [])
-
-        def one(each: Request) -> Finished:
-            return verb.run(each, task, ckpt, schedule=schedule, engine=engine, shortcuts=shortcuts, options=changes)
-
-        done = [one(request)] if trials is None else seeds.run(request, trials, one)
+        how: Any = {"schedule": schedule, "engine": engine, "shortcuts": shortcuts, "options": assignments(set_ or [])}
+        done = seeds.run(request, trials, lambda each: verb.run(each, task, ckpt, **how))
     for each in done:
         _print(each, "bench report")
-    if len(done) > 1 and _RESULTS:
-        print(f"{len(done)} seeds, mean ± standard deviation:", *seeds.summary(done), sep="\n  ")
+    for line in seeds.summary(done) if _RESULTS else ():
+        print(line)
 
 
 @app.command()
@@ -282,26 +262,30 @@ def doctor() -> None:
 
 def _print(done: Any, after: str) -> None:
     """The result in a few lines: what was measured, where it lies, what to do next."""
-    if not _RESULTS:
-        return
-    record = done.record
-    print(f"{'already done' if done.reused else 'done'}: {done.folder / 'result.json'}")
-    for name, value in record.metrics.items():
-        between = "  [{:.4g}, {:.4g}]".format(*record.intervals[name]) if name in record.intervals else ""
-        print(f"  {name:<20} {'absent' if value is None else f'{value:.4g}' if between else f'{value:.2f}'}{between}")
-    for note in record.notes:
-        print(f"  note: {note}")
-    print(f"next: {after}")
+    from bench import summary
+
+    if _RESULTS:
+        print(*summary.lines(done, after), sep="\n")
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one message and exit code 2; anything else is a bug and keeps its traceback."""
-    from pretrain import faults
+    """Entry point: a user's mistake is one message and exit code 2, a signal one line and its own exit code; anything else
+    is a bug and keeps its traceback.
+    """
+    from pretrain import faults, interrupt
     from pretrain.errors import BenchError
 
     try:
-        with faults.named("write here", Path()):
+        with interrupt.at_once(), faults.named("write here", Path()):
             app()
+    except interrupt.Interrupted as stop:
+        if FIRST and stop.saved:
+            print(f"bench: stopped by {stop.by.name}; saved: {stop.saved}; to go on: {command()}", file=sys.stderr)
+        raise SystemExit(stop.code) from None
+    except interrupt.Stopped as stop:
+        if FIRST:
+            print(f"bench: stopped at once by {stop.by.name}; the same command starts again", file=sys.stderr)
+        raise SystemExit(stop.code) from None
     except BenchError as error:
         if FIRST:
             print(f"bench: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
@@ -16,8 +17,10 @@ from typing import Any
 
 import yaml
 
+from bench import lock
+from pretrain.atomic import replacing
 from pretrain.errors import BenchError, ConfigError, TrainingError
-from pretrain.plain import read_yaml
+from pretrain.journal import METRICS
 from pretrain.settings import digest
 from transfer import record
 from transfer.record import Environment, RunRecord
@@ -26,6 +29,8 @@ RESULT = "result.json"
 CONFIG = "config.yaml"
 IDENTITY = "identity"
 """Key in `config.yaml` of the digest of what changes the numbers: the same run may lie elsewhere or have other loaders."""
+_UNFINISHED = re.compile(r"\..*\.tmp")
+"""Files that were being written when a process was killed."""
 PACKAGES = (
     "bench-transfer",
     "torch",
@@ -67,11 +72,14 @@ def finished(run: Run) -> RunRecord | None:
         raise ConfigError(f"the run folder {run.folder} is a file", fix="use another --out")
     saved = run.folder / CONFIG
     if not saved.is_file():
-        if run.folder.is_dir() and any(run.folder.iterdir()):
-            names = sorted(path.name for path in run.folder.iterdir())[:4]
-            raise ConfigError(f"{run.folder} is in use, but not by a run", seen=names, fix="use another --out")
+        names = sorted(path.name for path in run.folder.iterdir()) if run.folder.is_dir() else []
+        names = [name for name in names if name != lock.LOCK and not _UNFINISHED.fullmatch(name)]
+        if names:
+            raise ConfigError(f"{run.folder} is in use, but not by a run", seen=names[:4], fix="use another --out")
         return None
-    theirs = read_yaml(saved)
+    theirs = _saved(saved, run)
+    if theirs is None:
+        return None
     if theirs.get(IDENTITY) != run.config[IDENTITY]:
         keys = (theirs.keys() | run.config.keys()) - {IDENTITY}
         different = sorted(key for key in keys if theirs.get(key) != run.config.get(key))
@@ -81,28 +89,89 @@ def finished(run: Run) -> RunRecord | None:
     return record.read(result) if result.is_file() else None
 
 
+def _saved(path: Path, run: Run) -> dict[str, Any] | None:
+    """What a run's `config.yaml` says; None if it is the beginning of ours, the rest of which was never written.
+
+    Raises:
+        ConfigError: If it is none of a run.
+    """
+    try:
+        content, ours = path.read_bytes(), _config(run)
+        if content != ours and ours.startswith(content):
+            return None
+        plain = yaml.safe_load(content)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read {path}", seen=" ".join(str(error).split())[:200], fix="use another --out") from None
+    if not isinstance(plain, dict) or IDENTITY not in plain:
+        raise ConfigError(f"{path} is not of a run", seen=f"no `{IDENTITY}:` in it", fix="use another --out")
+    return plain
+
+
+def _config(run: Run) -> bytes:
+    return yaml.safe_dump(run.config, sort_keys=False).encode()
+
+
 @contextlib.contextmanager
-def started(run: Run) -> Iterator[None]:
-    """Create the folder and write the config; on the user's mistake, take away what this call created, unless a checkpoint
-    is in it: from that the run goes on when the mistake is mended.
+def held(run: Run) -> Iterator[str]:
+    """Create the folder and keep other processes out; on the user's mistake, take away what this call created,
+    unless a checkpoint is in it: from that the run goes on when the mistake is mended.
+
+    Yields what hinders locking, mostly nothing.
+
+    Raises:
+        ConfigError: If another process holds it, or it can't be made.
     """
     new = not run.folder.exists()
+    with contextlib.ExitStack() as until_done:
+        try:
+            run.folder.mkdir(parents=True, exist_ok=True)
+            unsupported = until_done.enter_context(lock.held(run.folder))
+        except OSError as error:
+            raise _unwritable(run, error) from None
+        try:
+            yield unsupported
+        except TrainingError:
+            raise
+        except BenchError:
+            if new and not has_checkpoint(run):
+                shutil.rmtree(run.folder, ignore_errors=True)
+            raise
+
+
+def start(run: Run) -> bool:
+    """Write what runs, and clear away what an earlier start was killed over; returns whether there was one."""
+    again = (run.folder / CONFIG).is_file()
     try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / CONFIG).write_text(yaml.safe_dump(run.config, sort_keys=False), encoding="utf-8")
-        with (run.folder / "command.txt").open("a", encoding="utf-8") as file:
-            file.write(run.command + "\n")
+        for left in run.folder.rglob(".*.tmp"):
+            left.unlink()
+        if not has_checkpoint(run):
+            (run.folder / METRICS).unlink(missing_ok=True)  # all of it is done again
+        with replacing(run.folder / CONFIG) as file:
+            file.write(_config(run))
+        with (run.folder / "command.txt").open("a", encoding="utf-8") as commands:
+            commands.write(run.command + "\n")
     except OSError as error:
-        raise ConfigError(f"can't write the run folder {run.folder}", seen=error, fix="use another --out") from None
+        raise _unwritable(run, error) from None
     _reset_peak_memory()
-    try:
-        yield
-    except TrainingError:
-        raise
-    except BenchError:
-        if new and not any(run.folder.rglob("*.pth")):
-            shutil.rmtree(run.folder, ignore_errors=True)
-        raise
+    return again
+
+
+def refuse_held(run: Run) -> None:
+    """For the process that only starts those which work.
+
+    Raises:
+        ConfigError: If another process holds the folder.
+    """
+    lock.refuse_held(run.folder)
+
+
+def has_checkpoint(run: Run) -> bool:
+    """Whether training left something to go on from: a `.pth` that is no backbone."""
+    return any(not path.name.startswith("backbone") for path in run.folder.rglob("[!.]*.pth"))
+
+
+def _unwritable(run: Run, error: OSError) -> ConfigError:
+    return ConfigError(f"can't write the run folder {run.folder}", seen=error, fix="use another --out")
 
 
 def finish(run: Run, **fields: Any) -> RunRecord:

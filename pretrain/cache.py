@@ -22,8 +22,9 @@ from pretrain.data import Images, Position, in_order
 from pretrain.decode import reductions
 from pretrain.errors import DataError, GoneError
 from pretrain.images import ImageSet
+from pretrain.interrupt import ignore
 from pretrain.journal import Journal
-from pretrain.memory import free_memory, gib, require
+from pretrain.memory import free_memory, gib, require, reserve
 
 FORMAT = "v1"
 """Of the file; part of its name."""
@@ -220,7 +221,7 @@ def _on_disk(small: Shrunk, num_workers: int, journal: Journal, skip: bool) -> K
         with unfinished.open("wb") as file:
             file.write(shapes.tobytes())
             file.flush()
-            _reserve(file.fileno(), needed)
+            reserve(file.fileno(), needed)
         _filled(_Filling(small, Kept(shapes, unfinished, small), skip), num_workers, journal)
         with unfinished.open("r+b") as file:
             file.write(shapes.tobytes())  # again: now they say what couldn't be decoded
@@ -234,14 +235,6 @@ def _on_disk(small: Shrunk, num_workers: int, journal: Journal, skip: bool) -> K
     finally:
         unfinished.unlink(missing_ok=True)
     return Kept(shapes, path, small)
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Lengthen a file by blocks of its own where the system can: a disk that is full later would be a signal, no error."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
 
 
 def _file(small: Shrunk) -> Path:
@@ -284,7 +277,14 @@ def _filled(filling: _Filling, num_workers: int, journal: Journal) -> Kept:
     images = len(filling.images)
     batches = in_order(images, FILLED_AT_ONCE)
     done = 0
-    for lacking, count in DataLoader(filling, batch_sampler=batches, num_workers=num_workers, collate_fn=_as_is):  # type: ignore[arg-type]
+    loaded: DataLoader[Done] = DataLoader(
+        filling,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=_as_is,  # type: ignore[arg-type]
+        worker_init_fn=ignore,
+    )
+    for lacking, count in loaded:
         for index in lacking:
             filling.kept.lack(index)
         done += count

@@ -3,16 +3,15 @@
 Both are written whole or not at all, and read with `weights_only=True`, so that opening one runs no code.
 """
 
-import contextlib
 import io
-import os
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
 
-from pretrain.faults import named, unwritable
+from pretrain.atomic import replacing
+from pretrain.faults import unwritable
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/1"
@@ -26,17 +25,8 @@ def save_atomically(payload: Any, path: Path) -> None:
     Raises:
         StorageError: If the disk is full or the folder can't be written to; the old file is whole.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with named("write the checkpoint", path):
-            with temporary.open("wb") as file:
-                _save(payload, file, path)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):  # a folder that is gone has no such file either
-            temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        _save(payload, file, path)
 
 
 def _save(payload: Any, file: IO[bytes], path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pretrain.atomic import replacing
 from pretrain.errors import ConfigError, DataError
 from pretrain.images import ImageSet
 from pretrain.plain import read_yaml
@@ -51,7 +52,8 @@ def share(folders: Sequence[str], fraction: float, seed: int) -> list[str]:
 def save(folder: Path, images: ImageSet) -> None:
     """Write the class folders in use into the run's folder, one per line: a list for `--classes` itself."""
     used = dict.fromkeys(name.split("/", 1)[0] for name in images.names)
-    (folder / LISTED).write_text("".join(f"{name}\n" for name in used), encoding="utf-8")
+    with replacing(folder / LISTED) as file:
+        file.write("".join(f"{name}\n" for name in used).encode())
 
 
 def read_map(path: Path) -> dict[str, str]:

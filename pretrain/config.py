@@ -39,7 +39,7 @@ class PretrainConfig(Settings):
     """One pre-training run. The defaults are MoCo v2 as published; `configs/pretrain` holds the others."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset(
-        {"num_workers", "cache", "save_every", "keep_every", "monitor_every", "compile"}
+        {"num_workers", "cache", "save_every", "checkpoint_seconds", "keep_every", "monitor_every", "compile"}
     )
 
     method: str = "mocov2"
@@ -137,6 +137,8 @@ class PretrainConfig(Settings):
     a file of the user's cache folder for later runs too."""
     save_every: int = Field(1, ge=1)
     """Epochs between checkpoints; the last epoch always leaves one."""
+    checkpoint_seconds: float = Field(600.0, ge=0)
+    """Wall seconds after which an epoch that is not over leaves a checkpoint, too: the most that a killed run loses."""
     keep_every: int = Field(0, ge=0)
     """Epochs between backbones that are kept beside the last one, as `backbone-0010.pth`; 0 keeps none."""
     monitor_every: int = Field(0, ge=0)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from pretrain.crops import NUMBERS, TRIES, Box, CentreCrop, Crop
 from pretrain.decode import Picture, reduced_box, reductions
 from pretrain.errors import DataError, GoneError
+from pretrain.interrupt import ignore
 from pretrain.skipping import Skipped
 
 
@@ -190,7 +191,14 @@ def loader(
         num_workers: Processes that load; 0 loads in the process itself.
         pinned: Whether batches lie in memory from which a GPU copies while it computes.
     """
-    return DataLoader(crops, batch_sampler=batches, num_workers=num_workers, collate_fn=_as_is, pin_memory=pinned)  # type: ignore[arg-type]
+    return DataLoader(
+        crops,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=_as_is,  # type: ignore[arg-type]
+        pin_memory=pinned,
+        worker_init_fn=ignore,
+    )
 
 
 def in_order(images: int, batch: int) -> list[list[Position]]:

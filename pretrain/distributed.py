@@ -5,7 +5,9 @@ Shapes: n images of this process, N = n · processes images of the step.
 
 import contextlib
 import itertools
+import logging
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pretrain import interrupt
 from pretrain.errors import ConfigError, TrainingError
 
 T = TypeVar("T")
@@ -22,6 +25,11 @@ _NONE: Any = object()
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torch's elastic launcher sets in every process it starts."""
+_TIME_TO_SAVE = 300
+"""Seconds that processes asked to stop have for the step they are in and its checkpoint, before torch's launcher kills them."""
+
+_GONE = "Connection closed by peer"
+"""What gloo says of a process that is no more."""
 
 
 def launched() -> bool:
@@ -51,16 +59,29 @@ def world() -> int:
 
 @contextlib.contextmanager
 def group(device: str) -> Iterator[str]:
-    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device."""
+    """The process group for as long as the block lasts, where a launcher asks for one; yields this process's device.
+
+    Within such a block another one changes nothing.
+
+    Raises:
+        TrainingError: If another process has ended, which alone knows why.
+    """
     if not launched() or asked() == 1:
         yield device
         return
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    if dist.is_initialized():
+        yield device
+        return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield device
+    except RuntimeError as error:  # of gloo; NCCL waits until the launcher ends the process
+        if _GONE not in str(error):
+            raise
+        raise TrainingError("another process has ended", fix="see its message") from None
     finally:
         dist.destroy_process_group()
 
@@ -69,8 +90,10 @@ def launch(processes: int, arguments: list[str]) -> None:
     """Run `python -m bench ARGUMENTS` in that many processes of this machine, under torch's elastic launcher.
 
     Raises:
+        Interrupted: If they stopped because they were asked to; they have said what they saved.
         TrainingError: If one of them failed; it has said why.
     """
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -78,13 +101,20 @@ def launch(processes: int, arguments: list[str]) -> None:
         min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
     )
     settings.run_id = f"bench-{os.getpid()}"
+    settings.shutdown_timeout = _TIME_TO_SAVE  # torch before 2.9 has no such field, and waits for 30 s
+    for part in ("agent.server", "multiprocessing"):  # that they pass a signal on is nothing to warn of
+        logging.getLogger(f"torch.distributed.elastic.{part}.api").setLevel(logging.ERROR)
     os.environ["BENCH_CHILD"] = "1"
     # Processes that share the cores would each start as many threads as there are cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
         elastic_launch(settings, sys.executable)("-m", "bench", *arguments)
+    except SignalException as stop:
+        raise interrupt.Interrupted(stop.sigval, "") from None
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
+        if failure.exitcode - 128 in interrupt.SIGNALS:
+            raise interrupt.Interrupted(signal.Signals(failure.exitcode - 128), "") from None
         raise TrainingError(
             f"process {number} of {processes} ended with exit code {failure.exitcode}", fix="see its message above"
         ) from None
@@ -104,6 +134,15 @@ def first_alone() -> Iterator[None]:
     yield
     if not rank():
         barrier()
+
+
+def largest(number: int) -> int:
+    """The largest of all processes' numbers."""
+    if not dist.is_initialized():
+        return number
+    told = torch.tensor(number, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(told, dist.ReduceOp.MAX)
+    return int(told)
 
 
 def gather(mine: Tensor) -> Tensor:

@@ -1,17 +1,23 @@
 """Stopping when asked: a signal leaves a mark, the loops look for it after every step, save what they have, and stop.
 
-A second signal stops at once, without saving.
+Outside those loops, and at a second signal, a command stops at once.
 """
 
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What a user's Ctrl-C and a cluster's scheduler send."""
+TOGETHER = 2.0
+"""Seconds in which one request may arrive twice: from the scheduler itself, and passed on by torch's launcher."""
 
 _mark: signal.Signals | None = None
+_marked = 0.0
 
 
 class Interrupted(Exception):  # noqa: N818, as in KeyboardInterrupt: nothing is wrong
@@ -22,10 +28,21 @@ class Interrupted(Exception):  # noqa: N818, as in KeyboardInterrupt: nothing is
 
     def __init__(self, by: signal.Signals, saved: str) -> None:
         super().__init__(saved)
-        self.code = 128 + by
+        self.by, self.saved = by, saved
+        """The signal; what was saved, in words: `step 120 of 4,680`. Nothing where other processes have said it."""
+
+    @property
+    def code(self) -> int:
         """The conventional exit code: 130 for SIGINT, 143 for SIGTERM."""
-        self.saved = saved
-        """What was saved, in words: `step 120 of 4,680`."""
+        return 128 + self.by
+
+
+class Stopped(BaseException):
+    """A command that stopped at once, wherever it was. What was saved before stays; no `except Exception` holds it up."""
+
+    def __init__(self, by: signal.Signals) -> None:
+        super().__init__(by.name)
+        self.by, self.code = by, 128 + by
 
 
 def asked() -> signal.Signals | None:
@@ -33,21 +50,60 @@ def asked() -> signal.Signals | None:
     return _mark
 
 
+def agreed() -> signal.Signals | None:
+    """What `asked` says in any of the processes, which all call this after the same step, and so stop together."""
+    from pretrain import distributed  # imports torch, which `bench --help` does without
+
+    found = distributed.largest(asked() or 0)
+    return signal.Signals(found) if found else None
+
+
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
-    """While it lasts, the first signal only leaves a mark. For the main thread of a command."""
+def listening(tell: str = "") -> Iterator[None]:
+    """While it lasts, the first signal only leaves a mark; `tell` is then written to stderr. For a command's main thread."""
     global _mark
     _mark = None
-    before = {each: signal.signal(each, _leave_mark) for each in SIGNALS}
+
+    def leave_mark(number: int, frame: FrameType | None) -> None:
+        global _mark, _marked
+        if _mark is not None and time.monotonic() - _marked > TOGETHER:
+            raise Stopped(signal.Signals(number))
+        if _mark is None:
+            _mark, _marked = signal.Signals(number), time.monotonic()
+            os.write(2, tell.encode())  # unlike print, safe wherever the signal came
+
+    with _handled_by(leave_mark):
+        try:
+            yield
+        finally:
+            _mark = None
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """While it lasts, and nobody is `listening`, a signal raises `Stopped`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(signal.Signals(number))
+
+    with _handled_by(stop):
+        yield
+
+
+def ignore(worker: int = 0) -> None:
+    """For processes that load: Ctrl-C goes to them too, but the one that trains says when they end."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only that one may handle signals
+        yield
+        return
+    before = {each: signal.signal(each, handler) for each in SIGNALS}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _leave_mark(number: int, frame: FrameType | None) -> None:
-    global _mark
-    _mark = signal.Signals(number)
-    for each in SIGNALS:
-        signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
+        for each, was in before.items():
+            signal.signal(each, was)

@@ -1,17 +1,21 @@
 """What a run says while it works: `metrics.jsonl`, `log.txt`, TensorBoard's curves, a hook for whoever draws the progress."""
 
+import contextlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pretrain.faults import named
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called as `progress(stage, done, total, values)` after every step of a stage."""
+
+
+METRICS = "metrics.jsonl"
 
 
 class Journal:
@@ -25,26 +29,54 @@ class Journal:
         """`tensorboard`: also draw the values as curves, for `tensorboard --logdir runs`."""
         self.folder = folder
         self._progress = progress
-        self._start = time.monotonic()
+        self._start, self._before = time.monotonic(), 0.0
         self._tensorboard = tensorboard and folder is not None
+        self._again: int | None = None
         self._curves: _Curves | None = None
+        self._stamps: dict[str, list[tuple[int, float]]] = {}
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
         """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
+        self._stamps[stage] = [*self._stamps.get(stage, [])[:1], (done, time.monotonic())]
         if values and self.folder is not None:
-            row = {"stage": stage, "step": done, "of": total, "seconds": round(time.monotonic() - self._start, 3)}
+            row = {"stage": stage, "step": done, "of": total, "seconds": self.seconds()}
             row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
-            append_line(self.folder / "metrics.jsonl", json.dumps(row))
+            append_line(self.folder / METRICS, json.dumps(row))
             self._draw(self.folder, stage, done, values)
         if self._progress is not None:
             self._progress(stage, done, total, values)
+
+    def seconds(self) -> float:
+        """Wall seconds of the work, to milliseconds; with those before the step that `rewind` went back to."""
+        return round(self._before + time.monotonic() - self._start, 3)
+
+    def rewind(self, **steps: int) -> None:
+        """Forget what was noted of each stage after that many steps, which are done again, and any half a line."""
+        path = None if self.folder is None else self.folder / METRICS
+        if path is None or not path.is_file():
+            return
+        kept = [row for row in _rows(path) if row["step"] <= steps.get(row["stage"], row["step"])]
+        temporary = path.with_name(f".{path.name}.tmp")
+        with named("write", path):
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+            temporary.replace(path)
+        self._before = max((row["seconds"] for row in kept), default=0.0)
+        self._again = max(steps.values(), default=0) + 1 if kept else None
+
+    def rate(self, stage: str) -> float | None:
+        """Steps per second of a stage, from the end of the first step seen, which warms up; None below two steps."""
+        stamps = self._stamps.get(stage, [])
+        if len(stamps) < 2:
+            return None
+        (first, began), (last, ended) = stamps
+        return (last - first) / (ended - began) if ended > began else None
 
     def _draw(self, folder: Path, stage: str, done: int, values: Mapping[str, float]) -> None:
         if not self._tensorboard:
             return
         with named("write the curves", folder):
             if self._curves is None:
-                self._curves = _Curves(folder)
+                self._curves = _Curves(folder, self._again)
             self._curves.add(done, {f"{stage}/{key}": value for key, value in values.items()})
 
     def close(self) -> None:
@@ -64,8 +96,9 @@ class Journal:
 class _Curves:
     """TensorBoard's file of events. Its own writer works in a thread, where a full disk would be a traceback of that thread."""
 
-    def __init__(self, folder: Path) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event  # takes a moment: only runs that draw something pay it
+    def __init__(self, folder: Path, again: int | None) -> None:
+        """`again`: the step from which on what an earlier file of the folder drew is drawn again."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # takes a moment: only runs that draw something pay it
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -74,6 +107,9 @@ class _Curves:
         self._file = (folder / f"events.out.tfevents.{int(now)}.{os.uname().nodename}.{os.getpid()}").open("ab")
         self._records = RecordWriter(self._file)
         self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+        if again is not None:
+            start = Event(wall_time=now, step=again, session_log=SessionLog(status=SessionLog.START))
+            self._records.write(start.SerializeToString())
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """A point of each curve."""
@@ -102,11 +138,20 @@ def append_line(path: Path, line: str) -> None:
                 if written < len(data):
                     os.write(descriptor, data[written:])  # says why it was not all
             except OSError:
-                with suppress(OSError):
+                with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, before)
                 raise
         finally:
             os.close(descriptor)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and {"stage", "step", "seconds"} <= row.keys():
+                yield row
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pretrain.atomic import replacing
 from pretrain.errors import DataError
 from pretrain.images import ImageSet
 
@@ -96,4 +97,5 @@ def share(labels: Sequence[int]) -> float:
 def save(folder: Path, images: ImageSet, labels: Sequence[int]) -> None:
     """Write which images keep their label into the run's folder."""
     names = (name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED)
-    (folder / LABELLED).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    with replacing(folder / LABELLED) as file:
+        file.write("".join(f"{name}\n" for name in names).encode())

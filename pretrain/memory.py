@@ -40,3 +40,11 @@ def require(needed: int, free: int, what: str, fix: str) -> None:
     """Refuse what is too large for the memory or the disk."""
     if needed > free:
         raise DataError(f"the decoded images need {gib(needed)} of {what}", seen=f"{gib(free)} free", fix=fix)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Lengthen a file by blocks of its own where the system can: a disk that is full later would be a signal, no error."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)

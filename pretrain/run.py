@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pretrain import distributed
 from pretrain.checkpoint import save_atomically
 from pretrain.config import PretrainConfig
-from pretrain.errors import ConfigError, TrainingError
+from pretrain.errors import CheckpointError, ConfigError, TrainingError
 from pretrain.inputs import Inputs, generator
 from pretrain.journal import Journal
 from pretrain.template import Step, Template
@@ -93,31 +93,41 @@ class Run:
         result: Step = network(clean, query, key, labels, order)
         return result
 
-    def save(self, path: Path, step: int) -> None:
-        """Everything needed to go on after `step` steps."""
+    def save(self, path: Path, step: int, losses: Sequence[float]) -> None:
+        """Everything needed to go on after `step` steps; `losses` are those noted in the last step's epoch."""
         state: dict[str, Any] = {
             "step": step,
+            "losses": list(losses),
+            "processes": distributed.world(),
             "config": self.config.model_dump(mode="json"),
             "template": self.template.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         save_atomically(state, path)
 
-    def resume(self, path: Path, journal: Journal) -> int:
-        """Take up a checkpoint if there is one; returns the number of steps already done."""
+    def resume(self, path: Path, journal: Journal) -> tuple[int, list[float]]:
+        """Take up a checkpoint if there is one; returns the number of steps already done, and the losses saved with it.
+
+        Raises:
+            ConfigError: If what changes the numbers differs from that run's.
+            CheckpointError: If the file is broken.
+        """
         if not path.is_file():
-            return 0
-        state = torch.load(path, map_location=self.device, weights_only=True)
+            return 0, []
+        state = _read(path, self.device)
         saved = PretrainConfig.read(state["config"], where=str(path))
         different = saved.differences(self.config)
         if different:
             raise ConfigError(
                 f"{path} is of another run", seen=f"it has {different}", allowed="the same settings", fix="use another --out"
             )
+        if state["processes"] != distributed.world():  # each draws its own augmentations and normalises its own part
+            seen, allowed = f"{distributed.world()} processes now", f"{state['processes']}, as before"
+            raise ConfigError(f"{path} is of another number of processes", seen=seen, allowed=allowed, fix="set --devices")
         self.template.load_state_dict(state["template"])
         self.optimizer.load_state_dict(state["optimizer"])
         journal.say(f"going on after step {state['step']} from {path}")
-        return int(state["step"])
+        return int(state["step"]), state["losses"]
 
     def _not_finite(self, done: Step, step: int, epoch: int) -> TrainingError:
         terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in done.terms.items())
@@ -126,6 +136,17 @@ class Run:
             seen=f"{terms}; learning rate {self.lr:g}, temperature {self.config.temperature:g}, batch {self.config.batch}",
             fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
         )
+
+
+def _read(path: Path, device: str) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if not {"step", "config", "template", "optimizer"} <= state.keys():
+            raise ValueError("not a training checkpoint")
+    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
+        fix = "remove it to start again"
+        raise CheckpointError(f"can't go on from {path}", seen=" ".join(str(error).split())[:200], fix=fix) from None
+    return {"losses": [], "processes": distributed.world(), **state}  # those of version 0.1, written between epochs
 
 
 def _synchronised(template: Template, device: str) -> Template:

@@ -1,14 +1,13 @@
 """The loop. Nothing in it knows a method's or an augmentation's name."""
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from pretrain import cache, classes, distributed
+from pretrain import cache, classes, distributed, interrupt
 from pretrain import labels as labelling
 from pretrain.checkpoint import save_backbone
 from pretrain.config import PretrainConfig
@@ -38,7 +37,8 @@ class Trained:
     provenance: Provenance
     loss: float
     """Mean over the last epoch's logged steps."""
-    images_per_second: float
+    images_per_second: float | None
+    """Of the steps done now; null where an earlier command had done them all."""
     skipped: tuple[str, ...] = ()
     """Images that can't be read and were replaced."""
 
@@ -71,6 +71,7 @@ def train(
     Raises:
         DataError: If there are fewer images than a batch, or labels are needed and there is one class.
         TrainingError: If the loss is not finite; the last good checkpoint stays.
+        Interrupted: If a signal asked for a stop, once the step is done and saved.
     """
     labels = check(config, images)
     kept = cache.kept(
@@ -83,40 +84,51 @@ def train(
         skip=config.on_bad_image == "skip",
     )
     run = Run(config, len(images.classes), device)
-    start = run.resume(folder / STATE, journal)
+    start, losses = run.resume(folder / STATE, journal)
     per_epoch = len(images) // config.batch
     total = per_epoch * config.epochs
+    journal.rewind(pretrain=start, monitor=start // per_epoch)
     if announce_time:
         seconds = measure(run)[0] * config.batch / distributed.world() * (total - start)
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
     provenance = config.provenance(data=data, fingerprint=images.fingerprint(), labels=labelling.share(labels))
-    keeper = _Keeper(run, folder, journal, provenance, monitor)
+    keeper = _Keeper(run, folder, journal, provenance, monitor, per_epoch)
     if keeper.writes:
         classes.save(folder, images)
         labelling.save(folder, images, labels)
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
     ledger = None if skipped is None else Ledger(folder, images.names, skipped)
-    began, losses = time.monotonic(), []
-    for step, (views, batch_labels, _) in enumerate(batches_of(run, kept, labels, start, ledger), start):
-        epoch = step // per_epoch
-        loss, accuracy = run.step(step, epoch, views, batch_labels)
-        rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
-        if step % LOG_EVERY == 0 or step + 1 == total:
-            losses.append((epoch, loss))
-            journal.step("pretrain", step + 1, total, loss=loss, accuracy=accuracy, lr=run.lr, images_per_second=rate)
-        else:
-            journal.step("pretrain", step + 1, total)
-        if (step + 1) % per_epoch == 0:
-            keeper.epoch_done(epoch + 1, step + 1, total)
+    began = time.monotonic()
+    losses = _steps(run, batches_of(run, kept, labels, start, ledger), keeper, start, losses)
     if keeper.writes:
         save_backbone(folder / BACKBONE, run.template.backbone(), provenance, projector=run.template.projector())
     distributed.barrier()
-    last = [loss for epoch, loss in losses if epoch == config.epochs - 1] or [math.nan]
-    speed = (total - start) * config.batch / max(time.monotonic() - began, 1e-9)
+    speed = (total - start) * config.batch / (time.monotonic() - began) if start < total else None
     replaced = tuple(ledger.names()) if ledger else ()
     if replaced:
         journal.say(note(replaced, len(images)))
-    return Trained(folder / BACKBONE, provenance, sum(last) / len(last), speed, replaced)
+    return Trained(folder / BACKBONE, provenance, sum(losses) / len(losses), speed, replaced)
+
+
+def _steps(run: Run, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
+    """All steps from `start` on; takes the losses noted before in its epoch, returns those noted in the last one."""
+    config, journal, total, began = run.config, keeper.journal, keeper.total, time.monotonic()
+    for step, (views, labels, _) in enumerate(batches, start):
+        epoch, within = divmod(step, keeper.per_epoch)
+        losses = losses if within else []
+        loss, accuracy = run.step(step, epoch, views, labels)
+        rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
+        if step % LOG_EVERY == 0 or step + 1 == total:
+            losses.append(loss)
+            journal.step("pretrain", step + 1, total, loss=loss, accuracy=accuracy, lr=run.lr, images_per_second=rate)
+        else:
+            journal.step("pretrain", step + 1, total)
+        stop = interrupt.agreed()
+        keeper.step_done(step + 1, losses, asked=stop is not None)
+        if stop is not None:
+            distributed.barrier()  # a launcher ends all processes once one has ended
+            raise interrupt.Interrupted(stop, f"step {step + 1:,} of {total:,}")
+    return losses
 
 
 def batches_of(
@@ -135,26 +147,39 @@ def batches_of(
 
 
 class _Keeper:
-    """What happens between epochs: checkpoints, backbones kept on the way, the monitor. Only the first process writes."""
+    """What is kept on the way: checkpoints, backbones, what the monitor says. Only the first process writes."""
 
-    def __init__(self, run: Run, folder: Path, journal: Journal, provenance: Provenance, monitor: Monitor | None) -> None:
+    def __init__(
+        self, run: Run, folder: Path, journal: Journal, provenance: Provenance, monitor: Monitor | None, per_epoch: int
+    ) -> None:
         self.run, self.folder, self.journal, self.provenance, self.monitor = run, folder, journal, provenance, monitor
         self.writes = distributed.rank() == 0
+        self.per_epoch, self.total = per_epoch, per_epoch * run.config.epochs
+        self._saved = time.monotonic()
 
-    def epoch_done(self, epochs: int, steps: int, total: int) -> None:
-        """After `epochs` whole epochs and `steps` of `total` steps."""
-        config = self.run.config
+    def step_done(self, steps: int, losses: Sequence[float], *, asked: bool) -> None:
+        """After `steps` of all steps; `losses` are those noted in this epoch, `asked` whether the run is to stop here."""
         if not self.writes:
             return
+        config = self.run.config
+        epochs, within = divmod(steps, self.per_epoch)
+        if not within:
+            self._epoch_done(epochs)
+        due = not within and (_due(epochs, config.save_every) or steps == self.total)
+        if due or asked or time.monotonic() - self._saved >= config.checkpoint_seconds:
+            self.run.save(self.folder / STATE, steps, losses)
+            self._saved = time.monotonic()
+
+    def _epoch_done(self, epochs: int) -> None:
+        config = self.run.config
         if _due(epochs, config.keep_every):
             provenance = self.provenance.replace({"epochs": epochs})
             template, path = self.run.template, self.folder / f"backbone-{epochs:04d}.pth"
             save_backbone(path, template.backbone(), provenance, projector=template.projector())
-        if self.monitor is not None and (_due(epochs, config.monitor_every) or (config.monitor_every and steps == total)):
+        last = config.monitor_every > 0 and epochs == config.epochs
+        if self.monitor is not None and (_due(epochs, config.monitor_every) or last):
             values = self.monitor(self.run.template.backbone())
             self.journal.step("monitor", epochs, config.epochs, **values)
-        if _due(epochs, config.save_every) or steps == total:
-            self.run.save(self.folder / STATE, steps)
 
 
 def _due(epochs: int, every: int) -> bool:

@@ -1,14 +1,20 @@
-"""Proof that an engine's model is the backbone it was given: every tensor, and the features of a probe batch.
+"""Proof that an engine's model is the backbone it was given: every tensor, the features of a probe batch, and what it sees.
 
-Engines load what they can and warn about the rest; a wrong prefix, stride or norm costs points of AP in silence.
+Engines load what they can and warn about the rest; a wrong prefix, stride, norm or order of channels costs points of AP in
+silence.
 """
 
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
 import torchvision
+from PIL import Image
 from torch import Tensor, nn
 
+from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.errors import ProofError
 from pretrain.template import small_stem
 from transfer.sources import SMALL_STEM, Backbone, Features, listed
@@ -17,6 +23,10 @@ PROBE_SHAPE = (2, 3, 96, 160)
 """Not square and not a power of two: a swapped axis or a stride of the wrong place shows. At stride 16 ten cells wide, so that
 taps eight cells apart see more than padding."""
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
+PICTURE_SIDE = 64
+"""Pixels of the picture that engines are shown."""
+INPUT_TOLERANCE = 1e-5
+"""Of normalised pixels: whoever normalises pixels of 0 to 255 rounds in another place than who divides them first."""
 NAMED = 3
 """Keys, or groups of them, that a message names."""
 
@@ -119,6 +129,34 @@ def prove(
     return {"tensors": float(len(backbone.state)), "max_feature_difference": max(differences)}
 
 
+def prove_input(prepared: Callable[[Path], Tensor]) -> None:
+    """Check that an engine shows its model what the backbone was trained to see: RGB, with ImageNet's mean and deviation.
+
+    Args:
+        prepared: A picture file → (3, H, W), read and normalised by the engine, at its own size.
+
+    Raises:
+        ProofError: If it differs; says so where the channels are in the order BGR.
+    """
+    side = PICTURE_SIDE
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        Image.fromarray(pixels).save(path)
+        seen = prepared(path).cpu()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    rgb, bgr = ((torch.from_numpy(each.copy()).permute(2, 0, 1) / 255 - mean) / std for each in (pixels, pixels[..., ::-1]))
+    if _difference(seen, rgb) <= INPUT_TOLERANCE:
+        return
+    near = [name for name, image in (("RGB", rgb), ("BGR", bgr)) if _alike(seen, image)]
+    raise ProofError(
+        "the engine's model sees other pixels than the backbone was trained on",
+        seen=f"fatal: the order {' or '.join(near) or 'is unknown'}; largest difference {_difference(seen, rgb):.3g}",
+        allowed=f"RGB, mean {IMAGENET_MEAN}, deviation {IMAGENET_STD}, to {INPUT_TOLERANCE:g}",
+        fix="check the order of the channels, mean and deviation of the engine's configuration",
+    )
+
+
 def _wrong_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> list[str]:
     """Each kind of what is wrong, in words: how many, and the first few."""
     shared = backbone.state.keys() & loaded.keys()
@@ -147,6 +185,11 @@ def _differences(features: Features, expected: nn.Module) -> list[float]:
     images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         return [_difference(a, b) for a, b in zip(features(images), stage_features(expected)(images), strict=True)]
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    """Whether they are nearly the same but for a scale and an offset; noise in another order of channels is not."""
+    return a.shape == b.shape and bool(torch.corrcoef(torch.stack([a, b]).flatten(1))[0, 1] > 0.9)
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

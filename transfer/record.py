@@ -1,16 +1,14 @@
 """The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
 
-import contextlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from pretrain.atomic import replacing
 from pretrain.errors import RecordError
-from pretrain.faults import named
 from pretrain.provenance import Provenance
 from pretrain.settings import Settings, digest
 
@@ -144,22 +142,9 @@ class RunRecord(Settings):
 
 
 def write(record: RunRecord, path: Path) -> None:
-    """Write a record whole or not at all.
-
-    Raises:
-        StorageError: If the disk is full or the folder can't be written to.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with named("write the result", path):
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    """Write a record whole or not at all."""
+    with replacing(path) as file:
+        file.write((json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode())
 
 
 def read(path: Path) -> RunRecord:

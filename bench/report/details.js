@@ -1,12 +1,19 @@
 // What stands behind a number: a dialog with its runs, each with its command, config and log. `#cell-R-C` and `#row-R` open it.
 const dialog = document.getElementById("details");
-const FILES = { config: "config.yaml", log: "log.txt", command: "command.txt", record: "result.json", folder: "" };
+const ALWAYS = [["record", "result.json"], ["folder", ""]];
+
+// A link to a file of the run; its bare word where the record was kept without it.
+function fileOf(link, there) {
+  return ([word, file]) => (there ? make("a", { href: link + file, textContent: word })
+    : make("span", { className: "absent", title: "not kept with the record", textContent: `no ${word}` }));
+}
 
 function runOf(place, number) {
-  const [link, name, task, seedBefore, seed, seconds, memory, hardware, finished, command] = data.runs[place];
-  const links = Object.entries(FILES).map(([word, file]) => make("a", { href: link + file, textContent: word }));
+  const [link, name, task, seedBefore, seed, seconds, memory, speed, hardware, there, finished, command] = data.runs[place];
+  const links = [...data.beside.map((file, bit) => fileOf(link, (there >> bit) & 1)(file)), ...ALWAYS.map(fileOf(link, true))];
   const seeds = `seeds ${seedBefore ?? data.absent} (pre-training), ${seed} (run)`;
-  const facts = [task, seeds, `${seconds} s`, `${memory} MiB`, data.hardware[hardware], finished].join(" · ");
+  const fast = speed === null ? [] : [`${speed} images/s`];
+  const facts = [task, seeds, `${seconds} s`, `${memory} MiB`, ...fast, data.hardware[hardware], finished].join(" · ");
   const title = make("h3", { textContent: number === undefined ? name : `${number === null ? data.absent : +number.toFixed(4)}  ` });
   if (number !== undefined) title.append(make("span", { className: "small inline", textContent: name }));
   return make("article", {}, title, make("p", { className: "soft", textContent: facts }),

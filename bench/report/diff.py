@@ -77,7 +77,8 @@ def _table(found: list[Change], before: Content, after: Content) -> Table:
         texts = [words.cell(cell, column.metric) for cell in (old, new)]
         means = [cell.mean if cell else None for cell in (old, new)]
         moved = None if means[0] is None or means[1] is None else means[1] - means[0]
-        head = f"{words.heading(column.protocol)} {words.clean(name)} [{column.protocol.id}]"
+        titled = " ".join(filter(None, [words.clean(name), column.metric.direction]))
+        head = f"{words.heading(column.protocol)} {titled} [{column.protocol.id}]"
         table.add_row(*map(Text, [labels[row], head, *texts, words.signed(moved, column.metric.digits)]))
     return table
 

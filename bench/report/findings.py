@@ -7,11 +7,13 @@ from bench.report import words
 from bench.report.content import Content
 from transfer import factors
 from transfer.claims import Claim, Evidence
+from transfer.columns import ProtocolKey, protocol_key
 from transfer.comparison import Difference
-from transfer.cost import Cost, total
+from transfer.cost import Cost, mean, total
 from transfer.factors import Explained
 from transfer.prediction import FEW, Estimate, Prediction
 from transfer.published import PublishedCell
+from transfer.record import RunRecord
 
 QUESTION = "Does the representation predict transfer?"
 CLAIMS = "What the papers claim, and what these runs say"
@@ -27,9 +29,12 @@ COST_HEADINGS = (
     *("wall h", "device h", "images / s", "peak MiB"),
     *("transfers, runs", "transfers, wall h", "transfers, device h", "transfers, peak MiB"),
 )  # fmt: skip
+PROTOCOL_COST_HEADINGS = ("protocol", "runs", "wall h of a run", "device h of a run", "images / s", "peak MiB")
 MARKS = {"within noise": "≈", "unknown": "?"}
-NAMED = ("Linv", "Ldiv")
-"""The measures the sources ask about."""
+NAMED = {"Linv": "more invariant", "Ldiv": "less diverse"}
+"""The measures the sources ask about, and what more of them is."""
+COPIES = ("diversity", "alignment")
+"""Ldiv over again: 1 − Ldiv and 2 − 2 Ldiv."""
 
 
 def mark(difference: Difference | None) -> str:
@@ -62,12 +67,16 @@ def sentence(content: Content) -> list[str]:
         backbones = f"{most} trained backbone{'s were' if most != 1 else ' was'}"
         return [f"These runs can't say: {backbones} both measured and transferred, and {FEW} are needed."]
     lines = [_measure(content, name) for name in NAMED]
-    enough = [one for one in found if len(one.rows) >= FEW]
+    names = content.board.columns
+    whole = [one for one in found if len(one.rows) >= FEW]
+    enough = [one for one in whole if names[one.measure].name not in COPIES]
     certain = sum(one.verdict == "predicts" for one in enough)
-    chance = f"about {0.05 * len(enough):.1f} would by chance alone"
+    expected = 0.05 * len(enough)
+    chance = f"about {expected:.1f} would by chance alone" + ", so this is no evidence" * (0 < certain <= expected)
     return [
         *filter(None, lines),
-        f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}.",
+        f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}"
+        + (" (without diversity and alignment, which are Ldiv over again)." if len(enough) < len(whole) else "."),
     ]
 
 
@@ -85,7 +94,7 @@ def _measure(content: Content, name: str) -> str:
     told = " and ".join(f"a {direction} {', '.join(names)}" for direction, names in clear.items())
     count = sum(map(len, clear.values()))
     rest = "" if count == len(mine) else "; the others are undecided"
-    return f"A higher {name} goes with {told}: {count} of {len(mine)} metrics{rest}."
+    return f"A higher {name} ({NAMED[name]}) goes with {told}: {count} of {len(mine)} metrics{rest}."
 
 
 def _direction(one: Prediction) -> str:
@@ -174,6 +183,21 @@ def cost_lines(content: Content) -> list[tuple[str, ...]]:
         made = total([board.entries[entry].record for entry in runs.get(place, [])])
         transfers = (str(made.runs), *(_cost(made)[i] for i in (0, 1, 3))) if made.runs else (words.ABSENT,) * 4
         lines.append((label, *_cost(board.rows[place].cost), *transfers))
+    return lines
+
+
+def protocol_costs(content: Content) -> list[tuple[str, ...]]:
+    """One line per protocol under `PROTOCOL_COST_HEADINGS`: what one run takes."""
+    board = content.board
+    runs: dict[ProtocolKey, list[RunRecord]] = {}
+    for entry in board.entries:
+        if entry.record.kind != "pretrain":
+            runs.setdefault(protocol_key(entry.record), []).append(entry.record)
+    lines: list[tuple[str, ...]] = []
+    for protocol in board.protocols:
+        made = runs[protocol.key]
+        name = f"{words.heading(protocol)} on {words.clean(protocol.key.data)}, {words.clean(protocol.key.engine)}"
+        lines.append((name, str(len(made)), *_cost(mean(made))))
     return lines
 
 

@@ -1,7 +1,7 @@
 """Folders of runs → records, and what could not be read."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -60,15 +60,27 @@ def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, .
 
 def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
     """Every `result.json` once, also where one folder lies in another; a problem for each folder without any."""
-    found: dict[str, Path] = {}
+    found: dict[tuple[int, int], Path] = {}
     for folder in folders:
-        below = sorted(place for place, _, names in os.walk(folder) if RESULT in names)
+        below = sorted(_below(folder))
         if not below:
             problems.append(Problem(folder, str(_empty(folder))))
-        real = os.path.realpath(folder)
-        for place in below:
-            found.setdefault(real + place.removeprefix(os.fspath(folder)), Path(place, RESULT))
+        for place, inode in below:
+            found.setdefault(inode, Path(place, RESULT))
     return list(found.values())
+
+
+def _below(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The folders with a `result.json`, and what tells them apart whatever they are called; links are followed, once each."""
+    seen = set()
+    for place, inner, names in os.walk(folder, followlinks=True):
+        status = os.stat(place)
+        inode = (status.st_dev, status.st_ino)
+        if inode in seen:
+            inner.clear()
+        elif RESULT in names:
+            yield place, inode
+        seen.add(inode)
 
 
 def _empty(folder: Path) -> RecordError:

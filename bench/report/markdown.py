@@ -35,6 +35,8 @@ def render(content: Content, out: Path) -> str:
     parts += _section(measures.PROBES, measures.PROBES_READ, measures.matrices(content))
     parts += _section(measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content))
     parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]
+    if board.protocols:
+        parts.append("\n".join(table(findings.PROTOCOL_COST_HEADINGS, findings.protocol_costs(content))))
     if content.problems:
         lines = (f"- {escape(words.one_line(problem.message))}" for problem in content.problems)
         parts += ["## Left out", "\n".join(lines)]
@@ -100,7 +102,7 @@ def protocols(board: Leaderboard) -> list[str]:
     """One line per group of columns: what it is."""
     lines = []
     for protocol in board.protocols:
-        star = "not the published protocol; " if protocol.changed else ""
+        star = f"{words.starred(protocol)}; " if protocol.changed else ""
         texts = "; ".join(f"{word}: {escape(text)}" for word, text in words.about(protocol))
         lines.append(f"- **{escape(words.heading(protocol))}**: {star}{texts}")
     return lines

@@ -12,9 +12,9 @@ from transfer.probes import SWEPT, Sweep, Value, value
 
 FEATURES = "What the features are like"
 FEATURES_READ = (
-    "Views of held-out images under the base pipeline alone, with 95 % intervals over images in brackets; several runs are pooled "
-    "as mean ± standard deviation (n). Diversity is 1 − Ldiv and can't exceed its cap, so that a trade-off with Linv is partly an "
-    "identity; what different images have in common inflates every cosine."
+    "Views of held-out images under the base pipeline alone, with 95 % intervals over images in brackets; several runs are "
+    "pooled as mean ± standard deviation (n). Diversity is 1 − Ldiv and can't exceed its cap, so that a trade-off with Linv is "
+    "partly an identity; what different images have in common inflates every cosine."
 )
 PROBES = "What training changed, and what an augmentation does"
 PROBES_READ = (
@@ -23,8 +23,8 @@ PROBES_READ = (
 )
 SWEEPS = "Invariance curves"
 SWEEPS_READ = (
-    "One augmentation at several strengths, everything else the same: what invariance and diversity are left. Bars and brackets "
-    "are 95 % intervals over images."
+    "One augmentation at several strengths, everything else the same: what invariance and diversity are left. Bars and "
+    "brackets are 95 % intervals over images."
 )
 
 
@@ -87,7 +87,8 @@ def sweep_title(sweep: Sweep) -> str:
 
 def swept(sweep: Sweep) -> str:
     """Under the axis of a sweep: the field and what it is, with its unit."""
-    return words.clean(f"{sweep.field}: {sweep.meaning}" if sweep.meaning else f"{sweep.augmentation} {sweep.field}")
+    meaning = f" ({sweep.meaning[:1].lower()}{sweep.meaning[1:]})" if sweep.meaning else ""
+    return words.clean(f"{sweep.augmentation} {sweep.field}{meaning}")
 
 
 def measure_title(name: str) -> str:

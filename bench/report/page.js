@@ -99,7 +99,8 @@ function heading(column) {
   const head = make("th", { scope: "col", className: (metric ? "number" : "") + first }, button);
   head.dataset.column = column;
   head.setAttribute("aria-sort", "none");
-  if (metric?.meaning) head.append(make("span", { className: "small meaning", textContent: metric.meaning }));
+  if (metric?.unit) head.append(make("span", { className: "small", textContent: metric.unit }));
+  if (metric?.meaning) head.title = metric.meaning;
   return head;
 }
 
@@ -129,7 +130,8 @@ function draw() {
     head.setAttribute("aria-sort", chosen ? (state.falling ? "descending" : "ascending") : "none");
   });
   const all = data.rows.length;
-  document.getElementById("count").textContent = found.length === all ? `${all} rows.` : `${found.length} of ${all} rows.`;
+  const some = found.length === all ? all : `${found.length} of ${all}`;
+  document.getElementById("count").textContent = `${some} row${all === 1 ? "" : "s"}.`;
 }
 
 function more(count = PART) {

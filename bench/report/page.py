@@ -59,6 +59,8 @@ def render(content: Content, out: Path) -> str:
         cost_title=findings.COST,
         cost_headings=findings.COST_HEADINGS,
         costs=findings.cost_lines(content),
+        protocol_cost_headings=findings.PROTOCOL_COST_HEADINGS,
+        protocol_costs=findings.protocol_costs(content),
         protocols=[_protocol(protocol) for protocol in board.protocols],
         problems=[words.lines(problem.message) for problem in content.problems],
         style=Markup((HERE / STYLE).read_text(encoding="utf-8")),
@@ -93,5 +95,5 @@ def _summary(content: Content) -> str:
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:
-    changed = bool(protocol.changed)
-    return {"heading": words.heading(protocol), "id": protocol.id, "changed": changed, "about": words.about(protocol)}
+    star = words.starred(protocol)
+    return {"heading": words.heading(protocol), "id": protocol.id, "star": star, "about": words.about(protocol)}

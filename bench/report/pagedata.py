@@ -1,6 +1,7 @@
 """What the page's scripts are told, as one JSON value."""
 
 import json
+import os
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -13,6 +14,8 @@ from transfer.leaderboard import Entry
 from transfer.probes import SWEPT, Sweep, Value
 
 Shown = Sequence[tuple[int, Column]]
+BESIDE = ("config.yaml", "log.txt", "command.txt")
+"""What a run's folder holds beside its record; records are also kept alone."""
 
 
 def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
             if len(one.rows) > 1
         ],
         "pareto": pareto,
+        "beside": [[name.partition(".")[0], name] for name in BESIDE],
         "sweeps": [_sweep(sweep) for sweep in content.sweeps],
     }
 
@@ -52,12 +56,16 @@ def embed(data: dict[str, Any]) -> str:
 
 
 def _run(entry: Entry, link: str, hardware: int) -> list[Any]:
-    """Folder, name, task, seeds of pre-training and run, seconds, MiB, place of the hardware, end, command."""
+    """Folder, name, task, seeds of pre-training and run, seconds, MiB, images per second, place of the hardware, which of
+    `BESIDE` are there (the sum of 1, 2, 4 for the first, second, third), end, command.
+    """
     record = entry.record
     seeds = (record.checkpoint.provenance.seed, record.seed)
-    cost = (round(record.wall_seconds), round(record.peak_memory_mib), hardware)
-    name = words.clean(entry.path.parent.name)
-    return [link, name, words.clean(record.task), *seeds, *cost, words.clean(record.finished), words.clean(record.command)]
+    speed = None if record.images_per_second is None else _short(record.images_per_second)
+    cost = (round(record.wall_seconds), round(record.peak_memory_mib), speed, hardware)
+    there = sum(1 << bit for bit, name in enumerate(BESIDE) if os.path.isfile(entry.path.with_name(name)))
+    texts = (words.clean(record.finished), words.clean(record.command))
+    return [link, words.clean(entry.path.parent.name), words.clean(record.task), *seeds, *cost, there, *texts]
 
 
 def _groups(shown: Shown) -> list[dict[str, Any]]:
@@ -73,7 +81,9 @@ def _groups(shown: Shown) -> list[dict[str, Any]]:
 
 def _column(column: Column) -> dict[str, Any]:
     shown = column.metric
-    return {"name": words.clean(column.name), "meaning": shown.meaning, "sign": shown.sign, "digits": shown.digits}
+    unit = f"cosine, {shown.direction}" if shown.direction else "" if shown.meaning else "%"
+    named = {"name": words.clean(column.name), "unit": unit, "meaning": shown.meaning}
+    return {**named, "sign": shown.sign, "digits": shown.digits}
 
 
 def _rows(content: Content, shown: Shown) -> list[dict[str, Any]]:

@@ -50,8 +50,13 @@ def _heads(groups: Sequence[Sequence[tuple[int, Column]]]) -> list[str]:
         over.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape(words.heading(group[0][1].protocol))}}}")
         rules.append(rf"\cmidrule(lr){{{first}-{first + len(group) - 1}}}")
         first += len(group)
-    metrics = [escape(words.clean(column.name)) for group in groups for _, column in group]
+    metrics = [escape(_title(column)) for group in groups for _, column in group]
     return [_line(over), " ".join(rules), _line(["", *metrics])] if groups else [_line(over)]
+
+
+def _title(column: Column) -> str:
+    """A metric's name, with its direction where the name alone would mislead."""
+    return " ".join(filter(None, [words.clean(column.name), column.metric.direction]))
 
 
 def _cell(content: Content, row: int, place: int, column: Column) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from transfer.columns import Column, Protocol
+from transfer.columns import REPRESENTATION, Column, Protocol
 from transfer.leaderboard import VISIBLE, Cell, Leaderboard, Row, RowKey
 from transfer.metrics import Metric
 
@@ -142,6 +142,13 @@ def heading(protocol: Protocol) -> str:
 def changes(protocol: Protocol) -> str:
     """What was changed from the published protocol, `batch = 4, iters = 300`; empty where nothing was."""
     return clean(", ".join(f"{name} = {_plain(value)}" for name, value in sorted(protocol.changed.items())))
+
+
+def starred(protocol: Protocol) -> str:
+    """What the star over a group of columns says; empty without one."""
+    if not protocol.changed:
+        return ""
+    return "not the default settings" if protocol.key.task == REPRESENTATION else "not the published protocol"
 
 
 def about(protocol: Protocol) -> list[tuple[str, str]]:

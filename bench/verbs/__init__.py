@@ -3,15 +3,15 @@
 Each has `run(request, ...) -> Finished`; the command line and the demo call the same functions.
 """
 
-import shlex
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import places, runs
-from pretrain import distributed, faults
+from bench import FIRST, command, places, runs
+from pretrain import distributed, faults, interrupt
 from pretrain.errors import BenchError, ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
 from transfer import norms, sources
@@ -20,10 +20,6 @@ from transfer.sources import Backbone
 
 SMALL = "small"
 GENERATED_NOTE = "the data is generated (shapes): this number compares with no paper"
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 @dataclass(frozen=True)
@@ -107,27 +103,69 @@ def execute(
         follow: What the processes after the first do meanwhile, where there are several.
     """
     request.device_name()
-    run = runs.locate(name, config, identity, request.out, request.command or _command())
+    run = runs.locate(name, config, identity, request.out, request.command or command())
     done = runs.finished(run)
     if done is not None:
         return Finished(run.folder, done, reused=True)
     if request.devices > 1 and not distributed.launched():
+        runs.refuse_held(run)
         distributed.launch(request.devices, sys.argv[1:])
         return Finished(run.folder, _record(run), reused=False)
     distributed.barrier()  # all have looked before the first one begins to write
     if distributed.rank() and follow is not None:
-        _heard(follow, run.folder)
+        with _listening():
+            _heard(follow, run.folder)
         distributed.barrier()
         return Finished(run.folder, _record(run), reused=False)
-    with runs.started(run), faults.named("write the run folder", run.folder):
-        clock, journal = runs.Clock(), Journal(run.folder, request.progress, tensorboard=True)
+    with runs.held(run) as unsupported, faults.named("write the run folder", run.folder):
+        done = runs.finished(run)
+        if done is not None and distributed.world() == 1:  # another process did it between our look and our turn
+            return Finished(run.folder, done, reused=True)
+        again = runs.start(run)
+        journal = Journal(run.folder, _stopping(request.progress), tensorboard=True)
+        if unsupported:
+            journal.say(f"{run.folder} can't be locked ({unsupported}): run nothing else in it")
+        if (again or request.resume) and not runs.has_checkpoint(run):
+            journal.say(f"nothing saved in {run.folder} yet: starting at step 0")
+        journal.rewind()
         try:
-            fields = work(journal, run.folder)
+            with _listening():
+                fields = work(journal, run.folder)
+            result = runs.finish(run, wall_seconds=journal.seconds(), **fields)
         finally:
             journal.close()
-        finished = Finished(run.folder, runs.finish(run, wall_seconds=clock.seconds(), **fields), reused=False)
     distributed.barrier()
-    return finished
+    return Finished(run.folder, result, reused=False)
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """A signal lets the step at hand be finished and saved; what breaks because of it is not reported as broken."""
+    with interrupt.listening("\nstopping after this step; a second signal stops at once\n" if FIRST else ""):
+        try:
+            yield
+        except (BenchError, interrupt.Interrupted):
+            raise
+        except Exception as error:  # loaders killed by the same signal, processes that wait for one that has gone
+            stop = interrupt.asked()
+            if stop is None:
+                raise
+            raise interrupt.Interrupted(stop, "nothing since the last checkpoint") from error
+
+
+def _stopping(progress: Progress) -> Progress:
+    """Stops at the second step of a stage whose loop does not look for signals: it has nothing to save."""
+    waited = False
+
+    def passed_on(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        nonlocal waited
+        progress(stage, done, total, values)
+        stop = interrupt.asked() if total else None
+        if stop is not None and waited:
+            raise interrupt.Interrupted(stop, f"nothing of {stage!r}, which starts again")
+        waited = stop is not None
+
+    return passed_on
 
 
 def _heard(follow: Callable[[Journal, Path], Any], folder: Path) -> None:

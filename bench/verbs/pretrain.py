@@ -14,7 +14,7 @@ from pretrain import train as training
 from pretrain.config import PretrainConfig
 from pretrain.errors import ConfigError
 from pretrain.journal import Journal, duration
-from pretrain.run import STATE, precision_of
+from pretrain.run import precision_of
 from transfer import sources
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
@@ -72,8 +72,6 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
         config, data = asked.config, asked.data
 
         def work(journal: Journal, folder: Path) -> dict[str, Any]:
-            if request.resume and not (folder / STATE).is_file():
-                journal.say(f"nothing saved in {folder} yet: starting at step 0")
             for said in filter(None, (asked.lengthening, asked.arithmetic)):
                 journal.say(said)
             trained = asked.train(journal, folder)

@@ -13,6 +13,9 @@ from transfer import datasets, engines, tasks
 from transfer.engines import Outcome
 from transfer.tasks import Task, TaskSettings
 
+TRAINING = ("train", "linear")
+"""The stages in which the engines train."""
+
 
 def run(
     request: Request,
@@ -98,6 +101,7 @@ def _run(
             "data": data,
             "seed": request.seed,
             "metrics": dict(outcome.metrics),
+            "images_per_second": _speed(journal, settings.numbers().get("batch"), data.train),
             "proof": {**account(backbone), **outcome.proof},
             "notes": notes(generated, *remarks(backbone), *outcome.notes),
         }
@@ -118,6 +122,12 @@ def _run(
     }
     name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"
     return execute(request, name, plain, [what, changed, data.fingerprint], work, follow=fit)
+
+
+def _speed(journal: Journal, batch: int | None, images: int) -> float | None:
+    """Training images per second; None where the task trains nothing."""
+    rates = [rate for stage in TRAINING if (rate := journal.rate(stage)) is not None]
+    return round(rates[0] * min(batch, images), 3) if rates and batch else None
 
 
 def _few(names: list[str]) -> str:

@@ -179,7 +179,7 @@ KNN = ["transfer", "--task", "knn", "--data", "images"]
 WRONG = {
     "no part of the images": (["measure", "--ckpt", "random:resnet18", "--splits", "0"], "fewer than one part"),
     "a sweep of nothing": (["measure", "--ckpt", "random:resnet18", "--probe", "cutout", "--sweep", "side="], "without values"),
-    "a sweep that is none": (["measure", "--ckpt", "random:resnet18", "--sweep", "side"], "not an assignment"),
+    "a sweep that is none": (["measure", "--ckpt", "random:resnet18", "--sweep", "side"], "a sweep without a field"),
     "unknown augmentation": ([*PRETRAIN, "--aug", "cutmx"], "did you mean 'cutmix'"),
     "unknown method": ([*PRETRAIN, "--method", "mocov3"], "did you mean 'mocov2'"),
     "unknown task": (["transfer", "--task", "coco-c5", "--ckpt", "random:resnet18"], "did you mean 'coco-c4'"),

@@ -132,10 +132,10 @@ def test_the_csv_reads_back_as_plain_numbers_with_absent_ones_missing():
     assert table[ap50].isna().tolist() == [True, False, True]
 
 
-def test_every_metric_of_a_record_is_in_the_csv_also_those_the_tables_hide():
+def test_every_metric_of_a_record_is_in_the_csv_also_those_the_leaderboard_hides():
     text = csv.render(Content(_small()), Path())
     assert "/alignment/mean" in text
-    assert "alignment" not in markdown.render(Content(_small()), Path())
+    assert "alignment" not in "\n".join(markdown.board_table(Content(_small())))
 
 
 def test_a_new_tasks_own_metric_is_shown_without_a_line_for_it():
@@ -230,6 +230,15 @@ def test_a_folder_inside_another_is_read_once(tmp_path):
     lay([made(), made(aug="a")], tmp_path / "runs")
     found, problems = gather([tmp_path / "runs", tmp_path / "runs" / "r01", tmp_path / "runs" / ".." / "runs"])
     assert (len(found), problems) == (2, ())
+
+
+def test_a_run_behind_a_link_is_read_and_a_circle_of_links_ends(tmp_path):
+    lay([made()], tmp_path / "runs")
+    lay([made(aug="a")], tmp_path / "elsewhere")
+    (tmp_path / "runs" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "runs")
+    found, problems = gather([tmp_path / "runs", tmp_path / "elsewhere"])
+    assert ([entry.record.checkpoint.provenance.aug for entry in found], problems) == (["a", "none"], ())
 
 
 def test_an_empty_folder_beside_a_good_one_is_named(tmp_path):

@@ -94,6 +94,28 @@ def test_few_backbones_or_none_are_said_plainly():
     )
 
 
+def _ordered(measures):
+    """Eight backbones with top-1 in the order of Linv, and Ldiv in the opposite one."""
+    records = []
+    for place in range(8):
+        values = {"Linv": 0.1 + place / 10, "Ldiv": 0.9 - place / 10, "diversity": 0.1 + place / 10}
+        chosen = {name: values[name] for name in measures}
+        records.append(made("representation", chosen, kind="measure", aug=f"a{place}"))
+        records.append(made(metrics={"top1": 50.0 + place}, aug=f"a{place}"))
+    return findings.sentence(Content(leaderboard(entries(records))))
+
+
+def test_the_plain_sentence_says_which_way_a_measure_goes_and_counts_no_copy_of_one():
+    both = [
+        "A higher Linv (more invariant) goes with a higher linear top1: 1 of 1 metrics.",
+        "A higher Ldiv (less diverse) goes with a lower linear top1: 1 of 1 metrics.",
+    ]
+    count = "Of all 2 pairs with 6 backbones or more, 2 leave out zero; about 0.1 would by chance alone"
+    assert _ordered(["Linv", "Ldiv"]) == [*both, f"{count}."]
+    copies = " (without diversity and alignment, which are Ldiv over again)."
+    assert _ordered(["Linv", "Ldiv", "diversity"]) == [*both, count + copies]
+
+
 def _printed(before, after):
     file = io.StringIO()
     whole = compare(before, after, Console(file=file, width=120))

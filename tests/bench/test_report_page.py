@@ -77,6 +77,38 @@ def test_the_points_of_a_plot_are_the_means_of_their_columns(tmp_path):
         assert values == [cell and pytest.approx(cell.mean, 1e-5) for cell in cells]
 
 
+def _swept(side, linv, **more):
+    options = {"side": side, "fill": "zero"}
+    probe = {"augmentation": "cutout", "options": options, "meanings": {"side": "Share of the shorter side"}}
+    metrics = {"Linv": linv, "Ldiv": linv - 0.1}
+    known = {"intervals": {name: (value - 0.01, value + 0.02) for name, value in metrics.items()}, "probe": probe}
+    return made("representation", metrics, kind="measure", protocol=f"representation@cutout(side={side})", **known, **more)
+
+
+SWEEP = [_swept(0.1, 0.9), _swept(0.5, 0.6), _swept(0.1, 0.8, aug="cutmix"), _swept(0.5, 0.7, aug="cutmix")]
+
+
+def test_the_curves_of_a_sweep_are_the_means_with_the_distances_to_the_ends_of_their_intervals(tmp_path):
+    (sweep,) = _data(page.render(Content(leaderboard(entries(SWEEP))), tmp_path))["sweeps"]
+    assert (sweep["title"], sweep["x"]) == ("cutout side (fill = zero) on shapes", "cutout side (share of the shorter side)")
+    assert [panel["title"] for panel in sweep["panels"]] == ["Linv (cosine, ↑ invariant)", "Ldiv (cosine, ↓ diverse)"]
+    assert sweep["panels"][1]["lines"] == [
+        [0, [0.1, 0.5], [0.8, 0.5], [0.01, 0.01], [0.02, 0.02]],
+        [1, [0.1, 0.5], [0.7, 0.6], [0.01, 0.01], [0.02, 0.02]],
+    ]
+
+
+def test_records_that_are_kept_alone_have_no_links_to_files_that_are_not_there(tmp_path):
+    _, second = lay([made(), made(aug="cutmix")], tmp_path / "results" / "set")
+    for name in ("config.yaml", "command.txt"):
+        (second.parent / name).write_text("", encoding="utf-8")
+    report([tmp_path / "results"], tmp_path, Console(file=io.StringIO()))
+    data = _data((tmp_path / "leaderboard.html").read_text(encoding="utf-8"))
+    assert [name for _, name in data["beside"]] == ["config.yaml", "log.txt", "command.txt"]
+    there = {run[0]: [bool(run[9] & 1 << bit) for bit in range(3)] for run in data["runs"]}
+    assert there == {"results/set/r00/": [False] * 3, "results/set/r01/": [True, False, True]}
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with Browser(tmp_path_factory.mktemp("profile"), CHROMIUM) as started:
@@ -190,6 +222,39 @@ def test_a_number_leads_to_its_runs_command_config_and_log(opened, folder, word,
     opened.wait("location.pathname.includes('/runs/')")
     opened.wait("document.readyState === 'complete'")
     assert opened.run("document.body.textContent").strip() == f"{file} of {name}"
+
+
+@chromium
+def test_a_record_kept_alone_says_what_is_not_there_and_every_link_of_it_leads_somewhere(browser, tmp_path):
+    (path,) = lay([made()], tmp_path / "results" / "set")
+    report([tmp_path / "results"], tmp_path, Console(file=io.StringIO()))
+    browser.open(f"file://{tmp_path}/leaderboard.html")
+    browser.run("document.querySelector('#board tbody td a').click()")
+    browser.wait("document.querySelector('dialog').open")
+    links = browser.run("[...document.querySelectorAll('dialog .links a')].map((a) => a.href)")
+    assert links == [f"file://{path}", f"file://{path.parent}/"]
+    words = browser.run("[...document.querySelectorAll('dialog .links .absent')].map((e) => e.textContent)")
+    assert words == ["no config", "no log", "no command"]
+    assert "bench transfer --task linear" in browser.run("document.querySelector('dialog pre').textContent")
+
+
+@chromium
+def test_the_invariance_curves_are_drawn_with_their_bars_axes_and_legend(browser, tmp_path):
+    (tmp_path / "page.html").write_text(page.render(Content(leaderboard(entries(SWEEP))), tmp_path), encoding="utf-8")
+    browser.console.clear()
+    browser.open(f"file://{tmp_path}/page.html")
+    browser.run("document.querySelector('#curves').scrollIntoView()")
+    browser.wait("document.querySelector('#curves').dataset.drawn === 'yes'")
+    texts = "[...document.querySelectorAll('#curves {}')].map((t) => t.textContent)".format
+    assert browser.run(texts(".xtitle")) == ["cutout side (share of the shorter side)"]
+    assert browser.run(texts("[class$=title]:is(.ytitle, .y2title)")) == [
+        "Linv (cosine, ↑ invariant)",
+        "Ldiv (cosine, ↓ diverse)",
+    ]
+    assert browser.run(texts(".legendtext")) == [NONE, CUTMIX]
+    assert browser.run("document.querySelectorAll('#curves .errorbar').length") == 8
+    assert browser.run("document.querySelectorAll('#curves .cartesianlayer .js-line').length") == 4
+    assert browser.console == []
 
 
 @chromium

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from bench import verbs
 from bench.verbs import Finished, Request, transfer
-from pretrain.errors import EngineError
+from pretrain.errors import DataError, EngineError
+from pretrain.journal import Journal
 from transfer import datasets, engines
 from transfer.engines import Job, Outcome
 from transfer.record import Data
@@ -85,3 +87,21 @@ def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Jo
     assert request.processes == 3
     with pytest.raises(EngineError, match="3 processes for linear"):
         transfer.run(request, "linear", "random:resnet18", shortcuts={}, options={})
+
+
+def test_what_goes_wrong_in_a_later_process_alone_is_said_by_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def follow(*_: object) -> None:
+        raise DataError("can't read the image a.png")
+
+    with pytest.raises(DataError):
+        verbs._heard(follow, Path())
+    assert capsys.readouterr().err == "bench: process 0: can't read the image a.png\n"
+
+
+def test_the_record_says_how_many_images_a_second_the_training_took(
+    jobs: list[tuple[str, Job]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("coco-c4").record.images_per_second is None  # the stand-in trained nothing
+    monkeypatch.setattr(Journal, "rate", lambda self, stage: 2.5 if stage == "train" else None)
+    assert run("coco-c4@1x", shortcuts={"batch": 4}).record.images_per_second == 10.0
+    assert run("coco-c4@1x").record.images_per_second == 15.0  # a batch can't hold more than the 6 images there are

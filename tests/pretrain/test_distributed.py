@@ -1,6 +1,7 @@
 """Two processes on a CPU: the shuffle is undone exactly, all take the same steps, and a cut run goes on."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,19 +110,40 @@ def _is_of(process: Path, out: Path) -> bool:
         return False
 
 
+def stop_while_it_goes_on(folder: Path, out: Path, *words: str) -> tuple[int, str]:
+    """SIGTERM to the command alone, once it goes on; its exit code and what was said."""
+    running = subprocess.Popen(
+        command(*words, "--out", str(out)), cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 100
+    while "going on after step" not in (out / "log.txt").read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=100)[1]
+    return running.returncode, said
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
-def test_two_processes_train_and_a_killed_run_ends_as_one_that_was_not(root: Path, tmp_path: Path) -> None:
-    words = ["--data", str(root), "--epochs", "10"]
+def test_two_processes_train_and_a_run_killed_and_stopped_ends_as_one_that_was_not(root: Path, tmp_path: Path) -> None:
+    words = ["--data", str(root), "--epochs", "16", "--set", "save_every=2"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = bench(tmp_path, *words, "--out", str(whole))
+    done = bench(tmp_path, *words, "--set", "save_every=16", "--out", str(whole))
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("result.json") == 1  # of several processes only one speaks
     assert "trained in 2 processes" in (whole / "result.json").read_text()
     kill_after_a_checkpoint(tmp_path, killed, *words)
     assert not (killed / "result.json").exists()
+    code, said = stop_while_it_goes_on(tmp_path, killed, *words)
+    assert code == 143, said
+    assert re.search(r"^bench: stopped by SIGTERM; saved: step \d+ of 16; to go on: bench pretrain", said, re.MULTILINE), said
+    assert said.count("bench: ") == 1  # of several processes only one speaks
+    assert "Traceback" not in said
+    alone = bench(tmp_path, *words, "--out", str(killed), "--devices", "1")  # the later option counts
+    assert alone.returncode == 2
+    assert re.search(r"another number of processes\n.*1 processes now\n.*2, as before", alone.stderr)
     again = bench(tmp_path, *words, "--out", str(killed), "--resume")
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "going on after step" in (killed / "log.txt").read_text()
+    assert (killed / "log.txt").read_text().count("going on after step") == 2
     ours, theirs = (torch.load(path / "backbone.pth", weights_only=True)["state_dict"] for path in (whole, killed))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 

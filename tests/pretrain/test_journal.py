@@ -47,3 +47,35 @@ def test_values_become_curves(tmp_path: Path) -> None:
     curves = EventAccumulator(str(tmp_path))
     curves.Reload()
     assert [(event.step, event.value) for event in curves.Scalars("train/loss")] == [(1, 1.5), (2, 0.5)]
+
+
+def test_going_back_forgets_what_is_done_again_and_the_clock_goes_on(tmp_path: Path) -> None:
+    lines = [{"stage": "train", "step": step, "of": 4, "seconds": 100.0 * step, "loss": 1 / 3} for step in (1, 2, 3)]
+    lines.insert(2, {"stage": "monitor", "step": 1, "of": 2, "seconds": 250.0, "knn": 5.0})
+    lines.insert(3, {"stage": "monitor", "step": 2, "of": 2, "seconds": 260.0, "knn": 6.0})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "tra')
+    journal = Journal(tmp_path)
+    journal.rewind(train=2, monitor=1)
+    journal.step("train", 3, 4, loss=0.5)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows[:3] == lines[:3]
+    assert [(row["stage"], row["step"]) for row in rows[3:]] == [("train", 3)]
+    assert 250 <= rows[3]["seconds"] < 300
+    assert journal.seconds() >= 250
+
+
+def test_a_journal_that_has_noted_nothing_can_go_back(tmp_path: Path) -> None:
+    for journal in (Journal(), Journal(tmp_path)):
+        journal.rewind(train=0)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_stages_rate_is_from_its_first_step_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 7.0, 8.0, 20.0])  # the journal's start, three steps, one of another stage
+    monkeypatch.setattr("pretrain.journal.time.monotonic", lambda: next(clock))
+    journal = Journal()
+    for done in (4, 5, 10):
+        journal.step("train", done, 10)
+    journal.step("evaluate", 1, 10)
+    assert (journal.rate("train"), journal.rate("evaluate"), journal.rate("linear")) == (2.0, None, None)

@@ -1,6 +1,8 @@
 """Resuming, and what a run leaves; on 16-pixel images."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from pretrain import interrupt
 from pretrain.augment import AUGMENTATIONS
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
-from pretrain.errors import ConfigError, DataError, TrainingError
+from pretrain.errors import CheckpointError, ConfigError, DataError, TrainingError
 from pretrain.images import ImageSet, read
 from pretrain.journal import Journal
 from pretrain.methods import METHODS
@@ -102,10 +105,65 @@ def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(images: I
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_going_on_with_other_settings_is_refused(images: ImageSet, tmp_path: Path) -> None:
+def course(folder: Path) -> list[dict[str, object]]:
+    """What `metrics.jsonl` says, but for the time."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "images_per_second")} for row in rows]
+
+
+def test_a_run_stopped_after_any_step_ends_as_one_that_was_not(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of epochs of three steps, at the end of one, and after the last: files, losses and course are equal."""
+    monkeypatch.setattr("pretrain.train.LOG_EVERY", 2)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir(), cut.mkdir()
+    wanted = config(epochs=3, aug="cutmix", supervision="semi", monitor_every=1, fill_queue=True)
+    asked = {"monitor": lambda state: {"knn": float(state["conv1.weight"].sum())}, "data": "noise"}
+    expected = train(wanted, images, whole, Journal(whole), **asked)
+    for step in (1, 3, 5, 9):
+
+        def progress(stage: str, done: int, total: int, values: dict[str, float], step: int = step) -> None:
+            if (stage, done) == ("pretrain", step):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(interrupt.Interrupted, match=f"step {step} of 9"), interrupt.listening():
+            train(wanted, images, cut, Journal(cut, progress), **asked)
+        assert not (cut / "backbone.pth").exists()
+    trained = train(wanted, images, cut, Journal(cut), **asked)
+    assert (trained.loss, trained.images_per_second) == (expected.loss, None)
+    assert (cut / "backbone.pth").read_bytes() == (whole / "backbone.pth").read_bytes()
+    assert course(cut) == course(whole)
+
+
+def test_a_killed_run_loses_no_more_than_the_seconds_between_checkpoints(images: ImageSet, tmp_path: Path) -> None:
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def progress(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        if done == 3:  # of three, and before it is saved
+            raise Killed
+
+    for seconds, left in ((600.0, []), (0.0, [2])):
+        folder = tmp_path / str(seconds)
+        folder.mkdir()
+        with pytest.raises(Killed):
+            train(config(epochs=1, checkpoint_seconds=seconds), images, folder, Journal(folder, progress), data="noise")
+        assert [torch.load(path, weights_only=True)["step"] for path in folder.glob("last.pth")] == left
+
+
+def test_a_checkpoint_that_is_none_is_refused_with_what_to_do(images: ImageSet, tmp_path: Path) -> None:
+    for content in (b"", b"text", b"PK\x03\x04"):
+        (tmp_path / "last.pth").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"can't go on from .*last.pth(.|\n)*remove it to start again"):
+            train(config(), images, tmp_path, Journal(), data="noise")
+
+
+def test_going_on_with_other_settings_is_refused_and_with_other_loaders_it_is_not(images: ImageSet, tmp_path: Path) -> None:
     train(config(), images, tmp_path, Journal(), data="noise")
     with pytest.raises(ConfigError, match="temperature"):
         train(config(temperature=0.1), images, tmp_path, Journal(), data="noise")
+    train(config(save_every=2, checkpoint_seconds=1, keep_every=1), images, tmp_path, Journal(), data="noise")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(images: ImageSet, tmp_path: Path) -> None:

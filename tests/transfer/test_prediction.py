@@ -92,6 +92,14 @@ def test_no_order_is_undecided_and_a_constant_side_has_no_correlation():
     assert (found.spearman, found.kendall, found.verdict) == (None, None, "undecided")
 
 
+def test_a_probed_representation_is_neither_a_measure_nor_a_transfer():
+    records = [made("representation", {"Linv": 0.5}, kind="measure"), made("linear", {"top1": 5.0})]
+    records.append(made("representation", {"Linv": 0.4}, kind="measure", protocol="representation@cutmix"))
+    board = leaderboard(entries(records))
+    assert [(board.columns[one.measure].probe, board.columns[one.metric].name) for one in predictions(board)] == [("", "top1")]
+    assert predictions(leaderboard(entries([records[0], records[2]]))) == ()
+
+
 def test_seeds_are_one_point():
     records = [
         made(task, metrics, kind=kind, seed=seed)

@@ -126,7 +126,7 @@ def test_what_a_task_expects_is_printed_in_the_files_under_the_benchmark_it_equa
                 assert (benchmark_name, metric, value, method, epochs.removesuffix(" epochs")) in printed
             assert row.spread.keys() <= row.metrics.keys() <= set(task.metrics)
             seen.add(name)
-    assert {"linear", "voc07", "voc0712", "coco-c4", "coco-fpn"} <= seen
+    assert {"linear", "voc07", "voc0712", "coco-c4", "coco-fpn", "cityscapes", "cityscapes-deeplabv3"} <= seen
 
 
 def test_expectations_are_those_of_the_schedule_and_say_the_published_spread():

@@ -27,9 +27,10 @@ from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.engines.detectron2_config import EXTRA_NORM_HEADS, described, files, has_bit_masks, native_config
 from transfer.engines.detectron2_proof import bare, proven
-from transfer.engines.detectron2_watch import Checked, Watch, quiet
+from transfer.engines.detectron2_watch import Checked, Watch, quiet, tag_whole
 from transfer.engines.rcnn.measure import bn_note, measure
 from transfer.engines.rcnn.predictions import write_predictions
+from transfer.prove import prove_input
 from transfer.tasks.detection import DetectionSettings
 
 NATIVE_CONFIG = "detectron2_config.yaml"
@@ -40,6 +41,7 @@ HEADER = f"""\
 # resume_or_load(resume=False), train(); for several processes all of it within detectron2.engine.launch, with SEED + rank.
 """
 BIT_MASKS_NOTE = "some masks are run-length encoded: Detectron2 trains on all of them as bit maps"
+RESUMED_NOTE = "training was resumed: Detectron2 restores weights, momentum and schedule, not the order of the images"
 BASIC_BLOCKS = {18: 2, 34: 3}
 """Of the last stage, by depth."""
 BACKWARD_COST = 2.0
@@ -58,6 +60,7 @@ def fit(job: Job) -> Outcome:
         TrainingError: If the loss is not finite.
         CheckpointError: If the last checkpoint is broken or of another run.
         DataError: If an image can't be read.
+        Interrupted: If a signal asked for a stop, once the iteration is saved.
     """
     settings, data = job.settings, job.data
     if not isinstance(settings, DetectionSettings):
@@ -70,19 +73,20 @@ def fit(job: Job) -> Outcome:
     with quiet(work), _registered(data, settings) as (train, val):
         cfg = _config(job, settings, work, train=train, val=val, bit_masks=bit_masks)
         trainer = _trainer(cfg, watch, job.seed)
+        prove_input(partial(_prepared, trainer))
         proof = proven(job.backbone, bare(trainer.model), settings)
         if job.announce_time:
             job.journal.say(_estimate(trainer, settings, len(data.val)))
-        _resume(trainer, job)
+        resumed = (RESUMED_NOTE,) if _resume(trainer, job) else ()
         _work(trainer, settings)
     if distributed.rank():
         return Outcome({}, proof)
     metrics, notes = measure(watch.found, data, settings)
     write_predictions(job.folder / "predictions.png", data, watch.found)
-    for path in (*work.glob("model_*.pth"), *work.glob("last_checkpoint")):
+    for path in (*work.glob("last_checkpoint"), *work.glob("model_*.pth")):  # never a name without its file
         path.unlink()
     masks = (BIT_MASKS_NOTE,) if bit_masks else ()
-    return Outcome(metrics, proof, (_version(), bn_note(synchronised=True), *data.notes, *masks, *notes))
+    return Outcome(metrics, proof, (_version(), bn_note(synchronised=True), *data.notes, *masks, *resumed, *notes))
 
 
 def _version() -> str:
@@ -187,15 +191,29 @@ def _trainer(cfg: Any, watch: Watch, seed: int) -> Any:
             return []
 
         def build_hooks(self) -> list[Any]:
-            # In the place of their checkpoints, which come by iterations and stay.
-            return [Told() if isinstance(each, hooks.PeriodicCheckpointer) else each for each in super().build_hooks()]
+            # In the place of their checkpoints, which come by iterations and stay, and in the first process alone.
+            others = [each for each in super().build_hooks() if not isinstance(each, hooks.PeriodicCheckpointer)]
+            evaluation = next(place for place, each in enumerate(others) if isinstance(each, hooks.EvalHook))
+            return [*others[:evaluation], Told(), *others[evaluation:]]
 
     register_heads()
     seed_all_rng(seed + distributed.rank())
     with _process_group(cfg):
         trainer = Trainer(cfg)
     trainer.resume_or_load(resume=False)
+    tag_whole(trainer.checkpointer)
     return trainer
+
+
+def _prepared(trainer: Any, path: Path) -> torch.Tensor:
+    """A picture as the model sees it: read in the configured order of channels, normalised by the model itself."""
+    from detectron2.data import detection_utils
+
+    pixels = detection_utils.read_image(str(path), format=trainer.cfg.INPUT.FORMAT)
+    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    model: Any = bare(trainer.model)
+    seen: torch.Tensor = model.preprocess_image([{"image": image}]).tensor[0]
+    return seen
 
 
 @contextlib.contextmanager
@@ -221,11 +239,12 @@ def _process_group(cfg: Any) -> Iterator[None]:
         defaults.create_ddp_model = original
 
 
-def _resume(trainer: Any, job: Job) -> None:
+def _resume(trainer: Any, job: Job) -> bool:
     """Go on from the last checkpoint, if there is one. NOTE: Detectron2 starts the order of the images anew."""
     path = trainer.checkpointer.get_checkpoint_file()
     if not path:
-        return
+        job.journal.rewind(train=0)
+        return False
     try:
         rest = trainer.checkpointer.load(path)
     except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
@@ -235,7 +254,9 @@ def _resume(trainer: Any, job: Job) -> None:
         seen, allowed = rest.get("identity"), job.identity
         raise CheckpointError(f"{path} belongs to another run", seen=seen, allowed=allowed, fix="use another --out")
     trainer.start_iter = trainer.iter + 1
+    job.journal.rewind(train=trainer.start_iter)
     job.journal.say(f"continuing at iteration {trainer.start_iter} of {trainer.max_iter}")
+    return True
 
 
 def _work(trainer: Any, settings: DetectionSettings) -> None:

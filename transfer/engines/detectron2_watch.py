@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pretrain import distributed
+from pretrain import distributed, interrupt
+from pretrain.atomic import replacing
 from pretrain.errors import DataError
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job
@@ -46,15 +47,29 @@ class Watch:
         return {}
 
     def after_step(self, trainer: Any) -> None:
-        """Note the losses; save a checkpoint where one is due, the last iteration's in any case."""
-        latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
-        losses = {name.removeprefix("loss_"): value for name, value in latest.items() if name.startswith("loss_")}
-        done = trainer.iter + 1
-        values = {"loss": latest["total_loss"], "lr": latest["lr"], **losses}
-        self._job.journal.step("train", done, trainer.max_iter, **values)
-        if done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds:
+        """Note the losses; save a checkpoint where one is due, the last iteration's in any case. The first process does.
+
+        Raises:
+            Interrupted: If a signal asked for a stop, once the iteration is saved.
+        """
+        done, first = trainer.iter + 1, distributed.rank() == 0
+        if first:
+            self._note(trainer, done)
+        stop = interrupt.agreed()
+        due = stop or done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds
+        if due and first:
             self._save(trainer)
             self._saved = time.monotonic()
+        if stop and done < trainer.max_iter:  # what raises here still evaluates, after the last iteration
+            distributed.barrier()
+            raise interrupt.Interrupted(stop, f"iteration {done:,} of {trainer.max_iter:,}")
+
+    def _note(self, trainer: Any, done: int) -> None:
+        """Of several processes Detectron2 gives the mean losses to the first one alone."""
+        latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
+        losses = {name.removeprefix("loss_"): value for name, value in latest.items() if name.startswith("loss_")}
+        values = {"loss": latest["total_loss"], "lr": latest["lr"], **losses}
+        self._job.journal.step("train", done, trainer.max_iter, **values)
 
     def _save(self, trainer: Any) -> None:
         """Replace the last checkpoint; the one before goes only when the new one is whole."""
@@ -62,6 +77,16 @@ class Watch:
         trainer.checkpointer.save(f"model_{trainer.iter + 1:07d}", identity=self._job.identity)
         if before and before != trainer.checkpointer.get_checkpoint_file():
             Path(before).unlink(missing_ok=True)
+
+
+def tag_whole(checkpointer: Any) -> None:
+    """Have the name of the last checkpoint written whole or not at all; Detectron2 empties that file first."""
+
+    def tag(name: str) -> None:
+        with replacing(Path(checkpointer.save_dir) / "last_checkpoint") as file:
+            file.write(name.encode())
+
+    checkpointer.tag_last_checkpoint = tag
 
 
 class Checked:

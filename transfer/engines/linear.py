@@ -92,14 +92,17 @@ class _Training:
     def resume(self, total: int) -> int:
         """Steps already done, of `total`; the epoch before the first is judged, too."""
         content = state.load(self.job.folder / STATE, self.job.identity, {"step", "heads", "optimizer", "best"})
+        done = 0 if content is None else int(content["step"])
+        judged = done * self.settings.epochs // total if done else -1  # epoch 0 is that before the first
+        self.job.journal.rewind(**{"linear": done, "held-out": judged})
         if content is None:
             self.judge(0)
             return 0
         self.heads.load_state_dict(content["heads"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.best = _Best(**content["best"])
-        self.job.journal.say(f"going on after step {content['step']} of {total}")
-        return int(content["step"])
+        self.job.journal.say(f"going on after step {done} of {total}")
+        return done
 
     def step(self, found: Tensor, truth: Tensor, step: int, total: int) -> None:
         """The step of that number, from 1, on features (N, D); judged and saved when it ends an epoch."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from pretrain import distributed
 from pretrain.checkpoint import save_atomically
 from pretrain.errors import EngineError
-from pretrain.interrupt import Interrupted
+from pretrain.interrupt import Interrupted, agreed
 from pretrain.journal import duration
 from transfer.convert import to_mmseg
 from transfer.datasets.cityscapes import SegmentationData
@@ -33,9 +33,9 @@ from transfer.engines import Job, Outcome
 from transfer.engines.label_maps import draw
 from transfer.engines.mmseg_config import native_config, spread, write_lists
 from transfer.engines.mmseg_model import DILATIONS, PYRAMID_HEAD, STRIDES
-from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, asked, average_statistics, notes, saved, unreadable_named
+from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, notes, saved, unreadable_named
 from transfer.engines.rcnn.precise_bn import precise_bn
-from transfer.prove import prove, reference
+from transfer.prove import prove, prove_input, reference
 from transfer.tasks.cityscapes import SegmentationSettings
 
 METRICS = ("mIoU", "mAcc", "aAcc")
@@ -68,6 +68,7 @@ def fit(job: Job) -> Outcome:
     _prepare(job, settings, data, work)
     evaluated = len(spread(data.val, settings.max_val_images))
     done = saved(work, job.identity)
+    job.journal.rewind(train=done)
     _fill_tables()
     watch = Watch(job, settings.iters, evaluated)
     runner = _runner(job, settings, data, work, resume=done > 0)
@@ -75,6 +76,7 @@ def fit(job: Job) -> Outcome:
     runner.register_hook(_as_hook(Checkpoints(job, work, settings.iters, settings.checkpoint_every)), priority="VERY_LOW")
     if settings.precise_bn:
         runner.register_hook(_as_hook(_Statistics(job, settings)))
+    prove_input(partial(_prepared, runner))
     proof = _prove(job, settings, _alone(runner.model))
     if job.announce_time:
         _announce(job, settings, data, _alone(runner.model), evaluated)
@@ -141,6 +143,11 @@ def register_heads() -> None:
             joined = (len(self.dilations) + 1) * self.channels
             self.bottleneck = ConvModule(joined, self.channels, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
+        def init_weights(self) -> None:
+            super().init_weights()
+            for conv in (module for module in self.modules() if isinstance(module, nn.Conv2d) and module is not self.conv_seg):
+                nn.init.kaiming_uniform_(conv.weight, a=1)  # Caffe2's Xavier
+
         def _forward_feature(self, inputs: list[Tensor]) -> Tensor:
             x: Tensor = self._transform_inputs(inputs)
             size = x.shape[2:]
@@ -175,7 +182,7 @@ def _runner(job: Job, settings: SegmentationSettings, data: SegmentationData, wo
     mmengine.device.utils.DEVICE = kind  # mmengine's own choice is an accelerator wherever there is one
     processes = distributed.world()
     ours = partial(native_config, settings, data, arch=job.backbone.arch, backbone=work / "backbone.pth", work=work)
-    config = Config(ours(seed=job.seed, device=kind, processes=processes))
+    config = Config(ours(seed=job.seed, device=kind, processes=processes), format_python_code=False)
     if not distributed.rank():
         (job.folder / NATIVE_CONFIG).write_text(HEADER + config.pretty_text, encoding="utf-8")
     config.default_hooks.checkpoint = None
@@ -210,11 +217,10 @@ class _Statistics:
         model = _alone(runner.model)
         model.train()
         precise_bn(model, lambda batch: model(**model.data_preprocessor(batch, True), mode="tensor"), self._drawn(loader))
-        average_statistics(model)
 
     def _drawn(self, loader: Any) -> Iterator[Any]:
         for done, batch in enumerate(itertools.islice(loader, self._batches), start=1):
-            by = asked(self._job.device)
+            by = agreed()
             if by:
                 raise Interrupted(by, f"all {self._iters:,} iterations")
             yield batch
@@ -243,6 +249,16 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+def _prepared(runner: Any, path: Path) -> Tensor:
+    """A picture as the model sees it: read as the validation images are, normalised by the model's own preprocessor."""
+    from mmseg.registry import TRANSFORMS
+
+    read = TRANSFORMS.build(runner.cfg.val_dataloader.dataset.pipeline[0])
+    pixels = torch.from_numpy(read({"img_path": str(path)})["img"]).permute(2, 0, 1).contiguous()
+    prepared: Tensor = _alone(runner.model).data_preprocessor({"inputs": [pixels]}, False)["inputs"][0]
+    return prepared
 
 
 def _prove(job: Job, settings: SegmentationSettings, model: nn.Module) -> dict[str, float]:

@@ -81,15 +81,13 @@ def _convolutions(settings: SegmentationSettings) -> dict[str, Any]:
 
 
 def _pyramid(settings: SegmentationSettings) -> dict[str, Any]:
-    """The head with its window of pooling, a whole training crop, and with the initial weights of Detectron2's."""
-    uniform = {"type": "Kaiming", "layer": "Conv2d", "a": 1, "mode": "fan_in", "nonlinearity": "leaky_relu"}
-    last = {"type": "Normal", "name": "conv_seg", "std": 0.001}
+    """The head with its window of pooling, a whole training crop, and with the initial classifier of Detectron2's."""
     return {
         "type": PYRAMID_HEAD,
         "dilations": (1, *(settings.head_dilation * times for times in (1, 2, 3))),
         "window": tuple(-(-side // OUTPUT_STRIDE) for side in settings.crop_size),
         "align_corners": False,
-        "init_cfg": uniform | {"distribution": "uniform", "override": last},
+        "init_cfg": {"type": "Normal", "std": 0.001, "override": {"name": "conv_seg"}},
     }
 
 

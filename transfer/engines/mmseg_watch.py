@@ -6,7 +6,6 @@ The methods are mmengine's hook points. In several processes each has its own, a
 import contextlib
 import math
 import os
-import signal
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -57,7 +56,7 @@ class Watch:
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         """Note the loss, the mean over the processes; raises TrainingError where it is not finite."""
-        loss = float(distributed.gather((outputs or {})["loss"].detach().reshape(1)).mean())
+        loss = float(distributed.mean((outputs or {})["loss"].detach()))
         lr = runner.optim_wrapper.get_lr()["lr"][0]
         self._journal.step("train", batch_idx + 1, self._iters, loss=loss, lr=lr)
         if not math.isfinite(loss):
@@ -90,7 +89,7 @@ class Checkpoints:
     """
 
     def __init__(self, job: Job, work: Path, iters: int, every: int) -> None:
-        self._device, self._identity = job.device, job.identity
+        self._identity = job.identity
         self._work, self._iters, self._every = work, iters, every
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -103,7 +102,7 @@ class Checkpoints:
     ) -> None:
         """Save where that is due; raises Interrupted where a stop was asked for."""
         done = batch_idx + 1
-        by = asked(self._device)
+        by = interrupt.agreed()
         if by or done % self._every == 0 or done == self._iters:
             self._save(runner)
         if by:
@@ -111,7 +110,7 @@ class Checkpoints:
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None) -> None:
         """Raises Interrupted where a stop was asked for: what was trained is saved."""
-        by = asked(self._device)
+        by = interrupt.agreed()
         if by:
             raise interrupt.Interrupted(by, f"all {self._iters:,} iterations" if self._iters else "nothing: none was trained")
 
@@ -162,19 +161,11 @@ def notes(job: Job, settings: SegmentationSettings, data: SegmentationData, eval
     return tuple(filter(None, (norms, part, RESUMED.format(done) if done else None)))
 
 
-def asked(device: str) -> signal.Signals | None:
-    """The signal that asked any of the processes to stop: the same answer in all of them."""
-    marks = distributed.gather(torch.tensor([interrupt.asked() or 0], device=device))
-    return signal.Signals(int(marks.max())) if marks.any() else None
-
-
 def average_statistics(model: nn.Module) -> None:
     """Give the norms of all processes the mean of their running statistics; on one process they have it."""
-    if distributed.world() == 1:
-        return
-    for buffer in model.buffers():
+    for buffer in model.buffers() if distributed.world() > 1 else ():
         if buffer.is_floating_point():
-            buffer.copy_(distributed.gather(buffer[None]).mean(0))
+            buffer.copy_(distributed.mean(buffer))
 
 
 def _label_map(field: Any) -> Any:

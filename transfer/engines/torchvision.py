@@ -3,18 +3,23 @@
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
+from PIL import Image
+from torch import Tensor
 
 from pretrain import distributed
 from pretrain.errors import EngineError
 from pretrain.journal import duration
 from transfer import prove
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.detection import DetectionData, Picture
 from transfer.engines import Job, Outcome
 from transfer.engines.rcnn.c4 import C4
-from transfer.engines.rcnn.data import ORDER, SAMPLING, torch_random
+from transfer.engines.rcnn.data import ORDER, SAMPLING, as_tensor, read_image, torch_random
 from transfer.engines.rcnn.detector import PIXEL_MEAN, PIXEL_STD, Detector
 from transfer.engines.rcnn.evaluate import find
 from transfer.engines.rcnn.fpn import FPN
@@ -79,11 +84,21 @@ def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:
 def proven(model: Detector, job: Job) -> dict[str, float]:
     """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
     model.eval()
+    prove.prove_input(partial(prepared, model))
     heads = [key for key in model.state_dict() if not key.startswith(BACKBONE)]
     expected = prove.reference(job.backbone)
     proof = prove.prove(job.backbone, model.backbone_state(), model.backbone_features, expected, new=heads)
     model.to(torch.device(job.device))
     return proof
+
+
+def prepared(model: Detector, path: Path) -> Tensor:
+    """A picture as the detector sees it."""
+    with Image.open(path) as file:
+        size = file.size
+    boxes, labels, no = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    picture = Picture(path, "probe", *size, boxes=boxes, labels=labels, difficult=no, crowd=no, masks=None)
+    return model.batch([as_tensor(np.asarray(read_image(picture)))])[0][0]
 
 
 def write_config(job: Job, settings: DetectionSettings, data: DetectionData) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from transfer.tasks import Published, Task, TaskSettings
+from transfer.tasks import Expected, Published, Task, TaskSettings
 
 CITYSCAPES_SHORT_SIDE = 1024
 """Height of every Cityscapes image, in pixels."""
@@ -159,6 +159,8 @@ GENERATED: dict[str, Any] = {**SMALL, "iters": 50, "class_balance": 0.5, "crop":
 """What the generated data needs. While 70 % of its pixels are background, the first hundred steps would go by on learning
 that: hence the balance."""
 
+TABLE_6 = "arXiv 1911.05722, table 6: mean of 5"
+
 CITYSCAPES = Task(
     name="cityscapes",
     version=1,
@@ -171,4 +173,9 @@ CITYSCAPES = Task(
     generated=GENERATED,
     metrics=("mIoU", "mAcc", "aAcc"),
     published=(Published(name="cityscapes-fcn-d6-os16", classes=19, val=500),),
+    # The spread of the five is not printed.
+    expected=(
+        Expected(checkpoint="Supervised", metrics={"mIoU": 74.6}, source=TABLE_6),
+        Expected(checkpoint="MoCo v1, 200 epochs", metrics={"mIoU": 75.3}, source=TABLE_6),
+    ),
 )

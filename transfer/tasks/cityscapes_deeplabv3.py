@@ -13,11 +13,19 @@ NOTE: images are scaled by OpenCV, there by Pillow, whose bilinear scaling avera
 
 from typing import Any
 
-from transfer.tasks import Published, Task
+from transfer.tasks import Expected, Published, Task
 from transfer.tasks.cityscapes import GENERATED, SMALL, SegmentationSettings
 
 _SHORTER: dict[str, Any] = {"crop_aspect": 1.0, "scale_choices": None, "warmup_iters": 20, "precise_bn": 10}
 """What small budgets change beside what they change in `cityscapes`: crops as wide as high for images of any shape."""
+
+PUBLISHED = {
+    "Supervised-1000, 100 epochs": 76.0,
+    "MoCo v2+, 100 epochs": 76.9,
+    "S-MoCo v2+, 100 epochs": 77.1,
+    "BYOL, 100 epochs": 77.6,
+}
+"""mIoU; without a spread. Supervised-1000 is supervised on all of ImageNet-1K."""
 
 CITYSCAPES_DEEPLABV3 = Task(
     name="cityscapes-deeplabv3",
@@ -44,4 +52,8 @@ CITYSCAPES_DEEPLABV3 = Task(
     generated={**GENERATED, **_SHORTER, "warmup_iters": 5},
     metrics=("mIoU", "mAcc", "aAcc"),
     published=(Published(name="cityscapes-deeplabv3", classes=19, val=500),),
+    expected=tuple(
+        Expected(checkpoint=checkpoint, metrics={"mIoU": value}, source="arXiv 2208.00275, supplement, table 2")
+        for checkpoint, value in PUBLISHED.items()
+    ),
 )

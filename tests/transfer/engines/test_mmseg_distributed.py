@@ -46,9 +46,9 @@ def run_as_one_of_two(root: str, out: str) -> None:
 
         def stop(stage: str, done: int, total: int, values: Any) -> None:
             if distributed.rank() == 1 and done == 3:
-                interrupt._leave_mark(signal.SIGTERM, None)
+                interrupt._mark = signal.SIGTERM
 
-        with interrupt.listening(), pytest.raises(interrupt.Interrupted, match="iteration 3 of 4"):
+        with pytest.raises(interrupt.Interrupted, match="iteration 3 of 4"):
             mmseg.fit(job(Path(root), Path(out) / "cut", Journal(progress=stop)))
         interrupt._mark = None
         rest = mmseg.fit(job(Path(root), Path(out) / "cut", Journal()))
@@ -93,7 +93,7 @@ def test_two_processes_find_the_metric_that_one_finds_with_the_same_weights(
 
 
 def test_the_notes_say_what_stands_in_for_synchronised_norms(ran: tuple[Path, dict[str, Any]]) -> None:
-    metrics, proof, notes = ran[1]["whole"]
+    _metrics, proof, notes = ran[1]["whole"]
     assert proof == {"tensors": 120.0, "max_feature_difference": 0.0}
     assert "in each of 2 processes over its own 2 images, in place of synchronised BN over all 4" in notes[0]
 

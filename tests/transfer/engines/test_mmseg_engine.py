@@ -2,6 +2,7 @@ import json
 import math
 import os
 import runpy
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pretrain.errors import ProofError, TrainingError
+from pretrain import interrupt
+from pretrain.errors import CheckpointError, EngineError, ProofError, TrainingError
 from pretrain.journal import Journal
 from transfer import sources
 from transfer.datasets import cityscapes
-from transfer.engines import Job, Outcome, mmseg
+from transfer.engines import Job, Outcome, mmseg, mmseg_watch
 from transfer.engines.label_maps import Sample
 from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
+from transfer.tasks.linear import LINEAR
 
 pytest.importorskip("mmseg", reason="MMSegmentation is not installed")
 
@@ -67,7 +70,7 @@ def test_training_beats_the_untrained_model_and_any_single_class(
     trained: Any, make: Callable[..., Job], tmp_path: Path
 ) -> None:
     untrained = mmseg.fit(make(tmp_path, iters=0))
-    assert not list(tmp_path.rglob("iter_*.pth"))
+    assert [path.name for path in tmp_path.rglob("*.pth")] == ["backbone.pth"]
     labels = np.concatenate([sample.truth[sample.truth != 255] for sample in trained[2]])
     constant = 100 * np.bincount(labels).max() / labels.size / len(TINY["CLASSES"])  # mIoU of the best single class
     assert trained[0].metrics["mIoU"] > constant + 5
@@ -128,21 +131,98 @@ def test_the_same_seed_gives_the_same_numbers_in_silence_and_only_in_its_folder(
     assert sum("estimated time" in text for text in said) == 1
 
 
-def test_a_broken_run_goes_on_to_the_same_numbers(trained: Any, make: Callable[..., Job], tmp_path: Path) -> None:
-    def pull_the_plug(stage: str, done: int, total: int, values: dict[str, float]) -> None:
-        if stage == "train" and done == 19:
-            raise KeyboardInterrupt
+def stopping(at: int, *, stage: str = "train") -> Journal:
+    """A journal that asks for a stop at that step, as a signal does."""
 
-    with pytest.raises(KeyboardInterrupt):
-        mmseg.fit(make(tmp_path, checkpoint_every=12, journal=Journal(progress=pull_the_plug)))
+    def hear(said: str, done: int, total: int, values: dict[str, float]) -> None:
+        if (said, done) == (stage, at):
+            interrupt._mark = signal.SIGTERM
+
+    return Journal(progress=hear)
+
+
+@pytest.fixture(autouse=True)
+def _unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupt, "_mark", None)
+
+
+def test_a_stopped_run_goes_on_to_the_same_numbers(
+    trained: Any, make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(interrupt.Interrupted, match="iteration 13 of 24"):
+        mmseg.fit(make(tmp_path, journal=stopping(13)))
     moved = tmp_path.with_name(tmp_path.name + "-moved")
     tmp_path.rename(moved)
-    first: list[int] = []
-    journal = Journal(progress=lambda stage, done, *_: first.append(done) if stage == "train" else None)
-    assert mmseg.fit(make(moved, checkpoint_every=12, journal=journal)).metrics == trained[0].metrics
-    assert first == list(range(13, ITERS + 1))
-    # Finished: the same call evaluates the last checkpoint again.
-    assert mmseg.fit(make(moved, checkpoint_every=12)).metrics == trained[0].metrics
+    monkeypatch.setattr(interrupt, "_mark", None)
+    seen: list[int] = []
+    journal = Journal(progress=lambda stage, done, *_: seen.append(done) if stage == "train" else None)
+    again = mmseg.fit(make(moved, journal=journal))
+    assert again.metrics == trained[0].metrics
+    assert seen == list(range(14, ITERS + 1))
+    assert again.notes[-1].startswith("went on from iteration 13: mmengine reads the batches before once more")
+    ours, theirs = (torch.load(folder / "mmseg/last.pth", weights_only=True) for folder in (moved, trained[1]))
+    assert all(torch.equal(ours["state_dict"][name], theirs["state_dict"][name]) for name in theirs["state_dict"])
+    # Finished: the same call evaluates the last checkpoint again, and can be stopped, too.
+    with pytest.raises(interrupt.Interrupted, match="all 24 iterations"):
+        mmseg.fit(make(moved, journal=stopping(1, stage="evaluate")))
+
+
+def killed_after(job: Job, saves: int) -> int:
+    """Start the job in a process of its own that is killed in the middle of that save; returns how it ended."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        replace_file, left = os.replace, [saves]
+
+        def die(source: Path, target: Path) -> None:
+            left[0] -= target.name == mmseg_watch.LAST
+            if not left[0]:
+                os.truncate(source, 1000)
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace_file(source, target)
+
+        os.replace = die  # type: ignore[assignment]
+        mmseg.fit(job)
+    finally:
+        os._exit(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_run_killed_while_it_saves_goes_on_from_the_whole_checkpoint_before(
+    trained: Any, make: Callable[..., Job], tmp_path: Path
+) -> None:
+    job = make(tmp_path, journal=Journal(), checkpoint_every=5)
+    reached = []
+    for saves in (1, 2, 2):
+        assert killed_after(job, saves) == -signal.SIGKILL
+        assert (tmp_path / "mmseg" / mmseg_watch.PARTIAL).stat().st_size == 1000
+        reached.append(mmseg_watch.saved(tmp_path / "mmseg", job.identity))
+    assert reached == [0, 5, 10]
+    assert mmseg.fit(job).metrics == trained[0].metrics
+    assert not (tmp_path / "mmseg" / mmseg_watch.PARTIAL).exists()
+
+
+def test_a_broken_checkpoint_or_that_of_another_run_is_refused(
+    trained: Any, make: Callable[..., Job], data: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "mmseg").mkdir()
+    last = tmp_path / "mmseg/last.pth"
+    last.write_bytes((trained[1] / "mmseg/last.pth").read_bytes())
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        mmseg.fit(make(tmp_path, lr=0.01))
+    for size in (last.stat().st_size // 2, 100, 0):
+        os.truncate(last, size)
+        with pytest.raises(CheckpointError, match=r"can't go on from(.|\n)*remove it to start again"):
+            mmseg.fit(make(tmp_path))
+    torch.save({"state_dict": {}}, last)
+    with pytest.raises(CheckpointError, match="not a training checkpoint"):
+        mmseg.fit(make(tmp_path))
+
+
+def test_another_task_is_refused(make: Callable[..., Job], tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="can't run 'linear'"):
+        mmseg.fit(replace(make(tmp_path), task=LINEAR, settings=LINEAR.settings))
 
 
 def test_the_native_configuration_repeats_the_run_without_us(trained: Any, tmp_path: Path) -> None:
@@ -165,11 +245,12 @@ def test_a_backbone_with_bottlenecks_is_exact_too(make: Callable[..., Job], tmp_
 
 
 WRONG = {
-    "another stem": ({"type": "ResNetV1c"}, "not loaded"),
-    "the stride in the wrong convolution": ({"style": "caffe"}, "computes other features"),
-    "the first block not dilated": ({"contract_dilation": True}, "computes other features"),
-    "output stride 32": ({"strides": (1, 2, 2, 2), "dilations": (1, 1, 1, 1)}, "computes other features"),
-    "nothing loaded": ({"init_cfg": None}, "different"),
+    "another stem": ("backbone", {"type": "ResNetV1c"}, r"6 not loaded: (.|\n)*expected-new: \d+, decode_head"),
+    "the stride in the wrong convolution": ("backbone", {"style": "caffe"}, "computes other features"),
+    "the first block not dilated": ("backbone", {"contract_dilation": True}, "computes other features"),
+    "output stride 32": ("backbone", {"strides": (1, 2, 2, 2), "dilations": (1, 1, 1, 1)}, "computes other features"),
+    "nothing loaded": ("backbone", {"init_cfg": None}, "different"),
+    "BGR": ("data_preprocessor", {"bgr_to_rgb": False}, "the order BGR"),
 }
 
 
@@ -177,17 +258,36 @@ WRONG = {
 def test_a_model_that_is_another_backbone_is_refused(
     case: str, make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes, words = WRONG[case]
+    part, changes, words = WRONG[case]
     native_config = mmseg.native_config
 
     def spoiled(*args: Any, **named: Any) -> dict[str, Any]:
         config = native_config(*args, **named)
-        config["model"]["backbone"] |= changes
+        config["model"][part] |= changes
         return config
 
     monkeypatch.setattr(mmseg, "native_config", spoiled)
     with pytest.raises(ProofError, match=words):
         mmseg.fit(make(tmp_path, "resnet50", iters=0))
+
+
+def test_two_norms_swapped_in_the_conversion_are_refused(
+    make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        first, second = "layer3.0.bn1.weight", "layer3.0.bn2.weight"
+        return state | {first: state[second], second: state[first]}
+
+    job = make(tmp_path, iters=0)
+    state = {key: value + torch.rand_like(value) if ".bn" in key else value for key, value in _floats(job).items()}
+    job = replace(job, backbone=replace(job.backbone, state=job.backbone.state | state))
+    monkeypatch.setattr(mmseg, "to_mmseg", swapped)
+    with pytest.raises(ProofError, match=r"fatal: 2 different: layer3.0.bn1.weight, layer3.0.bn2.weight\n"):
+        mmseg.fit(job)
+
+
+def _floats(job: Job) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in job.backbone.state.items() if value.is_floating_point()}
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(make: Callable[..., Job], tmp_path: Path) -> None:
@@ -196,4 +296,4 @@ def test_a_loss_that_is_not_finite_stops_the_run(make: Callable[..., Job], tmp_p
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] is None
     assert all(math.isfinite(row["loss"]) for row in rows[:-1])
-    assert not list(tmp_path.rglob("iter_*.pth"))
+    assert [path.name for path in tmp_path.rglob("*.pth")] == ["backbone.pth"]

@@ -1,6 +1,8 @@
 """The torchvision engine from data on disk to metrics."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
+from pretrain import interrupt
 from pretrain.errors import EngineError, TrainingError
 from pretrain.journal import Journal
 from transfer import engines, sources, tasks
@@ -32,6 +35,7 @@ def fit(
     folder: Path,
     said: list[str] | None = None,
     stop: tuple[str, int] | None = None,
+    signal_at: tuple[str, int] | None = None,
 ) -> Outcome:
     folder.mkdir(exist_ok=True)
 
@@ -40,6 +44,8 @@ def fit(
             said.append(stage)
         if (stage, done) == stop:
             raise InterruptionError
+        if (stage, done) == signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     backbone = sources.load("random:resnet18:1")
     announce = said is not None
@@ -95,6 +101,22 @@ def test_a_run_broken_in_its_evaluation_does_not_train_again(tiny_detection: Tin
     assert fit("coco-c4", settings, data, tmp_path / "parts", said) == whole
     assert "train" not in said
     assert not (tmp_path / "parts/last.pth").exists()
+
+
+def test_a_signal_saves_the_iteration_it_came_in_and_the_rest_is_as_if_it_had_not(
+    tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path
+) -> None:
+    data, settings = voc.read(lay_voc()), tiny_detection()
+    whole = fit("voc07", settings, data, tmp_path / "whole")
+    with pytest.raises(interrupt.Interrupted, match="iteration 2 of 3"), interrupt.listening():
+        fit("voc07", settings, data, tmp_path / "cut", signal_at=("train", 2))
+    assert fit("voc07", settings, data, tmp_path / "cut") == whole
+    assert "continuing at iteration 2 of 3" in (tmp_path / "cut/log.txt").read_text()
+    ours, theirs = (
+        [{**json.loads(line), "seconds": 0} for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("whole", "cut")
+    )
+    assert ours == theirs
 
 
 def test_training_beats_the_untrained_detector(tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from pretrain.errors import ConfigError
 from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
+from transfer.tasks.cityscapes_deeplabv3 import CITYSCAPES_DEEPLABV3
 
 
 def test_the_defaults_are_the_published_protocol() -> None:
@@ -12,6 +13,18 @@ def test_the_defaults_are_the_published_protocol() -> None:
     assert (settings.head_channels, settings.head_dilation) == (256, 6)
     assert settings.steps == (63_000, 81_000)
     assert settings.schedule() == "90000 iterations of 16 images, learning rate 0.01, x0.1 at [63000, 81000]"
+
+
+def test_deeplabs_settings_are_those_of_its_code() -> None:
+    settings = CITYSCAPES_DEEPLABV3.settings
+    assert isinstance(settings, SegmentationSettings)
+    assert (settings.iters, settings.batch, settings.lr, settings.weight_decay) == (90_000, 16, 0.01, 1e-4)
+    assert (settings.crop_size, settings.short_side) == ((512, 1024), None)
+    assert settings.scales == (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+    assert settings.last_dilations == (2, 4, 8)
+    assert (settings.hard_pixels, settings.norm_decay, settings.precise_bn) == (0.2, False, 200)
+    assert settings.schedule() == "90000 iterations of 16 images, learning rate 0.01, to 0, power 0.9"
+    assert settings.with_precise_bn(20).differences(settings) == {"precise_bn": 20}
 
 
 def test_another_length_keeps_the_shares_of_the_milestones() -> None:

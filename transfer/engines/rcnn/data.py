@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pretrain.decode import opened, rgb
 from pretrain.errors import DataError
+from pretrain.interrupt import ignore
 from transfer.datasets.detection import Mask, Picture
 from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.rpn import Target
@@ -105,6 +106,7 @@ def loader(
         num_workers=settings.num_workers,
         collate_fn=list,
         generator=torch.Generator().manual_seed(0),
+        worker_init_fn=ignore,
     )
 
 

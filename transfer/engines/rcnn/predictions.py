@@ -7,19 +7,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torchvision.ops import nms
 
 from transfer.datasets.detection import DetectionData, Mask, Picture
+from transfer.engines import sheet
 from transfer.engines.rcnn import masks as mask_ops
 from transfer.engines.rcnn.data import read_image
 from transfer.engines.rcnn.evaluate import Found
+from transfer.engines.sheet import GAP, TEXT
 
 ROWS = 4
 SIDE = 420
 """Long side of each image drawn, in pixels; its text is drawn at a size that stays legible."""
-GAP = 8
-TEXT = 13
 MASK_OPACITY = 0.4
 LEAST_DRAWN = 8
 """Of an image's predictions the best are drawn, as many as there are true objects, and at least this many."""
@@ -51,24 +51,14 @@ def write_predictions(path: Path, data: DetectionData, found: Sequence[Found]) -
     """Write the picture, for evenly spaced validation images."""
     chosen = [index * len(data.val) // ROWS for index in range(ROWS)] if len(data.val) > ROWS else list(range(len(data.val)))
     rows = [_row(data.val[index], found[index], data.classes) for index in chosen]
-    if not rows:
-        return
-    width = max(row.width for row in rows) + 2 * GAP
-    sheet = Image.new("RGB", (width, sum(row.height + GAP for row in rows) + GAP), "white")
-    top = GAP
-    for row in rows:
-        sheet.paste(row, (GAP, top))
-        top += row.height + GAP
-    sheet.save(path)
+    if rows:
+        sheet.save(path, rows)
 
 
 def _row(picture: Picture, found: Found, classes: tuple[str, ...]) -> Image.Image:
     truth = _drawn(picture, _true_shapes(picture, classes), "truth")
     predicted = _drawn(picture, _found_shapes(found, classes, len(picture.boxes)), "prediction")
-    row = Image.new("RGB", (truth.width * 2 + GAP, truth.height), "white")
-    row.paste(truth, (0, 0))
-    row.paste(predicted, (truth.width + GAP, 0))
-    return row
+    return sheet.beside([truth, predicted])
 
 
 def _true_shapes(picture: Picture, classes: tuple[str, ...]) -> Iterable[_Shape]:
@@ -90,22 +80,19 @@ def _found_shapes(found: Found, classes: tuple[str, ...], true_objects: int) -> 
 def _drawn(picture: Picture, shapes: Iterable[_Shape], title: str) -> Image.Image:
     scale = SIDE / max(picture.width, picture.height)
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    font = ImageFont.load_default(TEXT)
-    shapes = list(shapes)
+    font, shapes = sheet.font(), list(shapes)
     image = _with_masks(read_image(picture), picture, shapes).resize(size, Image.Resampling.BILINEAR)
-    sheet = Image.new("RGB", (size[0], size[1] + TEXT + GAP), "white")
-    sheet.paste(image, (0, TEXT + GAP))
-    draw = ImageDraw.Draw(sheet)
-    draw.text((0, 0), f"{title}: {picture.identity}", fill="black", font=font)
+    panel = sheet.titled(image, f"{title}: {picture.identity}")
+    draw = ImageDraw.Draw(panel)
     for shape in shapes:
         colour = COLOURS[shape.label % len(COLOURS)]
         left, top, right, bottom = (corner * scale for corner in shape.box)
         top, bottom = top + TEXT + GAP, bottom + TEXT + GAP
         draw.rectangle((left, top, right, bottom), outline=colour, width=2)
-        place = (max(min(left + 2, size[0] - draw.textlength(shape.text, font=font)), 0), min(top + 2, sheet.height - TEXT - 2))
+        place = (max(min(left + 2, size[0] - draw.textlength(shape.text, font=font)), 0), min(top + 2, panel.height - TEXT - 2))
         draw.rectangle(draw.textbbox(place, shape.text, font=font), fill=colour)
         draw.text(place, shape.text, fill="white", font=font)
-    return sheet
+    return panel
 
 
 def _with_masks(image: Image.Image, picture: Picture, shapes: Sequence[_Shape]) -> Image.Image:

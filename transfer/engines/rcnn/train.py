@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pretrain import distributed
+from pretrain import distributed, interrupt
 from pretrain.checkpoint import save_atomically
 from pretrain.errors import CheckpointError, TrainingError
 from pretrain.journal import Journal
@@ -70,10 +70,12 @@ def train(model: Detector, run: Run) -> None:
     Raises:
         TrainingError: If the loss is not finite; names the iteration and the terms.
         CheckpointError: If `last.pth` is broken or of another run.
+        Interrupted: If a signal asked for a stop, once the iteration is done and saved.
     """
     optimizer = make_optimizer(model, run.settings)
     path = run.folder / CHECKPOINT
     start = _resume(model, optimizer, path, run)
+    run.journal.rewind(train=start)
     model.train()
     together = _together(model)
     saved = time.monotonic()
@@ -84,12 +86,15 @@ def train(model: Detector, run: Run) -> None:
             group["lr"] = rate
         values = _step(together, optimizer, [sample.to(model.device) for sample in next(feed)], run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
-        if distributed.rank():
-            continue
+        stop = interrupt.agreed()
         last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
-        if last or time.monotonic() - saved >= run.settings.checkpoint_seconds:
+        due = stop or last or time.monotonic() - saved >= run.settings.checkpoint_seconds
+        if due and distributed.rank() == 0:
             _save(model, optimizer, path, run.identity, step + 1)
             saved = time.monotonic()
+        if stop:
+            distributed.barrier()  # a launcher ends all processes once one has ended
+            raise interrupt.Interrupted(stop, f"iteration {step + 1:,} of {run.settings.iters:,}")
     distributed.as_the_first(model.buffers())
 
 

@@ -43,7 +43,7 @@ def check_two_processes(root: str, folder: str, plain: str) -> None:
     """What each of two processes asserts."""
     torch.set_num_threads(1)
     settings, data = DetectionSettings.model_validate_json(plain), coco.read(Path(root))
-    with distributed.group("cpu"):
+    with distributed.group("cpu"), distributed.group("cpu"):
         assert distributed.world() == 2
         _check_collection()
         _check_population()

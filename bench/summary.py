@@ -1,0 +1,19 @@
+"""A finished run in a few lines: what was measured, where it lies, what to do next."""
+
+from collections.abc import Iterator
+
+from bench.verbs import Finished
+from transfer.metrics import metric
+
+
+def lines(done: Finished, after: str) -> Iterator[str]:
+    """One line per metric with its interval and its direction, between the record's place and what comes `after`."""
+    record = done.record
+    yield f"{'already done' if done.reused else 'done'}: {done.folder / 'result.json'}"
+    for name, value in record.metrics.items():
+        between = "  [{:.4g}, {:.4g}]".format(*record.intervals[name]) if name in record.intervals else ""
+        text = "absent" if value is None else f"{value:.4g}" if between else f"{value:.2f}"
+        meaning = metric(name).meaning
+        yield f"  {name:<20} {text}{between}" + (f"  ({meaning})" if meaning else "")
+    yield from (f"  note: {note}" for note in record.notes)
+    yield f"next: {after}"
