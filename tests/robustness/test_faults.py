@@ -194,6 +194,7 @@ def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, m
     assert sorted((out / "skipped.txt").read_text().split()) == ["ant/3.png", "bee/5.png"]
     assert "2 of 24 images can't be read" in said[-1]
     if cache == "disk":  # what the one kept for later, the other, which is stricter, must not take for an image
+        (out / "strict").mkdir()
         strict = PretrainConfig.read({**TINY, "cache": cache})
         with pytest.raises(DataError, match="can't decode the image"):
             train(strict, found, out / "strict", Journal(), data="noise")
