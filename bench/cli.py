@@ -33,6 +33,7 @@ def pretrain(
     label_map: Annotated[str | None, typer.Option(help="File of `folder: label` lines: other labels for classes.")] = None,
     label_list: Annotated[str | None, typer.Option(help="File of image names that keep their label (semi).")] = None,
     cache: Annotated[str | None, typer.Option(help="ram or disk: keep decoded images; for small sets.")] = None,
+    on_bad_image: Annotated[str | None, typer.Option(help="stop, or skip: go on with the next readable image.")] = None,
     arch: Annotated[str | None, typer.Option(help="resnet18, 34, 50 or 101.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
@@ -57,6 +58,7 @@ def pretrain(
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
     named |= {"classes": classes, "label_map": label_map, "label_list": label_list, "cache": cache}
     named |= {"arch": arch, "epochs": epochs, "seed": seed, "keep_every": keep_every, "monitor_every": monitor_every}
+    named["on_bad_image"] = on_bad_image
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None} | assignments(set_ or [])
     with Display() as display:
         request = Request(display.hook, data, out, device, budget, config, resume=resume, devices=devices)
@@ -273,11 +275,11 @@ def main() -> None:
     """Entry point: a user's mistake is one message and exit code 2, a signal one line and its own exit code; anything else
     is a bug and keeps its traceback.
     """
-    from pretrain import interrupt
+    from pretrain import faults, interrupt
     from pretrain.errors import BenchError
 
     try:
-        with interrupt.at_once():
+        with interrupt.at_once(), faults.named("write here", Path()):
             app()
     except interrupt.Interrupted as stop:
         if FIRST and stop.saved:

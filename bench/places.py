@@ -6,7 +6,7 @@ from typing import Any
 
 from pretrain.errors import ConfigError, DataError
 from pretrain.journal import Journal
-from pretrain.settings import read_yaml
+from pretrain.plain import is_file, read_yaml
 
 ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
 """Layout → its folder below BENCH_DATA and in the generated data."""
@@ -37,7 +37,7 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
         ConfigError: If there is none, with the nearest name.
     """
     path = Path(name_or_file)
-    if not (path.suffix in {".yaml", ".yml"} or path.is_file()):
+    if not (path.suffix in {".yaml", ".yml"} or is_file(name_or_file)):
         known = configs(kind)
         if name_or_file not in known:
             raise ConfigError.unknown(f"{kind} configuration", name_or_file, known)

@@ -113,7 +113,8 @@ def _config(run: Run) -> bytes:
 
 @contextlib.contextmanager
 def held(run: Run) -> Iterator[str]:
-    """Create the folder and keep other processes out; on the user's mistake, take away what this call created.
+    """Create the folder and keep other processes out; on the user's mistake, take away what this call created,
+    unless a checkpoint is in it: from that the run goes on when the mistake is mended.
 
     Yields what hinders locking, mostly nothing.
 
@@ -132,7 +133,7 @@ def held(run: Run) -> Iterator[str]:
         except TrainingError:
             raise
         except BenchError:
-            if new:
+            if new and not has_checkpoint(run):
                 shutil.rmtree(run.folder, ignore_errors=True)
             raise
 

@@ -6,16 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from pretrain.faults import named
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, which takes the place of the one at `path` when the block is done; until then that one stays."""
+    """A file to write into, which takes the place of the one at `path` when the block is done; until then that one stays.
+
+    Raises:
+        StorageError: If the disk is full or the folder can't be written to.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with named("write", path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that is gone has no such file either
+            temporary.unlink(missing_ok=True)

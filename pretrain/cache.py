@@ -7,7 +7,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,10 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 from pretrain import distributed
 from pretrain.data import Images, Position, in_order
 from pretrain.decode import reductions
-from pretrain.errors import DataError
+from pretrain.errors import DataError, GoneError
 from pretrain.images import ImageSet
 from pretrain.interrupt import ignore
 from pretrain.journal import Journal
+from pretrain.memory import free_memory, gib, require, reserve
 
 FORMAT = "v1"
 """Of the file; part of its name."""
@@ -90,14 +90,15 @@ class Shrunk:
 class Kept:
     """Decoded images in one buffer, which no process copies."""
 
-    def __init__(self, shapes: np.ndarray, store: Tensor | Path) -> None:
+    def __init__(self, shapes: np.ndarray, store: Tensor | Path, images: Shrunk) -> None:
         """Images in a buffer that may not be filled yet.
 
         Args:
-            shapes: (N, 2) int32, height and width of each.
+            shapes: (N, 2) int32, height and width of each; 0 or negative for an image that can't be decoded.
             store: The pixels of all images one after the other, as a shared tensor or as a file.
+            images: What is kept.
         """
-        self.shapes, self.store = shapes, store
+        self.shapes, self.store, self.images = shapes, store, images
         self._starts = np.concatenate([[0], np.cumsum(shapes.astype(np.int64).prod(axis=1) * 3)])
         self._pixels: Tensor | None = None
 
@@ -105,18 +106,28 @@ class Kept:
         return len(self.shapes)
 
     def picture(self, index: int) -> Ready:
-        """One image."""
+        """One image.
+
+        Raises:
+            DataError: If it couldn't be decoded when the others were, and still can't.
+        """
+        if self.shapes[index, 0] <= 0:
+            return self.images.picture(index)
         return Ready(self._part(index).permute(2, 0, 1))
 
     def put(self, index: int, decoded: Tensor) -> None:
         """Keep an image (3, H, W)."""
         self._part(index).copy_(decoded.permute(1, 2, 0))
 
+    def lack(self, index: int) -> None:
+        """Note that an image can't be decoded."""
+        self.shapes[index] = -abs(self.shapes[index])
+
     def _part(self, index: int) -> Tensor:
         """The place of an image (H, W, 3)."""
         if self._pixels is None:
             self._pixels = self.store if isinstance(self.store, Tensor) else self._mapped(self.store)
-        return self._pixels[self._starts[index] : self._starts[index + 1]].view(*self.shapes[index], 3)
+        return self._pixels[self._starts[index] : self._starts[index + 1]].view(*abs(self.shapes[index]), 3)
 
     def _mapped(self, path: Path) -> Tensor:
         size = path.stat().st_size
@@ -126,16 +137,29 @@ class Kept:
         return {**self.__dict__, "_pixels": None}  # a process that doesn't inherit the mapping makes its own
 
 
-class _Filling(Dataset[int]):
-    """Decodes images into a buffer; a batch is the number of images done."""
+Done = tuple[list[int], int]
 
-    def __init__(self, images: Shrunk, kept: Kept) -> None:
-        self.images, self.kept = images, kept
 
-    def __getitems__(self, positions: Sequence[Position]) -> int:
+class _Filling(Dataset[Done]):
+    """Decodes images into a buffer; a batch is the indices of those that can't be decoded, and how many were tried."""
+
+    def __init__(self, images: Shrunk, kept: Kept, skip: bool) -> None:
+        self.images, self.kept, self.skip = images, kept, skip
+
+    def __getitems__(self, positions: Sequence[Position]) -> Done:
+        undecodable = []
         for _, index in positions:
-            self.kept.put(index, self.images.picture(index).pixels())
-        return len(positions)
+            if self.kept.shapes[index, 0] <= 0:
+                continue
+            try:
+                self.kept.put(index, self.images.picture(index).pixels())
+            except GoneError:
+                raise
+            except DataError:
+                if not self.skip:
+                    raise
+                undecodable.append(index)
+        return undecodable, len(positions)
 
 
 def kept(
@@ -146,6 +170,7 @@ def kept(
     reduced: bool,
     num_workers: int,
     journal: Journal,
+    skip: bool = False,
 ) -> Images:
     """The images as a run crops them.
 
@@ -156,6 +181,7 @@ def kept(
         reduced: Whether JPEGs much larger than that are decoded smaller.
         num_workers: Processes that decode what is to be kept.
         journal: Told of the work.
+        skip: Whether an image that can't be decoded is an error only when it is asked for.
 
     Raises:
         DataError: If the memory or the disk is too small, or an image can't be decoded.
@@ -167,34 +193,40 @@ def kept(
         return small
     if where == "disk":
         with distributed.first_alone():
-            return _on_disk(small, num_workers, journal)
-    shapes = _shapes(small, journal)
+            return _on_disk(small, num_workers, journal, skip)
+    shapes = _shapes(small, journal, skip)
     needed = _pixels(shapes)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # on this machine, under torch's launcher
-    _refuse(needed * processes, free_memory(num_workers), "memory", "use --cache disk, a smaller cache_side, or no cache")
+    require(needed * processes, free_memory(num_workers), "memory", "use --cache disk, a smaller cache_side, or no cache")
     journal.say(f"keeping {len(images):,} images in memory: {gib(needed)}")
     store = torch.empty(needed, dtype=torch.uint8)
-    return _filled(small, Kept(shapes, store.share_memory_() if num_workers else store), num_workers, journal)
+    filling = _Filling(small, Kept(shapes, store.share_memory_() if num_workers else store, small), skip)
+    return _filled(filling, num_workers, journal)
 
 
-def _on_disk(small: Shrunk, num_workers: int, journal: Journal) -> Kept:
+def _on_disk(small: Shrunk, num_workers: int, journal: Journal, skip: bool) -> Kept:
     """Images in a file of the user's cache folder, which is written whole or not at all."""
     path = _file(small)
-    if path.is_file() and (found := _stored(path, len(small))):
+    if path.is_file() and (found := _stored(path, small)):
         journal.say(f"decoded images are in {path}")
         return found
-    shapes = _shapes(small, journal)
+    shapes = _shapes(small, journal, skip)
     needed = SHAPE_BYTES * len(small) + _pixels(shapes)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # the folder may be several machines'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
-        _refuse(needed, free, f"disk below {path.parent}", "free some, set XDG_CACHE_HOME to another disk, or use no cache")
+        require(needed, free, f"disk below {path.parent}", "free some, set XDG_CACHE_HOME to another disk, or use no cache")
         journal.say(f"keeping {len(small):,} images in {path}: {gib(needed)}")
         with unfinished.open("wb") as file:
             file.write(shapes.tobytes())
-            file.truncate(needed)
-        _filled(small, Kept(shapes, unfinished), num_workers, journal)
+            file.flush()
+            reserve(file.fileno(), needed)
+        _filled(_Filling(small, Kept(shapes, unfinished, small), skip), num_workers, journal)
+        with unfinished.open("r+b") as file:
+            file.write(shapes.tobytes())  # again: now they say what couldn't be decoded
+            file.flush()
+            os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
         raise DataError(
@@ -202,7 +234,7 @@ def _on_disk(small: Shrunk, num_workers: int, journal: Journal) -> Kept:
         ) from None
     finally:
         unfinished.unlink(missing_ok=True)
-    return Kept(shapes, path)
+    return Kept(shapes, path, small)
 
 
 def _file(small: Shrunk) -> Path:
@@ -211,18 +243,26 @@ def _file(small: Shrunk) -> Path:
     return folder / f"{small.images.fingerprint(labels=False)}-{small.side}px{reduced}.{FORMAT}"
 
 
-def _stored(path: Path, images: int) -> Kept | None:
+def _stored(path: Path, small: Shrunk) -> Kept | None:
     """What an earlier run left; None if it is not whole."""
+    images = len(small)
     if path.stat().st_size < SHAPE_BYTES * images:
         return None
     shapes = np.fromfile(path, np.int32, 2 * images).reshape(images, 2)
-    return Kept(shapes, path) if path.stat().st_size == SHAPE_BYTES * images + _pixels(shapes) else None
+    return Kept(shapes, path, small) if path.stat().st_size == SHAPE_BYTES * images + _pixels(shapes) else None
 
 
-def _shapes(small: Shrunk, journal: Journal) -> np.ndarray:
+def _shapes(small: Shrunk, journal: Journal, skip: bool) -> np.ndarray:
     shapes = np.empty((len(small), 2), np.int32)
     for index in range(len(small)):
-        shapes[index] = small.shape(index)
+        try:
+            shapes[index] = small.shape(index)
+        except GoneError:
+            raise
+        except DataError:
+            if not skip:
+                raise
+            shapes[index] = 0
         if (index + 1) % FILLED_AT_ONCE == 0:
             journal.step("headers", index + 1, len(small))
     return shapes
@@ -233,50 +273,24 @@ def _pixels(shapes: np.ndarray) -> int:
     return int(shapes.astype(np.int64).prod(axis=1).sum()) * 3
 
 
-def _filled(small: Shrunk, kept: Kept, num_workers: int, journal: Journal) -> Kept:
-    batches = in_order(len(small), FILLED_AT_ONCE)
+def _filled(filling: _Filling, num_workers: int, journal: Journal) -> Kept:
+    images = len(filling.images)
+    batches = in_order(images, FILLED_AT_ONCE)
     done = 0
-    filling: DataLoader[int] = DataLoader(
-        _Filling(small, kept),
+    loaded: DataLoader[Done] = DataLoader(
+        filling,
         batch_sampler=batches,
         num_workers=num_workers,
-        collate_fn=int,  # type: ignore[arg-type]
+        collate_fn=_as_is,  # type: ignore[arg-type]
         worker_init_fn=ignore,
     )
-    for count in filling:
+    for lacking, count in loaded:
+        for index in lacking:
+            filling.kept.lack(index)
         done += count
-        journal.step("decode", done, len(small))
-    return kept
+        journal.step("decode", done, images)
+    return filling.kept
 
 
-def _refuse(needed: int, free: int, what: str, fix: str) -> None:
-    if needed > free:
-        raise DataError(f"the decoded images need {gib(needed)} of {what}", seen=f"{gib(free)} free", fix=fix)
-
-
-def free_memory(num_workers: int) -> int:
-    """Bytes that can be taken without swapping, within the limit of the process's group; where processes share them,
-    also within that of shared memory. All of the machine's, on systems that don't say.
-    """
-    bounds = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with suppress(OSError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        bounds.append(_left_to_the_group(Path("/sys/fs/cgroup")))
-    if num_workers:
-        with suppress(OSError):
-            bounds.append(shutil.disk_usage("/dev/shm").free)
-    return max(0, min(bounds))
-
-
-def _left_to_the_group(group: Path) -> int:
-    """Bytes below the limit of a control group (version 2); files it has read count as used, but are given up when needed."""
-    limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-    held = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    return limit - used + int(held.get("inactive_file", 0)) + int(held.get("active_file", 0))
-
-
-def gib(size: int) -> str:
-    """A number of bytes as a person reads it."""
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+def _as_is(done: Done) -> Done:
+    return done

@@ -3,13 +3,15 @@
 Both are written whole or not at all, and read with `weights_only=True`, so that opening one runs no code.
 """
 
+import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
 
 from pretrain.atomic import replacing
+from pretrain.faults import unwritable
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/1"
@@ -18,9 +20,44 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def save_atomically(payload: Any, path: Path) -> None:
-    """`torch.save` that leaves either the old file or the whole new one, also when the process is killed."""
+    """`torch.save` that leaves either the old file or the whole new one, also when the process is killed.
+
+    Raises:
+        StorageError: If the disk is full or the folder can't be written to; the old file is whole.
+    """
     with replacing(path) as file:
-        torch.save(payload, file)
+        _save(payload, file, path)
+
+
+def _save(payload: Any, file: IO[bytes], path: Path) -> None:
+    """`torch.save`, which hides what a full disk said behind an error of its own writer's."""
+    written = _Written(file)
+    try:
+        torch.save(payload, cast(IO[bytes], written))
+    except RuntimeError:
+        if written.error is None:
+            raise
+        raise unwritable("can't write the checkpoint", written.error, path) from None
+
+
+class _Written(io.RawIOBase):
+    """A file that remembers why a write failed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """To the file."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def save_backbone(

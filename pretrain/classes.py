@@ -9,7 +9,8 @@ import numpy as np
 from pretrain.atomic import replacing
 from pretrain.errors import ConfigError, DataError
 from pretrain.images import ImageSet
-from pretrain.settings import read_yaml, text_lines
+from pretrain.plain import read_yaml
+from pretrain.settings import text_lines
 
 YAML = frozenset({".yaml", ".yml"})
 LISTED = "classes.txt"

@@ -10,6 +10,7 @@ from pretrain import augment, methods
 from pretrain.augment import Composition
 from pretrain.augment.views import PIPELINES, Pipeline
 from pretrain.errors import ConfigError
+from pretrain.plain import is_file
 from pretrain.provenance import Provenance
 from pretrain.settings import Settings, TextFile, digest
 
@@ -25,7 +26,7 @@ def _classes(value: Any) -> Any:
         try:
             value = float(value)
         except ValueError:
-            return TextFile.model_validate(value) if Path(value).suffix or Path(value).is_file() else value
+            return TextFile.model_validate(value) if Path(value).suffix or is_file(value) else value
     if isinstance(value, int | float) and not 0 < value <= 1:
         raise ValueError("a share of the classes above 0 and at most 1, the name of a class list, or a file")
     return value
@@ -76,6 +77,8 @@ class PretrainConfig(Settings):
     cache_side: int | None = Field(None, ge=16)
     """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is kept;
     with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale)."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     supervision: Literal["self", "semi", "full"] = "self"
     """Whether no, some or all images keep their label."""
     label_fraction: float | None = Field(None, ge=0, le=1)
@@ -124,7 +127,7 @@ class PretrainConfig(Settings):
     """Batch statistics over all processes, in place of ShuffleBN. CUDA only."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of the encoders' arithmetic; parameters and loss are fp32. `auto` is bf16 where the hardware has it."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     """Of everything random."""
 
     num_workers: int = Field(2, ge=0)

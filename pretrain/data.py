@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pretrain.crops import NUMBERS, TRIES, Box, CentreCrop, Crop
 from pretrain.decode import Picture, reduced_box, reductions
+from pretrain.errors import DataError, GoneError
 from pretrain.interrupt import ignore
+from pretrain.skipping import Skipped
 
 
 class Decodable(Protocol):
@@ -57,6 +59,7 @@ class Crops(Dataset[Batch]):
         *,
         seed: int,
         reduced: bool = False,
+        skipped: Skipped | None = None,
     ) -> None:
         """Crops of images.
 
@@ -66,16 +69,49 @@ class Crops(Dataset[Batch]):
             crops: One for each view; their sizes may differ.
             seed: Of the boxes.
             reduced: Whether JPEGs much larger than their crops are decoded smaller, see `pretrain.decode`.
+            skipped: Takes note of unreadable images, which are replaced; without it they are errors.
         """
-        self.images, self.labels, self.crops, self.reduced = images, labels, crops, reduced
+        self.images, self.labels, self.crops, self.reduced, self.skipped = images, labels, crops, reduced, skipped
         self._draws = _Draws(seed, (len(crops), TRIES, NUMBERS))
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitems__(self, positions: Sequence[Position]) -> Batch:
-        """One batch; torch's loader calls this with all positions of a batch at once."""
+        """One batch; torch's loader calls this with all positions of a batch at once.
+
+        In the place of an unreadable image comes the next readable one, cropped as that would have been.
+
+        Raises:
+            DataError: If an image can't be read, and unreadable ones are not skipped.
+        """
         indices = [index for _, index in positions]
+        while self.skipped is not None:
+            chosen = [self.skipped.instead_of(index) for index in indices]
+            try:
+                return self._batch(positions, chosen)
+            except GoneError:
+                raise
+            except DataError:
+                if not self._note_unreadable(chosen, self.skipped):
+                    raise
+        return self._batch(positions, indices)
+
+    def _note_unreadable(self, indices: Sequence[int], skipped: Skipped) -> bool:
+        """Find the unreadable ones among images, of which there should be some; whether there are."""
+        found = False
+        for index in indices:
+            try:
+                self.images.picture(index).pixels()
+            except GoneError:
+                raise
+            except DataError:
+                skipped.add(index)
+                found = True
+        return found
+
+    def _batch(self, positions: Sequence[Position], indices: Sequence[int]) -> Batch:
+        """A batch of these images, cropped by these positions."""
         pictures = [self.images.picture(index) for index in indices]
         sizes = np.array([picture.size for picture in pictures])
         draws = self._draws(positions)

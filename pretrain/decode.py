@@ -5,18 +5,20 @@
 - NOTE: 16-bit grey keeps its high byte. Pillow's own conversion would clip everything above 255 to white.
 - Numbers without a known range (32-bit integers, floats) are refused.
 - NOTE: the EXIF orientation is not applied, as in torchvision's ImageFolder: published numbers were made that way.
+- Images of more than `MAX_PIXELS` are refused before anything is decoded: a file of kilobytes can claim gigabytes.
 - Plain JPEGs are decoded by torchvision where it can, which gives Pillow's bytes in two thirds of the time.
 """
 
 import io
-import math
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.io import ImageReadMode
 
@@ -33,8 +35,16 @@ for the whole image and moved to whole pixels of the reduced one, by at most a q
 boxes as drawn the mean is 3.1/255."""
 _decode_jpeg = getattr(torch.ops.image, "decode_jpeg", None)
 """torchvision's operator, called without its wrapper: since 0.29 that warns that a later release will have neither."""
-BROKEN = (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError)
-"""What broken files raise."""
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, MemoryError, OverflowError, RuntimeError),
+    *(AttributeError, LookupError, TypeError, ArithmeticError, AssertionError, Image.DecompressionBombError),
+)
+"""What broken files raise: Pillow's readers trip over anything."""
+MAX_PIXELS: int = Image.MAX_IMAGE_PIXELS or 2**30 // 12
+"""Most pixels of an image: Pillow's bound, from which on it warns (a quarter of a gigabyte as RGB)."""
+
+
+_ALLOWED = f"at most {MAX_PIXELS:,} pixels"
 
 
 class Picture:
@@ -78,20 +88,47 @@ class Picture:
             DataError: If it can't be decoded; names it.
         """
         image, self._image = self._opened(), None  # decoded, it would hold its pixels for as long as the batch lives
-        try:
-            if reduction > 1:
-                image.draft(None, (self.size[0] // reduction, self.size[1] // reduction))
-            return _rgb(image)
-        except BROKEN as error:
-            raise undecodable(self.name, error) from None
+        if reduction > 1:
+            image.draft(None, (self.size[0] // reduction, self.size[1] // reduction))
+        return rgb(image, self.name)
 
     def _opened(self) -> Image.Image:
         if self._image is None:
-            try:
-                self._image = Image.open(io.BytesIO(self._data))
-            except BROKEN as error:
-                raise undecodable(self.name, error) from None
+            self._image = opened(io.BytesIO(self._data), self.name)
         return self._image
+
+
+def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
+    """An image whose header was read.
+
+    Raises:
+        DataError: If it is no image, or larger than `MAX_PIXELS`; names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its size, which is an error here, and of oddities in its metadata
+            image = Image.open(file)
+    except Image.DecompressionBombError as error:
+        raise undecodable(name, error, _ALLOWED) from None
+    except BROKEN as error:
+        raise undecodable(name, error) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise undecodable(name, f"{image.width} × {image.height} pixels", _ALLOWED)
+    return image
+
+
+def rgb(image: Image.Image, name: str, *, upright: bool = False) -> Image.Image:
+    """An opened image decoded, as RGB; `upright`: turned as its EXIF data say.
+
+    Raises:
+        DataError: If it can't be decoded; names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _rgb(ImageOps.exif_transpose(image) if upright else image)
+    except BROKEN as error:
+        raise undecodable(name, error) from None
 
 
 def plain_jpeg(data: bytes) -> tuple[int, int] | None:
@@ -106,7 +143,7 @@ def plain_jpeg(data: bytes) -> tuple[int, int] | None:
         marker = data[at + 1]
         if marker in (0xC0, 0xC1, 0xC2):
             height, width, colours = struct.unpack_from(">HHB", data, at + 5)
-            known = colours in (1, 3) and 0 < height * width <= (Image.MAX_IMAGE_PIXELS or math.inf)
+            known = colours in (1, 3) and 0 < height * width <= MAX_PIXELS
             return (width, height) if known else None
         at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # a marker may be filled up
     return None
@@ -127,9 +164,10 @@ def reduced_box(box: Box, factor: int) -> Box:
     return left, top, right, bottom
 
 
-def undecodable(name: str, error: object) -> DataError:
+def undecodable(name: str, error: object, allowed: str | None = None) -> DataError:
     """The error for a file that is no image we can read."""
-    return DataError(f"can't decode the image {name}", seen=error, fix="replace or remove that file")
+    seen = f"{error}" or type(error).__name__
+    return DataError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix="replace or remove that file")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Self
 
+LONGEST_NAME = 200
+"""Characters of an unknown name that are looked at and shown."""
+
 
 class BenchError(Exception):
     """What is wrong, what was seen, what is allowed, and what to do.
@@ -12,6 +15,7 @@ class BenchError(Exception):
     """
 
     def __init__(self, wrong: str, *, seen: object = None, allowed: object = None, fix: str | None = None) -> None:
+        wrong = self._without_worker(wrong)
         self.wrong = wrong
         lines = [wrong]
         if seen is not None:
@@ -20,15 +24,28 @@ class BenchError(Exception):
             lines.append(f"  allowed: {allowed}")
         if fix is not None:
             lines.append(f"  do:      {fix}")
-        super().__init__("\n".join(lines))
+        super().__init__(_printable("\n".join(lines)))
+
+    @classmethod
+    def _without_worker(cls, text: str) -> str:
+        """torch's loader raises the error of its worker anew, with the worker's traceback as the message; this is what the
+        worker's error said."""
+        if "DataLoader worker process" not in text.partition("\n")[0]:
+            return text
+        return text.rpartition(f"\n{cls.__module__}.{cls.__qualname__}: ")[2].rstrip("\n")
 
     @classmethod
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> Self:
         """The error for a name that is in no table, with the nearest names as the suggestion."""
-        names = sorted(allowed)
+        names, name = sorted(allowed), name[:LONGEST_NAME]  # to look for names like one of a megabyte would take forever
         near = get_close_matches(name.replace("_", "-"), names, n=1) or get_close_matches(name, names, n=1)
         fix = f"did you mean {near[0]!r}?" if near else None
         return cls(f"unknown {kind} {name!r}", allowed=", ".join(names), fix=fix)
+
+
+def _printable(text: str) -> str:
+    """Names come from files of others: what would move a terminal's cursor or colour it is shown by its number."""
+    return "".join(char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
 
 
 class ConfigError(BenchError):
@@ -37,6 +54,10 @@ class ConfigError(BenchError):
 
 class DataError(BenchError):
     """The data is missing, has another layout, or can't be read."""
+
+
+class GoneError(DataError):
+    """A file that was there when the run began is there no more."""
 
 
 class CheckpointError(BenchError):
@@ -53,6 +74,10 @@ class EngineError(BenchError):
 
 class RecordError(BenchError):
     """A result record is broken or disagrees with another."""
+
+
+class StorageError(BenchError):
+    """A file can't be written: the disk is full, or the folder can't be written to."""
 
 
 class TrainingError(BenchError):

@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from pretrain import zips
-from pretrain.decode import BROKEN, Picture, undecodable
-from pretrain.errors import DataError
+from pretrain.decode import Picture, undecodable
+from pretrain.errors import DataError, GoneError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 
@@ -50,11 +50,14 @@ class ImageSet:
 
         Raises:
             DataError: If the file can't be read or is no image; names it.
+            GoneError: If it, or the zip, is not there any more.
         """
         name = self.names[index]
         try:
             data = self.members.read(index) if self.members else _file(f"{self.root}/{name}")
-        except BROKEN as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _gone(self.root, name, error) from None
+        except zips.UNREADABLE as error:
             raise undecodable(f"{name} in {self.root}", error) from None
         return Picture(data, f"{name} in {self.root}")
 
@@ -85,8 +88,13 @@ class ImageSet:
 
 
 def _file(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_at_once) as file:
         return file.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting: a pipe that was laid among the images has no bytes, and would never have any."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read(root: Path, split: str, classes: Collection[str] | None = None) -> ImageSet:
@@ -107,6 +115,7 @@ def read(root: Path, split: str, classes: Collection[str] | None = None) -> Imag
         raise _missing(missing, source, len(classes or ()), len(found))
     used = sorted(found if classes is None else set(classes))
     names, infos = _sorted_images(names, infos)
+    _require_names(names, source)
     label = {cls: position for position, cls in enumerate(used)}
     labels = tuple(label[name.split("/", 1)[0]] for name in names)
     empty = sorted(set(range(len(used))) - set(labels))
@@ -175,6 +184,28 @@ def _sorted_images(names: list[str], infos: list[zipfile.ZipInfo]) -> tuple[list
     """Sorted by class folder, then by name: `a-b/` comes after `a/`."""
     order = sorted(range(len(names)), key=lambda i: (names[i].split("/", 1)[0], names[i]))
     return [names[i] for i in order], [infos[i] for i in order] if infos else []
+
+
+def _gone(root: Path, name: str, error: OSError) -> GoneError:
+    return GoneError(
+        f"{name} in {root} is not there any more",
+        seen=error.strerror if root.exists() else f"nothing: {root} is gone",
+        allowed="the images that were there when the run began",
+        fix="mount or restore the data, and give the same command again: it goes on from the last checkpoint",
+    )
+
+
+def _require_names(names: list[str], source: Path) -> None:
+    """Refuse names that the lists of a run could not hold, one on a line: of other bytes than UTF-8, or with line breaks."""
+    joined = "\0".join(names)
+    try:
+        joined.encode()
+        broken = len(joined.splitlines()) > 1
+    except UnicodeEncodeError:
+        broken = True
+    if broken:
+        wrong = next(name for name in names if len(name.splitlines()) > 1 or name != name.encode(errors="replace").decode())
+        raise DataError(f"an image in {source} has a name that is no line of text", seen=repr(wrong), fix="rename that file")
 
 
 def _missing(missing: list[str], source: Path, asked: int, found: int) -> DataError:

@@ -19,18 +19,19 @@ from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.config import PretrainConfig
 from pretrain.crops import Crop
 from pretrain.data import Crops, Images
+from pretrain.skipping import Skipped
 
 _APART = 2654435769
 """Between the seeds of two processes: 2³² over the golden ratio, which keeps them millions of steps apart also modulo 2³²,
 since torch's CPU generator takes no more of a seed than its last 32 bits."""
 
 
-def crops(config: PretrainConfig, images: Images, labels: Sequence[int]) -> Crops:
+def crops(config: PretrainConfig, images: Images, labels: Sequence[int], skipped: Skipped | None = None) -> Crops:
     """The random crops of a run: one of each image for each view of its method, by that view's pipeline."""
     pipelines = config.pipelines()
     views = [pipelines[view % 2] for view in range(methods.get(config.method).views)]
     cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in views]
-    return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode)
+    return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode, skipped=skipped)
 
 
 def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pretrain.errors import ConfigError
+from pretrain.plain import parse, read_text, require_plain, shown
+
+MOST_LIST = 2**28
+"""Bytes of a list of images or classes."""
 
 
 class Settings(BaseModel):
@@ -27,9 +30,10 @@ class Settings(BaseModel):
         Raises:
             ConfigError: For an unknown key (with the nearest known one), a wrong type or a value out of range.
         """
-        for key in values:
-            if key not in cls.model_fields:
-                raise ConfigError.unknown(f"key in {where}:", str(key), cls.model_fields)
+        for key, value in values.items():
+            if not isinstance(key, str) or key not in cls.model_fields:
+                raise ConfigError.unknown(f"key in {where}:", shown(key).strip("'"), cls.model_fields)
+            require_plain(value, f"{key} in {where}")
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
@@ -75,7 +79,7 @@ def _as_config_error(error: ValidationError, where: str) -> ConfigError:
     field = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     wrong = f"bad value for {field!r} in {where}" if field else f"contradiction in {where}"
-    seen = repr(first["input"]) if field else None
+    seen = shown(first["input"]) if field else None
     return ConfigError(wrong, seen=seen, allowed=message)
 
 
@@ -95,7 +99,7 @@ def assignments(words: Iterable[str]) -> dict[str, Any]:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise ConfigError("not an assignment", seen=word, allowed="field=value", fix="write for instance --set lr=0.1")
-        values[key.strip().replace("-", "_")] = _yaml(text, where=f"--set {word}")
+        values[key.strip().replace("-", "_")] = parse(text, where=f"--set {word}")
     return values
 
 
@@ -105,31 +109,5 @@ def text_lines(path: Path) -> list[str]:
     Raises:
         ConfigError: If it can't be read.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't read the file {path}", seen=error, fix="correct the path") from None
+    lines = (line.strip() for line in read_text(path, MOST_LIST).splitlines())
     return [line for line in lines if line and not line.startswith("#")]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        ConfigError: If the file can't be read or holds no mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't read the configuration {path}", seen=error) from None
-    values = _yaml(text, where=str(path))
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} is not a configuration", seen=type(values).__name__, allowed="lines of `field: value`")
-    return values
-
-
-def _yaml(text: str, *, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not YAML: {where}", seen=str(error).replace("\n", " ")) from None

@@ -1,7 +1,7 @@
 """The loop. Nothing in it knows a method's or an augmentation's name."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pretrain.journal import Journal, duration
 from pretrain.plan import measure
 from pretrain.provenance import Provenance
 from pretrain.run import STATE, Run
+from pretrain.skipping import Ledger, Skipped, note
 
 BACKBONE = "backbone.pth"
 LOG_EVERY = 10
@@ -38,6 +39,8 @@ class Trained:
     """Mean over the last epoch's logged steps."""
     images_per_second: float | None
     """Of the steps done now; null where an earlier command had done them all."""
+    skipped: tuple[str, ...] = ()
+    """Images that can't be read and were replaced."""
 
 
 def train(
@@ -78,6 +81,7 @@ def train(
         reduced=config.reduced_decode,
         num_workers=config.num_workers,
         journal=journal,
+        skip=config.on_bad_image == "skip",
     )
     run = Run(config, len(images.classes), device)
     start, losses = run.resume(folder / STATE, journal)
@@ -92,13 +96,18 @@ def train(
     if keeper.writes:
         classes.save(folder, images)
         labelling.save(folder, images, labels)
+    skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
+    ledger = None if skipped is None else Ledger(folder, images.names, skipped)
     began = time.monotonic()
-    losses = _steps(run, batches_of(run, kept, labels, start), keeper, start, losses)
+    losses = _steps(run, batches_of(run, kept, labels, start, ledger), keeper, start, losses)
     if keeper.writes:
         save_backbone(folder / BACKBONE, run.template.backbone(), provenance, projector=run.template.projector())
     distributed.barrier()
     speed = (total - start) * config.batch / (time.monotonic() - began) if start < total else None
-    return Trained(folder / BACKBONE, provenance, sum(losses) / len(losses), speed)
+    replaced = tuple(ledger.names()) if ledger else ()
+    if replaced:
+        journal.say(note(replaced, len(images)))
+    return Trained(folder / BACKBONE, provenance, sum(losses) / len(losses), speed, replaced)
 
 
 def _steps(run: Run, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
@@ -122,14 +131,19 @@ def _steps(run: Run, batches: Iterable[Batch], keeper: "_Keeper", start: int, lo
     return losses
 
 
-def batches_of(run: Run, images: Images, labels: Sequence[int], start: int = 0) -> Iterable[Batch]:
-    """This process's part of every batch from step `start` on."""
+def batches_of(
+    run: Run, images: Images, labels: Sequence[int], start: int = 0, ledger: Ledger | None = None
+) -> Iterator[Batch]:
+    """This process's part of every batch from step `start` on; what is replaced in it is in the ledger before."""
     config, world = run.config, distributed.world()
     distributed.divided(config.batch, world)
     part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
-    drawn = crops(config, images, labels)
-    return loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda"))
+    drawn = crops(config, images, labels, ledger.skipped if ledger else None)
+    for batch in loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda")):
+        if ledger is not None:
+            ledger.update()
+        yield batch
 
 
 class _Keeper:

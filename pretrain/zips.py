@@ -1,6 +1,7 @@
 """A zip of class folders: what is in it, and the bytes of a member by its position."""
 
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -14,6 +15,10 @@ from pretrain.errors import DataError
 
 LOCAL_HEADER = 30
 """Bytes of the fixed part of a member's own header (PKWARE's APPNOTE, 4.3.7)."""
+MOST_BYTES = 2**30
+"""Of an unpacked image: more than `pretrain.decode.MAX_PIXELS` take in any format."""
+UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
+"""What reading a member can raise."""
 LENGTHS = 26
 """Where in it the lengths of the name and of the extra field are, two bytes each."""
 
@@ -60,15 +65,15 @@ class Members:
         """
         if self._descriptor is None:
             self._descriptor = os.open(self.archive, os.O_RDONLY)
-        start, packed, _, checksum, deflated = self.table[index].item()
+        start, packed, size, checksum, deflated = self.table[index].item()
         head = os.pread(self._descriptor, LOCAL_HEADER, start)
         if len(head) < LOCAL_HEADER:
             raise OSError("the zip ends before it")
         start += LOCAL_HEADER + sum(struct.unpack_from("<HH", head, LENGTHS))
         data = os.pread(self._descriptor, packed, start)
         if deflated:
-            data = zlib.decompress(data, -zlib.MAX_WBITS)
-        if zlib.crc32(data) != checksum:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)  # a bomb goes no further than it claims
+        if len(data) != size or zlib.crc32(data) != checksum:
             raise OSError("its checksum in the zip is another")
         return data
 
@@ -89,11 +94,10 @@ def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, z
     try:
         with zipfile.ZipFile(archive) as opened:
             infos = [info for info in opened.infolist() if not info.filename.startswith("__MACOSX/")]
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # BadZipFile, and whatever numbers out of range make of Python's reader
         raise DataError(f"can't read the zip {archive}", seen=error, fix="copy it again and compare its size") from None
     images = [info for info in infos if is_image(info.filename)]
-    for info in images:
-        _check_packing(archive, info)
+    _require_plain(archive, images)
     depths = {info.filename.count("/") for info in images}
     tops = {info.filename.split("/", 1)[0] for info in infos}
     inner = f"{next(iter(tops))}/" if len(tops) == 1 and depths and min(depths) >= 2 else ""
@@ -101,12 +105,33 @@ def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, z
     return {name: info for name, info in below.items() if "/" in name}, inner
 
 
-def _check_packing(archive: Path, info: zipfile.ZipInfo) -> None:
-    encrypted = info.flag_bits & 1
-    if encrypted or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(
-            f"can't read {info.filename} in the zip {archive}",
-            seen="encrypted" if encrypted else f"compression method {info.compress_type}",
-            allowed="stored or deflated members",
-            fix="pack it anew",
-        )
+def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse an archive with an image that is not one file of its own inside it, or that can't be read."""
+    size, names = archive.stat().st_size, set[str]()
+    for info in images:
+        found = _amiss(info, size) or ("the second of that name" if info.filename in names else None)
+        if found is not None:
+            raise DataError(
+                f"can't read {info.filename!r} in the zip {archive}",
+                seen=found,
+                allowed=f"images below class folders, each once, stored or deflated, of at most {MOST_BYTES:,} bytes",
+                fix="pack it anew",
+            )
+        names.add(info.filename)
+
+
+def _amiss(info: zipfile.ZipInfo, size: int) -> str | None:
+    """What is wrong with a member of an archive of so many bytes, in words."""
+    if info.flag_bits & 1:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compression method {info.compress_type}"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a link"
+    if info.filename.startswith("/") or ".." in info.filename.split("/") or info.filename[1:2] == ":":
+        return "a path that leads outside"
+    if info.header_offset < 0 or info.header_offset + info.compress_size > size:
+        return f"it would end at byte {info.header_offset + info.compress_size:,} of {size:,}"
+    if info.file_size > MOST_BYTES:
+        return f"{info.file_size:,} bytes, unpacked"
+    return None

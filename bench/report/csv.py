@@ -20,6 +20,7 @@ def render(content: Content, out: Path) -> str:
     The protocol's id is the same in every report; `leaderboard.md` and `leaderboard.html` say what it stands for.
     """
     lines = [_line(content, place) for place in range(len(content.board.rows))] + _published(content)
+    lines = [{_inert(name): _inert(value) for name, value in line.items()} for line in lines]
     text: str = pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
@@ -52,3 +53,8 @@ def _published(content: Content) -> list[dict[str, Any]]:
 
 def _name(column: Column) -> str:
     return f"{column.protocol.key.task}/{column.protocol.id}/{column.name}"
+
+
+def _inert(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, after the mark that makes it a text there."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import FIRST, command, places, runs
-from pretrain import distributed, interrupt
+from pretrain import distributed, faults, interrupt
 from pretrain.errors import BenchError, ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
 from transfer import norms, sources
@@ -50,8 +50,8 @@ class Request:
             raise ConfigError.unknown("budget", str(self.budget), [SMALL])
         if self.devices < 1:
             raise ConfigError("at least one device is needed", seen=f"--devices {self.devices}")
-        if self.seed < 0:
-            raise ConfigError("a seed can't be negative", seen=self.seed)
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError("a seed has 32 bits", seen=self.seed, allowed=f"0 to {2**32 - 1}")
 
     @property
     def processes(self) -> int:
@@ -121,7 +121,7 @@ def execute(
             _heard(follow, run.folder)
         distributed.barrier()
         return Finished(run.folder, _record(run), reused=False)
-    with runs.held(run) as unsupported:
+    with runs.held(run) as unsupported, faults.named("write the run folder", run.folder):
         done = runs.finished(run)
         if done is not None and distributed.world() == 1:  # another process did it between our look and our turn
             return Finished(run.folder, done, reused=True)

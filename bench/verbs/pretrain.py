@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import places
 from bench.verbs import SMALL, Finished, Request, execute, named, notes, reference
-from pretrain import classes, distributed, methods
+from pretrain import classes, distributed, methods, skipping
 from pretrain import images as image_sets
 from pretrain import plan as planning
 from pretrain import train as training
@@ -87,7 +87,7 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
                 "data": data,
                 "seed": config.seed,
                 "metrics": {"loss": trained.loss},
-                "notes": notes(asked.generated),
+                "notes": notes(asked.generated, *_skipped(trained, len(asked.images.train))),
                 "images_per_second": trained.images_per_second,
             }
 
@@ -99,6 +99,11 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
             **config.model_dump(mode="json"),
         }
         return execute(request, name, plain, [config.numbers(), data.fingerprint], work, follow=asked.train)
+
+
+def _skipped(trained: training.Trained, images: int) -> tuple[str, ...]:
+    """What a record says of images that were replaced."""
+    return (skipping.note(trained.skipped, images),) if trained.skipped else ()
 
 
 def explain(request: Request, options: Mapping[str, Any]) -> None:

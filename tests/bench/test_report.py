@@ -180,6 +180,14 @@ def test_a_hostile_name_is_text_in_every_rendering(field, tmp_path):
     assert len(list(std_csv.reader(io.StringIO(csv.render(Content(board), tmp_path))))) == 3
 
 
+@pytest.mark.parametrize("formula", ["=cmd|'/C calc'!A0", "+1+1", "-2", "@SUM(A1)"])
+def test_no_name_is_a_formula_in_a_spreadsheet(formula, tmp_path):
+    board = leaderboard(entries([made("linear", {"top1": 50.0}, method=formula), made("linear", {"top1": 40.0}, aug=formula)]))
+    cells = [cell for line in std_csv.reader(io.StringIO(csv.render(Content(board), tmp_path))) for cell in line]
+    assert f"'{formula}" in cells
+    assert not any(cell.startswith(("=", "+", "@")) for cell in cells)
+
+
 def test_the_report_writes_four_files_into_a_new_folder_and_nothing_else(tmp_path):
     lay(sample(), tmp_path / "runs")
     screen = io.StringIO()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pretrain import cache, images
+from pretrain import cache, images, memory
 from pretrain.crops import Crop
 from pretrain.data import Crops, in_order, loader
 from pretrain.errors import DataError
@@ -115,7 +115,7 @@ def test_a_groups_limit_counts_and_files_it_has_read_do_not(tmp_path: Path) -> N
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("900\n")
     (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 400\nactive_file 150\n")
-    assert cache._left_to_the_group(tmp_path) == 650
+    assert memory._left_to_the_group(tmp_path) == 650
 
 
 def test_a_process_that_inherits_nothing_opens_the_same_file(found: ImageSet) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from pretrain import distributed, interrupt
 from pretrain.atomic import replacing
-from pretrain.decode import BROKEN
 from pretrain.errors import DataError
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job
@@ -100,7 +99,7 @@ class Checked:
         """What the mapper makes of an image; raises DataError where it can't be read or is not of the annotated size."""
         try:
             return self._mapper(description)
-        except BROKEN as error:
+        except Exception as error:  # on broken files Pillow raises anything
             seen = " ".join(str(error).split())[:200]
             raise DataError(f"can't read the image {description['file_name']}", seen=seen) from None
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from pretrain.decode import opened, rgb
 from transfer.engines import sheet
 
 LEVELS = (0, 51, 102, 153, 204, 255)
@@ -96,8 +97,8 @@ def draw(path: Path, samples: Sequence[Sample], classes: Sequence[str]) -> None:
 
 
 def _row(sample: Sample, classes: int) -> Image.Image:
-    with Image.open(sample.image) as opened:
-        image = opened.convert("RGB")
+    with opened(sample.image, str(sample.image)) as file:
+        image = rgb(file, str(sample.image))
     size = (PANEL_WIDTH, round(PANEL_WIDTH * image.height / image.width))
     panels = [sheet.titled(image.resize(size, Image.Resampling.BILINEAR), sample.image.stem[:40])]
     for title, labels in (("truth (black: ignored)", sample.truth), ("prediction", sample.prediction)):

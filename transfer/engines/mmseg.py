@@ -33,7 +33,7 @@ from transfer.engines import Job, Outcome
 from transfer.engines.label_maps import draw
 from transfer.engines.mmseg_config import native_config, spread, write_lists
 from transfer.engines.mmseg_model import DILATIONS, PYRAMID_HEAD, STRIDES
-from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, notes, saved
+from transfer.engines.mmseg_watch import LAST, Checkpoints, Watch, notes, saved, unreadable_named
 from transfer.engines.rcnn.precise_bn import precise_bn
 from transfer.prove import prove, prove_input, reference
 from transfer.tasks.cityscapes import SegmentationSettings
@@ -60,6 +60,7 @@ def fit(job: Job) -> Outcome:
         TrainingError: If the loss is not finite.
         CheckpointError: If the last checkpoint is broken or of another run.
         ConfigError: If the processes can't share a batch evenly.
+        DataError: If an image or a label map can't be read.
         Interrupted: If a signal asked for a stop; what was trained is saved.
     """
     settings, data = _typed(job)
@@ -79,7 +80,8 @@ def fit(job: Job) -> Outcome:
     proof = _prove(job, settings, _alone(runner.model))
     if job.announce_time:
         _announce(job, settings, data, _alone(runner.model), evaluated)
-    _work(runner, watch, settings)
+    with unreadable_named(data):
+        _work(runner, watch, settings)
     if not distributed.rank():
         draw(job.folder / "predictions.png", watch.samples, data.classes)
     return Outcome(_finite(watch.metrics), proof, notes(job, settings, data, evaluated, done))

@@ -125,7 +125,7 @@ def _train_loader(settings: SegmentationSettings, data: SegmentationData, work: 
     # where every image has the same.
     short_side = settings.short_side or data.short_side
     pipeline: list[dict[str, Any]] = [
-        {"type": "LoadImageFromFile"},
+        {"type": "LoadImageFromFile", "imdecode_backend": "pillow"},  # OpenCV fills up a truncated image, and goes on
         {"type": "LoadAnnotations"},
         _scaling(settings, short_side),
         {"type": "RandomCrop", "crop_size": settings.crop_size, "ignore_index": data.ignore},
@@ -156,7 +156,7 @@ def _scaling(settings: SegmentationSettings, short_side: int) -> dict[str, Any]:
 def _val_loader(settings: SegmentationSettings, data: SegmentationData, work: Path) -> dict[str, Any]:
     resize: dict[str, Any] = {"type": "Resize", "scale": (ANY_LENGTH, settings.short_side), "keep_ratio": True}
     pipeline: list[dict[str, Any]] = [
-        {"type": "LoadImageFromFile"},
+        {"type": "LoadImageFromFile", "imdecode_backend": "pillow"},  # OpenCV fills up a truncated image, and goes on
         *([resize] if settings.short_side else []),
         {"type": "LoadAnnotations"},  # after the resizing, so that the truth keeps its own size
         {"type": "PackSegInputs"},

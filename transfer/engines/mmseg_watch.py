@@ -3,10 +3,11 @@
 The methods are mmengine's hook points. In several processes each has its own, and what they decide, they decide together.
 """
 
+import contextlib
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import torch
 from torch import nn
 
 from pretrain import distributed, interrupt
-from pretrain.errors import CheckpointError, TrainingError
+from pretrain.decode import opened, rgb
+from pretrain.errors import BenchError, CheckpointError, TrainingError
 from transfer.datasets.cityscapes import SegmentationData
 from transfer.engines import Job
 from transfer.engines.label_maps import Sample
@@ -169,3 +171,17 @@ def average_statistics(model: nn.Module) -> None:
 def _label_map(field: Any) -> Any:
     """(1, H, W) of any integer type → (H, W), 8 bits."""
     return field.data.squeeze(0).cpu().numpy().astype("uint8")
+
+
+@contextlib.contextmanager
+def unreadable_named(data: SegmentationData) -> Iterator[None]:
+    """MMSegmentation's errors don't name the file: where one comes up, the first that can't be read is looked for."""
+    try:
+        yield
+    except (BenchError, interrupt.Interrupted):
+        raise
+    except Exception:
+        for path in (path for pair in data.train + data.val for path in (pair.image, pair.label)):
+            with opened(path, str(path)) as image:
+                rgb(image, str(path))
+        raise

@@ -4,6 +4,8 @@
 """
 
 import hashlib
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -70,7 +72,8 @@ def load(checkpoint: str, *, source: str | None = None, branch: str | None = Non
 
 def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, provenance: Provenance | None) -> Backbone:
     payload = files.read(path, trust=trust)
-    own = payload.content.get("format") == BACKBONE_FORMAT
+    said = payload.content.get("format")
+    own = isinstance(said, str) and said == BACKBONE_FORMAT
     found = _own(payload, source, branch) if own else recognise(payload, path, source=source, branch=branch)
     published.require_strides(path, found.source)
     arch = arch_of(found.state, path, source=found.source, beside=found.dropped, small_stem=own)
@@ -82,7 +85,7 @@ def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, 
         provenance = _provenance(found, payload, arch, path)
     # a branch against the project's own choice is another backbone of the same file, and must not pass for the same run
     sha256 = _digest(path) if found.own_choice else digest(state)
-    projector = files.tensors(payload.content.get("projector") or {}) if own else {}
+    projector = _projector(_level(payload, "projector"), path) if own else {}
     return Backbone(arch, state, provenance, sha256, found.source, found.branch, found.why, found.dropped, projector, missing)
 
 
@@ -92,8 +95,35 @@ def _own(payload: Payload, source: str | None, branch: str | None) -> Found:
         raise CheckpointError(
             "the file says it is a backbone of this project, of one encoder", seen=seen, fix="leave that away"
         )
-    tensors = files.tensors(payload.content.get("state_dict", {}))
+    tensors = _level(payload, "state_dict")
     return Found(OWN, "online", tensors, (), f"it says so: format {BACKBONE_FORMAT}")
+
+
+def _level(payload: Payload, name: str) -> dict[str, Tensor]:
+    inside = payload.content.get(name)
+    return files.tensors(inside) if isinstance(inside, Mapping) else {}
+
+
+def _projector(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of one linear layer, or of several in order, as `pretrain.checkpoint.save_backbone` names them.
+
+    Raises:
+        CheckpointError: If they are others, or don't fit each other.
+    """
+    layers = sorted({name.rpartition(".")[0] for name in tensors}, key=lambda layer: (len(layer), layer))
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    sides: list[tuple[int, ...]] = [shapes.get(f"{layer}.weight".lstrip("."), ()) for layer in layers]
+    expected = {f"{layer}.{kind}".lstrip(".") for layer in layers for kind in ("weight", "bias")}
+    chain = all(len(side) == 2 and (layer.isdecimal() or not layer) for side, layer in zip(sides, layers, strict=True))
+    fits = chain and expected == set(tensors) and all(a[0] == b[1] for a, b in itertools.pairwise(sides))
+    if not fits or any(shapes[f"{layer}.bias".lstrip(".")] != side[:1] for layer, side in zip(layers, sides, strict=True)):
+        raise CheckpointError(
+            f"the projector in {path} is no row of linear layers",
+            seen=", ".join(f"{name} {list(shape)}" for name, shape in list(shapes.items())[:4]),
+            allowed="weight and bias; or 0.weight, 0.bias, 2.weight, 2.bias, each as wide as the one before is high",
+            fix="take the backbone.pth that `bench pretrain` wrote",
+        )
+    return {name: _clean(name, tensor, path) for name, tensor in tensors.items()}
 
 
 def _clean(key: str, tensor: Tensor, path: Path) -> Tensor:
@@ -141,8 +171,9 @@ def _random(text: str) -> Backbone:
 
 
 def _provenance(found: Found, payload: Payload, arch: str, path: Path) -> Provenance:
-    if found.source == OWN and "provenance" in payload.content:
-        return Provenance.read(payload.content["provenance"], where=f"the provenance in {path}")
+    said = payload.content.get("provenance")
+    if found.source == OWN and isinstance(said, Mapping):
+        return Provenance.read(said, where=f"the provenance in {path}")
     converted = published.beside(path)
     if converted is not None:
         return converted

@@ -5,6 +5,7 @@ numbers; every other name is refused. numpy's own classes would not do: `numpy.n
 eight bytes for a pointer.
 """
 
+import io
 import pickle
 import re
 from collections import OrderedDict
@@ -77,12 +78,17 @@ def _encode(text: str, codec: str) -> bytes:
     return text.encode("latin1")
 
 
+def _bytearray(content: bytes | str = b"", codec: str = "latin1") -> bytearray:
+    """Stands for `bytearray`, which would make a number into as many bytes."""
+    return bytearray(content, "latin1") if isinstance(content, str) else bytearray(bytes(memoryview(content)))
+
+
 NAMES: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
-    ("builtins", "bytearray"): bytearray,
-    ("__builtin__", "bytearray"): bytearray,
+    ("builtins", "bytearray"): _bytearray,
+    ("__builtin__", "bytearray"): _bytearray,
     ("collections", "OrderedDict"): OrderedDict,
 }
 for _core in ("core", "_core"):  # numpy 1's name and numpy 2's
@@ -91,8 +97,8 @@ for _core in ("core", "_core"):  # numpy 1's name and numpy 2's
     NAMES[f"numpy.{_core}.numeric", "_frombuffer"] = _frombuffer
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows the names above, and no other."""
+class _Unpickler(pickle._Unpickler):
+    """Knows the names above, and no other. Python's own: the one in C takes memory for as many values as a pickle claims."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in NAMES:
@@ -106,8 +112,8 @@ def load(path: Path) -> Any:
     Raises:
         RefusedError: If it asks for anything else; nothing has been run.
     """
-    with path.open("rb") as file:
-        return _plain(_Unpickler(file, encoding="latin1").load())
+    # From memory, so that a length beyond the file's end takes no more of it than there is.
+    return _plain(_Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
 
 
 def _plain(value: Any) -> Any:

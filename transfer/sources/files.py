@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pretrain.errors import CheckpointError
-from transfer.sources import arrays
+from transfer.sources import arrays, bounds
 from transfer.sources.arrays import RefusedError
 
 Form = Literal["torch", "safetensors", "pickle"]
@@ -58,6 +58,9 @@ def read(path: Path, *, trust: bool = False) -> Payload:
     form = _form(path)
     try:
         content = _open(path, form, trust)
+        content = bounds.tamed(content, path) if isinstance(content, Mapping) else content
+    except CheckpointError:
+        raise
     except RefusedError as refused:
         raise _needs_more(path, refused.name) from None
     except Exception as error:  # a broken file raises anything from EOFError to UnpicklingError
@@ -90,6 +93,7 @@ def _form(path: Path) -> Form:
 def _open(path: Path, form: Form, trust: bool) -> Any:
     if form == "safetensors":
         return safetensors.torch.load_file(path)
+    bounds.require_bounded(path, _pickles(path, form))
     if form == "pickle" and not trust:
         return arrays.load(path)
     if form == "pickle":
@@ -103,6 +107,14 @@ def _open(path: Path, form: Form, trust: bool) -> Any:
         if wanted is None:
             raise
         raise RefusedError(wanted[1]) from None
+
+
+def _pickles(path: Path, form: Form) -> int:
+    """How many pickles a file begins with; a zip begins with none."""
+    if form == "pickle":
+        return 1
+    with path.open("rb") as file:
+        return 0 if file.read(len(ZIP)) == ZIP else bounds.LEGACY_PICKLES
 
 
 def _needs_more(path: Path, wanted: str) -> CheckpointError:
@@ -125,14 +137,21 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 
 
 def tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of one level of a file by their names; numpy arrays become tensors."""
+    """The tensors of one level of a file by their names; numpy arrays become tensors.
+
+    What has no place for each of its numbers (sparse, quantised, without content) is no tensor here.
+    """
     found: dict[str, Tensor] = {}
     for key, value in mapping.items():
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = torch.from_numpy(np.array(value))
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and _is_plain(value):
             found[str(key)] = value
     return found
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
 
 
 def fullest(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:

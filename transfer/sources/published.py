@@ -68,9 +68,9 @@ def beside(path: Path) -> Provenance | None:
     about = path.with_name(path.name + ".json")
     try:
         plain = json.loads(about.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT or not isinstance(plain.get("provenance"), dict):
         return None
     with path.open("rb") as file:
         same = hashlib.file_digest(file, "sha256").hexdigest() == plain.get("sha256")
@@ -88,7 +88,9 @@ def require_strides(path: Path, source: str) -> None:
         return
     try:
         config = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(config, dict):
         return
     elsewhere = [name for name in ("downsample_in_bottleneck", "downsample_in_first_stage") if config.get(name)]
     if elsewhere:

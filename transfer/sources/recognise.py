@@ -176,7 +176,7 @@ class _File:
         if mark.startswith("/"):
             steps, equals, value = mark[1:].partition("=")
             at = self.entry(steps.split("/"))
-            return at == value if equals else at is not None
+            return (isinstance(at, str) and at == value) if equals else at is not None
         return any(fnmatchcase(key, mark) for key in self.level(place).tensors)
 
 

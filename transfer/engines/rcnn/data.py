@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pretrain.decode import BROKEN
+from pretrain.decode import opened, rgb
 from pretrain.errors import DataError
 from pretrain.interrupt import ignore
 from transfer.datasets.detection import Mask, Picture
@@ -129,14 +129,13 @@ def training_sample(picture: Picture, short: int, longest: int, flip: bool, *, m
 def read_image(picture: Picture) -> Image.Image:
     """The image in RGB, turned as its EXIF data say.
 
+    NOTE: of 16-bit grey images Detectron2 clips all above 255 to white; here as in `pretrain.decode` the high byte is kept.
+
     Raises:
         DataError: If it can't be read, or its size is not the annotated one; names the path.
     """
-    try:
-        with Image.open(picture.path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except BROKEN as error:
-        raise DataError(f"can't read the image {picture.path}", seen=error) from None
+    with opened(picture.path, str(picture.path)) as file:
+        image = rgb(file, str(picture.path), upright=True)
     if image.size != (picture.width, picture.height):
         annotated = f"{picture.width} x {picture.height} pixels"
         fix = "correct the size in its annotation"

@@ -112,7 +112,7 @@ def test_an_image_of_another_size_than_annotated_is_named(image: Picture) -> Non
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(DataError, match=r"can't read the image .*a\.png"):
+    with pytest.raises(DataError, match=r"can't decode the image .*a\.png"):
         read_image(picture(tmp_path / "a.png"))
 
 

@@ -1,0 +1,85 @@
+"""What the fuzzer throws at the reader of checkpoints: bytes in a file, given to `transfer.sources.load`.
+
+A target accepts a `BenchError` and lets everything else escape.
+"""
+
+import io
+import pickle
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torchvision
+
+from pretrain.errors import BenchError
+from transfer import sources
+
+_FILE = Path(tempfile.mkdtemp(prefix="bench-fuzz-")) / "checkpoint.pth"
+
+
+def checkpoint(data: bytes) -> None:
+    """A file of these bytes is read, or refused."""
+    _FILE.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            backbone = sources.load(str(_FILE))
+        except BenchError:
+            return
+    assert set(backbone.state) == set(sources.skeleton(backbone.arch)), "a partial load"
+
+
+def content(data: bytes) -> None:
+    """The same for the pickle inside a zip of torch.save, whose checksums no mutation would get right."""
+    checkpoint(_zipped(data))
+
+
+def _zipped(pickled: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, part in (("data.pkl", pickled), ("byteorder", b"little"), ("data/0", bytes(64)), ("version", b"3\n")):
+            archive.writestr(f"archive/{name}", part)
+    return out.getvalue()
+
+
+def _saved(value: Any, **how: Any) -> bytes:
+    out = io.BytesIO()
+    torch.save(value, out, **how)
+    return out.getvalue()
+
+
+def _inside(value: Any) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(_saved(value))) as archive:
+        return archive.read("archive/data.pkl")
+
+
+def _resnet18() -> dict[str, torch.Tensor]:
+    """Of one number in each tensor, which keeps the file small."""
+    with torch.device("meta"):
+        names = torchvision.models.resnet18().state_dict()
+    return {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in names.items()}
+
+
+_SMALL = {"state_dict": {"module.encoder_q.conv1.weight": torch.zeros(4, 3), "queue": torch.ones(2)}, "epoch": 3}
+_ARRAYS = {"model": {"stem.conv1.weight": torch.zeros(4, 3).numpy()}, "__author__": "x"}
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"checkpoint": checkpoint, "checkpoint-content": content}
+SEEDS: dict[str, list[bytes]] = {
+    "checkpoint": [
+        _saved(_SMALL),
+        _saved(_SMALL, _use_new_zipfile_serialization=False),
+        safetensors.torch.save({"conv1.weight": torch.zeros(4, 3)}, {"format": "pt"}),
+        *[pickle.dumps(_ARRAYS, protocol=protocol) for protocol in (2, 4, 5)],
+        _saved(_resnet18()),
+    ],
+    "checkpoint-content": [
+        _inside(_SMALL),
+        _inside(_resnet18()),
+        _inside({"format": "bench-backbone/1", "state_dict": {"conv1.weight": torch.zeros(2)}, "provenance": {"method": "x"}}),
+    ],
+}

@@ -1,0 +1,179 @@
+"""Checkpoints made to harm: refused with one message, before their memory is taken, and never half a backbone."""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pretrain.checkpoint import save_backbone
+from pretrain.errors import BenchError, CheckpointError
+from pretrain.provenance import Provenance
+from transfer import sources
+from transfer.sources.bounds import DEPTH, ENTRIES, INFLATION
+from transfer.sources.files import Payload
+from transfer.sources.recognise import recognise
+from transfer.sources.refusals import arch_of
+
+
+def resnet18() -> dict[str, Tensor]:
+    with torch.device("meta"):
+        state = torchvision.models.resnet18().state_dict()
+    return {name: torch.zeros((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in state.items()}
+
+
+def message(tmp_path: Path, content: Any) -> str:
+    path = tmp_path / "checkpoint.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(CheckpointError) as caught:
+        sources.load(str(path))
+    return str(caught.value)
+
+
+def zipped(*entries: tuple[str, bytes], pickled: bytes = b"\x80\x02}.") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in (("data.pkl", pickled), ("byteorder", b"little"), ("version", b"3\n"), *entries):
+            archive.writestr(f"archive/{name}", data)
+    return buffer.getvalue()
+
+
+def nested(depth: int) -> bytes:
+    """{((((),),),): 1}: Python hashes it by recursion."""
+    return b"\x80\x02}" + b")" + b"\x85" * depth + b"K\x01s."
+
+
+def claimed(numbers: int) -> bytes:
+    """A tensor of so many numbers, of which the file holds sixteen bytes."""
+    buffer = io.BytesIO()
+    torch.save({"a": torch.arange(4.0)}, buffer)
+    with zipfile.ZipFile(buffer) as archive:
+        pickled = archive.read("archive/data.pkl")
+    long = b"\x8a\x08" + numbers.to_bytes(8, "little")
+    return zipped(("data/0", bytes(16)), pickled=pickled.replace(b"K\x04", long))
+
+
+def shared(levels: int) -> dict[str, Any]:
+    """A mapping of two that are one, of two that are one: a line for each level, 2 to the power of levels written out."""
+    inside: dict[str, Any] = {"weight": torch.zeros(1)}
+    for _ in range(levels):
+        inside = {"a": inside, "b": inside}
+    return inside
+
+
+def cyclic() -> dict[str, Any]:
+    inside: dict[str, Any] = {"weight": torch.zeros(1)}
+    inside["again"] = inside
+    return inside
+
+
+HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
+    "a zip bomb": (lambda: zipped(("data/0", bytes(100 * 2**20))), f"allowed: {INFLATION} times the file"),
+    "tuples in tuples": (lambda: zipped(pickled=nested(200_000)), f"more than {DEPTH} deep"),
+    "tuples in tuples, a pickle": (lambda: nested(200_000), f"more than {DEPTH} deep"),
+    "a tensor of a trillion numbers": (lambda: claimed(10**12), "can't read"),
+    "more numbers than there are bytes for": (lambda: claimed(1000), "can't read"),
+    "mappings shared to no end": (lambda: shared(60), f"more than {ENTRIES:,} values"),
+    "a mapping that holds itself": (cyclic, f"more than {DEPTH} deep"),
+    "mappings in mappings": (lambda: b"\x80\x02" + b"}X\x01\x00\x00\x00a" * 5000 + b"}" + b"s" * 5000 + b".", "can't read"),
+    "a memo of billions": (lambda: b"\x80\x02}r\xff\xff\xff\x7f.", "no backbone recognised"),
+    "an array of bytes by their number": (
+        lambda: pickle.dumps({"a": None}, 2)[:-1] + b"0cbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x10\x85R.",
+        "can't read",
+    ),
+    "a length beyond the end": (lambda: b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\x00\x00.", "can't read"),
+    "a header beyond the end": (lambda: (2**38).to_bytes(8, "little") + b'{"a": 1}', "can't read"),
+    "a long header of safetensors": (lambda: (2**23).to_bytes(8, "little") + b'{"a": 1}', "can't read"),
+    "sparse weights": (lambda: resnet18() | {"conv1.weight": torch.zeros(64, 3, 7, 7).to_sparse()}, "can't read"),
+    "weights without content": (lambda: resnet18() | {"bn1.weight": torch.zeros(64, device="meta")}, "missing: bn1.weight"),
+    "complex weights": (lambda: resnet18() | {"bn1.weight": torch.zeros(64, dtype=torch.complex64)}, "bn1.weight is complex64"),
+    "truth values": (lambda: resnet18() | {"bn1.weight": torch.zeros(64, dtype=torch.bool)}, "bn1.weight is bool"),
+    "weights that are no numbers": (lambda: resnet18() | {"bn1.weight": torch.full((64,), torch.nan)}, "not finite"),
+    "another shape": (lambda: resnet18() | {"bn1.weight": torch.zeros(65)}, "1 of another shape: bn1.weight [65]"),
+    "a shape beyond reason": (lambda: resnet18() | {"bn1.weight": torch.zeros(()).expand(10**6, 10**6)}, "another shape"),
+    "tensors in the place of names": (
+        lambda: {"format": np.zeros(3).tolist(), 10**30: torch.zeros(1)},
+        "no backbone recognised",
+    ),
+    "our format, nothing in it": (lambda: {"format": "bench-backbone/1", "state_dict": 7}, "no whole backbone"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_it_is_refused_with_one_message(tmp_path: Path, kind: str) -> None:
+    make, words = HOSTILE[kind]
+    assert words in message(tmp_path, make())
+
+
+def test_old_files_of_torch_are_read_within_the_same_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "old.pth"
+    torch.save(resnet18(), path, _use_new_zipfile_serialization=False)
+    assert set(sources.load(str(path)).state) == set(sources.skeleton("resnet18"))
+    deep: Any = ()
+    for _ in range(2 * DEPTH):
+        deep = (deep,)
+    torch.save({deep: 1}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=f"more than {DEPTH} deep"):
+        sources.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "projector",
+    [
+        {"weight": torch.zeros(4, 512)},
+        {"weight": torch.zeros(4, 512), "bias": torch.zeros(5)},
+        {"0.weight": torch.zeros(8, 512), "0.bias": torch.zeros(8), "2.weight": torch.zeros(4, 9), "2.bias": torch.zeros(4)},
+        {"x.weight": torch.zeros(4, 512), "x.bias": torch.zeros(4)},
+        {"weight": torch.zeros(4, 2, 512), "bias": torch.zeros(4)},
+    ],
+)
+def test_a_projector_that_is_no_row_of_layers_is_refused(tmp_path: Path, projector: dict[str, Tensor]) -> None:
+    state = {name: tensor for name, tensor in resnet18().items() if not name.startswith("fc.")}
+    save_backbone(tmp_path / "own.pth", state, Provenance(method="mocov2", arch="resnet18"), projector=projector)
+    with pytest.raises(CheckpointError, match="is no row of linear layers"):
+        sources.load(str(tmp_path / "own.pth"))
+
+
+PREFIXES = ("", "module.", "module.encoder_q.", "encoder.", "backbone.", "online_encoder.", "_orig_mod.")
+STATE = resnet18()
+KEYS = sorted(STATE)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2, unique=True),
+    st.sampled_from(["", "state_dict", "model", "teacher"]),
+    st.sets(st.sampled_from(KEYS), max_size=3),
+    st.dictionaries(st.sampled_from(KEYS), st.text("abc.0_", max_size=12), max_size=2),
+    st.sets(st.text(max_size=8), max_size=2),
+)
+def test_any_set_of_keys_is_a_whole_backbone_or_refused(
+    prefixes: list[str], level: str, gone: set[str], renamed: dict[str, str], extra: set[str]
+) -> None:
+    """Of one or two encoders with prefixes of real code bases, with keys left out, renamed and added."""
+    given_state = STATE
+    state: dict[Any, Any] = {
+        prefix + renamed.get(name, name): tensor
+        for prefix in prefixes
+        for name, tensor in given_state.items()
+        if name not in gone
+    }
+    state |= {name: torch.zeros(2) for name in extra}
+    payload = Payload({level: state} if level else state, "torch")
+    try:
+        found = recognise(payload, Path("a.pth"))
+        arch = arch_of(found.state, Path("a.pth"), source=found.source, beside=found.dropped)
+    except BenchError:
+        return
+    counters = {name for name in sources.skeleton(arch) if name.endswith("num_batches_tracked")}
+    assert set(found.state) | counters == set(sources.skeleton(arch))
+    assert len(found.state) + len(found.dropped) == len(state)

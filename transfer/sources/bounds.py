@@ -1,0 +1,148 @@
+"""What a checkpoint may ask for before anything of it is read: a small file can claim more memory than a machine has.
+
+The bounds are far above what any code base's files need, and each refusal names its bound.
+"""
+
+import pickletools
+import zipfile
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from pretrain.errors import CheckpointError
+
+INFLATION = 10
+"""What the entries of a zip may add up to, in sizes of the file: torch.save doesn't compress, and weights hardly can be."""
+SPARE = 2**20
+"""Bytes beyond that, for small files."""
+DEPTH = 100
+"""Containers inside each other. Python hashes a tuple of tuples by recursion, without a limit: deep ones end the process."""
+ENTRIES = 10_000_000
+"""Values of a file, those that stand in several places counted in each."""
+LEGACY_PICKLES = 5
+"""With which a file of torch.save before 1.6 begins: magic number, version, system, content, names of the storages."""
+
+
+def require_bounded(path: Path, pickles: int) -> None:
+    """Refuse a file whose unpacking or unpickling would not end well.
+
+    Args:
+        path: A zip of torch.save, or a file that begins with pickles.
+        pickles: How many pickles it begins with; 0 for a zip.
+
+    Raises:
+        CheckpointError: For a zip bomb, or containers that are nested too deep.
+        Exception: Whatever a broken zip or pickle makes of Python's readers.
+    """
+    if pickles:
+        with path.open("rb") as file:
+            for _ in range(pickles):
+                _require_shallow(file, path)
+        return
+    with zipfile.ZipFile(path) as archive:
+        _require_plain(archive.infolist(), path)
+        for info in archive.infolist():
+            if info.filename.endswith("data.pkl"):
+                _require_shallow(BytesIO(archive.read(info)), path)
+
+
+def _require_plain(entries: list[zipfile.ZipInfo], path: Path) -> None:
+    size = path.stat().st_size
+    claimed = sum(entry.file_size for entry in entries)
+    if claimed > INFLATION * size + SPARE:
+        raise CheckpointError(
+            f"{path} would unpack to far more than it is",
+            seen=f"{size:,} bytes, {claimed:,} unpacked",
+            allowed=f"{INFLATION} times the file: torch.save packs nothing",
+            fix="get the file from who made it; this one was made to fill a memory",
+        )
+
+
+def _require_shallow(file: IO[bytes], path: Path) -> None:
+    if max(_depths(file), default=0) > DEPTH:
+        raise _too_deep(path)
+
+
+def _depths(file: IO[bytes]) -> Iterator[int]:
+    """How deep each tuple of a pickle is nested, from its opcodes alone: nothing is built.
+
+    The stack and the memo hold, in the place of each value, the depth of tuples in it.
+    """
+    stack: list[int] = []
+    memo: dict[Any, int] = {}
+    for opcode, argument, _ in pickletools.genops(file):
+        name = opcode.name
+        if name == "MARK":
+            stack.append(-1)
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        else:
+            inside = _taken(stack, opcode)
+            made = max(inside, default=0) + (1 if "TUPLE" in name and inside else 0)
+            stack += [made] * len(opcode.stack_after)
+            yield made
+
+
+def _taken(stack: list[int], opcode: pickletools.OpcodeInfo) -> list[int]:
+    """Take from the stack what an opcode takes."""
+    taken: list[int] = []
+    for kind in reversed(opcode.stack_before):
+        if kind is pickletools.stackslice:
+            while stack[-1] >= 0:
+                taken.append(stack.pop())
+        else:
+            taken.append(stack.pop())
+    return taken
+
+
+def tamed(content: Mapping[Any, Any], path: Path) -> dict[Any, Any]:
+    """A file's content as plain dictionaries, lists and values, which can be walked through: of bounded depth and size.
+
+    Raises:
+        CheckpointError: If it is nested too deep, contains itself, or is larger than `ENTRIES` when written out.
+    """
+    return _Tamer(path).tame(content, 0)[0]
+
+
+class _Tamer:
+    """Each container is made plain once, however often it occurs; what it would be written out is counted each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done: dict[int, tuple[Any, int]] = {}
+
+    def tame(self, value: Any, depth: int) -> tuple[Any, int]:
+        """The value, and how many values it is with all inside it."""
+        if not isinstance(value, (Mapping, list, tuple)):
+            return value, 1
+        if id(value) not in self._done:
+            if depth > DEPTH:
+                raise _too_deep(self._path)
+            self._done[id(value)] = self._plain(value, depth)
+        return self._done[id(value)]
+
+    def _plain(self, value: Any, depth: int) -> tuple[Any, int]:
+        total = 1
+        plain: dict[Any, Any] = {}
+        for key, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
+            named = isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**63)
+            plain[key if named else f"<{type(key).__name__} {len(plain)}>"], size = self.tame(inside, depth + 1)
+            total += size
+            if total > ENTRIES:
+                seen = f"more than {ENTRIES:,} values"
+                raise CheckpointError(f"{self._path} is written out endless", seen=seen, fix="save its state_dict alone")
+        return (plain if isinstance(value, Mapping) else list(plain.values())), total
+
+
+def _too_deep(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is nested too deep",
+        seen=f"containers inside each other, more than {DEPTH} deep",
+        allowed=f"{DEPTH}",
+        fix="save its state_dict alone",
+    )
