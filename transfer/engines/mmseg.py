@@ -256,7 +256,7 @@ def _prepared(runner: Any, path: Path) -> Tensor:
     from mmseg.registry import TRANSFORMS
 
     read = TRANSFORMS.build(runner.cfg.val_dataloader.dataset.pipeline[0])
-    pixels = torch.from_numpy(read({"img_path": str(path)})["img"]).permute(2, 0, 1).contiguous()
+    pixels = torch.from_numpy(read({"img_path": str(path)})["img"].copy()).permute(2, 0, 1)  # Pillow gives RGB turned round
     prepared: Tensor = _alone(runner.model).data_preprocessor({"inputs": [pixels]}, False)["inputs"][0]
     return prepared
 
