@@ -3,7 +3,9 @@
 Outside those loops, and at a second signal, a command stops at once.
 """
 
+import atexit
 import contextlib
+import multiprocessing.util
 import os
 import signal
 import threading
@@ -94,6 +96,16 @@ def ignore(worker: int = 0) -> None:
     """For processes that load: Ctrl-C goes to them too, but the one that trains says when they end."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+
+
+@atexit.register  # after the import of multiprocessing.util, and so called before what that registered
+def _end_loaders() -> None:
+    """What is left of the processes that load when the command ends, for instance by an error, would ignore the SIGTERM by
+    which multiprocessing ends them, and it would wait for them for ever."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # of torch, which takes a killed process for a fault
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import os
 import resource
 import runpy
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,6 +128,26 @@ def test_a_killed_loader_worker_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught, faults.named("train", tmp_path):
         list(DataLoader(_Dying(), num_workers=1))
     assert in_parts(caught.value, "a process that loads images is no more", "num_workers=1")
+
+
+HOLDING = """
+from pathlib import Path
+import sys
+from pretrain import images
+from pretrain.crops import Crop
+from pretrain.data import Crops, Epochs, loader
+found = images.read(Path(sys.argv[1]), "train")
+crops = Crops(found, found.labels, [Crop(16, (0.2, 1.0))], seed=0)
+held = iter(loader(crops, Epochs(len(found), batch=4, epochs=9, seed=0), num_workers=2))
+next(held)
+print("loading")
+sys.exit(3)
+"""
+
+
+def test_a_command_ends_although_its_loaders_ignore_the_signal_that_ends_processes(root: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", HOLDING, str(root)], capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "loading\n", "")
 
 
 def spoil(path: Path) -> None:
