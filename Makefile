@@ -19,7 +19,7 @@ demo: $(STAMP)  ## The whole road on generated data, and its leaderboard
 	$(BIN)/bench demo
 
 test: $(STAMP)  ## The test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 robustness: $(STAMP)  ## Break things for hours, and write the table of docs/ROBUSTNESS.md
 	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/table.py
