@@ -4,12 +4,11 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from bench import cli, places
 from bench.verbs import Request
@@ -24,17 +23,11 @@ TINY = ["--set", "size=16", "--set", "batch=4", "--set", "queue=8", "--set", "nu
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]) -> Path:
     """An empty working folder with a tiny image folder in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 8), ("val", 4)):
-        for cls in ("ant", "bee"):
-            (tmp_path / "images" / split / cls).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{i}.png")
+    lay_images(tmp_path / "images", train=8, val=4)
     return tmp_path
 
 

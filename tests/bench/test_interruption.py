@@ -4,12 +4,11 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 from bench import cli, runs
 from bench.verbs import measure
@@ -24,16 +23,10 @@ MEASURE += ["--set", "size=32", "--set", "batch=2", "--set", "views=2"]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]) -> Path:
     """A working folder with a tiny image folder in it."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 4), ("val", 2)):
-        for cls in ("ant", "bee"):
-            (tmp_path / "images" / split / cls).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{i}.png")
+    lay_images(tmp_path / "images", train=4, val=2)
     return tmp_path
 
 

@@ -3,11 +3,10 @@
 import re
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from bench import cli
 from bench.verbs import Finished, Request, trials
@@ -18,16 +17,10 @@ WORDS = ["transfer", "--ckpt", "random:resnet18", "--data", "images", "--budget"
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]) -> None:
     """An empty working folder with a tiny image folder in it."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 12), ("val", 4)):
-        for cls in ("ant", "bee"):
-            (tmp_path / "images" / split / cls).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{i}.png")
+    lay_images(tmp_path / "images", train=12, val=4)
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
