@@ -238,8 +238,8 @@ def _work(runner: Any, watch: "Watch", settings: SegmentationSettings) -> None:
             if not watch.metrics:  # nothing to train, or everything trained before
                 runner.val()
         finally:
-            for handler in runner.logger.handlers:
-                handler.close()
+            while runner.logger.handlers:  # mmengine keeps the logger, and would write to this file of the next run
+                runner.logger.handlers.pop().close()
 
 
 @contextlib.contextmanager
