@@ -4,6 +4,7 @@ Both are written whole or not at all, and read with `weights_only=True`, so that
 """
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pretrain.atomic import replacing
+from pretrain.errors import CheckpointError
 from pretrain.faults import unwritable
 from pretrain.provenance import Provenance
 
@@ -27,6 +29,22 @@ def save_atomically(payload: Any, path: Path) -> None:
     """
     with replacing(path) as file:
         _save(payload, file, path)
+
+
+def read_state(path: Path, keys: Collection[str], device: str = "cpu") -> dict[str, Any]:
+    """What training saved to go on from.
+
+    Raises:
+        CheckpointError: If the file is broken or lacks one of the keys.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if missing := sorted(set(keys) - state.keys()):
+            raise ValueError(f"not a training checkpoint: it has no {missing[0]!r}")
+    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
+        seen = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"can't go on from {path}", seen=seen, fix="remove it to start again") from None
+    return state
 
 
 def _save(payload: Any, file: IO[bytes], path: Path) -> None:

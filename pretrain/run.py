@@ -14,14 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from pretrain import distributed
-from pretrain.checkpoint import save_atomically
+from pretrain.checkpoint import read_state, save_atomically
 from pretrain.config import PretrainConfig
-from pretrain.errors import CheckpointError, ConfigError, TrainingError
+from pretrain.errors import ConfigError, TrainingError
 from pretrain.inputs import Inputs, generator
 from pretrain.journal import Journal
 from pretrain.template import Step, Template
 
 STATE = "last.pth"
+SAVED = ("step", "losses", "processes", "config", "template", "optimizer")
+"""What is in it."""
 
 
 def lr_at(config: PretrainConfig, epoch: int) -> float:
@@ -114,7 +116,7 @@ class Run:
         """
         if not path.is_file():
             return 0, []
-        state = _read(path, self.device)
+        state = read_state(path, SAVED, self.device)
         saved = PretrainConfig.read(state["config"], where=str(path))
         different = saved.differences(self.config)
         if different:
@@ -136,17 +138,6 @@ class Run:
             seen=f"{terms}; learning rate {self.lr:g}, temperature {self.config.temperature:g}, batch {self.config.batch}",
             fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
         )
-
-
-def _read(path: Path, device: str) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        if not {"step", "config", "template", "optimizer"} <= state.keys():
-            raise ValueError("not a training checkpoint")
-    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
-        fix = "remove it to start again"
-        raise CheckpointError(f"can't go on from {path}", seen=" ".join(str(error).split())[:200], fix=fix) from None
-    return {"losses": [], "processes": distributed.world(), **state}  # those of version 0.1, written between epochs
 
 
 def _synchronised(template: Template, device: str) -> Template:

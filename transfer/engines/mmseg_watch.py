@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pretrain import distributed, interrupt
 from pretrain.decode import opened, rgb
-from pretrain.errors import BenchError, CheckpointError, TrainingError
+from pretrain.errors import BenchError, TrainingError
 from transfer.datasets.cityscapes import SegmentationData
-from transfer.engines import Job
+from transfer.engines import Job, state
 from transfer.engines.label_maps import Sample
 from transfer.tasks.cityscapes import SegmentationSettings
 
@@ -31,7 +30,7 @@ RESUMED = (
     "went on from iteration {:,}: mmengine reads the batches before once more, so that, with as many processes and loaders, "
     "images and crops are those of a run that was never stopped; its own log's averages of the losses begin anew"
 )
-STATES = {"identity", "meta", "state_dict", "optimizer", "param_schedulers"}
+STATES = {"meta", "state_dict", "optimizer", "param_schedulers"}
 """What it holds, at least."""
 
 
@@ -94,7 +93,7 @@ class Checkpoints:
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Say whose it is, and keep out what torch will not read back with `weights_only`: mmengine's past losses."""
-        checkpoint["identity"] = self._identity
+        checkpoint[state.IDENTITY] = self._identity
         checkpoint["message_hub"] = {"log_scalars": OrderedDict(), "runtime_info": OrderedDict(), "resumed_keys": OrderedDict()}
 
     def after_train_iter(
@@ -130,19 +129,8 @@ def saved(work: Path, identity: str) -> int:
     Raises:
         CheckpointError: If its checkpoint is broken or of another run.
     """
-    path = work / LAST
-    if not path.is_file():
-        return 0
-    try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-        if not payload.keys() >= STATES:
-            raise ValueError("not a training checkpoint")
-        iteration = int(payload["meta"]["iter"])
-    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
-        raise CheckpointError(f"can't go on from {path}", seen=str(error)[:200], fix="remove it to start again") from None
-    if payload["identity"] != identity:
-        raise CheckpointError(f"{path} belongs to another run", seen=payload["identity"], allowed=identity, fix="another --out")
-    return iteration
+    payload = state.load(work / LAST, identity, STATES)
+    return 0 if payload is None else int(payload["meta"]["iter"])
 
 
 def notes(job: Job, settings: SegmentationSettings, data: SegmentationData, evaluated: int, done: int) -> tuple[str, ...]:

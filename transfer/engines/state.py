@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from pretrain.checkpoint import save_atomically
+from pretrain.checkpoint import read_state, save_atomically
 from pretrain.errors import CheckpointError
 
 IDENTITY = "identity"
@@ -24,12 +22,7 @@ def load(path: Path, identity: str, keys: set[str]) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if missing := sorted({IDENTITY, *keys} - content.keys()):
-            raise ValueError(f"it has no {missing[0]!r}")
-    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
-        raise CheckpointError(f"can't go on from {path}", seen=str(error)[:200], fix="remove it to start again") from None
+    content = read_state(path, {IDENTITY, *keys})
     if content[IDENTITY] != identity:
         raise CheckpointError(f"{path} is of another run", seen=content[IDENTITY], allowed=identity, fix="use another --out")
     return content

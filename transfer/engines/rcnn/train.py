@@ -7,17 +7,16 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pretrain import distributed, interrupt
-from pretrain.checkpoint import save_atomically
-from pretrain.errors import CheckpointError, TrainingError
+from pretrain.errors import TrainingError
 from pretrain.journal import Journal
 from transfer.datasets.detection import Picture
+from transfer.engines import state
 from transfer.engines.rcnn.data import ORDER, SAMPLING, STATISTICS, Sample, batches, loader, torch_random
 from transfer.engines.rcnn.detector import Detector
 from transfer.engines.rcnn.precise_bn import precise_bn
@@ -157,29 +156,15 @@ def _step(model: nn.Module, optimizer: torch.optim.SGD, batch: list[Sample], see
 
 
 def _save(model: Detector, optimizer: torch.optim.SGD, path: Path, identity: str, step: int) -> None:
-    payload = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    save_atomically(payload, path)
+    state.save(path, identity, {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
 
 def _resume(model: Detector, optimizer: torch.optim.SGD, path: Path, run: Run) -> int:
     """Iterations already done. Random numbers need no state: they are functions of the iteration."""
-    if not path.is_file():
+    payload = state.load(path, run.identity, {"step", "model", "optimizer"})
+    if payload is None:
         return 0
-    payload = _read(path)
-    if payload["identity"] != run.identity:
-        seen, allowed = payload["identity"], run.identity
-        raise CheckpointError(f"{path} belongs to another run", seen=seen, allowed=allowed, fix="use another --out")
     model.load_state_dict(payload["model"])
     optimizer.load_state_dict(payload["optimizer"])
     run.journal.say(f"continuing at iteration {payload['step']} of {run.settings.iters}")
     return int(payload["step"])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"identity", "step", "model", "optimizer"} <= payload.keys():
-            raise ValueError("not a training checkpoint")
-    except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
-        raise CheckpointError(f"can't go on from {path}", seen=str(error)[:200], fix="remove it to start again") from None
-    return payload
