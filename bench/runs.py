@@ -21,6 +21,7 @@ from bench import lock
 from pretrain.atomic import replacing
 from pretrain.errors import BenchError, ConfigError, TrainingError
 from pretrain.journal import METRICS
+from pretrain.plain import parse
 from pretrain.settings import digest
 from transfer import record
 from transfer.record import Environment, RunRecord
@@ -99,8 +100,8 @@ def _saved(path: Path, run: Run) -> dict[str, Any] | None:
         content, ours = path.read_bytes(), _config(run)
         if content != ours and ours.startswith(content):
             return None
-        plain = yaml.safe_load(content)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        plain = parse(content.decode(), where=str(path))
+    except (OSError, ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"can't read {path}", seen=" ".join(str(error).split())[:200], fix="use another --out") from None
     if not isinstance(plain, dict) or IDENTITY not in plain:
         raise ConfigError(f"{path} is not of a run", seen=f"no `{IDENTITY}:` in it", fix="use another --out")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.errors import ProofError
 from pretrain.template import small_stem
-from transfer.sources import SMALL_STEM, Backbone, Features, listed
+from transfer.sources import SMALL_STEM, Backbone, Features, groups
 
 PROBE_SHAPE = (2, 3, 96, 160)
 """Not square and not a power of two: a swapped axis or a stride of the wrong place shows. At stride 16 ten cells wide, so that
@@ -172,7 +172,8 @@ def _report(fatal: str, others: Mapping[str, Collection[str]]) -> str:
     """The grouped list: what is fatal, then the keys that are no part of a backbone, counted by what they belong to."""
     lines = [f"fatal: {fatal}"]
     for kind, keys in others.items():
-        lines.append(f"{kind}: {len(keys)}" + (f", {_few(listed(tuple(keys)).split(', '))}" if keys else ""))
+        named = [f"{name} ({count})" for name, count in groups(tuple(keys)).items()]
+        lines.append(f"{kind}: {len(keys)}" + (f", {_few(named)}" if named else ""))
     return "\n           ".join(lines)
 
 

@@ -54,7 +54,7 @@ def _run(
     task: Task,
     engine: str,
     checkpoint: str,
-    shortcuts: Mapping[str, int | None],
+    shortcuts: Mapping[str, int | bool | None],
     options: Mapping[str, Any],
 ) -> Finished:
     """This process's part of a transfer."""
