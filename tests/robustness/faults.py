@@ -174,10 +174,10 @@ def can_mount() -> bool:
         return not done.returncode and not subprocess.run(["umount", folder]).returncode
 
 
-def lay_images(root: Path) -> None:
-    """Two classes of noise, 24 pixels a side."""
+def lay_images(root: Path, train: int = IMAGES) -> None:
+    """Two classes of noise, 24 pixels a side; `train` images of each to train on."""
     rng = np.random.default_rng(0)
-    for split, count in (("train", IMAGES), ("val", 2)):
+    for split, count in (("train", train), ("val", 2)):
         for cls in ("ant", "bee"):
             (root / split / cls).mkdir(parents=True)
             for number in range(count):

@@ -24,12 +24,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import forks
+from faults import lay_images
 from forks import Ended
 from rows import Row
 
@@ -74,17 +72,6 @@ class Tally:
     """What those said that did not go on."""
     wrong: list[str] = field(default_factory=list)
     """How those that did differ from the undisturbed run."""
-
-
-def images(root: Path, rng: np.random.Generator) -> Path:
-    """Two classes of noise in the layout `imagefolder`."""
-    for split, count in (("train", 16), ("val", 2)):
-        for name in ("ant", "bee"):
-            (root / split / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
-    return root
 
 
 def voc(root: Path) -> Path:
@@ -256,7 +243,7 @@ def prepare(folder: Path, kinds: tuple[str, ...]) -> None:
         importlib.import_module(name)
     if "detectron2" in kinds:
         importlib.import_module("detectron2.engine")
-    images(folder / "images", np.random.default_rng(0))
+    lay_images(folder / "images", train=16)
     voc(folder / "voc")
     runpy.run_path(str(TESTS / "transfer/tiny_scenes.py"))["lay"](folder / "scenes")
 
