@@ -74,6 +74,7 @@ def _run(
     content = datasets.read(task.layout, root, settings)
     data = named(content.ref, generated)
     changed = settings.differences(task.settings)
+    spent: list[Path] = []
 
     def fit(journal: Journal, folder: Path) -> Outcome:
         job = engines.Job(task, settings, backbone, content, folder, request.seed, device, journal, announce_time=not generated)
@@ -89,6 +90,7 @@ def _run(
             for line in task.expectations():
                 journal.say(f"published: {line}")
         outcome = fit(journal, folder)
+        spent.extend(outcome.spent)
         return {
             "kind": "transfer",
             "task": task.name,
@@ -121,7 +123,10 @@ def _run(
         **settings.model_dump(mode="json"),
     }
     name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"
-    return execute(request, name, plain, [what, changed, data.fingerprint], work, follow=fit)
+    finished = execute(request, name, plain, [what, changed, data.fingerprint], work, follow=fit)
+    for path in spent:
+        path.unlink(missing_ok=True)
+    return finished
 
 
 def _speed(journal: Journal, batch: int | None, images: int) -> float | None:

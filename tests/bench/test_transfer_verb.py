@@ -11,7 +11,7 @@ from bench import verbs
 from bench.verbs import Finished, Request, transfer
 from pretrain.errors import ConfigError, DataError, EngineError
 from pretrain.journal import Journal
-from transfer import datasets, engines
+from transfer import datasets, engines, record
 from transfer.engines import Job, Outcome
 from transfer.record import Data
 
@@ -106,6 +106,29 @@ def test_the_record_says_how_many_images_a_second_the_training_took(
     monkeypatch.setattr(Journal, "rate", lambda self, stage: 2.5 if stage == "train" else None)
     assert run("coco-c4@1x", shortcuts={"batch": 4}).record.images_per_second == 10.0
     assert run("coco-c4@1x").record.images_per_second == 15.0  # a batch can't hold more than the 6 images there are
+
+
+def test_what_a_run_goes_on_from_is_there_until_its_result_is_written(
+    jobs: list[tuple[str, Job]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(job: Job) -> Outcome:
+        state = job.folder / "last.pth"
+        state.write_bytes(b"")
+        return Outcome({"AP_box": 1.0}, {"tensors": 120.0}, spent=(state,))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write = record.write
+    monkeypatch.setattr(engines, "get", lambda name: SimpleNamespace(fit=fit))
+    monkeypatch.setattr(record, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run("coco-c4")
+    assert len(list(Path("runs").glob("*/last.pth"))) == 1
+    monkeypatch.setattr(record, "write", write)
+    done = run("coco-c4")
+    assert (done.folder / "result.json").is_file()
+    assert not (done.folder / "last.pth").exists()
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

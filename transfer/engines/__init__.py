@@ -60,6 +60,9 @@ class Outcome:
     """What `transfer.prove.prove` returned."""
     notes: tuple[str, ...] = field(default=())
     """What a reader of the number must know (for instance: plain BN instead of synchronised BN on one process)."""
+    spent: tuple[Path, ...] = field(default=(), compare=False)
+    """Files to go on from, of no use once the result is written; the caller removes them then, in this order, not before:
+    a process killed in between would have lost the run."""
 
 
 class Engine(Protocol):

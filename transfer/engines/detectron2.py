@@ -83,10 +83,10 @@ def fit(job: Job) -> Outcome:
         return Outcome({}, proof)
     metrics, notes = measure(watch.found, data, settings)
     write_predictions(job.folder / "predictions.png", data, watch.found)
-    for path in (*work.glob("last_checkpoint"), *work.glob("model_*.pth")):  # never a name without its file
-        path.unlink()
     masks = (BIT_MASKS_NOTE,) if bit_masks else ()
-    return Outcome(metrics, proof, (_version(), bn_note(synchronised=True), *data.notes, *masks, *resumed, *notes))
+    said = (_version(), bn_note(synchronised=True), *data.notes, *masks, *resumed, *notes)
+    spent = (work / "last_checkpoint", *work.glob("model_*.pth"))  # the name first: never a name without its file
+    return Outcome(metrics, proof, said, spent)
 
 
 def _version() -> str:

@@ -4,6 +4,7 @@ Shapes: N images, D features.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +46,9 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     return torch.cat(found), torch.tensor(images.labels)
 
 
-def forget(job: Job) -> None:
-    """Remove what `features` kept."""
-    for path in job.folder.glob(f"{PREFIX}*.pth"):
-        path.unlink()
+def kept(job: Job) -> list[Path]:
+    """Files that `features` left."""
+    return list(job.folder.glob(f"{PREFIX}*.pth"))
 
 
 def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:

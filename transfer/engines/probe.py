@@ -3,6 +3,7 @@
 Shapes: N images, D features, C classes.
 """
 
+import dataclasses
 import time
 
 import torch
@@ -37,9 +38,7 @@ def fit(job: Job) -> Outcome:
     moved = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])]
     if moved:
         raise EngineError("the frozen backbone moved", seen=f"{len(moved)} tensors, the first are {moved[:3]}")
-    (job.folder / linear.STATE).unlink(missing_ok=True)
-    frozen.forget(job)
-    return outcome
+    return dataclasses.replace(outcome, spent=(job.folder / linear.STATE, *frozen.kept(job)))
 
 
 def _knn(job: Job, model: nn.Module, proof: dict[str, float]) -> Outcome:

@@ -68,8 +68,8 @@ def fit(job: Job) -> Outcome:
         return Outcome({}, proof)
     metrics, notes = measure(found, data, settings)
     write_predictions(job.folder / "predictions.png", data, found)
-    (job.folder / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome(metrics, proof, (ENGINE_NOTE, bn_note(job.device != "cpu"), *data.notes, *notes))
+    said = (ENGINE_NOTE, bn_note(job.device != "cpu"), *data.notes, *notes)
+    return Outcome(metrics, proof, said, spent=(job.folder / CHECKPOINT,))
 
 
 def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:

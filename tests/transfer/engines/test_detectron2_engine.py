@@ -85,7 +85,9 @@ def test_a_task_is_trained_evaluated_and_drawn(
     assert terms <= rows(tmp_path / "run")[0].keys()
     left = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     own = {"detectron2_config.yaml", "predictions.png", "detectron2/backbone.pth", "detectron2/log.txt"}
-    assert left == own | {"metrics.jsonl"}
+    spent = {path.relative_to(tmp_path.resolve() / "run").as_posix() for path in outcome.spent}
+    assert spent >= {"detectron2/last_checkpoint", "detectron2/model_0000003.pth"}
+    assert left == own | spent | {"metrics.jsonl"}
     assert set(DatasetCatalog.list()) == registered
     assert capsys.readouterr().out == ""
 

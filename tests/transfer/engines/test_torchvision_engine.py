@@ -67,7 +67,7 @@ def test_voc_is_trained_evaluated_and_drawn(tiny_detection: Tiny, lay_voc: Lay, 
     assert {"loss", "lr", "cls", "box_reg", "rpn_cls", "rpn_loc"} <= rows[0].keys()
     with Image.open(tmp_path / "run/predictions.png") as image:
         assert image.width > 2 * 400
-    assert not (tmp_path / "run/last.pth").exists()
+    assert outcome.spent == (tmp_path / "run/last.pth",)
 
 
 @pytest.mark.parametrize("task", ["coco-c4", "coco-fpn"])
@@ -98,9 +98,9 @@ def test_a_run_broken_in_its_evaluation_does_not_train_again(tiny_detection: Tin
         fit("coco-c4", settings, data, tmp_path / "parts", said, stop=("evaluate", 1))
     assert (tmp_path / "parts/last.pth").exists()
     said.clear()
-    assert fit("coco-c4", settings, data, tmp_path / "parts", said) == whole
+    for _ in range(2):  # the second as if it had been killed between the end of the first and its result
+        assert fit("coco-c4", settings, data, tmp_path / "parts", said) == whole
     assert "train" not in said
-    assert not (tmp_path / "parts/last.pth").exists()
 
 
 def test_a_signal_saves_the_iteration_it_came_in_and_the_rest_is_as_if_it_had_not(
