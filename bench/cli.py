@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import FIRST, command, datacli
-from bench.options import Branch, Budget, Checkpoint, Config, Data, Device, Devices, Out, Resume, Set, Source, Trust
+from bench.options import Branch, Budget, Ckpt, Classes, Config, Data, Device, Devices, Labels, Out, Resume, Set, Source, Trust
 
 app = typer.Typer(
     help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
@@ -30,7 +30,7 @@ def pretrain(
     supervision: Annotated[str | None, typer.Option(help="self, semi or full.")] = None,
     label_fraction: Annotated[float | None, typer.Option(help="Share of the labels used, 0 to 1.")] = None,
     classes: Annotated[str | None, typer.Option(help="imagenet100, a file of class folders, or a share such as 0.2.")] = None,
-    label_map: Annotated[str | None, typer.Option(help="File of `folder: label` lines: other labels for classes.")] = None,
+    label_map: Labels = None,
     label_list: Annotated[str | None, typer.Option(help="File of image names that keep their label (semi).")] = None,
     cache: Annotated[str | None, typer.Option(help="ram or disk: keep decoded images; for small sets.")] = None,
     on_bad_image: Annotated[str | None, typer.Option(help="stop, or skip: go on with the next readable image.")] = None,
@@ -57,8 +57,8 @@ def pretrain(
 
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
     named |= {"classes": classes, "label_map": label_map, "label_list": label_list, "cache": cache}
-    named |= {"arch": arch, "epochs": epochs, "seed": seed, "keep_every": keep_every, "monitor_every": monitor_every}
-    named["on_bad_image"] = on_bad_image
+    named |= {"arch": arch, "epochs": epochs, "seed": seed, "on_bad_image": on_bad_image}
+    named |= {"keep_every": keep_every, "monitor_every": monitor_every}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None} | assignments(set_ or [])
     with Display() as display:
         request = Request(display.hook, data, out, device, budget, config, resume=resume, devices=devices)
@@ -93,25 +93,23 @@ def views(
 @app.command()
 def transfer(
     task: Annotated[str, typer.Option(help="`bench ls tasks`; TASK@SCHEDULE where it has several, such as coco-c4@1x.")],
-    ckpt: Checkpoint,
+    ckpt: Ckpt,
     schedule: Annotated[str | None, typer.Option(help="The same as @SCHEDULE: 1x or 2x.")] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="detectron2, torchvision, ...; the first installed one without it.")
-    ] = None,
+    engine: Annotated[str | None, typer.Option(help="detectron2, torchvision, ...; without it the first installed.")] = None,
     iters: Annotated[int | None, typer.Option(help="Training iterations; the schedule scales with them.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images per iteration; the learning rate scales with it.")] = None,
     size: Annotated[int | None, typer.Option(help="Short side of images in pixels, training and test.")] = None,
     rois: Annotated[int | None, typer.Option(help="Regions per image to train the box head.")] = None,
     precise_bn: Annotated[int | None, typer.Option(help="Forward passes for the norms' statistics.")] = None,
-    lr_search: Annotated[
-        bool, typer.Option(help="Linear: try learning rates side by side, chosen on held-out images.")
-    ] = False,
+    lr_search: Annotated[bool, typer.Option(help="Linear: learning rates side by side, chosen on held-out images.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     trials: Annotated[int | None, typer.Option(help="Run that many seeds, from --seed on; mean and spread at the end.")] = None,
     config: Config = None,
     budget: Budget = None,
     set_: Set = None,
     data: Data = None,
+    classes: Classes = None,
+    label_map: Labels = None,
     out: Out = None,
     resume: Resume = False,
     device: Device = None,
@@ -122,6 +120,7 @@ def transfer(
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
     from bench.progress import Display
+    from bench.selection import Selection
     from bench.verbs import Request
     from bench.verbs import transfer as verb
     from bench.verbs import trials as seeds
@@ -129,9 +128,10 @@ def transfer(
 
     shortcuts = {"iters": iters, "batch": batch, "size": size, "rois": rois, "precise_bn": precise_bn}
     shortcuts |= {"lr_search": lr_search or None}
+    chosen = Selection.asked(classes, label_map)
     with Display() as display:
         request = Request(
-            display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint, devices
+            display.hook, data, out, device, budget, config, seed, resume, source, branch, trust_checkpoint, devices, chosen
         )
         how: Any = {"schedule": schedule, "engine": engine, "shortcuts": shortcuts, "options": assignments(set_ or [])}
         done = seeds.run(request, trials, lambda each: verb.run(each, task, ckpt, **how))
@@ -151,6 +151,8 @@ def measure(
     budget: Budget = None,
     set_: Set = None,
     data: Data = None,
+    classes: Classes = None,
+    label_map: Labels = None,
     out: Out = None,
     device: Device = None,
     source: Source = None,
@@ -159,14 +161,15 @@ def measure(
 ) -> None:
     """Measure invariance (Linv), diversity (Ldiv) and their kin: every checkpoint under every probe."""
     from bench.progress import Display
+    from bench.selection import Selection
     from bench.verbs import Request
     from bench.verbs import measure as verb
     from pretrain.settings import assignments
 
+    which: Any = {"source": source, "branch": branch, "trust": trust_checkpoint}
+    which |= {"selection": Selection.asked(classes, label_map)}
     with Display() as display:
-        request = Request(
-            display.hook, data, out, device, budget, seed=seed, source=source, branch=branch, trust=trust_checkpoint
-        )
+        request = Request(display.hook, data, out, device, budget, seed=seed, **which)
         done = verb.matrix(request, ckpt, probe or [], sweep, assignments(set_ or []), splits=splits)
     for one in done:
         _print(one, "bench report")
@@ -174,7 +177,7 @@ def measure(
 
 @app.command()
 def convert(
-    ckpt: Checkpoint,
+    ckpt: Ckpt,
     to: Annotated[str, typer.Option(help="torchvision, detectron2 or mmseg.")],
     out: Annotated[Path, typer.Option(help="The file to write; OUT.json beside it says how to use it.")],
     norm_rescale: Annotated[

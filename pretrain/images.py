@@ -30,6 +30,8 @@ class ImageSet:
     """Label of each image."""
     members: zips.Members | None = None
     """Where the images lie in the zip; None for a folder."""
+    folders: int = 0
+    """Class folders there are, those that were not asked for too."""
 
     def __post_init__(self) -> None:
         assert len(self.names) == len(self.labels)
@@ -126,7 +128,8 @@ def read(root: Path, split: str, classes: Collection[str] | None = None) -> Imag
             allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
             fix="remove the empty folder, or put that class's images into it",
         )
-    return ImageSet(source, tuple(used), tuple(names), labels, zips.Members.of(source, infos) if infos else None)
+    members = zips.Members.of(source, infos) if infos else None
+    return ImageSet(source, tuple(used), tuple(names), labels, members, folders=len(found))
 
 
 def class_folders(root: Path, split: str) -> list[str]:

@@ -29,7 +29,9 @@ SMALL = {"iters": 60, "batch": 4}
 def made(task: str = "linear", metrics: dict[str, Any] | None = None, **more: Any) -> RunRecord:
     """A valid record. `more` replaces its fields (`run_seed`: its seed), its provenance's and (`of_…`) its data's."""
     provenance = {**PROVENANCE, **{key: more.pop(key) for key in [*more] if key in PROVENANCE}}
-    data = {"name": "shapes", "layout": "voc", "fingerprint": "f0", "train": 2000, "val": 500, "classes": 20}
+    data = {"name": "shapes", "layout": "voc", "fingerprint": "f0", "train": 2000, "val": 500, "classes": 20} | {
+        "chosen_from": None
+    }
     data |= {key: more.pop(f"of_{key}") for key in data if f"of_{key}" in more}
     sha256 = more.pop("sha256", "-".join(str(value) for value in provenance.values()))
     plain = {

@@ -100,8 +100,8 @@ def benchmark(protocol: Protocol) -> Published | None:
     name, _, schedule = key.protocol.partition("@")
     if key.task not in tasks.TASKS or protocol.changed or name != key.task:
         return None
-    task, data = tasks.get(key.task), protocol.data
-    return task.benchmark(data.classes, data.val, schedule or None) if key.version == task.version else None
+    task = tasks.get(key.task)
+    return task.benchmark(protocol.data, schedule or None) if key.version == task.version else None
 
 
 def beside(board: Leaderboard, numbers: Sequence[Number]) -> tuple[PublishedRow, ...]:

@@ -46,6 +46,8 @@ class Data(Settings):
     """Images the metric is computed on."""
     classes: int
     """Number of classes."""
+    chosen_from: int | None = None
+    """Classes that there are, where a part of them was chosen; null where all were taken."""
 
 
 class Probe(Settings):

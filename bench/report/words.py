@@ -154,7 +154,8 @@ def starred(protocol: Protocol) -> str:
 def about(protocol: Protocol) -> list[tuple[str, str]]:
     """What a protocol is, as (word, text) pairs."""
     key, data = protocol.key, protocol.data
-    sizes = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes"
+    part = f", chosen from {data.chosen_from:,}" if data.chosen_from else ""
+    sizes = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes{part}"
     pairs = [
         ("protocol", f"{key.protocol} version {key.version}"),
         ("changed", changes(protocol)),

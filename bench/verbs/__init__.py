@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import FIRST, command, places, runs
+from bench.selection import Selection
 from pretrain import distributed, faults, interrupt
 from pretrain.errors import BenchError, ConfigError, TrainingError
 from pretrain.journal import Journal, Progress
@@ -19,6 +20,7 @@ from transfer.record import Checkpoint, Data, RunRecord
 from transfer.sources import Backbone
 
 SMALL = "small"
+ALL = Selection()
 GENERATED_NOTE = "the data is generated (shapes): this number compares with no paper"
 
 
@@ -42,6 +44,8 @@ class Request:
     """Whether the checkpoint's pickle may run what is in it."""
     devices: int = 1
     """Processes to train in."""
+    selection: Selection = ALL
+    """Which classes of the data; a pre-training's own settings say so for it."""
     command: str | None = None
     """Recorded as the exact command; the process's own unless given."""
 

@@ -53,6 +53,7 @@ def check(request: Request, task: str, options: Mapping[str, Any], *, images: bo
         BenchError: For an unknown task or option, or if there is no folder.
     """
     layout, settings = _layout(task, options)
+    request.selection.require_folders(task, layout)
     if make and layout != "cityscapes":
         raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed="the tasks of the Cityscapes layout")
     root, _ = places.data_root(request.data, layout, Journal(progress=request.progress))
@@ -62,7 +63,7 @@ def check(request: Request, task: str, options: Mapping[str, Any], *, images: bo
     if make:
         made = trainids.make(root.resolve(), problems.tell, request.progress)
         console.print(f"made {made} label maps of training ids")
-    content = _read(layout, root, settings, problems)
+    content = _read(layout, root, settings, problems, request.selection.arguments())
     if content is not None:
         if images:
             open_images(content, problems.tell, request.progress)
@@ -80,10 +81,10 @@ def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
     return found.layout, found.settings.replace(options, where=f"the settings of {found.name}")
 
 
-def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems) -> Any:
+def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems, chosen: Mapping[str, Any]) -> Any:
     """What can be read; None where a run would find nothing at all."""
     try:
-        return datasets.read(layout, root, settings, problems.tell)
+        return datasets.read(layout, root, settings, problems.tell, **chosen)
     except DataError as problem:
         problems.tell(problem)
         return None

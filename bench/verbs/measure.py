@@ -77,10 +77,11 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
     settings = settings.replace(options, where="the settings of the measure")
     backbone = loaded(request, checkpoint)
     root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    images = imagefolder.read(root)
+    images = imagefolder.read(root, **request.selection.arguments())
     data = named(images.ref, generated)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        request.selection.save(folder, images)
         introduce(backbone, journal)
         device = request.device_name()
         found, *parts = measure.measure(
@@ -108,7 +109,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
             "metrics": found.metrics,
             "intervals": found.intervals,
             "proof": {**account(backbone), **found.proof},
-            "notes": notes(generated, *remarks(backbone)),
+            "notes": notes(generated, *request.selection.remarks(), *remarks(backbone)),
         }
 
     what = {"version": measure.VERSION, "checkpoint": backbone.sha256, "seed": request.seed}
@@ -117,6 +118,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
         **what,
         "data": str(root.resolve()),
         "data_fingerprint": data.fingerprint,
+        **request.selection.plain(),
         **settings.model_dump(mode="json"),
     }
     name = f"representation-{label(backbone)}-{data.name}-s{request.seed}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
+from bench.selection import Selection
 from bench.verbs import SMALL, Finished, Request, execute, named, notes, reference
 from pretrain import classes, distributed, methods, skipping
 from pretrain import images as image_sets
@@ -147,7 +148,8 @@ def find(request: Request, config: PretrainConfig) -> tuple[Path, Classification
     """
     with distributed.first_alone():
         root, generated = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    return root, imagefolder.read(root, classes=_classes(config), labels=_label_map(config), seed=config.seed), generated
+    selection = Selection(classes=config.classes, label_map=config.label_map)
+    return root, imagefolder.read(root, **selection.arguments(config.seed)), generated
 
 
 def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Resolved:
@@ -157,18 +159,6 @@ def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Reso
     training.check(config, images.train)
     distributed.divided(config.batch, request.processes)
     return _Resolved(config, published, root, images, named(images.ref, generated), generated, device, lengthening)
-
-
-def _classes(config: PretrainConfig) -> float | list[str] | None:
-    """The class folders the configuration means, or the share of them."""
-    if config.classes is None or isinstance(config.classes, float):
-        return config.classes
-    listed = places.class_list(config.classes) if isinstance(config.classes, str) else Path(config.classes.path)
-    return classes.read_list(listed)
-
-
-def _label_map(config: PretrainConfig) -> dict[str, str] | None:
-    return None if config.label_map is None else classes.read_map(Path(config.label_map.path))
 
 
 def _lengthened(config: PretrainConfig, root: Path, used: int) -> tuple[PretrainConfig, str]:

@@ -43,6 +43,7 @@ def run(
         BenchError: For whatever is wrong with the input, before anything is written.
     """
     task = tasks.get(task_name, schedule)
+    request.selection.require_folders(task.name, task.layout)
     engine = engines.choose(task, engine, request.processes)
     with distributed.group(request.device_name()) as device:
         return _run(request, device, task, engine, checkpoint, shortcuts, options)
@@ -71,7 +72,7 @@ def _run(
     settings, arithmetic = _settings(request, task, generated, shortcuts, options)
     if request.processes > 1:
         distributed.divided(settings.numbers()["batch"], request.processes)
-    content = datasets.read(task.layout, root, settings)
+    content = datasets.read(task.layout, root, settings, **request.selection.arguments())
     data = named(content.ref, generated)
     changed = settings.differences(task.settings)
     spent: list[Path] = []
@@ -81,12 +82,13 @@ def _run(
         return engines.get(engine).fit(job)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
+        request.selection.save(folder, content)
         introduce(backbone, journal)
         for line in arithmetic:
             journal.say(line)
         if changed:
             journal.say(f"not the published protocol {task.protocol}; changed: {_few(sorted(changed))}")
-        elif task.benchmark(data.classes, data.val):
+        elif task.benchmark(data):
             for line in task.expectations():
                 journal.say(f"published: {line}")
         outcome = fit(journal, folder)
@@ -105,7 +107,7 @@ def _run(
             "metrics": dict(outcome.metrics),
             "images_per_second": _speed(journal, settings.numbers().get("batch"), data.train),
             "proof": {**account(backbone), **outcome.proof},
-            "notes": notes(generated, *remarks(backbone), *outcome.notes),
+            "notes": notes(generated, *request.selection.remarks(), *remarks(backbone), *outcome.notes),
         }
 
     what = {
@@ -120,6 +122,7 @@ def _run(
         **what,
         "data": str(root.resolve()),
         "data_fingerprint": data.fingerprint,
+        **request.selection.plain(),
         **settings.model_dump(mode="json"),
     }
     name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"

@@ -46,6 +46,13 @@ def test_a_changed_protocol_or_other_data_equals_no_benchmark():
     assert benchmark(_board(made("counting", {"accuracy": 1.0})).protocols[0]) is None
 
 
+def test_a_part_of_the_classes_equals_no_benchmark_however_many_they_are():
+    imagenet = {"version": tasks.get("linear").version, "of_val": 50_000, "of_classes": 1000}
+    assert benchmark(_board(made("linear", **imagenet)).protocols[0]).name == "imagenet-linear"
+    for change in ({"of_val": 5000, "of_classes": 100, "of_chosen_from": 1000}, {"of_chosen_from": 11_221}):
+        assert benchmark(_board(made("linear", **imagenet | change)).protocols[0]) is None
+
+
 def test_no_published_row_stands_beside_other_protocols():
     assert beside(_board(made(), made("voc0712", {"AP": 1.0})), read(FOLDER)) == ()
 

@@ -29,13 +29,20 @@ def stop(problem: DataError) -> None:
     raise problem from None
 
 
-def read(layout: str, root: Path, settings: TaskSettings, tell: Tell = stop) -> Any:
+def read(layout: str, root: Path, settings: TaskSettings, tell: Tell = stop, **chosen: Any) -> Any:
     """The data of a layout, as its module's `read` returns it.
+
+    Args:
+        layout: Name of the module.
+        root: Where the data lie.
+        settings: Of the task that reads them.
+        tell: What is told of something wrong.
+        **chosen: What image folders alone are told: which classes, under which labels.
 
     Raises:
         DataError: For a wrong layout; for broken annotations, unless `tell` takes them.
     """
-    return importlib.import_module(f"transfer.datasets.{layout}").read(root, tell=tell, **settings.splits())
+    return importlib.import_module(f"transfer.datasets.{layout}").read(root, tell=tell, **settings.splits(), **chosen)
 
 
 def content(path: Path, most: int) -> bytes:

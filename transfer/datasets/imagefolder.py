@@ -55,6 +55,7 @@ def read(
                 fix="remove or add the class folders named above",
             )
         )
+    part = len(train.classes) < train.folders
     if labels is not None:
         train, val = choosing.relabelled(train, labels), choosing.relabelled(val, labels)
     fingerprint = digest([train.fingerprint(), val.fingerprint()])
@@ -65,5 +66,6 @@ def read(
         train=len(train),
         val=len(val),
         classes=len(train.classes),
+        chosen_from=train.folders if part else None,
     )
     return ClassificationData(train, val, ref)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pretrain.errors import ConfigError
 from pretrain.settings import Settings
+from transfer.record import Data
 
 Layout = Literal["imagefolder", "voc", "coco", "cityscapes"]
 
@@ -110,12 +111,15 @@ class Task(BaseModel):
     expected: tuple[Expected, ...] = ()
     """Published numbers of those benchmarks, a few well-known ones; all that are known are in `results/published`."""
 
-    def benchmark(self, classes: int, val: int, schedule: str | None = None) -> Published | None:
-        """The published benchmark that the unchanged protocol equals on data of that size; None: none.
+    def benchmark(self, data: Data, schedule: str | None = None) -> Published | None:
+        """The published benchmark that the unchanged protocol equals on data of that size; None: none, as for some of the
+        classes of larger data, however many they are.
 
         `schedule`: None for the one that these settings have.
         """
-        wanted = (schedule or self.schedule, classes, val)
+        if data.chosen_from is not None:
+            return None
+        wanted = (schedule or self.schedule, data.classes, data.val)
         return next((one for one in self.published if (one.schedule, one.classes, one.val) == wanted), None)
 
     def expectations(self) -> list[str]:

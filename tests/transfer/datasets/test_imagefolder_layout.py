@@ -1,0 +1,59 @@
+"""Image folders: what their reader says of the classes that were chosen."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pretrain.errors import DataError
+from transfer.datasets import imagefolder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for split, count in (("train", 2), ("val", 1)):
+        for cls in ("ant", "bee", "cat", "dog"):
+            folder = tmp_path / "images" / split / cls
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(folder / f"{cls}_{i}.png")
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize(("classes", "used"), [(["bee", "ant"], 2), (0.75, 3), (["ant"], 1)])
+def test_a_part_of_the_classes_says_of_how_many(root: Path, classes: list[str] | float, used: int) -> None:
+    ref = imagefolder.read(root, classes=classes).ref
+    assert (ref.classes, ref.chosen_from, ref.train, ref.val) == (used, 4, 2 * used, used)
+
+
+@pytest.mark.parametrize("classes", [None, 1.0, ["dog", "cat", "bee", "ant"]])
+def test_all_classes_are_no_part_however_they_are_asked_for(root: Path, classes: list[str] | float | None) -> None:
+    ref = imagefolder.read(root, classes=classes).ref
+    assert (ref.classes, ref.chosen_from) == (4, None)
+    assert ref == imagefolder.read(root).ref
+
+
+def test_a_label_map_joins_classes_and_leaves_none_out(root: Path) -> None:
+    labels = {"ant": "insect", "bee": "insect", "cat": "mammal", "dog": "mammal"}
+    assert (ref := imagefolder.read(root, labels=labels).ref).chosen_from is None
+    assert ref.classes == 2
+    part = imagefolder.read(root, classes=["ant", "cat", "dog"], labels=labels).ref
+    assert (part.classes, part.chosen_from) == (2, 4)
+
+
+def test_a_zip_says_the_same_as_the_folder(root: Path) -> None:
+    packed = root.parent / "zips" / root.name
+    packed.mkdir(parents=True)
+    for split in ("train", "val"):
+        with zipfile.ZipFile(packed / f"{split}.zip", "w") as archive:
+            for path in sorted((root / split).rglob("*.png")):
+                archive.write(path, path.relative_to(root / split))
+    for classes in (None, ["bee", "cat"], 0.25):
+        assert imagefolder.read(packed, classes=classes).ref == imagefolder.read(root, classes=classes).ref
+
+
+def test_a_class_that_is_not_there_is_named(root: Path) -> None:
+    with pytest.raises(DataError, match=r"1 of the 2 classes asked for are not in .*train: eel"):
+        imagefolder.read(root, classes=["ant", "eel"])
