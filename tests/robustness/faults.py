@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from rows import Row  # noqa: E402
 
-TRIES = 5
+TRIES = 10
 IMAGES = 12
 """Of each of two classes."""
 SETTINGS = ("size=16", "batch=8", "queue=16", "feature_dim=8", "projector=linear")
