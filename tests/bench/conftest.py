@@ -1,27 +1,46 @@
 """What the tests of the command line share."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench import cli
+
 LayImages = Callable[..., Path]
+Typed = Callable[..., int]
 
 
 @pytest.fixture
 def lay_images() -> LayImages:
-    """Writes an image folder of two classes: `lay_images(folder, train=8, val=4)`, images of noise per class."""
+    """Writes an image folder, of two classes unless told: `lay_images(folder, train=8, val=4)`, images of noise per class."""
 
-    def lay(folder: Path, **counts: int) -> Path:
+    def lay(folder: Path, classes: Sequence[str] = ("ant", "bee"), **counts: int) -> Path:
         rng = np.random.default_rng(0)
         for split, count in counts.items():
-            for cls in ("ant", "bee"):
+            for cls in classes:
                 (folder / split / cls).mkdir(parents=True)
                 for i in range(count):
                     pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                    Image.fromarray(pixels).save(folder / split / cls / f"{i}.png")
+                    Image.fromarray(pixels).save(folder / split / cls / f"{cls}_{i}.png")
         return folder
 
     return lay
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Runs a `bench` command as typed, `typed("ls", "tasks")`; its exit code."""
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["bench", *words])
+        try:
+            cli.main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return run

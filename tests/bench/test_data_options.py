@@ -1,16 +1,13 @@
 """Which images, classes and labels a pre-training takes: the options as a user meets them."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
-from bench import cli, places
+from bench import places
 from pretrain import classes
 from transfer import record
 
@@ -20,28 +17,13 @@ TINY = [f"--set={field}" for field in ("size=16", "batch=4", "queue=8", "num_wor
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path], typed: Bench) -> Bench:
     """`bench pretrain` in a folder with images of four classes; its exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 5), ("val", 1)):
-        for cls in ("ant", "bee", "cat", "dog"):
-            (tmp_path / "images" / split / cls).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{cls}_{i}.png")
-
-    def run(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["bench", "pretrain", "--data", "images", *ARCH, *TINY, *words])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return run
+    lay_images(tmp_path / "images", ("ant", "bee", "cat", "dog"), train=5, val=1)
+    return lambda *words: typed("pretrain", "--data", "images", *ARCH, *TINY, *words)
 
 
 def result(folder: str) -> record.RunRecord:

@@ -1,16 +1,12 @@
 """`--classes` and `--label-map` of the commands that measure: the classes a backbone was trained on, of the same folder."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
-from bench import cli
 from pretrain import classes
 from transfer import record
 from transfer.columns import columns
@@ -28,29 +24,14 @@ PRETRAIN = ["pretrain", "--arch=resnet18", "--epochs=1", "--set=queue=8", "--set
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path], typed: Bench) -> Bench:
     """A `bench` command in a folder with images of four classes; its exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 5), ("val", 2)):
-        for cls in CLASSES:
-            (tmp_path / "images" / split / cls).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / cls / f"{cls}_{i}.png")
+    lay_images(tmp_path / "images", CLASSES, train=5, val=2)
     Path("two.txt").write_text("cat\nant\n")
     Path("map.yaml").write_text("ant: insect\nbee: insect\ncat: mammal\ndog: mammal\n")
-
-    def run(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["bench", *words, "--data", "images"])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return run
+    return lambda *words: typed(*words, "--data", "images")
 
 
 def result(folder: str) -> record.RunRecord:
