@@ -4,8 +4,9 @@
 
 FOLDER holds class folders of images, of which JPEGs of the setting's size are made first. `--published` is a command that times
 the published loop on `--images DIR --arch A --size S --batch B --steps N` and prints one JSON line with images_per_s and
-peak_rss_mib. Everything counts, from the JPEG file to the optimiser's step; the bare step is query forward and backward, key
-forward and optimiser on views that are in memory already. Each runs in a process of its own, in turn, several times; medians.
+peak_rss_mib. Everything counts, from the JPEG file to the optimiser's step. On views that are in memory already: `step` is the
+training's own step, and `bare` the plain one (torchvision's network as it is, in bf16 where the hardware has it, channels last:
+query forward and backward, key forward, optimiser). Each runs in a process of its own, in turn, several times; medians.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--settings", choices=sorted(SETTINGS), default="cpu")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--most", type=int, default=4000, help="JPEGs made")
-    parser.add_argument("--only", choices=["ours", "bare"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=sorted(CONTESTANTS), help=argparse.SUPPRESS)
     parser.add_argument("--setting", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -93,7 +94,7 @@ def contestants(setting: Setting, options: argparse.Namespace, folder: str) -> d
         "--workers",
         str(options.workers),
     ]
-    commands = {"ours": [*me, "--only", "ours"], "bare": [*me, "--only", "bare"]}
+    commands = {name: [*me, "--only", name] for name in CONTESTANTS}
     if options.published:
         words = [f"--images={folder}/train", f"--arch={setting.arch}", f"--size={setting.size}"]
         words += [f"--batch={setting.batch}", f"--steps={setting.steps}", f"--queue={QUEUE}", f"--workers={options.workers}"]
@@ -123,7 +124,7 @@ def one(options: argparse.Namespace) -> dict[str, float]:
     fields = {"arch": setting.arch, "size": setting.size, "batch": setting.batch, "queue": QUEUE, "epochs": 10_000}
     config = PretrainConfig.read({**fields, "precision": precision_of(device), "num_workers": options.workers})
     run = Run(config, 2, device)
-    work = (ours if options.only == "ours" else bare)(run, options.images, setting.steps)
+    work = CONTESTANTS[options.only](run, options.images, setting.steps)
     for _ in range(WARMUP):
         next(work)
     began = time.perf_counter()
@@ -146,14 +147,13 @@ def ours(run: Any, folder: Path, steps: int) -> Any:
         yield run.step(step, 0, crops, labels)
 
 
-def bare(run: Any, folder: Path, steps: int) -> Any:
-    """The same step on views that are in memory and need no augmentation."""
+def step(run: Any, folder: Path, steps: int) -> Any:
+    """The training's own step on views that are in memory and need no augmentation."""
     import torch
 
     from pretrain.augment import Mixed
 
-    size, n = run.config.size, run.config.batch
-    views = [torch.randn(n, 3, size, size, device=run.device).contiguous(memory_format=torch.channels_last) for _ in range(2)]
+    views, n = in_memory(run), run.config.batch
     labels, order = torch.full((n,), -1, device=run.device), torch.arange(n, device=run.device)
     while True:
         done = run.template(views[0], Mixed(views[0]), views[1], labels, order)
@@ -162,6 +162,55 @@ def bare(run: Any, folder: Path, steps: int) -> Any:
         run.optimizer.step()
         run.template.enqueue(done.keys, labels)
         yield
+
+
+def bare(run: Any, folder: Path, steps: int) -> Any:
+    """The step of MoCo v2 without this project: two networks, the queue's product, torch's optimiser."""
+    import torch
+    import torch.nn.functional as F
+
+    config, (query_view, key_view) = run.config, in_memory(run)
+    query, key = (_plain(config.arch, config.feature_dim).to(run.device, memory_format=torch.channels_last) for _ in range(2))
+    queue = F.normalize(torch.randn(config.feature_dim, config.queue, device=run.device), dim=0)
+    optimizer = torch.optim.SGD(query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    target = torch.zeros(config.batch, dtype=torch.long, device=run.device)
+    bf16 = torch.autocast(run.device, torch.bfloat16, enabled=config.precision == "bf16")
+    while True:
+        with bf16:
+            q = F.normalize(query(query_view).float(), dim=1)
+        with torch.no_grad():
+            for mine, other in zip(key.parameters(), query.parameters(), strict=True):
+                mine.mul_(config.key_momentum).add_(other, alpha=1 - config.key_momentum)
+            with bf16:
+                k = F.normalize(key(key_view).float(), dim=1)
+        logits = torch.cat([(q * k).sum(dim=1, keepdim=True), q @ queue], dim=1) / config.temperature
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits, target).backward()
+        optimizer.step()
+        queue[:, : config.batch] = k.T
+        yield
+
+
+def in_memory(run: Any) -> list[Any]:
+    """Two views of a batch, ready for the encoders."""
+    import torch
+
+    shape = (run.config.batch, 3, run.config.size, run.config.size)
+    return [torch.randn(shape, device=run.device).contiguous(memory_format=torch.channels_last) for _ in range(2)]
+
+
+def _plain(arch: str, outputs: int) -> Any:
+    """torchvision's network with MoCo v2's head."""
+    import torchvision
+    from torch import nn
+
+    network = getattr(torchvision.models, arch)(num_classes=outputs)
+    width = network.fc.in_features
+    network.fc = nn.Sequential(nn.Linear(width, width), nn.ReLU(), network.fc)
+    return network
+
+
+CONTESTANTS = {"ours": ours, "step": step, "bare": bare}
 
 
 if __name__ == "__main__":
