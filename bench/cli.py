@@ -29,6 +29,7 @@ def pretrain(
     aug: Annotated[str | None, typer.Option(help="Augmentation: `bench ls augs`.")] = None,
     supervision: Annotated[str | None, typer.Option(help="self, semi or full.")] = None,
     label_fraction: Annotated[float | None, typer.Option(help="Share of the labels used, 0 to 1.")] = None,
+    label_mode: Annotated[str | None, typer.Option(help="positives, mean-positives or drop-negatives.")] = None,
     classes: Annotated[str | None, typer.Option(help="imagenet100, a file of class folders, or a share such as 0.2.")] = None,
     label_map: Labels = None,
     label_list: Annotated[str | None, typer.Option(help="File of image names that keep their label (semi).")] = None,
@@ -57,7 +58,7 @@ def pretrain(
 
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
     named |= {"classes": classes, "label_map": label_map, "label_list": label_list, "cache": cache}
-    named |= {"arch": arch, "epochs": epochs, "seed": seed, "on_bad_image": on_bad_image}
+    named |= {"arch": arch, "epochs": epochs, "seed": seed, "on_bad_image": on_bad_image, "label_mode": label_mode}
     named |= {"keep_every": keep_every, "monitor_every": monitor_every}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None} | assignments(set_ or [])
     with Display() as display:

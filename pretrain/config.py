@@ -85,8 +85,9 @@ class PretrainConfig(Settings):
     """Share of each class's images that keep their label: 0 for self, 0.5 for semi unless given, 1 for full."""
     label_list: TextFile | None = None
     """For semi, instead of a fraction: file that names the images that keep their label, one `class/name` or name per line."""
-    label_mode: Literal["positives", "drop-negatives"] = "positives"
-    """What a key of the query's class is: a positive (UniMoCo), or no negative."""
+    label_mode: Literal["positives", "mean-positives", "drop-negatives"] = "positives"
+    """What a key of the query's class is: a positive, of which the least similar counts most (UniMoCo) or all alike (SupCon's
+    L_out, as in SupMoCo); or no negative."""
     arch: Arch = "resnet50"
     """Backbone: torchvision's."""
     stem: Literal["imagenet", "small"] = "imagenet"

@@ -21,6 +21,8 @@ def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, l
         same_class: (N, C) true where a candidate is known to be of the query's class; None where nothing is known.
         label_mode: `positives`: same-class candidates are positives too, as
             log(1 + Σ_neg exp(s) · Σ_pos exp(−s)) (UniMoCo, arXiv:2103.10773), which is InfoNCE for one positive;
+            `mean-positives`: the mean over the positives of −log of each one's share of all candidates (SupCon's L_out,
+            arXiv:2004.11362, equation 2), which is InfoNCE for one positive too;
             `drop-negatives`: same-class candidates leave the denominator.
 
     Returns:
@@ -32,6 +34,8 @@ def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, l
     if label_mode == "drop-negatives":
         return F.cross_entropy(logits.masked_fill(same_class & ~is_own, -torch.inf), own, reduction="none")
     positive = same_class | is_own
+    if label_mode == "mean-positives":
+        return -(logits.log_softmax(dim=1) * positive).sum(dim=1) / positive.sum(dim=1)
     negatives = logits.masked_fill(positive, -torch.inf).logsumexp(dim=1)
     positives = (-logits).masked_fill(~positive, -torch.inf).logsumexp(dim=1)
     return F.softplus(negatives + positives)

@@ -29,8 +29,18 @@ def test_positives_follow_the_unicon_definition() -> None:
         assert float(loss[i]) == pytest.approx(math.log(1 + negatives * positives), rel=1e-5)
 
 
-def test_one_positive_gives_info_nce() -> None:
-    torch.testing.assert_close(info_nce(LOGITS, OWN, NOBODY), info_nce(LOGITS, OWN))
+def test_mean_positives_follow_the_supcon_definition() -> None:
+    loss = info_nce(LOGITS, OWN, SAME, label_mode="mean-positives")
+    for i in range(N):
+        scores = [math.exp(float(s)) for s in LOGITS[i]]
+        positive = {c for c in range(C) if SAME[i, c]} | {int(OWN[i])}
+        terms = [-math.log(scores[c] / sum(scores)) for c in positive]
+        assert float(loss[i]) == pytest.approx(sum(terms) / len(terms), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["positives", "mean-positives", "drop-negatives"])
+def test_one_positive_gives_info_nce(mode: str) -> None:
+    torch.testing.assert_close(info_nce(LOGITS, OWN, NOBODY, label_mode=mode), info_nce(LOGITS, OWN))
 
 
 def test_dropped_negatives_leave_the_denominator() -> None:
@@ -41,8 +51,9 @@ def test_dropped_negatives_leave_the_denominator() -> None:
         assert float(loss[i]) == pytest.approx(-math.log(scores[int(OWN[i])] / sum(scores.values())), rel=1e-5)
 
 
-def test_all_candidates_of_one_class_give_a_finite_loss() -> None:
-    loss = info_nce(LOGITS, OWN, torch.ones(N, C, dtype=torch.bool))
+@pytest.mark.parametrize("mode", ["positives", "mean-positives", "drop-negatives"])
+def test_all_candidates_of_one_class_give_a_finite_loss(mode: str) -> None:
+    loss = info_nce(LOGITS, OWN, torch.ones(N, C, dtype=torch.bool), label_mode=mode)
     assert torch.isfinite(loss).all()
 
 

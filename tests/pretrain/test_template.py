@@ -126,7 +126,7 @@ def test_the_loss_of_blends_follows_its_source(target: str) -> None:
     assert float(step.loss.detach()) == pytest.approx(total / 8, rel=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["positives", "drop-negatives"])
+@pytest.mark.parametrize("mode", ["positives", "mean-positives", "drop-negatives"])
 def test_labels_of_a_blend_count_by_its_shares(mode: str) -> None:
     torch.manual_seed(0)
     template = Template(config(supervision="full", label_mode=mode), classes=3).train()
@@ -145,7 +145,11 @@ def test_labels_of_a_blend_count_by_its_shares(mode: str) -> None:
         for source, weight in zip(query.sources[i].tolist(), query.weights[i].tolist(), strict=True):
             same = {c for c, label in enumerate(known) if label != -1 and label == int(labels[source])} - {source}
             negatives = sum(np.exp(s) for c, s in enumerate(scores) if c != source and c not in same)
-            if mode == "positives":
+            if mode == "mean-positives":
+                every = sum(np.exp(s) for s in scores)
+                terms = [-np.log(np.exp(scores[c]) / every) for c in {source} | same]
+                total += weight * sum(terms) / len(terms)
+            elif mode == "positives":
                 positives = sum(np.exp(-scores[c]) for c in {source} | same)
                 total += weight * np.log(1 + negatives * positives)
             else:
