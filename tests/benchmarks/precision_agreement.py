@@ -3,7 +3,7 @@
     python tests/benchmarks/precision_agreement.py --data FOLDER [--config FILE] [--epochs 2] [--seeds 3] [--out FOLDER]
 
 Each seed pre-trains in both precisions, by the small budget or by a configuration, and is evaluated on all validation images,
-of which there should be 3,000 or more. Runs go below OUT/runs; what is done there is reused. Exits with 1 where the mean
+of which there must be 3,000. Runs go below OUT/runs; what is done there is reused. Exits with 1 where the mean
 difference is neither below a point nor below twice its standard error.
 """
 
@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--out", type=Path, default=Path())
     options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error("a standard error needs two seeds")
     data, config = str(options.data.resolve()), options.config and str(options.config.resolve())
     options.out.mkdir(parents=True, exist_ok=True)
     os.chdir(options.out)
@@ -56,7 +58,7 @@ def measured(display: Display, request: Request, fields: dict[str, Any], size: i
     asked = Request(display.hook, request.data, budget=SMALL)
     record = transferring.run(asked, "knn", checkpoint, shortcuts={"size": size}, options={}).record
     if record.data.val < LEAST_IMAGES:
-        print(f"only {record.data.val} validation images; {LEAST_IMAGES} are wanted", file=sys.stderr)
+        raise SystemExit(f"only {record.data.val} validation images; {LEAST_IMAGES} are wanted")
     value = record.metrics["knn"]
     assert value is not None
     return value

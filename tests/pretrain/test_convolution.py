@@ -20,10 +20,8 @@ def gradients(convolution: nn.Conv2d, images: Tensor, upstream: Tensor) -> tuple
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3), (3, 1, 0)])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3)])
 def test_results_and_gradients_are_those_of_the_convolution(kernel: int, stride: int, padding: int, size: int) -> None:
-    if size + 2 * padding < kernel:
-        return
     plain = nn.Conv2d(6, 5, kernel, stride, padding, bias=False, dtype=torch.float64)
     product = copy.deepcopy(plain)
     as_products(product)
