@@ -20,6 +20,10 @@ PATIENCE = 60
 """Seconds to wait for anything."""
 
 
+class RefusedError(Exception):
+    """The browser could not carry out a command."""
+
+
 class Browser:
     """One page of one browser; `console` and `requests` hold what it said and asked for since it started."""
 
@@ -61,7 +65,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == self._count:
-                assert "error" not in answer, answer["error"]
+                if "error" in answer:
+                    raise RefusedError(answer["error"])
                 return answer["result"]
             self._note(answer)
 
@@ -98,9 +103,15 @@ class Browser:
     def wait(self, script: str) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + PATIENCE
-        while not self.run(script):
+        while not self._holds(script):
             assert time.monotonic() < end, f"waited {PATIENCE} s for {script}"
             time.sleep(0.05)
+
+    def _holds(self, script: str) -> bool:
+        try:
+            return bool(self.run(script))
+        except RefusedError:  # the page left while it was asked
+            return False
 
     def size(self, width: int, height: int) -> None:
         """The window's size in pixels; narrow ones are phones."""
