@@ -16,10 +16,9 @@ from torch import Tensor
 from pretrain.errors import CheckpointError, ConfigError
 from transfer.sources.backbone import COUNTER
 
-LARGE = 2.0
+LARGE = 1.5
 """Median norm, in units of a fresh network's, above which weights look LARS-scaled. A fresh network has 1, by
-construction; the weight decay of SGD's recipes takes trained ones below it, and ten times that is well above 2. AdamW in
-sixty epochs of `configs/pretrain/small-labels.yaml` left 1.5 and 1.6."""
+construction; the weight decay of SGD's recipes takes trained ones below it; ten times that is well above 1.5."""
 
 Scope = Literal["params", "all"]
 STATISTICS = ("running_mean", "running_var")
