@@ -19,7 +19,7 @@ def fresh() -> State:
 
 
 def times(state: State, factor: float) -> State:
-    """Every tensor with a point times a factor, as LARS leaves them beside SGD's (source document 001, section 2.4)."""
+    """Every tensor with a point times a factor, as LARS leaves them beside SGD's (arXiv 2208.00275, supplement 2.4)."""
     return {name: tensor * factor if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
