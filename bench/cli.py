@@ -54,7 +54,7 @@ def pretrain(
     from bench.progress import Display
     from bench.verbs import Request
     from bench.verbs import pretrain as verb
-    from pretrain.settings import assignments
+    from pretrain.core.settings import assignments
 
     named = {"method": method, "aug": aug, "supervision": supervision, "label_fraction": label_fraction}
     named |= {"classes": classes, "label_map": label_map, "label_list": label_list, "cache": cache}
@@ -83,7 +83,7 @@ def views(
     from bench.progress import Display
     from bench.verbs import Request
     from bench.verbs import views as verb
-    from pretrain.settings import assignments
+    from pretrain.core.settings import assignments
 
     options = {key: value for key, value in {"aug": aug, "seed": seed}.items() if value is not None} | assignments(set_ or [])
     with Display() as display:
@@ -125,7 +125,7 @@ def transfer(
     from bench.verbs import Request
     from bench.verbs import transfer as verb
     from bench.verbs import trials as seeds
-    from pretrain.settings import assignments
+    from pretrain.core.settings import assignments
 
     shortcuts = {"iters": iters, "batch": batch, "size": size, "rois": rois, "precise_bn": precise_bn}
     shortcuts |= {"lr_search": lr_search or None}
@@ -165,7 +165,7 @@ def measure(
     from bench.selection import Selection
     from bench.verbs import Request
     from bench.verbs import measure as verb
-    from pretrain.settings import assignments
+    from pretrain.core.settings import assignments
 
     which: Any = {"source": source, "branch": branch, "trust": trust_checkpoint}
     which |= {"selection": Selection.asked(classes, label_map)}
@@ -279,11 +279,11 @@ def main() -> None:
     """Entry point: a user's mistake is one message and exit code 2, a signal one line and its own exit code; anything else
     is a bug and keeps its traceback.
     """
-    from pretrain import faults, interrupt
-    from pretrain.errors import BenchError
+    from pretrain.core import interrupt, machine_errors
+    from pretrain.core.errors import BenchError
 
     try:
-        with interrupt.at_once(), faults.named("write here", Path()):
+        with interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
             app()
     except interrupt.Interrupted as stop:
         if FIRST and stop.saved:

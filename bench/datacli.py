@@ -29,7 +29,7 @@ def check(
     from bench.selection import Selection
     from bench.verbs import Request
     from bench.verbs import data as verb
-    from pretrain.settings import assignments
+    from pretrain.core.settings import assignments
 
     with Display() as display:
         request = Request(display.hook, data, selection=Selection.asked(classes, label_map))

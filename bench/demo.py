@@ -14,7 +14,7 @@ from bench.verbs import Finished, Request
 from bench.verbs import measure as measuring
 from bench.verbs import pretrain as pretraining
 from bench.verbs import transfer as transferring
-from pretrain.journal import Journal
+from pretrain.core.journal import Journal
 
 AUGS = ("none", "cutmix")
 TASKS = ("linear", "knn", "voc0712", "coco-c4", "cityscapes")

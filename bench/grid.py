@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """First bytes of every PNG (ISO/IEC 15948)."""

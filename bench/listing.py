@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pretrain.errors import ConfigError, RecordError
+from pretrain.core.errors import ConfigError, RecordError
 
 Lines = Iterator[tuple[str, str]]
 

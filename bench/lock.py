@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 
 LOCK = ".lock"
 

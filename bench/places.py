@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pretrain.errors import ConfigError, DataError
-from pretrain.journal import Journal
-from pretrain.plain import is_file, read_yaml
+from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.journal import Journal
+from pretrain.core.plain import is_file, read_yaml
 
 ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
 """Layout → its folder below BENCH_DATA and in the generated data."""
@@ -92,10 +92,10 @@ def is_generated(option: str | None) -> bool:
 
 def generated(journal: Journal) -> Path:
     """The generated data, made now if it isn't there: below BENCH_DATA, or in `data/` of the working folder."""
-    from transfer.datasets import shapes
+    from transfer.shapes import generate
 
     root = Path(os.environ.get("BENCH_DATA") or "data") / GENERATED
-    return shapes.generate(root, journal=journal)
+    return generate.generate(root, journal=journal)
 
 
 def _existing(root: Path, why: str) -> Path:

@@ -18,11 +18,11 @@ from typing import Any
 import yaml
 
 from bench import lock
-from pretrain.atomic import replacing
-from pretrain.errors import BenchError, ConfigError, TrainingError
-from pretrain.journal import METRICS
-from pretrain.plain import parse
-from pretrain.settings import digest
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import BenchError, ConfigError, TrainingError
+from pretrain.core.journal import METRICS
+from pretrain.core.plain import parse
+from pretrain.core.settings import digest
 from transfer import record
 from transfer.record import Environment, RunRecord
 
@@ -192,7 +192,7 @@ def environment() -> Environment:
     """Versions, commit and hardware."""
     import torch
 
-    from pretrain import distributed
+    from pretrain.core import distributed
 
     versions = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench import places
-from pretrain import classes as choosing
 from pretrain.config import Classes
-from pretrain.errors import ConfigError
-from pretrain.settings import Settings, TextFile
+from pretrain.core.errors import ConfigError
+from pretrain.core.settings import Settings, TextFile
+from pretrain.images import classes as choosing
 from transfer import tasks
 from transfer.datasets.imagefolder import ClassificationData
 

@@ -11,9 +11,9 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor
 
-from pretrain.atomic import replacing
-from pretrain.errors import CheckpointError
-from pretrain.faults import unwritable
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import CheckpointError
+from pretrain.core.machine_errors import unwritable
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/1"

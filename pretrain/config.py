@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from pretrain import augment, methods
 from pretrain.augment import Composition
 from pretrain.augment.views import PIPELINES, Pipeline
-from pretrain.errors import ConfigError
-from pretrain.plain import is_file
+from pretrain.core.errors import ConfigError
+from pretrain.core.plain import is_file
+from pretrain.core.settings import Settings, TextFile, digest
 from pretrain.provenance import Provenance
-from pretrain.settings import Settings, TextFile, digest
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 MixedTarget = Literal["i-mix", "un-mix", "none"]
@@ -73,7 +73,7 @@ class PretrainConfig(Settings):
     """File of `folder: label` (YAML) or `folder,label` lines that gives the classes other labels, for instance those of a
     coarser taxonomy. The labels in use become the classes."""
     reduced_decode: bool = True
-    """Decode JPEGs that are much larger than their crops at 1/2, 1/4 or 1/8 of their size; `pretrain.decode` says when."""
+    """Decode JPEGs that are much larger than their crops at 1/2, 1/4 or 1/8 of their size: see `pretrain.images.decode`."""
     cache_side: int | None = Field(None, ge=16)
     """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is kept;
     with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale)."""

@@ -17,9 +17,9 @@ from pretrain.augment import Augmentation, Mixed
 from pretrain.augment.views import Pipeline
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.config import PretrainConfig
-from pretrain.crops import Crop
-from pretrain.data import Crops, Images
-from pretrain.skipping import Skipped
+from pretrain.images.crops import Crop
+from pretrain.images.loading import Crops, Images
+from pretrain.images.skipping import Skipped
 
 _APART = 2654435769
 """Between the seeds of two processes: 2³² over the golden ratio, which keeps them millions of steps apart also modulo 2³²,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pretrain.config import PretrainConfig
-from pretrain.run import Run
+from pretrain.trainer import Trainer
 
 TIMED_PIXELS = 2**18
 """Pixels of one view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
@@ -33,7 +33,7 @@ class Plan:
 
 def plan(config: PretrainConfig, *, images: int, classes: int, device: str) -> Plan:
     """Estimate a run on `images` images of `classes` classes."""
-    run = Run(config, classes, device)
+    run = Trainer(config, classes, device)
     seconds, activations = measure(run)
     trained = list(run.template.query.parameters())
     moments = {"sgd": 1, "adamw": 2}[config.optimizer]
@@ -48,7 +48,7 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str) -> P
     )
 
 
-def measure(run: Run) -> tuple[float, float]:
+def measure(run: Trainer) -> tuple[float, float]:
     """Wall seconds and bytes kept for the backward pass, per image, on a copy of the encoders: the run stays as it is."""
     config = run.config
     n = min(config.batch, max(2, TIMED_PIXELS // config.size**2) * config.bn_splits)

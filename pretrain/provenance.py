@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pretrain.settings import Settings
+from pretrain.core.settings import Settings
 
 Supervision = Literal["self", "semi", "full", "none", "unknown"]
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from pretrain import distributed, methods
+from pretrain import methods
 from pretrain.augment import Mixed
 from pretrain.config import PretrainConfig
-from pretrain.labels import UNLABELLED
+from pretrain.core import distributed
+from pretrain.images.labels import UNLABELLED
 from pretrain.loss import info_nce, mixed
 
 

@@ -7,19 +7,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pretrain import cache, classes, distributed, interrupt
-from pretrain import labels as labelling
 from pretrain.checkpoint import save_backbone
 from pretrain.config import PretrainConfig
-from pretrain.data import Batch, Epochs, Images, loader
-from pretrain.errors import DataError
-from pretrain.images import ImageSet
+from pretrain.core import distributed, interrupt
+from pretrain.core.errors import DataError
+from pretrain.core.journal import Journal, duration
+from pretrain.images import cache, classes
+from pretrain.images import labels as labelling
+from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Batch, Epochs, Images, loader
+from pretrain.images.skipping import Ledger, Skipped, note
 from pretrain.inputs import crops
-from pretrain.journal import Journal, duration
 from pretrain.plan import measure
 from pretrain.provenance import Provenance
-from pretrain.run import STATE, Run
-from pretrain.skipping import Ledger, Skipped, note
+from pretrain.trainer import STATE, Trainer
 
 BACKBONE = "backbone.pth"
 LOG_EVERY = 10
@@ -74,7 +75,7 @@ def train(
         Interrupted: If a signal asked for a stop, once the step is done and saved.
     """
     labels = check(config, images)
-    kept = cache.kept(
+    kept = cache.open_images(
         images,
         config.cache,
         side=config.kept_side,
@@ -83,7 +84,7 @@ def train(
         journal=journal,
         skip=config.on_bad_image == "skip",
     )
-    run = Run(config, len(images.classes), device)
+    run = Trainer(config, len(images.classes), device)
     start, losses = run.resume(folder / STATE, journal)
     per_epoch = len(images) // config.batch
     total = per_epoch * config.epochs
@@ -91,7 +92,7 @@ def train(
     if announce_time:
         seconds = measure(run)[0] * config.batch / distributed.world() * (total - start)
         journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
-    provenance = config.provenance(data=data, fingerprint=images.fingerprint(), labels=labelling.share(labels))
+    provenance = config.provenance(data=data, fingerprint=images.fingerprint(), labels=labelling.labelled_fraction(labels))
     keeper = _Keeper(run, folder, journal, provenance, monitor, per_epoch)
     if keeper.writes:
         classes.save(folder, images)
@@ -110,7 +111,7 @@ def train(
     return Trained(folder / BACKBONE, provenance, sum(losses) / len(losses), speed, replaced)
 
 
-def _steps(run: Run, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
+def _steps(run: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
     """All steps from `start` on; takes the losses noted before in its epoch, returns those noted in the last one."""
     config, journal, total, began = run.config, keeper.journal, keeper.total, time.monotonic()
     for step, (views, labels, _) in enumerate(batches, start):
@@ -132,7 +133,7 @@ def _steps(run: Run, batches: Iterable[Batch], keeper: "_Keeper", start: int, lo
 
 
 def batches_of(
-    run: Run, images: Images, labels: Sequence[int], start: int = 0, ledger: Ledger | None = None
+    run: Trainer, images: Images, labels: Sequence[int], start: int = 0, ledger: Ledger | None = None
 ) -> Iterator[Batch]:
     """This process's part of every batch from step `start` on; what is replaced in it is in the ledger before."""
     config, world = run.config, distributed.world()
@@ -150,7 +151,7 @@ class _Keeper:
     """What is kept on the way: checkpoints, backbones, what the monitor says. Only the first process writes."""
 
     def __init__(
-        self, run: Run, folder: Path, journal: Journal, provenance: Provenance, monitor: Monitor | None, per_epoch: int
+        self, run: Trainer, folder: Path, journal: Journal, provenance: Provenance, monitor: Monitor | None, per_epoch: int
     ) -> None:
         self.run, self.folder, self.journal, self.provenance, self.monitor = run, folder, journal, provenance, monitor
         self.writes = distributed.rank() == 0
@@ -197,4 +198,4 @@ def check(config: PretrainConfig, images: ImageSet) -> list[int]:
             f"fewer images than a batch in {images.root}", seen=f"{len(images)} images, batch {config.batch}", fix="lower batch"
         )
     names = None if config.label_list is None else config.label_list.lines()
-    return labelling.kept(images, config.labels_used, names, config.seed)
+    return labelling.assign_labels(images, config.labels_used, names, config.seed)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transfer.leaderboard import Entry
+from transfer.board.leaderboard import Entry
 from transfer.record import RunRecord, write
 
 PROVENANCE = {

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
-from pretrain.errors import CheckpointError, ConfigError
+from pretrain.core.errors import CheckpointError, ConfigError
 
 _Rename = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from pretrain.errors import CheckpointError, ConfigError
+from pretrain.core.errors import CheckpointError, ConfigError
 from transfer.sources.backbone import COUNTER
 
 LARGE = 1.5

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
-from pretrain.errors import ProofError
+from pretrain.core.errors import ProofError
 from pretrain.template import small_stem
 from transfer.sources import SMALL_STEM, Backbone, Features, groups
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from pretrain.atomic import replacing
-from pretrain.errors import RecordError
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import RecordError
+from pretrain.core.settings import Settings, digest
 from pretrain.provenance import Provenance
-from pretrain.settings import Settings, digest
 
 SCHEMA_VERSION = 1
 COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "projector_Linv", "projector_Ldiv", "anisotropy"})

@@ -13,9 +13,9 @@ from rich.console import Console
 from bench import places
 from bench.report.content import Content
 from bench.report.gather import Problem, gather
-from pretrain.errors import RecordError
-from transfer import published
-from transfer.leaderboard import Leaderboard
+from pretrain.core.errors import RecordError
+from transfer.board import published
+from transfer.board.leaderboard import Leaderboard
 
 RENDERINGS: dict[str, str] = {
     "leaderboard.md": "bench.report.markdown",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.report import findings, markdown, words
 from bench.report.content import Content
-from pretrain.errors import RecordError
+from pretrain.core.errors import RecordError
 from transfer import record
-from transfer.leaderboard import Entry, leaderboard
+from transfer.board.leaderboard import Entry, leaderboard
 from transfer.record import RunRecord
 
 CARD = "card.md"

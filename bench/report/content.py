@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.report.gather import Problem
-from transfer import claims, comparison, factors, prediction, probes, published
-from transfer.claims import Claim
-from transfer.comparison import Difference
-from transfer.factors import Explained
-from transfer.leaderboard import Entry, Leaderboard, leaderboard
-from transfer.prediction import Prediction
-from transfer.probes import Matrix, Sweep
-from transfer.published import Number, PublishedRow
+from transfer.board import claims, comparison, factors, prediction, probe_matrix, published
+from transfer.board.claims import Claim
+from transfer.board.comparison import Difference
+from transfer.board.factors import Explained
+from transfer.board.leaderboard import Entry, Leaderboard, leaderboard
+from transfer.board.prediction import Prediction
+from transfer.board.probe_matrix import Matrix, Sweep
+from transfer.board.published import Number, PublishedRow
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Content:
     @cached_property
     def matrices(self) -> tuple[Matrix, ...]:
         """Pre-trainings under several probing augmentations."""
-        return probes.matrices(self.board)
+        return probe_matrix.matrices(self.board)
 
     @cached_property
     def sweeps(self) -> tuple[Sweep, ...]:
         """Pre-trainings under several strengths of one augmentation."""
-        return probes.sweeps(self.board)
+        return probe_matrix.sweeps(self.board)
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:

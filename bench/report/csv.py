@@ -7,8 +7,8 @@ import pandas as pd
 
 from bench.report import words
 from bench.report.content import Content
-from transfer.columns import Column
-from transfer.leaderboard import RowKey
+from transfer.board.columns import Column
+from transfer.board.leaderboard import RowKey
 
 COST = ("wall_hours", "device_hours", "images_per_second", "peak_memory_mib")
 

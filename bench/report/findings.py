@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from bench.report import words
 from bench.report.content import Content
-from transfer import factors
-from transfer.claims import Claim, Evidence
-from transfer.columns import ProtocolKey, protocol_key
-from transfer.comparison import Difference
-from transfer.cost import Cost, mean, total
-from transfer.factors import Explained
-from transfer.prediction import FEW, Estimate, Prediction
-from transfer.published import PublishedCell
+from transfer.board import factors
+from transfer.board.claims import Claim, Evidence
+from transfer.board.columns import ProtocolKey, protocol_key
+from transfer.board.comparison import Difference
+from transfer.board.cost import Cost, mean, total
+from transfer.board.factors import Explained
+from transfer.board.prediction import FEW, Estimate, Prediction
+from transfer.board.published import PublishedCell
 from transfer.record import RunRecord
 
 QUESTION = "Does the representation predict transfer?"

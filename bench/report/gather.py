@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pretrain.errors import RecordError
+from pretrain.core.errors import RecordError
 from transfer import record
-from transfer.leaderboard import Conflict, Entry
+from transfer.board.leaderboard import Conflict, Entry
 
 ALLOWED = "a folder with a result.json anywhere below it"
 RESULT = "result.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.report import findings, measures, words
 from bench.report.content import Content
 from bench.report.measures import Table
-from transfer.leaderboard import Leaderboard
+from transfer.board.leaderboard import Leaderboard
 
 SPECIAL = re.compile(r"([\\`*\[\]<>|~&#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """What Markdown or HTML would read as more than the letter itself; `_` within a word is a letter."""

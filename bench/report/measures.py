@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from bench.report import words
 from bench.report.content import Content
-from transfer.columns import REPRESENTATION, Column
-from transfer.leaderboard import Cell
-from transfer.metrics import metric
-from transfer.probes import SWEPT, Sweep, Value, value
+from transfer.board.columns import REPRESENTATION, Column
+from transfer.board.leaderboard import Cell
+from transfer.board.metrics import metric
+from transfer.board.probe_matrix import SWEPT, Sweep, Value, value
 
 FEATURES = "What the features are like"
 FEATURES_READ = (

@@ -19,8 +19,8 @@ from markupsafe import Markup
 
 from bench.report import findings, measures, pagedata, words
 from bench.report.content import Content
-from transfer.columns import Protocol
-from transfer.leaderboard import Entry
+from transfer.board.columns import Protocol
+from transfer.board.leaderboard import Entry
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"

@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.report import findings, measures, words
 from bench.report.content import Content
-from transfer.columns import Column
-from transfer.cost import front
-from transfer.leaderboard import Entry
-from transfer.probes import SWEPT, Sweep, Value
+from transfer.board.columns import Column
+from transfer.board.cost import front
+from transfer.board.leaderboard import Entry
+from transfer.board.probe_matrix import SWEPT, Sweep, Value
 
 Shown = Sequence[tuple[int, Column]]
 BESIDE = ("config.yaml", "log.txt", "command.txt")

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from bench.report import findings, words
 from bench.report.content import Content
-from transfer.columns import REPRESENTATION, Column
-from transfer.leaderboard import Leaderboard
+from transfer.board.columns import REPRESENTATION, Column
+from transfer.board.leaderboard import Leaderboard
 
 LABEL_WIDTH = 26
 """Widest name of a row; longer ones fold."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.report import findings, words
 from bench.report.content import Content
-from transfer.columns import Column
+from transfer.board.columns import Column
 
 LETTERS = str.maketrans(
     {letter: f"\\{letter}" for letter in "&%$#_{}"}

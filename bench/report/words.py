@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from transfer.columns import REPRESENTATION, Column, Protocol
-from transfer.leaderboard import VISIBLE, Cell, Leaderboard, Row, RowKey
-from transfer.metrics import Metric
+from transfer.board.columns import REPRESENTATION, Column, Protocol
+from transfer.board.leaderboard import VISIBLE, Cell, Leaderboard, Row, RowKey
+from transfer.board.metrics import Metric
 
 ABSENT = "–"
 TITLE = "Leaderboard"

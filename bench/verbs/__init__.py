@@ -12,9 +12,9 @@ from typing import Any
 
 from bench import FIRST, command, places, runs
 from bench.selection import Selection
-from pretrain import distributed, faults, interrupt
-from pretrain.errors import BenchError, ConfigError, TrainingError
-from pretrain.journal import Journal, Progress
+from pretrain.core import distributed, interrupt, machine_errors
+from pretrain.core.errors import BenchError, ConfigError, TrainingError
+from pretrain.core.journal import Journal, Progress
 from transfer import norms, sources
 from transfer.record import Checkpoint, Data, RunRecord
 from transfer.sources import Backbone
@@ -125,7 +125,7 @@ def execute(
             _heard(follow, run.folder)
         distributed.barrier()
         return Finished(run.folder, _record(run), reused=False)
-    with runs.held(run) as unsupported, faults.named("write the run folder", run.folder):
+    with runs.held(run) as unsupported, machine_errors.translating_os_errors("write the run folder", run.folder):
         done = runs.finished(run)
         if done is not None and distributed.world() == 1:  # another process did it between our look and our turn
             return Finished(run.folder, done, reused=True)
@@ -208,7 +208,7 @@ def introduce(backbone: Backbone, journal: Journal) -> None:
         journal.say(line)
 
 
-def reference(backbone: Backbone) -> Checkpoint:
+def checkpoint_ref(backbone: Backbone) -> Checkpoint:
     """What a record says of a backbone."""
     return Checkpoint(sha256=backbone.sha256, source=backbone.source, branch=backbone.branch, provenance=backbone.provenance)
 
@@ -224,14 +224,14 @@ def remarks(backbone: Backbone) -> tuple[str, ...]:
     return (warning,) if warning else ()
 
 
-def label(backbone: Backbone) -> str:
+def slug(backbone: Backbone) -> str:
     """A backbone in a folder's name: its method and augmentation, and the head of its hash."""
     provenance = backbone.provenance
     words = [provenance.method, provenance.aug, provenance.supervision] if provenance.method != "random" else ["random"]
     return "-".join(word for word in words if word != "unknown") + f"-{backbone.sha256[:6]}"
 
 
-def named(ref: Data, generated: bool) -> Data:
+def data_ref(ref: Data, generated: bool) -> Data:
     """Generated data goes by one name wherever it lies."""
     return ref.replace({"name": places.GENERATED}) if generated else ref
 

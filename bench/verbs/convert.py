@@ -9,8 +9,8 @@ import torch
 
 from bench.verbs import Request, introduce, loaded
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
-from pretrain.errors import ConfigError
-from pretrain.journal import Journal
+from pretrain.core.errors import ConfigError
+from pretrain.core.journal import Journal
 from transfer import convert, norms, sources
 from transfer.norms import Scope
 from transfer.sources import Backbone

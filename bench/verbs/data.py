@@ -10,8 +10,8 @@ from rich.text import Text
 
 from bench import places
 from bench.verbs import Request
-from pretrain.errors import ConfigError, DataError
-from pretrain.journal import Journal
+from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.journal import Journal
 from transfer import datasets, tasks
 from transfer.datasets import trainids
 from transfer.datasets.survey import Row, Survey, open_images, survey

@@ -5,13 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
-from pretrain.errors import ConfigError
-from pretrain.journal import Journal
-from pretrain.settings import assignments
-from transfer import measure
-from transfer.columns import REPRESENTATION
+from bench.verbs import (
+    SMALL,
+    Finished,
+    Request,
+    account,
+    checkpoint_ref,
+    data_ref,
+    execute,
+    introduce,
+    loaded,
+    notes,
+    remarks,
+    slug,
+)
+from pretrain.core.errors import ConfigError
+from pretrain.core.journal import Journal
+from pretrain.core.settings import assignments
+from transfer.board.columns import REPRESENTATION
 from transfer.datasets import imagefolder
+from transfer.representation import measure
 
 SWEEP_FORM = "field=value,value,... such as side=0.1,0.3,0.5"
 HELD_OUT = ("Linv", "Ldiv", "alignment", "uniformity", "effective_rank", "knn_among")
@@ -78,7 +91,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
     backbone = loaded(request, checkpoint)
     root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
     images = imagefolder.read(root, **request.selection.arguments())
-    data = named(images.ref, generated)
+    data = data_ref(images.ref, generated)
 
     def work(journal: Journal, folder: Path) -> dict[str, Any]:
         request.selection.save(folder, images)
@@ -103,7 +116,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
             "engine": "probe",
             "probe": settings.probed(),
             "schedule": f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
-            "checkpoint": reference(backbone),
+            "checkpoint": checkpoint_ref(backbone),
             "data": data,
             "seed": request.seed,
             "metrics": found.metrics,
@@ -121,5 +134,5 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
         **request.selection.plain(),
         **settings.model_dump(mode="json"),
     }
-    name = f"representation-{label(backbone)}-{data.name}-s{request.seed}"
+    name = f"representation-{slug(backbone)}-{data.name}-s{request.seed}"
     return execute(request, name, plain, [what, settings.numbers(), data.fingerprint], work)

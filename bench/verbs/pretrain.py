@@ -7,20 +7,22 @@ from typing import Any
 
 from bench import places
 from bench.selection import Selection
-from bench.verbs import SMALL, Finished, Request, execute, named, notes, reference
-from pretrain import classes, distributed, methods, skipping
-from pretrain import images as image_sets
+from bench.verbs import SMALL, Finished, Request, checkpoint_ref, data_ref, execute, notes
+from pretrain import methods
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
-from pretrain.errors import ConfigError
-from pretrain.journal import Journal, duration
-from pretrain.run import precision_of
+from pretrain.core import distributed
+from pretrain.core.errors import ConfigError
+from pretrain.core.journal import Journal, duration
+from pretrain.images import classes, skipping
+from pretrain.images import imageset as image_sets
+from pretrain.trainer import precision_of
 from transfer import sources
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.monitor import monitor
 from transfer.record import Data
+from transfer.representation.monitor import monitor
 
 GENERATED_MOCO = "shapes-moco"
 """The configuration for contrastive learning on generated data."""
@@ -84,7 +86,7 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
                 "changed": config.differences(asked.published),
                 "engine": "pretrain",
                 "schedule": f"{config.epochs} epochs of batches of {config.batch}, learning rate {config.lr:g}",
-                "checkpoint": reference(sources.load(str(trained.backbone))),
+                "checkpoint": checkpoint_ref(sources.load(str(trained.backbone))),
                 "data": data,
                 "seed": config.seed,
                 "metrics": {"loss": trained.loss},
@@ -158,7 +160,7 @@ def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Reso
     config, lengthening = _lengthened(config, root, len(images.train))
     training.check(config, images.train)
     distributed.divided(config.batch, request.processes)
-    return _Resolved(config, published, root, images, named(images.ref, generated), generated, device, lengthening)
+    return _Resolved(config, published, root, images, data_ref(images.ref, generated), generated, device, lengthening)
 
 
 def _lengthened(config: PretrainConfig, root: Path, used: int) -> tuple[PretrainConfig, str]:

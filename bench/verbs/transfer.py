@@ -5,10 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import SMALL, Finished, Request, account, execute, introduce, label, loaded, named, notes, reference, remarks
-from pretrain import distributed
-from pretrain.errors import CheckpointError, ConfigError
-from pretrain.journal import Journal
+from bench.verbs import (
+    SMALL,
+    Finished,
+    Request,
+    account,
+    checkpoint_ref,
+    data_ref,
+    execute,
+    introduce,
+    loaded,
+    notes,
+    remarks,
+    slug,
+)
+from pretrain.core import distributed
+from pretrain.core.errors import CheckpointError, ConfigError
+from pretrain.core.journal import Journal
 from transfer import datasets, engines, tasks
 from transfer.engines import Outcome
 from transfer.tasks import Task, TaskSettings
@@ -73,7 +86,7 @@ def _run(
     if request.processes > 1:
         distributed.divided(settings.numbers()["batch"], request.processes)
     content = datasets.read(task.layout, root, settings, **request.selection.arguments())
-    data = named(content.ref, generated)
+    data = data_ref(content.ref, generated)
     changed = settings.differences(task.settings)
     spent: list[Path] = []
 
@@ -101,7 +114,7 @@ def _run(
             "changed": changed,
             "engine": engine,
             "schedule": settings.schedule(),
-            "checkpoint": reference(backbone),
+            "checkpoint": checkpoint_ref(backbone),
             "data": data,
             "seed": request.seed,
             "metrics": dict(outcome.metrics),
@@ -125,7 +138,7 @@ def _run(
         **request.selection.plain(),
         **settings.model_dump(mode="json"),
     }
-    name = f"{task.protocol}-{label(backbone)}-{data.name}-s{request.seed}"
+    name = f"{task.protocol}-{slug(backbone)}-{data.name}-s{request.seed}"
     finished = execute(request, name, plain, [what, changed, data.fingerprint], work, follow=fit)
     for path in spent:
         path.unlink(missing_ok=True)

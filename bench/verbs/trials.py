@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from bench.verbs import Finished, Request
-from pretrain import distributed
-from pretrain.errors import ConfigError
+from pretrain.core import distributed
+from pretrain.core.errors import ConfigError
 
 
 def run(request: Request, trials: int | None, one: Callable[[Request], Finished]) -> list[Finished]:

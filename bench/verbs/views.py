@@ -12,15 +12,16 @@ from torch import Tensor
 from bench import grid
 from bench.verbs import Request
 from bench.verbs.pretrain import configuration, find
-from pretrain import cache, inputs
+from pretrain import inputs
 from pretrain.augment import Mixed
 from pretrain.augment.none import NoAugmentation
 from pretrain.config import PretrainConfig
-from pretrain.crops import CentreCrop
-from pretrain.data import Crops, Epochs
-from pretrain.errors import ConfigError, DataError
-from pretrain.images import ImageSet
-from pretrain.journal import Journal
+from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.journal import Journal
+from pretrain.images import cache
+from pretrain.images.crops import CentreCrop
+from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Crops, Epochs
 
 EPOCHS = 3
 """Epochs of which the query's view is drawn."""
@@ -69,7 +70,9 @@ def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.C
 def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int) -> tuple[grid.Column, grid.Column | None]:
     """The query's and the key's view of an epoch, made as a training step makes them."""
     # What is kept is what is decoded now, resized alike.
-    images = cache.kept(train, None, side=config.kept_side, reduced=config.reduced_decode, num_workers=0, journal=Journal())
+    images = cache.open_images(
+        train, None, side=config.kept_side, reduced=config.reduced_decode, num_workers=0, journal=Journal()
+    )
     batch, _, _ = inputs.crops(config, images, train.labels).__getitems__([(epoch, index) for index in chosen])
     make = inputs.Inputs.of(config)
     _, query, key = make(batch, inputs.generator(config.seed, epoch, "cpu"))

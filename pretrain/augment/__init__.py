@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol, cast
 import torch
 from torch import Generator, Tensor
 
-from pretrain.errors import ConfigError
-from pretrain.settings import Settings
+from pretrain.core.errors import ConfigError
+from pretrain.core.settings import Settings
 
 AUGMENTATIONS: dict[str, str] = {
     "none": "none:NoAugmentation",

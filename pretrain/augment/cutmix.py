@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 
 from pretrain.augment import Mixed, box_mask, pairs
 from pretrain.augment.mixup import beta, partners
-from pretrain.settings import Settings
+from pretrain.core.settings import Settings
 
 
 class CutMix(Settings):

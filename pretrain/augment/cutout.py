@@ -5,8 +5,8 @@ from torch import Generator, Tensor
 
 from pretrain.augment import Mixed, box_mask
 from pretrain.augment.fill import Fill, filled
-from pretrain.ranges import Share
-from pretrain.settings import Settings
+from pretrain.core.ranges import Share
+from pretrain.core.settings import Settings
 
 
 class CutOut(Settings):

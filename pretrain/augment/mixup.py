@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from pretrain.augment import Mixed, pairs
-from pretrain.settings import Settings
+from pretrain.core.settings import Settings
 
 
 class MixUp(Settings):

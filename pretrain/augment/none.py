@@ -3,7 +3,7 @@
 from torch import Generator, Tensor
 
 from pretrain.augment import Mixed
-from pretrain.settings import Settings
+from pretrain.core.settings import Settings
 
 
 class NoAugmentation(Settings):

@@ -1,6 +1,6 @@
 """The base pipelines: what turns a crop into a view, as a list of operations with their probability and strength.
 
-The crop itself is drawn where images are decoded (`pretrain.data`), since only its pixels need decoding.
+The crop itself is drawn where images are decoded (`pretrain.images.loading`), since only its pixels need decoding.
 
 Shapes: N images, H rows, W columns.
 """
@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from pretrain.augment import ops
-from pretrain.ranges import PositiveRange, Probability, ShareRange
-from pretrain.settings import Settings
+from pretrain.core.ranges import PositiveRange, Probability, ShareRange
+from pretrain.core.settings import Settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 Operation = Literal["jitter", "grey", "blur", "solarize", "flip"]

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pretrain.errors import ConfigError
-from pretrain.settings import Settings
+from pretrain.core.errors import ConfigError
+from pretrain.core.settings import Settings
 
 METHODS: dict[str, str] = {
     "mocov2": "mocov2:MOCOV2",

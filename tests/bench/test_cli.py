@@ -15,7 +15,7 @@ from bench.verbs import Request
 from bench.verbs import pretrain as pretrain_verb
 from pretrain import methods
 from pretrain.config import PretrainConfig
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 from transfer import record, sources
 
 PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "1", "--data", "images"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench import cli
 from bench.verbs import Request, convert
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 from transfer import norms, prove, sources
 from transfer.sources import Backbone
 

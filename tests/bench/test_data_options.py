@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bench import places
-from pretrain import classes
+from pretrain.images import classes
 from transfer import record
 
 Bench = Callable[..., int]
@@ -55,7 +55,7 @@ def test_a_class_list_selects_and_the_epochs_keep_the_iterations(bench: Bench) -
 
 def test_a_share_of_the_classes_is_drawn_with_the_seed(bench: Bench) -> None:
     assert bench("--out", "half", "--classes", "0.5", "--seed", "1") == 0
-    assert lines("half/classes.txt") == classes.share(["ant", "bee", "cat", "dog"], 0.5, 1)
+    assert lines("half/classes.txt") == classes.draw_classes(["ant", "bee", "cat", "dog"], 0.5, 1)
     assert result("half").changed["classes"] == 0.5
 
 

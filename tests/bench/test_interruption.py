@@ -12,8 +12,8 @@ import yaml
 
 from bench import cli, runs
 from bench.verbs import measure
-from pretrain.errors import ConfigError, TrainingError
-from pretrain.run import Run
+from pretrain.core.errors import ConfigError, TrainingError
+from pretrain.trainer import Trainer
 from transfer import record
 
 PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "3", "--data", "images", "--device", "cpu", "--out", "run"]
@@ -41,14 +41,14 @@ def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def signal_in_step(monkeypatch: pytest.MonkeyPatch, step: int, by: signal.Signals) -> None:
-    whole = Run.step
+    whole = Trainer.step
 
-    def hit(self: Run, at: int, *more: object) -> tuple[float, float]:
+    def hit(self: Trainer, at: int, *more: object) -> tuple[float, float]:
         if at == step:
             os.kill(os.getpid(), by)
         return whole(self, at, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Run, "step", hit)
+    monkeypatch.setattr(Trainer, "step", hit)
 
 
 def test_a_signal_saves_the_step_it_came_in_and_the_same_command_goes_on(
@@ -93,11 +93,11 @@ def test_a_signal_outside_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, cap
 def test_what_breaks_because_of_a_signal_is_not_shown_as_broken(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(self: Run, *more: object) -> None:
+    def broken(self: Trainer, *more: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise RuntimeError("DataLoader worker is killed by signal: Terminated")
 
-    monkeypatch.setattr(Run, "step", broken)
+    monkeypatch.setattr(Trainer, "step", broken)
     assert bench(monkeypatch, *PRETRAIN) == 143
     shown = capfd.readouterr().err
     assert "saved: nothing since the last checkpoint" in shown

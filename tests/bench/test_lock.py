@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import lock
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 
 HOLD = """
 import os, sys, time

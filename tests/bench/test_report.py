@@ -15,8 +15,8 @@ from rich.console import Console
 from bench.report import csv, markdown, page, report, terminal, tex
 from bench.report.content import Content
 from bench.report.gather import gather
-from pretrain.errors import RecordError
-from transfer.leaderboard import leaderboard
+from pretrain.core.errors import RecordError
+from transfer.board.leaderboard import leaderboard
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_records.py"))
 made, entries, lay, sample, RANDOM = (_shared[name] for name in ("made", "entries", "lay", "sample", "RANDOM"))

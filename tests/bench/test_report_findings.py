@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from bench import cli
 from bench.report import compare, describe, findings, markdown, read, report
 from bench.report.content import Content
-from pretrain.errors import RecordError
-from transfer import published
-from transfer.leaderboard import leaderboard
+from pretrain.core.errors import RecordError
+from transfer.board import published
+from transfer.board.leaderboard import leaderboard
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("golden")

@@ -15,7 +15,7 @@ from rich.console import Console
 from bench.report import page, report
 from bench.report.content import Content
 from bench.report.gather import gather
-from transfer.leaderboard import leaderboard
+from transfer.board.leaderboard import leaderboard
 
 HERE = Path(__file__).resolve().parent
 _shared = runpy.run_path(str(HERE.parent / "sample_records.py"))

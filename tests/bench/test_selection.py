@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pretrain import classes
+from pretrain.images import classes
 from transfer import record
-from transfer.columns import columns
+from transfer.board.columns import columns
 
 Bench = Callable[..., int]
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -55,7 +55,7 @@ def test_every_measuring_command_takes_a_list_of_classes_and_says_which(name: st
 
 def test_a_pre_trainings_own_list_gives_the_data_it_was_trained_on(bench: Bench) -> None:
     assert bench(*PRETRAIN, "--classes", "0.5", "--seed", "1", "--out", "pre") == 0
-    assert listed("pre") != classes.share(CLASSES, 0.5, 0)
+    assert listed("pre") != classes.draw_classes(CLASSES, 0.5, 0)
     for name in ("knn", "measure"):
         command = [word.replace("random:resnet18", "pre/backbone.pth") for word in COMMANDS[name]]
         assert bench(*command, "--classes", "pre/classes.txt", "--out", name) == 0
@@ -65,7 +65,7 @@ def test_a_pre_trainings_own_list_gives_the_data_it_was_trained_on(bench: Bench)
 
 def test_a_share_is_that_of_a_pre_training_with_seed_0_whatever_the_own_seed(bench: Bench) -> None:
     assert bench(*COMMANDS["knn"], "--classes", "0.5", "--seed", "1", "--trials", "2", "--out", "knn") == 0
-    assert listed("knn/s1") == listed("knn/s2") == classes.share(CLASSES, 0.5, 0)
+    assert listed("knn/s1") == listed("knn/s2") == classes.draw_classes(CLASSES, 0.5, 0)
     assert result("knn/s1").data == result("knn/s2").data
     assert any("a share of 0.5, drawn with seed 0" in note for note in result("knn/s2").notes)
 

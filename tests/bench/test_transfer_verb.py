@@ -9,8 +9,8 @@ import torch
 
 from bench import verbs
 from bench.verbs import Finished, Request, transfer
-from pretrain.errors import ConfigError, DataError, EngineError
-from pretrain.journal import Journal
+from pretrain.core.errors import ConfigError, DataError, EngineError
+from pretrain.core.journal import Journal
 from transfer import datasets, engines, record
 from transfer.engines import Job, Outcome
 from transfer.record import Data

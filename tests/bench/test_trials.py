@@ -10,7 +10,7 @@ import pytest
 
 from bench import cli
 from bench.verbs import Finished, Request, trials
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 from transfer import record
 
 WORDS = ["transfer", "--ckpt", "random:resnet18", "--data", "images", "--budget", "small", "--size", "32", "--task"]

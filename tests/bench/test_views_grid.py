@@ -12,11 +12,11 @@ from torch import Tensor
 
 from bench import cli, grid
 from bench.verbs import views as verb
-from pretrain import images as image_sets
 from pretrain.augment import Mixed
 from pretrain.config import PretrainConfig
+from pretrain.core.journal import Journal
+from pretrain.images import imageset as image_sets
 from pretrain.inputs import denormalised
-from pretrain.journal import Journal
 from pretrain.template import Step, Template
 from pretrain.train import train
 

@@ -14,12 +14,12 @@ def torchvision(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     import torch
     import yaml
 
-    from pretrain.journal import Journal
+    from pretrain.core.journal import Journal
     from transfer import sources
     from transfer.datasets import coco
-    from transfer.engines.rcnn.data import ORDER, SAMPLING, torch_random
-    from transfer.engines.rcnn.train import Run, learning_rate, make_optimizer, samples
-    from transfer.engines.torchvision import FAMILIES, NATIVE_CONFIG
+    from transfer.engines.torchvision.data import ORDER, SAMPLING, torch_random
+    from transfer.engines.torchvision.engine import FAMILIES, NATIVE_CONFIG
+    from transfer.engines.torchvision.train import Fit, learning_rate, make_optimizer, samples
     from transfer.tasks.detection import DetectionSettings
 
     written = yaml.safe_load((run_folder / NATIVE_CONFIG).read_text())
@@ -30,7 +30,7 @@ def torchvision(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     model.load_backbone(sources.load(f"random:{arch}").state)
     model.train()
     optimizer = make_optimizer(model, settings)
-    feed = samples(Run(content.train, settings, 0, run_folder, "", Journal()), ORDER)
+    feed = samples(Fit(content.train, settings, 0, run_folder, "", Journal()), ORDER)
     for number in itertools.count():
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, number)
@@ -48,7 +48,7 @@ def detectron2(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     from detectron2.engine import DefaultTrainer, HookBase
     from detectron2.utils.env import seed_all_rng
 
-    from transfer.engines.detectron2 import NATIVE_CONFIG, register_heads
+    from transfer.engines.detectron2.engine import NATIVE_CONFIG, register_heads
 
     class Counted(HookBase):
         def after_step(self) -> None:
@@ -75,7 +75,7 @@ def mmseg(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     from mmengine.runner import Runner
     from mmseg.utils import register_all_modules
 
-    from transfer.engines.mmseg import NATIVE_CONFIG, register_heads
+    from transfer.engines.mmseg.engine import NATIVE_CONFIG, register_heads
 
     class Counted(Hook):
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

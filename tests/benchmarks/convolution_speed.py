@@ -3,7 +3,7 @@
     python tests/benchmarks/convolution_speed.py [--repeat 15]
 
 The layers are those of ResNet-18 on 64 pixels and of ResNet-50 on 128, by the side of their results. `ratio` is the median over
-the turns of the product's time by the kernel's: `pretrain.convolution.LARGEST` lies where it passes 1.
+the turns of the product's time by the kernel's: `pretrain.backbones.convolution.LARGEST` lies where it passes 1.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from pretrain import convolution
+from pretrain.backbones import convolution
 
 LAYERS = [  # images, channels of the input and of the result, kernel, stride, side of the result
     (64, 512, 512, 3, 1, 1),

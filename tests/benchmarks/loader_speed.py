@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pretrain import cache, images
 from pretrain.config import PretrainConfig
-from pretrain.crops import Crop
-from pretrain.data import Crops, Images
-from pretrain.journal import Journal
+from pretrain.core.journal import Journal
+from pretrain.images import cache, imageset
+from pretrain.images.crops import Crop
+from pretrain.images.loading import Crops, Images
 
 BATCH = 64
 SCALE = (0.2, 1.0)
@@ -45,9 +45,9 @@ def main() -> None:
     options.add_argument("--passes", type=int, default=5, help="the best one counts")
     asked = options.parse_args()
     torch.set_num_threads(1)
-    found = images.read(asked.data, "train")
+    found = imageset.read(asked.data, "train")
     side = PretrainConfig.read({"size": asked.size, "cache": "ram"}).kept_side
-    kept = cache.kept(found, "ram", side=side, reduced=True, num_workers=0, journal=Journal())
+    kept = cache.open_images(found, "ram", side=side, reduced=True, num_workers=0, journal=Journal())
     figures = {
         name: microseconds(source, found.labels, asked.size, asked.images, asked.passes)
         for name, source in {"files": found, "ram": kept}.items()

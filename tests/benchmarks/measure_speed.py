@@ -25,11 +25,12 @@ import torch
 from PIL import Image
 
 from bench.runs import peak_memory_mib
-from pretrain import images as image_sets
-from pretrain.images import ImageSet
-from pretrain.journal import Journal
-from transfer import measure, sources
-from transfer.features import extractor
+from pretrain.core.journal import Journal
+from pretrain.images import imageset as image_sets
+from pretrain.images.imageset import ImageSet
+from transfer import sources
+from transfer.representation import measure
+from transfer.representation.features import extractor
 
 WANTED, GROWTH = 0.8, 1.1
 SEED = 0

@@ -117,13 +117,13 @@ def one(options: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from pretrain.config import PretrainConfig
-    from pretrain.run import Run, precision_of
+    from pretrain.trainer import Trainer, precision_of
 
     setting = Setting(**options.setting)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     fields = {"arch": setting.arch, "size": setting.size, "batch": setting.batch, "queue": QUEUE, "epochs": 10_000}
     config = PretrainConfig.read({**fields, "precision": precision_of(device), "num_workers": options.workers})
-    run = Run(config, 2, device)
+    run = Trainer(config, 2, device)
     work = CONTESTANTS[options.only](run, options.images, setting.steps)
     for _ in range(WARMUP):
         next(work)
@@ -139,7 +139,7 @@ def one(options: argparse.Namespace) -> dict[str, float]:
 
 def ours(run: Any, folder: Path, steps: int) -> Any:
     """The training loop's own path: loader, views, step."""
-    from pretrain.images import read
+    from pretrain.images.imageset import read
     from pretrain.train import batches_of
 
     images = read(folder, "train")

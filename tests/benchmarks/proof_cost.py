@@ -27,16 +27,20 @@ DETECTION: dict[str, Any] = {**SMALL, "min_sizes": [96], "test_size": 96, "rois"
 SEGMENTATION: dict[str, Any] = {**SMALL, "crop": 96, "short_side": 96}
 
 PARTS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
-    "torchvision": ("coco-c4", DETECTION, {"rcnn.c4:C4.load_backbone": "convert", "torchvision:proven": "prove"}),
+    "torchvision": ("coco-c4", DETECTION, {"torchvision.c4:C4.load_backbone": "convert", "torchvision.engine:proven": "prove"}),
     "detectron2": (
         "coco-c4",
         DETECTION,
-        {"detectron2:to_detectron2": "convert", "detectron2:save_atomically": "convert", "detectron2:proven": "prove"},
+        {
+            "detectron2.engine:to_detectron2": "convert",
+            "detectron2.engine:save_atomically": "convert",
+            "detectron2.engine:proven": "prove",
+        },
     ),
     "mmseg": (
         "cityscapes",
         SEGMENTATION,
-        {"mmseg:to_mmseg": "convert", "mmseg:save_atomically": "convert", "mmseg:_prove": "prove"},
+        {"mmseg.engine:to_mmseg": "convert", "mmseg.engine:save_atomically": "convert", "mmseg.engine:_prove": "prove"},
     ),
 }
 """Engine → a task, settings, and its functions below `transfer.engines` by what they do."""
@@ -93,12 +97,12 @@ def main() -> None:
     import torch
     import torchvision
 
-    from transfer.datasets import shapes
+    from transfer.shapes import generate
 
     torch.set_num_threads(1)
     missed = False
     with tempfile.TemporaryDirectory() as folder:
-        root = shapes.generate(Path(folder) / "shapes", train=12, val=4, size=96)
+        root = generate.generate(Path(folder) / "shapes", train=12, val=4, size=96)
         checkpoint = Path(folder) / "resnet50.pth"
         torch.save(getattr(torchvision.models, ARCH)().state_dict(), checkpoint)
         for engine in options.only or PARTS:

@@ -195,11 +195,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.play:
         return play(options)
-    from transfer.datasets import shapes
+    from transfer.shapes import generate
 
     missed = False
     with tempfile.TemporaryDirectory() as folder:
-        shapes.generate(Path(folder) / "shapes", train=60, val=8, size=96)
+        generate.generate(Path(folder) / "shapes", train=60, val=8, size=96)
         for name in options.only or PAIRS:
             if not runnable(name):
                 print(json.dumps({"pair": name, "skipped": "an engine of it is not installed"}), flush=True)

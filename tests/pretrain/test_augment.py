@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pretrain import augment
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 
 IMAGES = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 

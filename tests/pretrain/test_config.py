@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pretrain.config import PretrainConfig
-from pretrain.errors import BenchError, ConfigError
+from pretrain.core.errors import BenchError, ConfigError
 
 
 def test_the_defaults_are_moco_v2_as_published() -> None:

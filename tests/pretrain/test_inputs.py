@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pretrain.config import PretrainConfig
-from pretrain.crops import Crop
-from pretrain.images import ImageSet
+from pretrain.images.crops import Crop
+from pretrain.images.imageset import ImageSet
 from pretrain.inputs import Inputs, crops, denormalised, generator, normalised
 
 BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from pretrain.augment import Mixed, pairs
 from pretrain.config import PretrainConfig
-from pretrain.run import lr_at
 from pretrain.template import Template, encoder
+from pretrain.trainer import lr_at
 
 TINY = {"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32"}
 

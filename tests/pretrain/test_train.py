@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pretrain import interrupt
 from pretrain.augment import AUGMENTATIONS
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
-from pretrain.errors import CheckpointError, ConfigError, DataError, TrainingError
-from pretrain.images import ImageSet, read
-from pretrain.journal import Journal
+from pretrain.core import interrupt
+from pretrain.core.errors import CheckpointError, ConfigError, DataError, TrainingError
+from pretrain.core.journal import Journal
+from pretrain.images.imageset import ImageSet, read
 from pretrain.methods import METHODS
 from pretrain.template import Template
 from pretrain.train import train

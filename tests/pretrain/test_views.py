@@ -10,7 +10,7 @@ from torch import Tensor
 from pretrain.augment import ops, views
 from pretrain.augment.views import PIPELINES, Pipeline
 from pretrain.config import PretrainConfig
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 
 ALL = [(name, view) for name in PIPELINES for view in (0, 1)]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from pretrain import interrupt
+from pretrain.core import interrupt
 
 SAVING = (".tmp", "model_", "iter_")
 """What names of files have that are being written: our temporary ones, and the checkpoints of Detectron2 and mmengine."""

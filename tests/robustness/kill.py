@@ -239,7 +239,12 @@ def of_demo(folder: Path, seed: int) -> Tally:
 def prepare(folder: Path, kinds: tuple[str, ...]) -> None:
     """Import what the runs need, and write the images they are trained on."""
     engines = [f"transfer.engines.{kind}" for kind in kinds if kind in ("torchvision", "detectron2", "mmseg")]
-    for name in (*IMPORTED, "transfer.engines.probe", *engines, *(kind for kind in kinds if importlib.util.find_spec(kind))):
+    for name in (
+        *IMPORTED,
+        "transfer.engines.probe.engine",
+        *engines,
+        *(kind for kind in kinds if importlib.util.find_spec(kind)),
+    ):
         importlib.import_module(name)
     if "detectron2" in kinds:
         importlib.import_module("detectron2.engine")

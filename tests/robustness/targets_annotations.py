@@ -18,13 +18,13 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from pretrain.errors import BenchError
+from pretrain.core.errors import BenchError
 from transfer.datasets import cityscapes, coco, voc
 from transfer.datasets.detection import DetectionData
-from transfer.engines.rcnn import masks as mask_ops
-from transfer.engines.rcnn.coco_metric import coco_metrics
-from transfer.engines.rcnn.data import training_sample
-from transfer.engines.rcnn.evaluate import Found
+from transfer.detection import masks as mask_ops
+from transfer.detection.coco_metric import coco_metrics
+from transfer.engines.torchvision.data import training_sample
+from transfer.engines.torchvision.evaluate import Found
 
 WIDTH, HEIGHT = 24, 16
 SHORT, LONG = 16, 32

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-from pretrain.errors import BenchError
+from pretrain.core.errors import BenchError
 from transfer import sources
 
 _FILE = Path(tempfile.mkdtemp(prefix="bench-fuzz-")) / "checkpoint.pth"

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pretrain.errors import BenchError
+from pretrain.core.errors import BenchError
 from pretrain.provenance import Provenance
 from transfer import record
 from transfer.record import Checkpoint, Data, Environment, RunRecord

@@ -1,4 +1,4 @@
-"""What a machine can do to a run: each fault is one message, and what was good stays good. Whole runs: `faults.py`."""
+"""What a machine can do to a run: each fault is one message, and what was good stays good. Whole runs: `machine_errors.py`."""
 
 import os
 import resource
@@ -14,13 +14,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pretrain import faults, images, skipping
 from pretrain.checkpoint import save_atomically
 from pretrain.config import PretrainConfig
-from pretrain.crops import Crop
-from pretrain.data import Crops, Epochs, loader
-from pretrain.errors import BenchError, DataError, GoneError, StorageError, TrainingError
-from pretrain.journal import Journal
+from pretrain.core import machine_errors
+from pretrain.core.errors import BenchError, DataError, GoneError, StorageError, TrainingError
+from pretrain.core.journal import Journal
+from pretrain.images import imageset, skipping
+from pretrain.images.crops import Crop
+from pretrain.images.loading import Crops, Epochs, loader
 from pretrain.train import train
 from transfer import record
 
@@ -109,9 +110,9 @@ def test_a_folder_that_was_removed_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_no_fault_of_the_machine_keeps_its_traceback(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), faults.named("write", tmp_path):
+    with pytest.raises(FileNotFoundError), machine_errors.translating_os_errors("write", tmp_path):
         (tmp_path / "none").read_text()
-    with pytest.raises(RuntimeError, match="shapes"), faults.named("write", tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"), machine_errors.translating_os_errors("write", tmp_path):
         raise RuntimeError("shapes differ")
 
 
@@ -125,7 +126,7 @@ class _Dying(Dataset[int]):
 
 
 def test_a_killed_loader_worker_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError) as caught, faults.named("train", tmp_path):
+    with pytest.raises(TrainingError) as caught, machine_errors.translating_os_errors("train", tmp_path):
         list(DataLoader(_Dying(), num_workers=1))
     assert in_parts(caught.value, "a process that loads images is no more", "num_workers=1")
 
@@ -133,10 +134,10 @@ def test_a_killed_loader_worker_is_one_message(tmp_path: Path) -> None:
 HOLDING = """
 from pathlib import Path
 import sys
-from pretrain import images
-from pretrain.crops import Crop
-from pretrain.data import Crops, Epochs, loader
-found = images.read(Path(sys.argv[1]), "train")
+from pretrain.images import imageset
+from pretrain.images.crops import Crop
+from pretrain.images.loading import Crops, Epochs, loader
+found = imageset.read(Path(sys.argv[1]), "train")
 crops = Crops(found, found.labels, [Crop(16, (0.2, 1.0))], seed=0)
 held = iter(loader(crops, Epochs(len(found), batch=4, epochs=9, seed=0), num_workers=2))
 next(held)
@@ -155,7 +156,7 @@ def spoil(path: Path) -> None:
 
 
 def cropped(root: Path, *, workers: int = 0, skip: bool = True, start: int = 0) -> list[tuple[torch.Tensor, list[int]]]:
-    found = images.read(root, "train")
+    found = imageset.read(root, "train")
     skipped = skipping.Skipped(len(found)) if skip else None
     crops = Crops(found, found.labels, [Crop(16, (0.2, 1.0))], seed=0, skipped=skipped)
     batches = Epochs(len(found), batch=8, epochs=2, seed=0, start=start)
@@ -173,7 +174,7 @@ def test_an_unreadable_image_is_one_message_that_names_it(root: Path, workers: i
 
 def test_the_next_readable_image_takes_the_place_of_an_unreadable_one_whatever_was_before(root: Path) -> None:
     whole = [chosen for _, chosen in cropped(root)]
-    names = images.read(root, "train").names
+    names = imageset.read(root, "train").names
     bad = {names.index(f"ant/{number}.png") for number in (3, 4)}
     for number in (3, 4):
         spoil(root / "train" / "ant" / f"{number}.png")
@@ -188,7 +189,7 @@ def test_the_next_readable_image_takes_the_place_of_an_unreadable_one_whatever_w
 
 
 def test_a_data_set_that_disappears_is_no_bad_image(root: Path) -> None:
-    found = images.read(root, "train")
+    found = imageset.read(root, "train")
     root.rename(root.with_name("away"))
     for skipped in (None, skipping.Skipped(len(found))):
         crops = Crops(found, found.labels, [Crop(16, (0.2, 1.0))], seed=0, skipped=skipped)
@@ -208,7 +209,7 @@ def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, m
     monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
     spoil(root / "train" / "ant" / "3.png")
     (root / "train" / "bee" / "5.png").write_text("no image")
-    found, out, said = images.read(root, "train"), root / "run", []
+    found, out, said = imageset.read(root, "train"), root / "run", []
     out.mkdir()
     config = PretrainConfig.read({**TINY, "cache": cache, "on_bad_image": "skip"})
     trained = train(config, found, out, Journal(out, lambda text, *_: said.append(text)), data="noise")

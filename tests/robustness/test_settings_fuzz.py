@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench import places
-from pretrain import plain
 from pretrain.config import PretrainConfig
-from pretrain.errors import BenchError, ConfigError
-from pretrain.settings import Settings, assignments, digest
+from pretrain.core import plain
+from pretrain.core.errors import BenchError, ConfigError
+from pretrain.core.settings import Settings, assignments, digest
 from transfer import tasks
-from transfer.measure import MeasureSettings
+from transfer.representation.measure import MeasureSettings
 
 NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -1, 1, 2**31, 2**63, 10**400, 1e308, -0.0, 5e-324])
 TEXTS = st.text(max_size=20) | st.sampled_from(

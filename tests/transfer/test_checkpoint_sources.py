@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_backbone
-from pretrain.errors import CheckpointError, ProofError
+from pretrain.core.errors import CheckpointError, ProofError
 from pretrain.provenance import Provenance
 from transfer import convert, prove, sources
 from transfer.sources import Backbone

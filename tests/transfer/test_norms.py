@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.errors import CheckpointError, ConfigError
+from pretrain.core.errors import CheckpointError, ConfigError
 from transfer import norms, sources
 
 State = dict[str, Tensor]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pretrain.errors import RecordError
+from pretrain.core.errors import RecordError
 from transfer.record import read, write
 
 made = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_records.py"))["made"]

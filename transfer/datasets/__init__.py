@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.tasks import TaskSettings
 
 SHOWN = 80

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pretrain.decode import BROKEN
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
+from pretrain.images.decode import BROKEN
 from transfer.datasets import Tell, content, fingerprint, stop, wrong_layout
 from transfer.record import Data
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import Tell, fingerprint, is_plain_name, stop, wrong_layout
 from transfer.datasets.cocofile import AREA, BOX, CocoFile, Dropped
 from transfer.datasets.detection import DetectionData, Picture, with_objects

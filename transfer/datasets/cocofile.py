@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import Tell, cocomasks, shown
 from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, Mask
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from pretrain.decode import BROKEN
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
+from pretrain.images.decode import BROKEN
 from transfer.record import Data
 
 LONGEST_SIDE = 65_535

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pretrain import classes as choosing
-from pretrain import images
-from pretrain.errors import DataError
-from pretrain.settings import digest
+from pretrain.core.errors import DataError
+from pretrain.core.settings import digest
+from pretrain.images import classes as choosing
+from pretrain.images import imageset
 from transfer.datasets import Tell, stop
 from transfer.record import Data
 
@@ -16,8 +16,8 @@ from transfer.record import Data
 class ClassificationData:
     """Images with one label each."""
 
-    train: images.ImageSet
-    val: images.ImageSet
+    train: imageset.ImageSet
+    val: imageset.ImageSet
     ref: Data
 
 
@@ -43,8 +43,8 @@ def read(
             without a label.
     """
     if isinstance(classes, float):
-        classes = choosing.share(images.class_folders(root, "train"), classes, seed)
-    train, val = images.read(root, "train", classes), images.read(root, "val", classes)
+        classes = choosing.draw_classes(imageset.class_folders(root, "train"), classes, seed)
+    train, val = imageset.read(root, "train", classes), imageset.read(root, "val", classes)
     if train.classes != val.classes:
         differing = sorted(set(train.classes) ^ set(val.classes))
         tell(

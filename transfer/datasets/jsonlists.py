@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import Tell, shown
 
 CHUNK = 2**20

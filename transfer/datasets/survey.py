@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from pretrain.errors import DataError
-from pretrain.images import ImageSet
-from pretrain.journal import Progress
+from pretrain.core.errors import DataError
+from pretrain.core.journal import Progress
+from pretrain.images.imageset import ImageSet
 from transfer.datasets import Tell
 from transfer.datasets.cityscapes import SegmentationData
 from transfer.datasets.detection import DetectionData, Picture, image_size

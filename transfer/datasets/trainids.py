@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
-from pretrain.atomic import replacing
-from pretrain.decode import BROKEN
-from pretrain.errors import DataError
-from pretrain.journal import Progress
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import DataError
+from pretrain.core.journal import Progress
+from pretrain.images.decode import BROKEN
 from transfer.datasets import Tell, content
 from transfer.datasets.cityscapes import (
     IMAGE_SUFFIX,

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pretrain.errors import EngineError
-from pretrain.journal import Journal
-from pretrain.settings import digest
+from pretrain.core.errors import EngineError
+from pretrain.core.journal import Journal
+from pretrain.core.settings import digest
 from transfer.sources import Backbone
 from transfer.tasks import Task, TaskSettings
 
 ENGINES: dict[str, tuple[str, ...]] = {
-    "probe": ("transfer.engines.probe", "torch"),
-    "torchvision": ("transfer.engines.torchvision", "torchvision"),
-    "detectron2": ("transfer.engines.detectron2", "detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
-    "mmseg": ("transfer.engines.mmseg", "mmseg"),
+    "probe": ("transfer.engines.probe.engine", "torch"),
+    "torchvision": ("transfer.engines.torchvision.engine", "torchvision"),
+    "detectron2": ("transfer.engines.detectron2.engine", "detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
+    "mmseg": ("transfer.engines.mmseg.engine", "mmseg"),
 }
 """Engine name → our module, and the packages it needs."""
 ONE_PROCESS = frozenset({"probe"})

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.checkpoint import read_state, save_atomically
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 
 IDENTITY = "identity"
 

@@ -13,14 +13,14 @@ import torchvision
 from torch import Tensor
 
 from pretrain.checkpoint import BACKBONE_FORMAT
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance, Supervision
 from transfer.sources import files, published
 from transfer.sources.backbone import ARCHS, COUNTER, SMALL_STEM, Backbone, Branch, Features, digest, groups, listed, skeleton
 from transfer.sources.files import Payload
 from transfer.sources.recognise import Found, recognise
 from transfer.sources.refusals import arch_of
-from transfer.sources.table import SOURCES, Layout, Source
+from transfer.sources.table import SOURCES, KeyLayout, Source
 
 __all__ = [
     "ARCHS",
@@ -29,7 +29,7 @@ __all__ = [
     "Backbone",
     "Branch",
     "Features",
-    "Layout",
+    "KeyLayout",
     "Source",
     "groups",
     "listed",

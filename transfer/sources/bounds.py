@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 
 INFLATION = 10
 """What the entries of a zip may add up to, in sizes of the file: torch.save doesn't compress, and weights hardly can be."""

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from transfer.sources import arrays, bounds
 from transfer.sources.arrays import RefusedError
 

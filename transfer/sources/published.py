@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import torch
 import torchvision
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance
 from transfer.convert import FORMAT
 from transfer.sources.backbone import ARCHS

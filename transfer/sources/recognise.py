@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.backbone import TRUNK, WRAPPERS, Branch
 from transfer.sources.files import Payload
 from transfer.sources.refusals import nothing_recognised
-from transfer.sources.table import SOURCES, Layout, Names
+from transfer.sources.table import SOURCES, KeyLayout, Names
 
 ENOUGH = 10
 """Tensors with a trunk's names that make a file worth calling by a source's name; the smallest backbone has 122."""
@@ -58,7 +58,7 @@ def recognise(payload: Payload, path: Path, *, source: str | None = None, branch
     raise nothing_recognised(path, files.fullest(payload.content), source)
 
 
-def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, Layout]]:
+def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, KeyLayout]]:
     """The table's layouts in order; of a source that was named all, those first whose marks are there."""
     if source is not None:
         layouts = sorted(SOURCES[source].layouts, key=lambda layout: layout.said or not file.marked(layout))
@@ -68,7 +68,7 @@ def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, Layout
         yield from ((name, layout) for layout in line.layouts if not layout.said and file.marked(layout))
 
 
-def _found(file: "_File", path: Path, name: str, layout: Layout, branch: str | None, *, forced: bool) -> Found:
+def _found(file: "_File", path: Path, name: str, layout: KeyLayout, branch: str | None, *, forced: bool) -> Found:
     if branch == "momentum" and layout.momentum is None:
         raise CheckpointError(
             f"{path} holds no momentum encoder",
@@ -93,7 +93,7 @@ def _found(file: "_File", path: Path, name: str, layout: Layout, branch: str | N
     return Found(name, chosen, state, tuple(dropped), "; ".join(filter(None, reasons)), chosen == layout.default)
 
 
-def _require_beyond_doubt(file: "_File", path: Path, name: str, layout: Layout) -> None:
+def _require_beyond_doubt(file: "_File", path: Path, name: str, layout: KeyLayout) -> None:
     """Refuse a file that has the mark of those which are likely not what they would be read as."""
     line = SOURCES[name]
     if line.doubt is not None and file.has(line.doubt[0], layout.online):
@@ -105,7 +105,7 @@ def _require_beyond_doubt(file: "_File", path: Path, name: str, layout: Layout) 
         )
 
 
-def _why(layout: Layout, place: str, key: str, *, forced: bool) -> str:
+def _why(layout: KeyLayout, place: str, key: str, *, forced: bool) -> str:
     where = place.partition(":")[0] or "the top level"
     marks = "".join(f" and {mark.removeprefix('/')}" for mark in layout.marks)
     if forced:
@@ -165,7 +165,7 @@ class _File:
         """Whether a trunk is there, whole or not."""
         return sum(TRUNK.fullmatch(name) is not None for name in self.backbone(place, names)) >= ENOUGH
 
-    def marked(self, layout: Layout) -> bool:
+    def marked(self, layout: KeyLayout) -> bool:
         """Whether the layout's marks and format are there."""
         if layout.form not in (None, self.payload.form):
             return False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from transfer.sources.backbone import ARCHS, COUNTER, SMALL_STEM, listed, skeleton
 from transfer.sources.table import SOURCES
 

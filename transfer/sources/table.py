@@ -16,7 +16,7 @@ Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 
 
 @dataclass(frozen=True)
-class Layout:
+class KeyLayout:
     """One way a code base keeps a backbone in a file.
 
     A place is `LEVEL:PREFIX`: the keys, joined by `/`, that lead to the level of the file that holds the tensors, and what
@@ -45,7 +45,7 @@ class Source:
 
     code: str
     """Repository, and the file that says how it converts."""
-    layouts: tuple[Layout, ...]
+    layouts: tuple[KeyLayout, ...]
     method: str = "unknown"
     """The method, where it is the code base's only one."""
     assumed: str = ""
@@ -58,9 +58,9 @@ def _names(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> Names:
     return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
 
 
-def _pair(online: str, momentum: str, *, marks: tuple[str, ...] = ()) -> tuple[Layout, Layout]:
+def _pair(online: str, momentum: str, *, marks: tuple[str, ...] = ()) -> tuple[KeyLayout, KeyLayout]:
     """Both encoders, or the online one where the other was left out."""
-    both = Layout(online, momentum, marks=marks)
+    both = KeyLayout(online, momentum, marks=marks)
     return both, replace(both, momentum=None)
 
 
@@ -89,7 +89,7 @@ TRUNK = "classy_state_dict/base_model/model/trunk:"
 SOURCES: dict[str, Source] = {
     "detectron2": Source(
         "facebookresearch/detectron2, tools/convert-torchvision-to-d2.py",
-        (Layout("model:", names=DETECTRON2), Layout(":", names=DETECTRON2)),
+        (KeyLayout("model:", names=DETECTRON2), KeyLayout(":", names=DETECTRON2)),
         assumed="read as made for RGB images with strides in the 3×3 convolutions, which its files don't say",
         doubt=(
             "/__author__=Detectron2 Model Zoo",
@@ -114,9 +114,9 @@ SOURCES: dict[str, Source] = {
     "revisitairl": Source(
         "megvii-research/revisitAIRL, convert-pretrain-to-detectron2.py; its MoCo family has a queue",
         (
-            Layout("model:online_encoder.", "model:target_encoder.", marks=("queue",)),
-            Layout("model:encoder_q.", "model:encoder_k."),
-            Layout("model:student_encoder.", "model:teacher_encoder."),
+            KeyLayout("model:online_encoder.", "model:target_encoder.", marks=("queue",)),
+            KeyLayout("model:encoder_q.", "model:encoder_k."),
+            KeyLayout("model:student_encoder.", "model:teacher_encoder."),
         ),
     ),
     "byol": Source(
@@ -126,69 +126,69 @@ SOURCES: dict[str, Source] = {
     ),
     "simsiam": Source(
         "facebookresearch/simsiam, main_lincls.py",
-        (Layout("state_dict:encoder.", marks=("predictor.*",)),),
+        (KeyLayout("state_dict:encoder.", marks=("predictor.*",)),),
         "simsiam",
     ),
     "swav": Source(
         "facebookresearch/swav, eval_linear.py",
-        tuple(Layout(place, marks=("projection_head.*", "prototypes.weight")) for place in ("state_dict:", ":")),
+        tuple(KeyLayout(place, marks=("projection_head.*", "prototypes.weight")) for place in ("state_dict:", ":")),
         "swav",
     ),
     "dino": Source(
         "facebookresearch/dino, eval_linear.py: --checkpoint_key teacher",
-        (Layout("student:backbone.", "teacher:backbone.", "momentum"), Layout(":", said=True)),
+        (KeyLayout("student:backbone.", "teacher:backbone.", "momentum"), KeyLayout(":", said=True)),
         "dino",
     ),
     "barlowtwins": Source(
         "facebookresearch/barlowtwins, main.py",
-        (Layout("model:backbone.", marks=("projector.*", "bn.running_mean")), Layout(":", said=True)),
+        (KeyLayout("model:backbone.", marks=("projector.*", "bn.running_mean")), KeyLayout(":", said=True)),
         "barlowtwins",
     ),
     "vicreg": Source(
         "facebookresearch/vicreg, evaluate.py",
-        (Layout("model:backbone.", marks=("projector.*",)), Layout(":", said=True)),
+        (KeyLayout("model:backbone.", marks=("projector.*",)), KeyLayout(":", said=True)),
         "vicreg",
     ),
     "vissl": Source(
         "facebookresearch/vissl, extra_scripts/convert_vissl_to_torchvision.py",
         (
-            Layout("classy_state_dict/base_model/model/trunk:_feature_blocks."),
-            Layout("classy_state_dict/base_model/model/trunk:base_model._feature_blocks."),
-            Layout("model_state_dict:_feature_blocks."),
-            Layout(":_feature_blocks."),
+            KeyLayout("classy_state_dict/base_model/model/trunk:_feature_blocks."),
+            KeyLayout("classy_state_dict/base_model/model/trunk:base_model._feature_blocks."),
+            KeyLayout("model_state_dict:_feature_blocks."),
+            KeyLayout(":_feature_blocks."),
         ),
     ),
     "solo-learn": Source(
         "vturrisi/solo-learn, downstream/object_detection/convert_model_to_detectron2.py",
         (
             *_pair("state_dict:backbone.", "state_dict:momentum_backbone.", marks=("classifier.weight",)),
-            Layout("state_dict:encoder.", marks=("classifier.weight",)),
+            KeyLayout("state_dict:encoder.", marks=("classifier.weight",)),
         ),
     ),
     "openselfsup": Source(
         "open-mmlab/OpenSelfSup, tools/extract_backbone_weights.py",
         (
-            Layout("state_dict:backbone.", "state_dict:encoder_k.0.", marks=("encoder_q.0.*",)),
-            Layout("state_dict:backbone.", "state_dict:target_net.0.", marks=("online_net.0.*",)),
-            Layout("state_dict:backbone.", marks=("/meta/openselfsup_version",)),
-            Layout("state_dict:", marks=("/author=OpenSelfSup",)),
+            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.0.", marks=("encoder_q.0.*",)),
+            KeyLayout("state_dict:backbone.", "state_dict:target_net.0.", marks=("online_net.0.*",)),
+            KeyLayout("state_dict:backbone.", marks=("/meta/openselfsup_version",)),
+            KeyLayout("state_dict:", marks=("/author=OpenSelfSup",)),
         ),
     ),
     "mmpretrain": Source(
         "open-mmlab/mmpretrain, models/classifiers/image.py and tools/model_converters/publish_model.py",
         (
-            Layout("state_dict:backbone.", marks=("/meta", "head.fc.weight")),
-            Layout("state_dict:backbone.", marks=("/meta/mmpretrain_version",)),
+            KeyLayout("state_dict:backbone.", marks=("/meta", "head.fc.weight")),
+            KeyLayout("state_dict:backbone.", marks=("/meta/mmpretrain_version",)),
         ),
     ),
     "mmselfsup": Source(
         "open-mmlab/mmselfsup, tools/model_converters/extract_backbone_weights.py; MMPretrain's models/selfsup write the same",
         (
-            Layout("state_dict:backbone.", "state_dict:encoder_k.module.0.", marks=("/meta",)),
-            Layout("state_dict:backbone.", "state_dict:target_net.module.0.", marks=("/meta",)),
-            Layout("state_dict:backbone.", "state_dict:momentum_encoder.module.0.", marks=("/meta",)),
-            Layout("state_dict:backbone.", marks=("/meta",)),
-            Layout("state_dict:", marks=("/author=MMSelfSup",)),
+            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:target_net.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:momentum_encoder.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", marks=("/meta",)),
+            KeyLayout("state_dict:", marks=("/author=MMSelfSup",)),
         ),
     ),
     "lightly": Source(
@@ -197,36 +197,36 @@ SOURCES: dict[str, Source] = {
             replace(layout, names=names)
             for names in ((), SEQUENTIAL)
             for layout in (
-                Layout("state_dict:backbone.", "state_dict:backbone_momentum."),
-                Layout("state_dict:backbone.", "state_dict:teacher_backbone."),
-                Layout("state_dict:backbone.", "state_dict:key_backbone."),
-                Layout("state_dict:student_backbone.", "state_dict:backbone.", "momentum"),
-                Layout("state_dict:student_backbone.", "state_dict:teacher_backbone."),
-                Layout("state_dict:backbone.", marks=("projection_head.*",)),
+                KeyLayout("state_dict:backbone.", "state_dict:backbone_momentum."),
+                KeyLayout("state_dict:backbone.", "state_dict:teacher_backbone."),
+                KeyLayout("state_dict:backbone.", "state_dict:key_backbone."),
+                KeyLayout("state_dict:student_backbone.", "state_dict:backbone.", "momentum"),
+                KeyLayout("state_dict:student_backbone.", "state_dict:teacher_backbone."),
+                KeyLayout("state_dict:backbone.", marks=("projection_head.*",)),
             )
         ),
     ),
     "huggingface": Source(
         "huggingface/transformers, models/resnet/modeling_resnet.py",
-        (Layout(":resnet.", names=TRANSFORMERS), Layout(":", names=TRANSFORMERS)),
+        (KeyLayout(":resnet.", names=TRANSFORMERS), KeyLayout(":", names=TRANSFORMERS)),
     ),
     "timm": Source(
         "huggingface/pytorch-image-models, timm/utils/checkpoint_saver.py; models/_helpers.py takes the average by default",
         (
-            Layout("state_dict:", "state_dict_ema:", "momentum", marks=("/version", "/arch")),
-            Layout("state_dict:", marks=("/version", "/arch")),
-            Layout(":", form="safetensors"),
-            Layout(":", said=True),
+            KeyLayout("state_dict:", "state_dict_ema:", "momentum", marks=("/version", "/arch")),
+            KeyLayout("state_dict:", marks=("/version", "/arch")),
+            KeyLayout(":", form="safetensors"),
+            KeyLayout(":", said=True),
         ),
     ),
     "torchvision": Source(
         "pytorch/vision, torchvision/models/resnet.py and references/classification/train.py",
-        (Layout(":", marks=("fc.weight",)), Layout("model:", marks=("fc.weight",))),
+        (KeyLayout(":", marks=("fc.weight",)), KeyLayout("model:", marks=("fc.weight",))),
         "supervised",
     ),
     "plain": Source(
         "torchvision's names and no more; Barlow Twins, VICReg and DINO publish such files, and --source says whose it is",
-        (Layout(":"), Layout("state_dict:"), Layout("model:")),
+        (KeyLayout(":"), KeyLayout("state_dict:"), KeyLayout("model:")),
     ),
 }
 """Checkpoint sources in the order they are tried; files of this project say so themselves, and are not in question."""

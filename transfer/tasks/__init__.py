@@ -6,8 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from pretrain.errors import ConfigError
-from pretrain.settings import Settings
+from pretrain.core.errors import ConfigError
+from pretrain.core.settings import Settings
 from transfer.record import Data
 
 Layout = Literal["imagefolder", "voc", "coco", "cityscapes"]

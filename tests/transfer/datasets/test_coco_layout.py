@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import coco
 
 FACADE = Path(__file__).resolve().parents[4] / "shared/data/coco_facade"

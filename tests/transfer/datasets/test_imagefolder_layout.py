@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import imagefolder
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import jsonlists, stop
 
 CONTENT: dict[str, Any] = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer.datasets import cityscapes, stop, trainids
 
 TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))

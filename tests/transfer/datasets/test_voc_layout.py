@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pretrain.errors import DataError
+from pretrain.core.errors import DataError
 from transfer import tasks
 from transfer.datasets import voc
-from transfer.engines.rcnn.data import read_image
+from transfer.engines.torchvision.data import read_image
 
 BCCD = Path(__file__).resolve().parents[4] / "shared/data/voc_bccd"
 LAYING = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))

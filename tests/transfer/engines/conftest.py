@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from pretrain.journal import Journal, Progress
+from pretrain.core.journal import Journal, Progress
 from transfer import sources, tasks
 from transfer.datasets import imagefolder
-from transfer.engines import Job, probe
-from transfer.features import extractor
+from transfer.engines import Job
+from transfer.engines.probe import engine
+from transfer.representation.features import extractor
 
 ProbeJob = Callable[..., Job]
 
@@ -46,7 +47,7 @@ def proven(untrained: sources.Backbone) -> tuple[nn.Module, dict[str, float]]:
 @pytest.fixture
 def proven_once(proven: tuple[nn.Module, dict[str, float]], monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that run many jobs with the one backbone: to prove it costs most of their time."""
-    monkeypatch.setattr(probe, "extractor", lambda backbone, device: proven)
+    monkeypatch.setattr(engine, "extractor", lambda backbone, device: proven)
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from pretrain.errors import ProofError
-from pretrain.journal import Journal
+from pretrain.core.errors import ProofError
+from pretrain.core.journal import Journal
 from transfer import sources, tasks
 from transfer.datasets import voc
-from transfer.engines import Job, detectron2_config, torchvision
-from transfer.engines.rcnn.detector import Detector
+from transfer.engines import Job
+from transfer.engines.detectron2 import config
+from transfer.engines.torchvision import engine
+from transfer.engines.torchvision.detector import Detector
 from transfer.tasks.detection import DetectionSettings
 
 Tiny = Callable[..., DetectionSettings]
@@ -68,10 +70,10 @@ def test_a_wrong_torchvision_detector_is_refused_with_the_grouped_list(
 ) -> None:
     (spoil, words), settings = WRONG[case], tiny_detection(task)
     ours = job(task, settings, None, tmp_path)
-    model = torchvision.build(ours, settings, 3)
+    model = engine.build(ours, settings, 3)
     spoil(model)
     with pytest.raises(ProofError, match=words) as stopped:
-        torchvision.proven(model, ours)
+        engine.proven(model, ours)
     if case != "BGR":
         assert "expected-new: " in str(stopped.value)
         assert "rpn" in str(stopped.value)
@@ -88,10 +90,10 @@ NATIVE = {
 def test_a_wrong_detectron2_setting_is_refused(
     case: str, tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfer.engines import detectron2 as engine
+    from transfer.engines.detectron2 import engine
 
     changes, words = NATIVE[case]
-    native_config = detectron2_config.native_config
+    native_config = config.native_config
     monkeypatch.setattr(engine, "native_config", lambda *args, **named: native_config(*args, **named) | changes)
     with pytest.raises(ProofError, match=words):
         engine.fit(job("voc07", tiny_detection(), voc.read(lay_voc()), tmp_path))

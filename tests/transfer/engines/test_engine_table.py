@@ -2,7 +2,7 @@
 
 import pytest
 
-from pretrain.errors import EngineError
+from pretrain.core.errors import EngineError
 from transfer import engines, tasks
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pretrain.journal import Journal
+from pretrain.core.journal import Journal
 from transfer import engines, sources, tasks
 from transfer.datasets import coco
 from transfer.engines import Job, Outcome

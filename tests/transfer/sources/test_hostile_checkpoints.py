@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pretrain.checkpoint import save_backbone
-from pretrain.errors import BenchError, CheckpointError
+from pretrain.core.errors import BenchError, CheckpointError
 from pretrain.provenance import Provenance
 from transfer import sources
 from transfer.sources.bounds import DEPTH, ENTRIES, INFLATION

@@ -19,7 +19,7 @@ import torchvision
 from torch import Tensor, nn
 
 from pretrain.checkpoint import save_backbone
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance
 from transfer import sources
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchvision
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance
 from transfer import sources
 

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.errors import CheckpointError
+from pretrain.core.errors import CheckpointError
 from transfer import sources
 from transfer.sources import files
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
 from transfer.tasks.cityscapes_deeplabv3 import CITYSCAPES_DEEPLABV3
 

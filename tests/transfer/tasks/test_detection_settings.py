@@ -2,7 +2,7 @@
 
 import pytest
 
-from pretrain.errors import ConfigError
+from pretrain.core.errors import ConfigError
 from transfer import tasks
 from transfer.tasks.detection import DetectionSettings
 

@@ -1,0 +1,78 @@
+"""What a machine does to a run that is not the run's fault, as one message: disks that fill up, workers that are killed."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pretrain.core.errors import BenchError, StorageError, TrainingError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""No space, no quota, beyond the largest file."""
+LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""A read-only file system, or a folder of someone else's."""
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
+"""The folder was removed while it was in use."""
+FAILING = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EMFILE, errno.ENFILE})
+"""A disk that fails; too many open files."""
+_WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:exited unexpectedly|is killed by signal: ([^.]*))")
+"""How torch says that a process that loads images is no more."""
+
+
+@contextlib.contextmanager
+def translating_os_errors(what: str, path: Path) -> Iterator[None]:
+    """Within it, what the machine does becomes one message; everything else passes.
+
+    Args:
+        what: Is being done, for the message: `write the run folder`.
+        path: The file or folder, where the failing call doesn't name its own.
+
+    Raises:
+        StorageError: For a full disk, a read-only or vanished folder, a failing disk.
+        TrainingError: For a loader worker that was killed.
+    """
+    try:
+        yield
+    except OSError as error:
+        gone = error.errno in GONE and not path.exists()
+        if not gone and error.errno not in FULL | LOCKED | FAILING:
+            raise
+        raise unwritable(f"can't {what}", error, path) from None
+    except RuntimeError as error:
+        killed = _WORKER.search(str(error))
+        if killed is None:
+            raise
+        raise _worker_lost(killed) from None
+
+
+def unwritable(wrong: str, error: OSError, path: Path) -> BenchError:
+    """The error for a file or folder that a system call refused, with the space that is left."""
+    at = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else path
+    fix = "make it writable, or use another --out"
+    if error.errno in FULL:
+        fix = "free some space and give the same command again: it goes on from the last checkpoint"
+    elif error.errno in GONE:
+        fix = "it was there before: mount or restore it, and give the same command again"
+    elif error.errno in FAILING:
+        fix = "see the machine's log, and give the same command again"
+    return StorageError(f"{wrong}: {at}", seen=f"{error.strerror or error}; {free(at)}", fix=fix)
+
+
+def free(path: Path) -> str:
+    """The space left on the disk that a path lies on, in words."""
+    for folder in (path, *path.absolute().parents):
+        with contextlib.suppress(OSError):
+            return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MiB free on that disk"
+    return "its disk does not answer"
+
+
+def _worker_lost(found: re.Match[str]) -> TrainingError:
+    how = f"killed by a signal ({found[2]})" if found[2] else "ended without a word"
+    return TrainingError(
+        "a process that loads images is no more",
+        seen=f"process {found[1]}, {how}; the kernel kills processes where memory runs out",
+        fix="give the same command again, with fewer loaders: --set num_workers=1 (it goes on from the last checkpoint)",
+    )

@@ -1,0 +1,99 @@
+"""Which classes a run uses, and under which labels: class lists, shares of the classes, and label maps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.plain import read_yaml
+from pretrain.core.settings import text_lines
+from pretrain.images.imageset import ImageSet
+
+YAML = frozenset({".yaml", ".yml"})
+LISTED = "classes.txt"
+"""File in the run's folder with the classes it used."""
+CLASSES = "classes"
+"""Key of the names in a class list that is YAML."""
+
+
+def read_list(path: Path) -> list[str]:
+    """The class folders that a file names: one per line, or YAML with a list under `classes`.
+
+    Raises:
+        ConfigError: If it can't be read or names nothing.
+    """
+    if path.suffix in YAML:
+        values = read_yaml(path).get(CLASSES)
+        names = [str(value) for value in values] if isinstance(values, list) else []
+    else:
+        names = text_lines(path)
+    if not names:
+        raise ConfigError(f"no classes in the list {path}", allowed=f"one class folder per line, or `{CLASSES}:` in YAML")
+    return list(dict.fromkeys(names))
+
+
+def draw_classes(folders: Sequence[str], fraction: float, seed: int) -> list[str]:
+    """A seeded share of the classes, drawn uniformly; all images of each are used (Huang et al. 2022, arXiv:2208.00275,
+    supplement: 10, 20, 50, 70 and 100 % of ImageNet's classes). One seed's smaller shares are parts of its larger ones.
+
+    Raises:
+        DataError: If that is no class.
+    """
+    count = round(fraction * len(folders))
+    if not count:
+        raise DataError(f"a share of {fraction:g} of {len(folders)} classes is no class", fix="ask for a larger share")
+    order = np.random.default_rng((seed, 0, 1)).permutation(len(folders))
+    return sorted(folders[i] for i in order[:count])
+
+
+def save(folder: Path, images: ImageSet) -> None:
+    """Write the class folders in use into the run's folder, one per line: a list for `--classes` itself."""
+    used = dict.fromkeys(name.split("/", 1)[0] for name in images.names)
+    with replacing(folder / LISTED) as file:
+        file.write("".join(f"{name}\n" for name in used).encode())
+
+
+def read_map(path: Path) -> dict[str, str]:
+    """Class folder → label: YAML `folder: label`, or lines `folder,label` or with a tab between.
+
+    Raises:
+        ConfigError: If it can't be read, or a line has not two parts.
+    """
+    if path.suffix in YAML:
+        return {str(folder): str(label) for folder, label in read_yaml(path).items()}
+    labels = {}
+    for line in text_lines(path):
+        folder, separator, label = line.partition("\t" if "\t" in line else ",")
+        if not separator or not folder.strip() or not label.strip():
+            raise ConfigError(f"not a line of a label map in {path}", seen=line, allowed="folder,label or folder: label (YAML)")
+        labels[folder.strip()] = label.strip()
+    return labels
+
+
+def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
+    """The same images under other labels: the classes are the labels in use, sorted.
+
+    Raises:
+        DataError: If a class has no label; names the first ones.
+    """
+    missing = [folder for folder in images.classes if folder not in labels]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the {len(images.classes)} classes have no label in the label map: {', '.join(missing[:4])}",
+            seen=f"{len(labels)} classes in the map",
+            fix="add them to the map, or leave these classes out with --classes",
+        )
+    classes = tuple(sorted({labels[folder] for folder in images.classes}))
+    new = [classes.index(labels[folder]) for folder in images.classes]
+    return replace(images, classes=classes, labels=tuple(new[label] for label in images.labels))
+
+
+def lengthened(epochs: int, images: int, whole: int, batch: int) -> int:
+    """Epochs over `images` images whose steps come nearest to those of `epochs` epochs over `whole` images, both without
+    their incomplete last batches. Huang et al. (supplement 2) lengthen the training of a part of the classes in this way;
+    NOTE: they don't say how they round.
+    """
+    return max(1, round(epochs * (whole // batch) / (images // batch)))

@@ -1,0 +1,101 @@
+"""Which images keep their label: a class-balanced, seeded share, or those of a list. The choice is saved with the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import DataError
+from pretrain.images.imageset import ImageSet
+
+UNLABELLED = -1
+LABELLED = "labelled.txt"
+"""File in the run's folder with the images that keep their label, one `class folder/image` per line: a list itself."""
+
+
+def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str] | None, seed: int) -> list[int]:
+    """The label of each image, or `UNLABELLED`.
+
+    Args:
+        images: All training images.
+        fraction: Share of each class's images that keep their label; None where `names` says which do.
+        names: Images that keep their label, as `listed` reads them.
+        seed: Of the choice.
+
+    Raises:
+        DataError: If labels are asked for where there is one class, or none would be kept, or a name matches no single image.
+    """
+    if fraction == 0:
+        return [UNLABELLED] * len(images)
+    if len(images.classes) < 2:
+        raise DataError(
+            f"labels asked for, but {images.root} has one class", seen=images.classes[0], fix="use --supervision self"
+        )
+    if names is not None:
+        labels = listed(images, names)
+    else:
+        assert fraction is not None, "the configuration sees to one of the two"
+        labels = balanced(images.labels, fraction, seed)
+    if all(label == UNLABELLED for label in labels):
+        raise DataError(
+            "labels asked for, but no image would keep its label",
+            seen="an empty list" if names is not None else f"a fraction of {fraction:g} of {len(images)} images",
+            fix="raise label_fraction or fill the list, or use --supervision self",
+        )
+    return labels
+
+
+def balanced(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
+    """The labels with all but a class-balanced, seeded `fraction` of each class replaced by `UNLABELLED`."""
+    chosen = np.full(len(labels), UNLABELLED)
+    by_class = np.asarray(labels)
+    rng = np.random.default_rng((seed, 1))
+    for label in np.unique(by_class):
+        members = np.flatnonzero(by_class == label)
+        chosen[rng.permutation(members)[: round(fraction * len(members))]] = label
+    return [int(label) for label in chosen]
+
+
+def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
+    """The labels of the images that a list names, and `UNLABELLED` for the others.
+
+    A name is `class folder/image` or the image alone, with its suffix or without (`n01440764_10026`, as in the lists of
+    dddzg/unimoco @ccac034).
+
+    Raises:
+        DataError: If a name matches no image, or more than one; names the first.
+    """
+    matches = dict.fromkeys(names, 0)
+    labels = [UNLABELLED] * len(images)
+    for position, (name, label) in enumerate(zip(images.names, images.labels, strict=True)):
+        for form in _forms(name) & matches.keys():
+            matches[form] += 1
+            labels[position] = label
+    wrong = [name for name, count in matches.items() if count != 1]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} of {len(matches)} names in the label list match no single image, the first is {wrong[0]!r}",
+            seen=f"{matches[wrong[0]]} images of that name among {len(images)}",
+            allowed="class/name or name, with its suffix or without, of one training image",
+            fix="correct the list, or keep the classes it was made for",
+        )
+    return labels
+
+
+def _forms(name: str) -> set[str]:
+    """What a list may call an image."""
+    stem = name.rpartition(".")[0]
+    return {name, stem, name.rpartition("/")[2], stem.rpartition("/")[2]}
+
+
+def labelled_fraction(labels: Sequence[int]) -> float:
+    """Share of the images that keep their label."""
+    return 1 - sum(label == UNLABELLED for label in labels) / len(labels)
+
+
+def save(folder: Path, images: ImageSet, labels: Sequence[int]) -> None:
+    """Write which images keep their label into the run's folder."""
+    names = (name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED)
+    with replacing(folder / LABELLED) as file:
+        file.write("".join(f"{name}\n" for name in names).encode())

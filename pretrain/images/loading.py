@@ -1,0 +1,210 @@
+"""Batches of crops: an image is decoded once and cropped as often as there are views.
+
+Shapes: N images, V views, S side of a view.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pretrain.core.errors import DataError, GoneError
+from pretrain.core.interrupt import ignore
+from pretrain.images.crops import NUMBERS, TRIES, Box, CentreCrop, Crop
+from pretrain.images.decode import Picture, reduced_box, reductions
+from pretrain.images.skipping import Skipped
+
+
+class Decodable(Protocol):
+    """An image whose size is known before it is decoded."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, in pixels."""
+
+    def pixels(self) -> Tensor:
+        """Decode it: (3, H, W) uint8, channels last in memory."""
+
+
+class Images(Protocol):
+    """Where images come from: files, or a cache."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def picture(self, index: int) -> Decodable:
+        """One of them."""
+
+
+CROPS = 3
+"""Tells the crops' random numbers from those of the order and of the labels kept, which have the same seed."""
+Position = tuple[int, int]
+"""Epoch and index of an image: with the seed, all that its crops depend on."""
+Batch = tuple[list[Tensor], Tensor, Tensor]
+"""V views (N, 3, S, S) uint8, each of its own S and channels last in memory; labels (N,); indices (N,)."""
+
+
+class Crops(Dataset[Batch]):
+    """Batches of crops, one for each view."""
+
+    def __init__(
+        self,
+        images: Images,
+        labels: Sequence[int],
+        crops: Sequence[Crop | CentreCrop],
+        *,
+        seed: int,
+        reduced: bool = False,
+        skipped: Skipped | None = None,
+    ) -> None:
+        """Crops of images.
+
+        Args:
+            images: Where they come from.
+            labels: Label of each.
+            crops: One for each view; their sizes may differ.
+            seed: Of the boxes.
+            reduced: Whether JPEGs much larger than their crops are decoded smaller, see `pretrain.images.decode`.
+            skipped: Takes note of unreadable images, which are replaced; without it they are errors.
+        """
+        self.images, self.labels, self.crops, self.reduced, self.skipped = images, labels, crops, reduced, skipped
+        self._draws = _Draws(seed, (len(crops), TRIES, NUMBERS))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, positions: Sequence[Position]) -> Batch:
+        """One batch; torch's loader calls this with all positions of a batch at once.
+
+        In the place of an unreadable image comes the next readable one, cropped as that would have been.
+
+        Raises:
+            DataError: If an image can't be read, and unreadable ones are not skipped.
+        """
+        indices = [index for _, index in positions]
+        while self.skipped is not None:
+            chosen = [self.skipped.instead_of(index) for index in indices]
+            try:
+                return self._batch(positions, chosen)
+            except GoneError:
+                raise
+            except DataError:
+                if not self._note_unreadable(chosen, self.skipped):
+                    raise
+        return self._batch(positions, indices)
+
+    def _note_unreadable(self, indices: Sequence[int], skipped: Skipped) -> bool:
+        """Find the unreadable ones among images, of which there should be some; whether there are."""
+        found = False
+        for index in indices:
+            try:
+                self.images.picture(index).pixels()
+            except GoneError:
+                raise
+            except DataError:
+                skipped.add(index)
+                found = True
+        return found
+
+    def _batch(self, positions: Sequence[Position], indices: Sequence[int]) -> Batch:
+        """A batch of these images, cropped by these positions."""
+        pictures = [self.images.picture(index) for index in indices]
+        sizes = np.array([picture.size for picture in pictures])
+        draws = self._draws(positions)
+        boxes = [crop.boxes(sizes, draws[:, view]) for view, crop in enumerate(self.crops)]
+        factors = reductions(boxes, [crop.size for crop in self.crops]) if self.reduced else [1] * len(indices)
+        of_image = zip(pictures, factors, *(box.tolist() for box in boxes), strict=True)
+        cut = [self._cut(picture, factor, its) for picture, factor, *its in of_image]
+        views = [torch.cat(view) for view in zip(*cut, strict=True)]
+        return views, torch.tensor([self.labels[index] for index in indices]), torch.tensor(indices)
+
+    def _cut(self, picture: Decodable, factor: int, boxes: list[Box]) -> list[Tensor]:
+        """The crops (1, 3, S, S) of one image."""
+        if factor > 1 and isinstance(picture, Picture) and picture.reducible:
+            pixels, boxes = picture.pixels(factor), [reduced_box(box, factor) for box in boxes]
+        else:
+            pixels = picture.pixels()
+        return [crop.cut(pixels, box) for crop, box in zip(self.crops, boxes, strict=True)]
+
+
+class _Draws:
+    """Uniform random numbers that depend on the seed, the epoch and the image alone.
+
+    Each epoch has one stream, of which each image has its own stretch: to go there costs a tenth of what a generator of
+    its own for every image costs.
+    """
+
+    def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
+        self._seed, self._shape, self._each = seed, shape, math.prod(shape)
+        self._epoch, self._next, self._bits = -1, 0, np.random.PCG64(0)
+        self._stream = np.random.Generator(self._bits)
+
+    def __call__(self, positions: Sequence[Position]) -> np.ndarray:
+        """(N, *shape) for N positions."""
+        draws = np.empty((len(positions), *self._shape))
+        for row, (epoch, index) in zip(draws, positions, strict=True):
+            if epoch != self._epoch:
+                self._bits = np.random.PCG64(np.random.SeedSequence((self._seed, epoch, CROPS)))
+                self._stream, self._epoch, self._next = np.random.Generator(self._bits), epoch, 0
+            self._bits.advance((index - self._next) * self._each)
+            self._stream.random(out=row)
+            self._next = index + 1
+        return draws
+
+
+class Epochs(Sampler[list[Position]]):
+    """Batches of positions, epoch after epoch, each epoch in its own seeded order; starts at any step."""
+
+    def __init__(
+        self, images: int, *, batch: int, epochs: int, seed: int, start: int = 0, part: tuple[int, int] = (0, 1)
+    ) -> None:
+        """`part`: which of how many equal parts of each batch is yielded, for several processes."""
+        self.images, self.batch, self.epochs, self.seed, self.start = images, batch, epochs, seed, start
+        self.part, self.parts = part
+        self.steps_per_epoch = images // batch  # an incomplete last batch is dropped, as published
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * self.epochs - self.start
+
+    def __iter__(self) -> Iterator[list[Position]]:
+        for epoch in range(self.start // self.steps_per_epoch, self.epochs):
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.images)
+            first = max(0, self.start - epoch * self.steps_per_epoch)
+            for step in range(first, self.steps_per_epoch):
+                chosen = order[step * self.batch : (step + 1) * self.batch]
+                size = self.batch // self.parts
+                yield [(epoch, int(index)) for index in chosen[self.part * size : (self.part + 1) * size]]
+
+
+def loader(
+    crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int, pinned: bool = False
+) -> DataLoader:
+    """A loader over batches of positions.
+
+    Args:
+        crops: What is loaded.
+        batches: In this order.
+        num_workers: Processes that load; 0 loads in the process itself.
+        pinned: Whether batches lie in memory from which a GPU copies while it computes.
+    """
+    return DataLoader(
+        crops,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=_as_is,  # type: ignore[arg-type]
+        pin_memory=pinned,
+        worker_init_fn=ignore,
+    )
+
+
+def in_order(images: int, batch: int) -> list[list[Position]]:
+    """All positions once, in order, the last batch as large as it comes."""
+    return [[(0, index) for index in range(start, min(start + batch, images))] for start in range(0, images, batch)]
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,137 @@
+"""A zip of class folders: what is in it, and the bytes of a member by its position."""
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from pretrain.core.errors import DataError
+
+LOCAL_HEADER = 30
+"""Bytes of the fixed part of a member's own header (PKWARE's APPNOTE, 4.3.7)."""
+MOST_BYTES = 2**30
+"""Of an unpacked image: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
+UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
+"""What reading a member can raise."""
+LENGTHS = 26
+"""Where in it the lengths of the name and of the extra field are, two bytes each."""
+
+
+ROW = np.dtype([("head", np.int64), ("packed", np.int64), ("size", np.int64), ("checksum", np.uint32), ("deflated", bool)])
+"""Of a member: where its own header starts, bytes as packed and unpacked, CRC-32, and how it is packed."""
+
+
+class Members:
+    """Members of a zip, read by position.
+
+    A process that inherits or receives them lists nothing again: a zip of a million images takes seconds and a gigabyte
+    to list. Reads need no lock, as no position in the file is shared.
+    """
+
+    def __init__(self, archive: Path, table: np.ndarray) -> None:
+        """Members of an archive; `table` is (N,) of `ROW`, as `of` makes it."""
+        self.archive, self.table = archive, table
+        self._descriptor: int | None = None
+
+    @classmethod
+    def of(cls, archive: Path, infos: Sequence[zipfile.ZipInfo]) -> Self:
+        """The members that the archive's directory describes so."""
+        rows = [(i.header_offset, i.compress_size, i.file_size, i.CRC, i.compress_type == zipfile.ZIP_DEFLATED) for i in infos]
+        return cls(archive, np.array(rows, ROW))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def part(self, indices: Sequence[int]) -> "Members":
+        """Some of the members."""
+        return Members(self.archive, self.table[np.asarray(indices, np.int64)])
+
+    def sizes(self) -> Iterator[int]:
+        """Unpacked bytes of each."""
+        return iter(self.table["size"].tolist())
+
+    def read(self, index: int) -> bytes:
+        """The bytes of one image.
+
+        Raises:
+            OSError: If it can't be read, or its checksum is wrong.
+            zlib.error: If it can't be unpacked.
+        """
+        if self._descriptor is None:
+            self._descriptor = os.open(self.archive, os.O_RDONLY)
+        start, packed, size, checksum, deflated = self.table[index].item()
+        head = os.pread(self._descriptor, LOCAL_HEADER, start)
+        if len(head) < LOCAL_HEADER:
+            raise OSError("the zip ends before it")
+        start += LOCAL_HEADER + sum(struct.unpack_from("<HH", head, LENGTHS))
+        data = os.pread(self._descriptor, packed, start)
+        if deflated:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)  # a bomb goes no further than it claims
+        if len(data) != size or zlib.crc32(data) != checksum:
+            raise OSError("its checksum in the zip is another")
+        return data
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_descriptor": None}  # of no use to a process that didn't inherit it
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", None) is not None:
+            os.close(self._descriptor)  # type: ignore[arg-type]
+
+
+def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, zipfile.ZipInfo], str]:
+    """The members by `class folder/name`, and the folder inside the zip that all of them are below ("" if none).
+
+    Raises:
+        DataError: If it is no whole zip, or an image in it is packed in a way that can't be read.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            infos = [info for info in opened.infolist() if not info.filename.startswith("__MACOSX/")]
+    except Exception as error:  # BadZipFile, and whatever numbers out of range make of Python's reader
+        raise DataError(f"can't read the zip {archive}", seen=error, fix="copy it again and compare its size") from None
+    images = [info for info in infos if is_image(info.filename)]
+    _require_plain(archive, images)
+    depths = {info.filename.count("/") for info in images}
+    tops = {info.filename.split("/", 1)[0] for info in infos}
+    inner = f"{next(iter(tops))}/" if len(tops) == 1 and depths and min(depths) >= 2 else ""
+    below = {info.filename.removeprefix(inner): info for info in infos}
+    return {name: info for name, info in below.items() if "/" in name}, inner
+
+
+def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse an archive with an image that is not one file of its own inside it, or that can't be read."""
+    size, names = archive.stat().st_size, set[str]()
+    for info in images:
+        found = _amiss(info, size) or ("the second of that name" if info.filename in names else None)
+        if found is not None:
+            raise DataError(
+                f"can't read {info.filename!r} in the zip {archive}",
+                seen=found,
+                allowed=f"images below class folders, each once, stored or deflated, of at most {MOST_BYTES:,} bytes",
+                fix="pack it anew",
+            )
+        names.add(info.filename)
+
+
+def _amiss(info: zipfile.ZipInfo, size: int) -> str | None:
+    """What is wrong with a member of an archive of so many bytes, in words."""
+    if info.flag_bits & 1:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compression method {info.compress_type}"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a link"
+    if info.filename.startswith("/") or ".." in info.filename.split("/") or info.filename[1:2] == ":":
+        return "a path that leads outside"
+    if info.header_offset < 0 or info.header_offset + info.compress_size > size:
+        return f"it would end at byte {info.header_offset + info.compress_size:,} of {size:,}"
+    if info.file_size > MOST_BYTES:
+        return f"{info.file_size:,} bytes, unpacked"
+    return None

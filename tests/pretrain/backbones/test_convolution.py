@@ -1,0 +1,65 @@
+"""Convolutions as matrix products equal torch's convolutions."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from pretrain.backbones.convolution import LARGEST, Convolution, as_products
+from pretrain.config import PretrainConfig
+from pretrain.trainer import Trainer
+
+
+def gradients(convolution: nn.Conv2d, images: Tensor, upstream: Tensor) -> tuple[Tensor, ...]:
+    """Result, and gradients of the input and the weights."""
+    result = convolution(images)
+    return result, *torch.autograd.grad(result, (images, convolution.weight), upstream)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3)])
+def test_results_and_gradients_are_those_of_the_convolution(kernel: int, stride: int, padding: int, size: int) -> None:
+    plain = nn.Conv2d(6, 5, kernel, stride, padding, bias=False, dtype=torch.float64)
+    product = copy.deepcopy(plain)
+    as_products(product)
+    images = torch.randn(3, 6, size, size, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    upstream = torch.randn_like(plain(images))
+    for expected, found in zip(gradients(plain, images, upstream), gradients(product, images, upstream), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "product"), [(4, True), (5, False)])
+def test_only_small_results_are_products(side: int, product: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    convolution = nn.Conv2d(2, 2, 3, padding=1, bias=False)
+    as_products(convolution)
+    taken = []
+    kernel = nn.Conv2d.forward
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, images: taken.append(True) or kernel(self, images))
+    convolution(torch.randn(2, 2, side, side))
+    assert (not taken) is product is (side * side <= LARGEST)
+
+
+def test_a_network_in_bf16_is_as_near_to_the_exact_result_as_with_convolutions() -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18(num_classes=8).to(memory_format=torch.channels_last)
+    images = torch.randn(8, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        exact = copy.deepcopy(network).double()(images.double())
+    products = copy.deepcopy(network)
+    as_products(products)
+    assert products.state_dict().keys() == network.state_dict().keys()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        errors = [float((one(images) - exact).norm() / exact.norm()) for one in (products, network)]
+    assert errors[0] < 2 * errors[1]
+    assert errors[0] > 0  # bf16 was used at all
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_run_on_a_cpu_takes_products_in_bf16_only(precision: str) -> None:
+    fields: dict[str, Any] = {"arch": "resnet18", "size": 32, "batch": 2, "queue": 4, "precision": precision}
+    run = Trainer(PretrainConfig.read(fields), 2, "cpu")
+    kinds = {type(module) for module in run.template.modules() if isinstance(module, nn.Conv2d)}
+    assert kinds == {Convolution if precision == "bf16" else nn.Conv2d}

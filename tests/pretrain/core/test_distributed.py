@@ -1,0 +1,155 @@
+"""Two processes on a CPU: the shuffle is undone exactly, all take the same steps, and a cut run goes on."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pretrain.augment import Mixed
+from pretrain.config import PretrainConfig
+from pretrain.core.distributed import divided, gather, mine, shuffled, unshuffled
+from pretrain.core.errors import ConfigError
+from pretrain.template import Template
+
+TINY = ["arch=resnet18", "size=16", "batch=8", "queue=16", "feature_dim=8", "num_workers=0", "precision=fp32"]
+HERE = Path(__file__).resolve()
+ROOT = HERE.parents[3]
+
+
+def test_on_one_process_everything_is_the_identity() -> None:
+    images, order = torch.rand(6, 3), torch.tensor([3, 1, 5, 0, 2, 4])
+    assert gather(images) is images
+    assert torch.equal(mine(images), images)
+    assert torch.equal(shuffled(images, order), images[order])
+    assert torch.equal(unshuffled(shuffled(images, order), order), images)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+    assert divided(8, 2) == 4
+    with pytest.raises(ConfigError, match="choose a batch of 9"):
+        divided(8, 3)
+
+
+def check_two_processes() -> None:
+    """What each of two processes asserts; run by the test below under torch's launcher."""
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
+    everything = torch.arange(16.0).view(8, 2)
+    own = everything[rank * 4 : rank * 4 + 4]
+    order = torch.tensor([7, 0, 5, 2, 6, 1, 4, 3])
+    moved = shuffled(own, order)
+    assert torch.equal(moved, everything[order][rank * 4 : rank * 4 + 4])
+    assert torch.equal(unshuffled(moved, order), own)
+    _check_keys(rank, order)
+    torch.distributed.destroy_process_group()
+
+
+def _check_keys(rank: int, order: torch.Tensor) -> None:
+    """Keys come from batches of mixed origin, back in their own order, and the queues of both processes are the same."""
+    config = PretrainConfig.read(
+        {"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32"}
+    )
+    torch.manual_seed(0)
+    template = Template(config, classes=2).train()
+    torch.manual_seed(1)
+    images = torch.randn(8, 3, 16, 16)
+    own = images[rank * 4 : rank * 4 + 4]
+    step = template(own, Mixed(own), own, torch.full((4,), -1), order)
+    expected = torch.empty(8, 8)
+    for half in (order[:4], order[4:]):  # each process normalises the four images that the shuffle sent it
+        expected[half] = F.normalize(template.key(images[half]), dim=1)
+    torch.testing.assert_close(step.keys, expected[rank * 4 : rank * 4 + 4], rtol=1e-4, atol=1e-5)
+    template.enqueue(step.keys, torch.full((4,), rank))
+    torch.testing.assert_close(template.queue[:, :8].T, expected, rtol=1e-4, atol=1e-5)
+    assert template.queue_labels[:8].tolist() == [0] * 4 + [1] * 4
+
+
+def test_the_shuffle_is_undone_exactly_across_two_processes() -> None:
+    code = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import {HERE.stem}; {HERE.stem}.check_two_processes()"
+    words = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python", sys.executable, "-c", code]
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, cwd=ROOT, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def command(*words: str) -> list[str]:
+    settings = [word for pair in TINY for word in ("--set", pair)]
+    return [sys.executable, "-m", "bench", "pretrain", "--devices", "2", *words, *settings]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), capture_output=True, text=True, cwd=folder, timeout=200, env=ENVIRONMENT)
+
+
+def kill_after_a_checkpoint(folder: Path, out: Path, *words: str) -> None:
+    running = subprocess.Popen(
+        command(*words, "--out", str(out)), cwd=folder, env=ENVIRONMENT, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 100
+    while not (out / "last.pth").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    for worker in (int(path.name) for path in Path("/proc").glob("[0-9]*") if _is_of(path, out)):
+        os.kill(worker, signal.SIGKILL)
+
+
+def _is_of(process: Path, out: Path) -> bool:
+    try:
+        return str(out).encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def stop_while_it_goes_on(folder: Path, out: Path, *words: str) -> tuple[int, str]:
+    """SIGTERM to the command alone, once it goes on; its exit code and what was said."""
+    running = subprocess.Popen(
+        command(*words, "--out", str(out)), cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 100
+    while "going on after step" not in (out / "log.txt").read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=100)[1]
+    return running.returncode, said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
+def test_two_processes_train_and_a_run_killed_and_stopped_ends_as_one_that_was_not(root: Path, tmp_path: Path) -> None:
+    words = ["--data", str(root), "--epochs", "16", "--set", "save_every=2"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = bench(tmp_path, *words, "--set", "save_every=16", "--out", str(whole))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("result.json") == 1  # of several processes only one speaks
+    assert "trained in 2 processes" in (whole / "result.json").read_text()
+    kill_after_a_checkpoint(tmp_path, killed, *words)
+    assert not (killed / "result.json").exists()
+    code, said = stop_while_it_goes_on(tmp_path, killed, *words)
+    assert code == 143, said
+    assert re.search(r"^bench: stopped by SIGTERM; saved: step \d+ of 16; to go on: bench pretrain", said, re.MULTILINE), said
+    assert said.count("bench: ") == 1  # of several processes only one speaks
+    assert "Traceback" not in said
+    alone = bench(tmp_path, *words, "--out", str(killed), "--devices", "1")  # the later option counts
+    assert alone.returncode == 2
+    assert re.search(r"another number of processes\n.*1 processes now\n.*2, as before", alone.stderr)
+    again = bench(tmp_path, *words, "--out", str(killed), "--resume")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert (killed / "log.txt").read_text().count("going on after step") == 2
+    ours, theirs = (torch.load(path / "backbone.pth", weights_only=True)["state_dict"] for path in (whole, killed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_batch_of_odd_parts_is_one_message(root: Path, tmp_path: Path) -> None:
+    done = bench(tmp_path, "--data", str(root), "--devices", "3")  # the later option counts
+    assert done.returncode == 2
+    assert done.stderr.startswith("bench: 3 processes can't share a batch of 8")
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,106 @@
+"""Folders and zips of class folders: the same set of images, or one message."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pretrain.core.errors import DataError
+from pretrain.images import imageset
+
+Zipped = Callable[..., Path]
+
+
+@pytest.mark.parametrize("inside", ["", "train/"])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_zip_and_a_folder_of_the_same_images_are_the_same_set(
+    root: Path, zipped: Zipped, inside: str, compression: int
+) -> None:
+    folder, archive = imageset.read(root, "train"), imageset.read(zipped(inside, compression), "train")
+    assert (folder.names, folder.labels, folder.classes) == (archive.names, archive.labels, archive.classes)
+    assert folder.fingerprint() == archive.fingerprint()
+    assert all(np.array_equal(np.asarray(folder.open(i)), np.asarray(archive.open(i))) for i in range(len(folder)))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_the_classes_asked_for_are_read(root: Path, zipped: Zipped, packed: bool) -> None:
+    (root / "train" / "empty").mkdir()  # would be refused if it were looked at
+    found = imageset.read(zipped() if packed else root, "train", ["bee"])
+    assert found.classes == ("bee",)
+    assert set(found.labels) == {0}
+    assert [name.split("/")[0] for name in found.names] == ["bee"] * 6
+    assert found.open(2).size == (20, 16)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_classes_that_are_not_there_are_counted_and_the_first_named(root: Path, zipped: Zipped, packed: bool) -> None:
+    with pytest.raises(DataError, match=r"^2 of the 3 classes asked for are not in .*: cat, dog\n") as refused:
+        imageset.read(zipped() if packed else root, "val", ["dog", "ant", "cat"])
+    assert len(str(refused.value).splitlines()) == 4
+
+
+def test_the_class_folders_of_a_folder_and_of_a_zip_are_the_same(root: Path, zipped: Zipped) -> None:
+    assert imageset.class_folders(root, "train") == imageset.class_folders(zipped("train/"), "train") == ["ant", "bee"]
+
+
+def test_images_in_folders_below_a_class_folder_belong_to_it(root: Path) -> None:
+    (root / "train" / "ant" / "more").mkdir()
+    (root / "train" / "ant" / "ant_0.png").rename(root / "train" / "ant" / "more" / "x.png")
+    found = imageset.read(root, "train")
+    assert found.labels[found.names.index("ant/more/x.png")] == 0
+
+
+def test_the_fingerprint_changes_with_a_file_and_with_the_classes(root: Path) -> None:
+    before = imageset.read(root, "train").fingerprint()
+    assert imageset.read(root, "train", ["ant"]).fingerprint() != before
+    (root / "train" / "ant" / "ant_0.png").write_bytes(b"another size")
+    assert imageset.read(root, "train").fingerprint() != before
+
+
+def test_a_missing_split_is_named(root: Path) -> None:
+    with pytest.raises(DataError, match=r"test is missing(.|\n)*seen: +train, val"):
+        imageset.read(root, "test")
+
+
+def test_an_empty_class_folder_is_named(root: Path) -> None:
+    (root / "train" / "cat").mkdir()
+    with pytest.raises(DataError, match=r"class folder .*cat"):
+        imageset.read(root, "train")
+
+
+def test_a_file_that_is_no_image_is_named_when_it_is_opened(root: Path) -> None:
+    (root / "train" / "ant" / "ant_0.png").write_text("not an image")
+    with pytest.raises(DataError, match=r"ant/ant_0\.png"):
+        imageset.read(root, "train").open(0)
+
+
+def test_a_truncated_zip_is_refused(zipped: Zipped) -> None:
+    archive = zipped() / "train.zip"
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(DataError, match="can't read the zip"):
+        imageset.read(archive.parent, "train")
+
+
+def test_a_zip_packed_in_another_way_is_refused(zipped: Zipped) -> None:
+    with pytest.raises(DataError, match="compression method 14"):
+        imageset.read(zipped(compression=zipfile.ZIP_LZMA), "train")
+
+
+def test_a_byte_that_changed_in_a_zip_is_found(zipped: Zipped) -> None:
+    archive = zipped() / "train.zip"
+    found = imageset.read(archive.parent, "train")
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"IDAT") + 20] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=r"ant/ant_0\.png(.|\n)*checksum"):
+        found.open(0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_part_of_a_set_holds_the_same_images(root: Path, zipped: Zipped, packed: bool) -> None:
+    found = imageset.read(zipped() if packed else root, "train")
+    part = found.part([9, 2])
+    assert (part.classes, part.names, part.labels) == (found.classes, ("bee/bee_3.png", "ant/ant_2.png"), (1, 0))
+    assert np.array_equal(np.asarray(part.open(0)), np.asarray(found.open(9)))

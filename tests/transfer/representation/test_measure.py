@@ -1,0 +1,154 @@
+"""One pass over images: what it repeats, what parts and probes change, on 32-pixel images and an untrained backbone."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.journal import Journal
+from pretrain.images import imageset as image_sets
+from pretrain.images.imageset import ImageSet
+from pretrain.inputs import generator, normalised
+from transfer import sources
+from transfer.representation import definitions
+from transfer.representation.features import extractor
+from transfer.representation.measure import Measured, MeasureSettings, measure
+
+BACKBONE = sources.load("random:resnet18:0")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for cls in ("ant", "bee"):
+        (root / "val" / cls).mkdir(parents=True)
+        for i in range(12):
+            coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+            Image.fromarray(coarse).resize((40, 40)).save(root / "val" / cls / f"{i:02}.png")
+    return image_sets.read(root, "val")
+
+
+def measured(images: ImageSet, *, seed: int = 0, splits: int = 1, **settings: object) -> list[Measured]:
+    plain = MeasureSettings.read({"views": 4, "size": 32, "batch": 8, **settings})
+    return measure(BACKBONE, images, plain, Journal(), seed=seed, device="cpu", splits=splits)
+
+
+def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: ImageSet) -> None:
+    from pretrain.augment.views import PIPELINES
+    from pretrain.images.crops import CentreCrop, Crop
+    from pretrain.images.loading import Crops
+
+    pipeline, model = PIPELINES["mocov2"][0], extractor(BACKBONE, "cpu")[0]
+    cuts = [CentreCrop(32), *[Crop(32, pipeline.crop_scale, pipeline.crop_ratio)] * 4]
+    draw = Crops(images, images.labels, cuts, seed=3)
+    linv, ldiv, anchors = [], [], []
+    with torch.inference_mode():
+        for batch in range(3):
+            crops, _, _ = draw.__getitems__([(0, index) for index in range(batch * 8, batch * 8 + 8)])
+            rng = generator(3, batch, "cpu")
+            views = torch.stack([model(normalised(pipeline(crop.float() / 255, rng))) for crop in crops[1:]], dim=1)
+            anchors.append(model(normalised(crops[0].float() / 255)))
+            linv.append(definitions.invariance(anchors[-1], views))
+            ldiv.append(definitions.view_similarity(views))
+    metrics = measured(images, seed=3)[0].metrics
+    assert metrics["Linv"] == pytest.approx(float(torch.cat(linv).mean()), abs=1e-5)
+    assert metrics["Ldiv"] == pytest.approx(float(torch.cat(ldiv).mean()), abs=1e-5)
+    assert metrics["diversity"] == pytest.approx(1 - float(torch.cat(ldiv).mean()), abs=1e-5)
+    cap = definitions.diversity_cap(torch.cat(linv), 4).mean()
+    assert metrics["diversity_cap"] == pytest.approx(float(cap), abs=1e-5)
+    assert metrics["effective_rank"] == pytest.approx(definitions.effective_rank(torch.cat(anchors)), rel=1e-4)
+
+
+def test_a_seed_repeats_itself_and_every_metric_lies_in_its_interval(images: ImageSet) -> None:
+    first, second, other = (measured(images, seed=seed)[0] for seed in (0, 0, 1))
+    assert first == second
+    assert first.metrics["Linv"] != other.metrics["Linv"]
+    assert first.intervals.keys() == {name for name, value in first.metrics.items() if value is not None}
+    for name in ("Linv", "Ldiv", "diversity", "diversity_cap", "alignment"):
+        low, high = first.intervals[name]
+        value = first.metrics[name]
+        assert value is not None
+        assert low < value < high
+
+
+def test_loader_processes_change_no_number_and_make_no_other_protocol(images: ImageSet) -> None:
+    assert measured(images, num_workers=1)[0].metrics == measured(images)[0].metrics
+    assert MeasureSettings(num_workers=4).differences(MeasureSettings()) == {}
+
+
+def test_parts_are_disjoint_and_together_the_whole(images: ImageSet) -> None:
+    whole, first, second = measured(images, splits=2)
+    alone = measured(images)[0]
+    for name in ("Linv", "Ldiv", "alignment", "diversity_cap"):
+        halves = [part.metrics[name] or 0.0 for part in (first, second)]
+        assert whole.metrics[name] == pytest.approx(sum(halves) / 2, abs=1e-6)
+        assert whole.metrics[name] == pytest.approx(alone.metrics[name], abs=1e-6)
+        assert halves[0] != halves[1]
+
+
+def test_blends_are_compared_with_all_their_sources_and_have_no_cap(images: ImageSet) -> None:
+    metrics = measured(images, probe="mixup")[0].metrics
+    assert metrics["diversity_cap"] is None
+    assert metrics["Linv_primary"] != metrics["Linv"]
+    assert "Linv_primary" not in measured(images, probe="cutout")[0].metrics
+
+
+def test_the_more_is_cut_out_the_lower_the_invariance(images: ImageSet) -> None:
+    sides = [measured(images, probe="cutout", probe_options={"side": side})[0].metrics["Linv"] for side in (0.1, 0.5, 0.9)]
+    assert sides == sorted(sides, reverse=True)
+    assert sides[0] > sides[-1]
+
+
+def test_neighbours_are_asked_only_where_a_class_has_two_images(images: ImageSet) -> None:
+    alone = measured(images.part([0, 12]), batch=2)[0].metrics
+    assert alone["knn_among"] is None
+    assert measured(images)[0].metrics["knn_among"] is not None
+
+
+def test_norms_use_their_running_statistics() -> None:
+    model, _ = extractor(BACKBONE, "cpu")
+    batch = torch.randn(3, 3, 32, 32, generator=generator(0, 0, "cpu"))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(batch)[:1], model(batch[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_record_is_told_all_fields_of_the_probe_and_what_they_are() -> None:
+    probed = MeasureSettings.read({"probe": "cutout", "probe_options": {"side": 0.3}}).probed()
+    assert probed is not None
+    assert (probed.augmentation, probed.options) == ("cutout", {"side": 0.3, "fill": "zero"})
+    assert probed.meanings["side"] == "Side of the square as a share of the image's shorter side"
+    assert MeasureSettings().probed() is None
+    both = MeasureSettings.read({"probe": "cutmix+mixup", "probe_options": {"mixup": {"alpha": 2.0}}}).probed()
+    assert both is not None
+    assert (both.augmentation, both.options) == ("cutmix+mixup", {"mixup": {"alpha": 2.0}})
+
+
+def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None:
+    with pytest.raises(DataError, match="too few images"):
+        measured(images.part([0]))
+    with pytest.raises(ConfigError, match="did you mean 'cutmix'"):
+        measured(images, probe="cutmx")
+    with pytest.raises(ConfigError, match="unknown pipeline"):
+        measured(images, pipeline="mocov3")
+
+
+@pytest.mark.parametrize("names", [("",), ("0.", "2.")])
+def test_behind_the_projector_the_same_is_measured(images: ImageSet, names: tuple[str, ...]) -> None:
+    widths = [512, 64, 16][: len(names) + 1]
+    rng = torch.Generator().manual_seed(0)
+    head = {}
+    for name, (inputs, outputs) in zip(names, itertools.pairwise(widths), strict=True):
+        head |= {f"{name}weight": torch.randn(outputs, inputs, generator=rng), f"{name}bias": torch.zeros(outputs)}
+    with_head = replace(BACKBONE, projector=head)
+    settings = MeasureSettings.read({"views": 4, "size": 32, "batch": 8})
+    metrics = measure(with_head, images, settings, Journal(), seed=0, device="cpu")[0].metrics
+    assert metrics["Linv"] == measured(images)[0].metrics["Linv"]
+    assert metrics["projector_Linv"] != metrics["Linv"]
+    doubled = replace(BACKBONE, projector={name: tensor * 2 for name, tensor in head.items()})
+    again = measure(doubled, images, settings, Journal(), seed=0, device="cpu")[0].metrics
+    assert again["projector_Ldiv"] == pytest.approx(metrics["projector_Ldiv"], abs=1e-5)  # cosines ignore the scale

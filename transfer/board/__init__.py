@@ -1,0 +1,1 @@
+"""Statistics over records: the leaderboard and everything computed from it."""

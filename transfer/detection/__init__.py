@@ -1,0 +1,1 @@
+"""What belongs to object detection and to no engine: detections, masks, metrics, pictures."""

@@ -1,0 +1,1 @@
+"""The engine that drives Detectron2."""

@@ -1,0 +1,1 @@
+"""The engine that trains no backbone: linear evaluation and nearest neighbours on frozen features."""

@@ -1,0 +1,76 @@
+"""Frozen features of a job's images, read once: kept in the run's folder until the run is done.
+
+Shapes: N images, D features.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.core import interrupt
+from pretrain.images.crops import Crop
+from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Crops, Epochs, loader
+from pretrain.inputs import normalised
+from transfer.engines import Job, state
+from transfer.representation.features import centre_features
+from transfer.tasks.probe import LinearSettings, ProbeSettings
+
+PREFIX = "features-"
+
+
+def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[Tensor, Tensor]:
+    """Features (N, D) of every image's centre crop and the labels (N,), on the CPU.
+
+    Raises:
+        CheckpointError: If the run's folder holds a broken file of them, or one of another run.
+        Interrupted: If asked to stop, after what has been read was saved.
+    """
+    settings, path = job.settings, job.folder / f"{PREFIX}{name}.pth"
+    assert isinstance(settings, ProbeSettings)
+    kept = state.load(path, job.identity, {"features"})
+    found = [kept["features"]] if kept else []
+    done, total = sum(map(len, found)), len(images)
+    how = {"size": settings.size, "batch": settings.batch, "num_workers": settings.num_workers}
+    for part in centre_features(model, images, **how, device=job.device, start=done):
+        found.append(part)
+        done += len(part)
+        job.journal.step(f"features of {name}", done, total)
+        by = interrupt.asked()
+        if by or done == total:
+            state.save(path, job.identity, {"features": torch.cat(found)})
+        if by:
+            raise interrupt.Interrupted(by, f"features of {done} of {total} {name} images")
+    return torch.cat(found), torch.tensor(images.labels)
+
+
+def kept(job: Job) -> list[Path]:
+    """Files that `features` left."""
+    return list(job.folder.glob(f"{PREFIX}*.pth"))
+
+
+def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (N, D) and labels (N,) of new random crops for each step, on the job's device.
+
+    Everything random is a function of the seed, the epoch, the image and the step: it needs no state to go on.
+    """
+    settings = job.settings
+    assert isinstance(settings, LinearSettings)
+    crops = Crops(images, images.labels, [Crop(settings.size, settings.crop_scale)], seed=job.seed)
+    for step, (views, labels, _) in enumerate(loader(crops, batches, num_workers=settings.num_workers), batches.start):
+        rng = torch.Generator().manual_seed(job.seed * 1_000_003 + step)
+        flipped = (torch.rand(len(labels), generator=rng) < 0.5).view(-1, 1, 1, 1)
+        crop = torch.where(flipped, views[0].flip(-1), views[0]).to(job.device)
+        with torch.inference_mode():
+            found = model(normalised(crop.float() / 255))
+        yield found.clone(), labels.to(job.device)
+
+
+def cached(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same of each image's centre crop, which is read once."""
+    found, labels = features(job, model, images, "train")
+    for positions in batches:
+        chosen = torch.tensor([index for _, index in positions])
+        yield found[chosen].to(job.device), labels[chosen].to(job.device)

@@ -1,0 +1,1 @@
+"""What the features of a backbone are like: invariance, diversity and their kin."""

@@ -1,0 +1,35 @@
+"""Frozen features of images: eval-mode norms, the average over the last feature map."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.images.crops import CentreCrop
+from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Crops, in_order, loader
+from pretrain.inputs import normalised
+from transfer import prove
+from transfer.sources import Backbone
+
+
+def extractor(backbone: Backbone, device: str) -> tuple[nn.Module, dict[str, float]]:
+    """A frozen ResNet that maps normalised images (N, 3, S, S) to features (N, D), and the proof that it is the backbone."""
+    model = prove.reference(backbone)
+    proof = prove.prove(backbone, model.state_dict(), prove.stage_features(model), prove.reference(backbone))
+    model.requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval(), proof
+
+
+def centre_features(
+    model: nn.Module, images: ImageSet, *, size: int, batch: int, num_workers: int, device: str, start: int = 0
+) -> Iterator[Tensor]:
+    """Features (N, D), on the CPU, of every image's centre crop: batch after batch in the images' order, from the batch on
+    that begins with image `start`.
+    """
+    crops = Crops(images, images.labels, [CentreCrop(size)], seed=0)
+    batches = [positions for positions in in_order(len(images), batch) if positions[0][1] >= start]
+    for views, _, _ in loader(crops, batches, num_workers=num_workers):
+        with torch.inference_mode():
+            features: Tensor = model(normalised(views[0].to(device).float() / 255)).cpu()
+        yield features

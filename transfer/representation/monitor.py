@@ -1,0 +1,41 @@
+"""Nearest-neighbour accuracy while a backbone trains: a glance, on part of the images, at what it has learnt so far."""
+
+import torch
+from torch import Tensor
+
+from pretrain.images.imageset import ImageSet
+from pretrain.train import Monitor
+from transfer import prove
+from transfer.datasets.imagefolder import ClassificationData
+from transfer.engines.probe.engine import knn_votes
+from transfer.representation.features import centre_features
+
+MOST_TRAIN, MOST_VAL = 10_000, 2_000
+"""Images looked at, evenly spread."""
+NEIGHBOURS, TEMPERATURE = 20, 0.07
+"""As the small budget of the task `knn`."""
+
+
+def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, device: str) -> Monitor:
+    """A monitor that yields `knn`, in percent: validation images classified by their nearest training images."""
+    train, val = _spread(images.train, MOST_TRAIN), _spread(images.val, MOST_VAL)
+
+    def measure(state: dict[str, Tensor]) -> dict[str, float]:
+        model = prove.network(arch, state).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def features(part: ImageSet) -> tuple[Tensor, Tensor]:
+            found = centre_features(model, part, size=size, batch=batch, num_workers=0, device=device)
+            return torch.cat(list(found)), torch.tensor(part.labels)
+
+        known, labels = features(train)
+        queries, truth = features(val)
+        classes, k = len(images.train.classes), min(NEIGHBOURS, len(known))
+        votes = knn_votes(known, labels, queries, classes=classes, k=k, temperature=TEMPERATURE)
+        return {"knn": float((votes.argmax(dim=1) == truth).float().mean()) * 100}
+
+    return measure
+
+
+def _spread(images: ImageSet, most: int) -> ImageSet:
+    chosen = torch.linspace(0, len(images) - 1, min(most, len(images))).long().tolist()
+    return images.part(chosen)

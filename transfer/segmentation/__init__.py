@@ -1,0 +1,1 @@
+"""What belongs to semantic segmentation and to no engine."""

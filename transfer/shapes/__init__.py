@@ -1,0 +1,1 @@
+"""The generated data: scenes of shapes in every layout that a task reads."""
