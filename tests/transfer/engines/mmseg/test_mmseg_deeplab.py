@@ -35,8 +35,8 @@ def config(data: Any, arch: str, work: Path, settings: Any = PUBLISHED) -> dict[
 
 
 def build(model: dict[str, Any]) -> Any:
-    from mmseg.registry import MODELS
     from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
 
     init_default_scope("mmseg")
     with engine._quiet():
@@ -108,8 +108,8 @@ def test_an_image_smaller_than_a_crop_is_pooled_as_a_whole(data: Any, tmp_path: 
 
 
 def test_the_loss_is_the_mean_over_the_hardest_fifth_of_all_pixels(data: Any, tmp_path: Path) -> None:
-    from mmseg.structures import SegDataSample
     from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
 
     head, count = head_of(data, tmp_path, crop=32), len(data.classes)
     rng = torch.Generator().manual_seed(0)
