@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -72,15 +73,25 @@ class ImageSet:
         return self.picture(index).rgb()
 
     def fingerprint(self, *, labels: bool = True) -> str:
-        """Digest of the images' names and sizes, and (with `labels`) of their labels where these are not their folders'
-        names: independent of where they lie and of how they are packed.
+        """Identify the images by 16 hex digits, whatever folder or archive they lie in; computed once per set.
+
+        The digest covers names and file sizes and, with `labels`, every label that isn't the name of the image's folder.
+
+        Raises:
+            OSError: If a file is gone.
         """
-        digest = hashlib.sha256()
+        return self._fingerprints[labels]
+
+    @cached_property
+    def _fingerprints(self) -> tuple[str, str]:
+        """Fingerprints without and with labels, from one look at every file."""
+        without, with_labels = hashlib.sha256(), hashlib.sha256()
         for name, size, label in zip(self.names, self._sizes(), self.labels, strict=True):
             given = self.classes[label]
-            relabelled = f":{given}" if labels and not name.startswith(f"{given}/") else ""
-            digest.update(f"{name}:{size}{relabelled}\n".encode())
-        return digest.hexdigest()[:16]
+            relabelled = "" if name.startswith(f"{given}/") else f":{given}"
+            without.update(f"{name}:{size}\n".encode())
+            with_labels.update(f"{name}:{size}{relabelled}\n".encode())
+        return without.hexdigest()[:16], with_labels.hexdigest()[:16]
 
     def _sizes(self) -> Iterator[int]:
         """Bytes of each image."""
