@@ -7,6 +7,7 @@ from typing import Any
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.core.plain import is_file, read_yaml
+from pretrain.fields import merged
 
 ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
 """Layout → its folder below BENCH_DATA and in the generated data."""
@@ -48,7 +49,7 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
     parent = str(fields.pop(EXTENDS))
     if Path(parent).stem == path.stem:
         raise ConfigError(f"{path} extends itself", seen=f"{EXTENDS}: {parent}", fix="name another configuration")
-    return {**read_config(kind, parent), **fields}
+    return merged(read_config(kind, parent), fields)
 
 
 def class_list(name: str) -> Path:

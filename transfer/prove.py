@@ -14,9 +14,9 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
+from pretrain.backbones.resnet import small_stem
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.core.errors import ProofError
-from pretrain.template import small_stem
 from transfer.sources import SMALL_STEM, Backbone, Features, groups
 
 PROBE_SHAPE = (2, 3, 96, 160)

@@ -12,7 +12,7 @@ from pretrain.core.errors import RecordError
 from pretrain.core.settings import Settings, digest
 from pretrain.provenance import Provenance
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "projector_Linv", "projector_Ldiv", "anisotropy"})
 """Metrics in [−1, 1]; `UNBOUNDED` are as they come; every other metric is a percentage, 0 to 100."""
 UNBOUNDED = frozenset({"loss", "alignment", "uniformity", "diversity", "diversity_cap", "effective_rank"})
@@ -79,7 +79,7 @@ class Environment(Settings):
 class RunRecord(Settings):
     """One finished run."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """Version of this schema."""
     kind: Literal["pretrain", "transfer", "measure"]
     """What ran."""

@@ -8,7 +8,7 @@ from typing import Any
 from bench import places
 from bench.selection import Selection
 from bench.verbs import SMALL, Finished, Request, checkpoint_ref, data_ref, execute, notes
-from pretrain import methods
+from pretrain import fields, methods
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
@@ -17,6 +17,7 @@ from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, duration
 from pretrain.images import classes, skipping
 from pretrain.images import imageset as image_sets
+from pretrain.images.training_set import TrainingSet
 from pretrain.trainer import precision_of
 from transfer import sources
 from transfer.datasets import imagefolder
@@ -37,6 +38,8 @@ class _Resolved:
     """The method's own."""
     root: Path
     images: ClassificationData
+    chosen: TrainingSet
+    """The training images with the labels that are used."""
     data: Data
     generated: bool
     device: str
@@ -46,18 +49,19 @@ class _Resolved:
     @property
     def arithmetic(self) -> str:
         """How the learning rate follows from the batch."""
-        return f"learning rate {self.config.base_lr:g} × {self.config.batch} / 256 = {self.config.lr:g}"
+        recipe = self.config.recipe
+        return f"learning rate {recipe.base_lr:g} × {recipe.batch} / 256 = {recipe.lr:g}"
 
     def train(self, journal: Journal, folder: Path) -> training.Trained:
         """This process's part of the training."""
         config = self.config
-        watch = monitor(self.images, arch=config.arch, size=config.size, batch=config.batch, device=self.device)
+        watch = monitor(self.images, arch=config.arch, size=config.size, batch=config.recipe.batch, device=self.device)
         return training.train(
             config,
-            self.images.train,
+            self.chosen,
             folder,
             journal,
-            data=self.data.name,
+            name=self.data.name,
             device=self.device,
             announce_time=not self.generated,
             monitor=watch,
@@ -81,11 +85,11 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
             return {
                 "kind": "pretrain",
                 "task": "pretrain",
-                "protocol": config.method,
-                "version": 1,
+                "protocol": config.method.name,
+                "version": config.method.version,
                 "changed": config.differences(asked.published),
                 "engine": "pretrain",
-                "schedule": f"{config.epochs} epochs of batches of {config.batch}, learning rate {config.lr:g}",
+                "schedule": recipe_in_words(config),
                 "checkpoint": checkpoint_ref(sources.load(str(trained.backbone))),
                 "data": data,
                 "seed": config.seed,
@@ -94,14 +98,14 @@ def run(request: Request, options: Mapping[str, Any]) -> Finished:
                 "images_per_second": trained.images_per_second,
             }
 
-        name = f"pretrain-{config.method}-{config.aug}-{config.supervision}-{config.arch}-{data.name}-s{config.seed}"
+        name = f"pretrain-{config.method.name}-{config.aug}-{config.supervision}-{config.arch}-{data.name}-s{config.seed}"
         plain = {
             "kind": "pretrain",
             "data": str(asked.root.resolve()),
             "data_fingerprint": data.fingerprint,
             **config.model_dump(mode="json"),
         }
-        return execute(request, name, plain, [config.numbers(), data.fingerprint], work, follow=asked.train)
+        return execute(request, name, plain, [config.identity(), data.fingerprint], work, follow=asked.train)
 
 
 def _skipped(trained: training.Trained, images: int) -> tuple[str, ...]:
@@ -114,13 +118,14 @@ def explain(request: Request, options: Mapping[str, Any]) -> None:
     asked = _resolve(request, options, request.device_name())
     config, images, say = asked.config, asked.images.train, Journal(progress=request.progress).say
     changed = config.differences(asked.published)
-    for key, value in config.model_dump(mode="json").items():
+    for key, value in fields.leaves(config).items():
         say(f"{key}: {value}" + ("  # not as published" if key in changed else ""))
     estimate = planning.plan(config, images=len(images), classes=len(images.classes), device=asked.device)
     for said in filter(None, (asked.lengthening, asked.arithmetic)):
         say(said)
     say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
-    say(f"{estimate.steps:,} steps: {config.epochs} epochs of {len(images):,} images in batches of {config.batch}")
+    recipe = config.recipe
+    say(f"{estimate.steps:,} steps: {recipe.epochs} epochs of {len(images):,} images in batches of {recipe.batch}")
     say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
     say(f"time: {duration(estimate.seconds)} on one {asked.device}, from a few images timed now")
 
@@ -131,15 +136,15 @@ def configuration(request: Request, options: Mapping[str, Any], device: str) -> 
     Raises:
         ConfigError: For an unknown field, or a value that can't be.
     """
-    fields = {**_base(request, options), **options}
-    if fields.get("label_list") is not None:
-        fields.setdefault("supervision", "semi")
-    if fields.get("precision", "auto") == "auto":
-        fields["precision"] = precision_of(device)
-    method = str(fields.get("method", "mocov2"))
+    given = fields.merged(_base(request, options), options)
+    if given.get("label_list") is not None:
+        given.setdefault("supervision", "semi")
+    config = PretrainConfig.read(given)
+    if config.precision == "auto":
+        config = config.replace({"precision": precision_of(device)})
     # The hardware's own precision makes no other protocol of it.
-    published = PretrainConfig.read({**methods.get(method).defaults, "method": method, "precision": fields["precision"]})
-    return published, published.replace(fields, where="the configuration")
+    published = PretrainConfig.published(config.method.name).replace({"precision": config.precision})
+    return published, config
 
 
 def find(request: Request, config: PretrainConfig) -> tuple[Path, ClassificationData, bool]:
@@ -158,44 +163,62 @@ def _resolve(request: Request, options: Mapping[str, Any], device: str) -> _Reso
     published, config = configuration(request, options, device)
     root, images, generated = find(request, config)
     config, lengthening = _lengthened(config, root, len(images.train))
-    training.check(config, images.train)
-    distributed.divided(config.batch, request.processes)
-    return _Resolved(config, published, root, images, data_ref(images.ref, generated), generated, device, lengthening)
+    chosen = training.training_set(config, images.train)
+    distributed.divided(config.recipe.batch, request.processes)
+    return _Resolved(config, published, root, images, chosen, data_ref(images.ref, generated), generated, device, lengthening)
 
 
 def _lengthened(config: PretrainConfig, root: Path, used: int) -> tuple[PretrainConfig, str]:
     """The configuration with the epochs that keep the iterations of all classes, if it wants that, and what to say of it."""
-    if not config.keep_iterations or used < config.batch:
+    recipe = config.recipe
+    if not config.keep_iterations or used < recipe.batch:
         return config, ""
     whole = len(image_sets.read(root, "train"))
-    epochs = classes.lengthened(config.epochs, used, whole, config.batch)
+    epochs = classes.lengthened(recipe.epochs, used, whole, recipe.batch)
     said = (
-        f"{config.epochs} epochs of all {whole:,} images are {config.epochs * (whole // config.batch):,} steps: "
-        f"{epochs} epochs of these {used:,}, {epochs * (used // config.batch):,} steps"
+        f"{recipe.epochs} epochs of all {whole:,} images are {recipe.epochs * (whole // recipe.batch):,} steps: "
+        f"{epochs} epochs of these {used:,}, {epochs * (used // recipe.batch):,} steps"
     )
     return config.replace({"epochs": epochs}), said
+
+
+def recipe_in_words(config: PretrainConfig) -> str:
+    """The schedule, for a record."""
+    return f"{config.recipe.epochs} epochs of batches of {config.recipe.batch}, learning rate {config.recipe.lr:g}"
 
 
 def _base(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of the configuration. Without one: on the user's data the published method; on generated data a recipe of
     minutes, supervised unless the options ask for another method or for no labels.
     """
-    small = places.read_config("pretrain", SMALL) if request.budget == SMALL else {}
+    base: dict[str, Any] = {}
     if request.config is not None:
-        return {**_of_the_method(request.config, options), **small}
-    if places.is_generated(request.data):
+        base = _of_the_method(request.config, options)
+    elif places.is_generated(request.data):
         supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
-        return {**places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO), **small}
-    return small
+        base = places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO)
+        if not supervised and options.get("method", methods.DEFAULT) != methods.DEFAULT:
+            base = {key: value for key, value in base.items() if key != "method"}
+    if request.budget != SMALL:
+        return base
+    method = str(options.get("method", _name(base)))
+    small = {"method": {"name": method, **methods.get(method).small}}
+    return fields.merged(base, places.read_config("pretrain", SMALL), small)
+
+
+def _name(given: Mapping[str, Any]) -> str:
+    """The method that a configuration names."""
+    method = given.get("method", methods.DEFAULT)
+    return str(method.get("name", methods.DEFAULT) if isinstance(method, Mapping) else method)
 
 
 def _of_the_method(config: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a configuration, which must be of the method that the options name."""
-    fields = places.read_config("pretrain", config)
-    theirs = fields.get("method", "mocov2")
+    given = places.read_config("pretrain", config)
+    theirs = _name(given)
     wanted = options.get("method", theirs)
     if wanted != theirs:
         raise ConfigError(
             f"the configuration {config} is of another method", seen=f"{theirs}, and --method {wanted}", fix="leave one away"
         )
-    return fields
+    return given

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from pretrain.augment import ops
+from pretrain.core.errors import ConfigError
 from pretrain.core.ranges import PositiveRange, Probability, ShareRange
 from pretrain.core.settings import Settings
 
@@ -154,3 +155,14 @@ PIPELINES: dict[str, tuple[Pipeline, Pipeline]] = {
     "byol-symmetric": (_BYOL.replace({"solarize": 0.2}),) * 2,
 }
 """Base pipelines by name: the query's and the key's."""
+
+
+def pipelines(name: str) -> tuple[Pipeline, Pipeline]:
+    """Find the pair of base pipelines of that name.
+
+    Raises:
+        ConfigError: For an unknown name, with the nearest known one.
+    """
+    if name not in PIPELINES:
+        raise ConfigError.unknown("pipeline", name, PIPELINES)
+    return PIPELINES[name]

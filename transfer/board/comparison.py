@@ -110,7 +110,7 @@ def _baseline(
         return None
     if row.key.aug != CONTROL:
         alike = controls.get(_but_augmentation(row.key), [])
-        same = [place for place in alike if rows[place].key.settings == row.key.settings]
+        same = [place for place in alike if rows[place].key.changed == row.key.changed]
         if len(same or alike) == 1:
             return (same or alike)[0]
     return untrained.get(row.key.arch)

@@ -4,6 +4,7 @@ A column's identity is task, protocol, version, what was changed, engine and dat
 differently never share one. Repetitions over seeds are pooled into one cell.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -49,7 +50,7 @@ class Conflict:
 
 
 class RowKey(NamedTuple):
-    """What makes one row: a pre-training without its seed. The last three are shown only where they tell rows apart."""
+    """What makes one row: a pre-training without its seed. The last four are shown only where they tell rows apart."""
 
     method: str
     aug: str
@@ -59,7 +60,10 @@ class RowKey(NamedTuple):
     data: str
     epochs: float | None
     data_fingerprint: str | None
-    settings: str | None
+    augmentation: str
+    """What differs from the published recipe and is the augmentation's own: JSON with sorted keys."""
+    changed: str
+    """Everything else that differs from it, likewise."""
     file: str | None
     """Hash of the checkpoint where its seed is unknown: such files can't be taken for repetitions of each other."""
 
@@ -189,7 +193,8 @@ def _row_key(record: RunRecord) -> RowKey:
     came = record.checkpoint.provenance
     file = record.checkpoint.sha256[:12] if came.seed is None else None
     visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, came.epochs)
-    return RowKey(*visible, came.data_fingerprint, came.settings, file)
+    augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, came.changed))
+    return RowKey(*visible, came.data_fingerprint, augmentation, changed, file)
 
 
 def _rows(entries: Sequence[Entry], keys: Sequence[RowKey]) -> tuple[Row, ...]:
@@ -220,12 +225,24 @@ def _row_order(key: RowKey) -> tuple[Any, ...]:
 
 
 def _variant(key: RowKey, alike: Sequence[RowKey]) -> str:
-    """The hidden fields in which keys with the same visible fields differ."""
+    """Say in what a key differs from others with the same visible fields; empty where it is alone."""
     words = []
-    for place in range(VISIBLE, len(key)):
-        if len({other[place] for other in alike}) > 1:
-            words.append(f"{RowKey._fields[place].replace('_', ' ')} {str(key[place] or 'unknown')[:12]}")
+    if len({other.data_fingerprint for other in alike}) > 1:
+        words.append(f"data fingerprint {key.data_fingerprint or 'unknown'}"[:29])
+    for part in ("augmentation", "changed"):
+        words += _differing_settings(getattr(key, part), [getattr(other, part) for other in alike])
+    if len({other.file for other in alike}) > 1:
+        words.append(f"file {key.file or 'unknown'}")
     return ", ".join(words)
+
+
+def _differing_settings(mine: str, all_of_them: Sequence[str]) -> list[str]:
+    """The settings, in words, in which some of several differ; what one of them doesn't name is as published."""
+    plain = [json.loads(text) for text in all_of_them]
+    names = sorted({name for settings in plain for name in settings})
+    differing = [name for name in names if len({json.dumps(settings.get(name)) for settings in plain}) > 1]
+    own = json.loads(mine)
+    return [f"{name} {own[name]}" if name in own else f"{name} as published" for name in differing]
 
 
 def _cells(values: pd.DataFrame, columns: Sequence[Column]) -> dict[tuple[int, int], Cell]:

@@ -15,7 +15,7 @@ from pretrain.provenance import Provenance
 
 ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101")
 SMALL_STEM = (64, 3, 3, 3)
-"""Shape of the first convolution that `pretrain.template.small_stem` builds."""
+"""Shape of the first convolution that `pretrain.backbones.resnet.small_stem` builds."""
 COUNTER = "num_batches_tracked"
 """The one backbone tensor a file may lack: norms count batches for a momentum that no ResNet here uses."""
 

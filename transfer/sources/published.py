@@ -44,7 +44,7 @@ def torchvision_weights(text: str) -> tuple[Path, Provenance]:
         label_fraction=1.0,
         arch=arch,
         data="imagenet",
-        settings=f"torchvision {version}",
+        changed={"weights": f"torchvision {version}"},
     )
     return path, provenance
 

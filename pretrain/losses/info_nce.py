@@ -1,9 +1,7 @@
-"""InfoNCE with no, some or all labels, and with hard or mixed targets.
+"""InfoNCE with no, some or all labels.
 
 Shapes: N queries, C candidates (the keys of the batch and the queue). Logits are cosines divided by the temperature.
 """
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +9,7 @@ from torch import Tensor
 
 
 def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, label_mode: str = "positives") -> Tensor:
-    """The contrastive loss of each query.
+    """Compute the contrastive loss of each query.
 
     Without labels this is InfoNCE, the cross-entropy of picking the query's own key (arXiv:1911.05722, equation 1).
 
@@ -39,18 +37,3 @@ def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, l
     negatives = logits.masked_fill(positive, -torch.inf).logsumexp(dim=1)
     positives = (-logits).masked_fill(~positive, -torch.inf).logsumexp(dim=1)
     return F.softplus(negatives + positives)
-
-
-def mixed(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """The loss of blends: each source's loss by its share (i-Mix, arXiv:2010.08887, equation 3).
-
-    Args:
-        losses: S losses (N,), each with that source of every blend as the target.
-        weights: (N, S) shares.
-
-    Returns:
-        (N,).
-    """
-    if len(losses) == 1:
-        return losses[0]
-    return (torch.stack(list(losses), dim=1) * weights).sum(dim=1)

@@ -1,0 +1,99 @@
+"""Fields of nested settings by short names: `queue` for `method.queue` where only the method has a `queue`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pretrain.core.errors import ConfigError
+from pretrain.core.plain import shown
+from pretrain.core.settings import Settings, TextFile
+
+BLOCKS = frozenset({"method", "recipe", "optimizer", "schedule"})
+"""Fields that hold settings of their own."""
+
+
+def leaves(settings: Settings, prefix: str = "") -> dict[str, Any]:
+    """Return every field of nested settings by its whole name, such as `recipe.optimizer.momentum`, with its plain value.
+
+    A nested block that has a `name` stands under its own name with it: `method: mocov2`.
+    """
+    plain = settings.model_dump(mode="json")
+    found: dict[str, Any] = {}
+    for field, value in settings:
+        whole = f"{prefix}{field}"
+        if not isinstance(value, Settings) or isinstance(value, TextFile):
+            found[whole] = plain[field]
+            continue
+        inner = leaves(value, f"{whole}.")
+        if f"{whole}.name" in inner:
+            found[whole] = inner.pop(f"{whole}.name")
+        found |= inner
+    return found
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Join layers of fields as a person writes them. The later layer has the last word; blocks are joined field by field."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            before = result.pop(key, None)  # what comes later must also stand later: it may be the same field's other name
+            if key in BLOCKS and isinstance(before, Mapping | str) and isinstance(value, Mapping):
+                before = {"name" if key != "schedule" else "shape": before} if isinstance(before, str) else before
+                value = merged(before, value)
+            result[key] = value
+    return result
+
+
+def placed(values: Mapping[str, Any], known: Iterable[str], where: str) -> dict[str, Any]:
+    """Bring fields under short, dotted or nested names into one nested mapping; of a field given twice the later one counts.
+
+    Args:
+        values: Fields as a person writes them.
+        known: Whole names of all fields and blocks.
+        where: The fields come from, for messages.
+
+    Raises:
+        ConfigError: For an unknown name, with the nearest known one, or a short name of two fields.
+    """
+    names = list(known)
+    blocks = {name for name in names if any(other.startswith(f"{name}.") for other in names)}
+    result: dict[str, Any] = {}
+    for name, value in _flat(values, names, blocks, where):
+        *outer, last = name.split(".")
+        inside = result
+        for step in outer:
+            if not isinstance(inside.get(step), dict):
+                inside[step] = {"name": inside[step]} if step in inside else {}
+            inside = inside[step]
+        if name in blocks and isinstance(inside.get(last), dict):
+            inside[last]["name"] = value
+        else:
+            inside[last] = value
+    return result
+
+
+def _flat(values: Mapping[Any, Any], names: list[str], blocks: set[str], where: str, at: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        whole = _whole(key, names, where, at)
+        if whole in blocks and isinstance(value, Mapping):
+            inner = dict(value)
+            if "name" in inner:
+                yield whole, inner.pop("name")
+            yield from _flat(inner, names, blocks, where, f"{whole}.")
+        else:
+            yield whole, value
+
+
+def _whole(key: Any, names: list[str], where: str, at: str) -> str:
+    """The one field or block that a name means."""
+    inside = [name for name in names if name.startswith(at)]
+    if f"{at}{key}" in names:
+        return f"{at}{key}"
+    meant = [name for name in inside if isinstance(key, str) and name.endswith(f".{key}")]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        raise ConfigError(
+            f"{key!r} in {where} is the name of {len(meant)} fields", allowed=", ".join(meant), fix="write it whole"
+        )
+    short = {name.rpartition(".")[2] for name in inside}
+    raise ConfigError.unknown(f"key in {where}:", shown(key).strip("'"), short)
