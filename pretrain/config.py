@@ -138,6 +138,15 @@ class PretrainConfig(Settings):
         own = {**(own if isinstance(own, dict) else {}), "name": published.model_fields["name"].default}
         return super().read({**published.defaults, **given, "method": own, "recipe": _merged(published, recipe)}, where=where)
 
+    def replace(self, values: Mapping[str, Any], *, where: str = "the options") -> Self:
+        """Return this configuration with some fields changed; another method or optimiser starts from its own settings."""
+        plain = self.model_dump()
+        if _named(values, "method") not in (None, self.method.name):
+            plain = {name: value for name, value in plain.items() if name not in ("method", "recipe")}
+        elif _named(values, "optimizer") not in (None, self.recipe.optimizer.name):
+            plain["recipe"].pop("optimizer")
+        return self.read(fields.merged(plain, values), where=where)
+
     @classmethod
     def published(cls, method: str) -> Self:
         """Return the run that a method's authors published."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pretrain.core.errors import ConfigError
-from pretrain.core.plain import shown
+from pretrain.core.plain import require_plain, shown
 from pretrain.core.settings import Settings, TextFile
 
 BLOCKS = frozenset({"method", "recipe", "optimizer", "schedule"})
@@ -58,6 +58,7 @@ def placed(values: Mapping[str, Any], known: Iterable[str], where: str) -> dict[
     blocks = {name for name in names if any(other.startswith(f"{name}.") for other in names)}
     result: dict[str, Any] = {}
     for name, value in _flat(values, names, blocks, where):
+        require_plain(value, f"{name.rpartition('.')[2]} in {where}")
         *outer, last = name.split(".")
         inside = result
         for step in outer:

@@ -22,7 +22,7 @@ from pretrain.core.journal import Journal
 from pretrain.images import imageset, skipping
 from pretrain.images.crops import Crop
 from pretrain.images.loading import Crops, Epochs, loader
-from pretrain.train import train
+from pretrain.train import train, training_set
 from transfer import record
 
 HERE = Path(__file__).resolve().parent
@@ -212,7 +212,8 @@ def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, m
     found, out, said = imageset.read(root, "train"), root / "run", []
     out.mkdir()
     config = PretrainConfig.read({**TINY, "cache": cache, "on_bad_image": "skip"})
-    trained = train(config, found, out, Journal(out, lambda text, *_: said.append(text)), data="noise")
+    data = training_set(config, found)
+    trained = train(config, data, out, Journal(out, lambda text, *_: said.append(text)), name="noise")
     assert trained.skipped == ("ant/3.png", "bee/5.png")
     assert sorted((out / "skipped.txt").read_text().split()) == ["ant/3.png", "bee/5.png"]
     assert "2 of 24 images can't be read" in said[-1]
@@ -220,4 +221,4 @@ def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, m
         (out / "strict").mkdir()
         strict = PretrainConfig.read({**TINY, "cache": cache})
         with pytest.raises(DataError, match="can't decode the image"):
-            train(strict, found, out / "strict", Journal(), data="noise")
+            train(strict, training_set(strict, found), out / "strict", Journal(), name="noise")

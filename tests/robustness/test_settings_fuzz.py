@@ -27,7 +27,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 FAMILIES: dict[str, Settings] = {
-    "pretrain": PretrainConfig(),
+    "pretrain": PretrainConfig.read({}),
     "measure": MeasureSettings(),
     **{name: tasks.get(name).settings for name in tasks.TASKS},
 }

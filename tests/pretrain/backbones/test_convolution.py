@@ -60,6 +60,6 @@ def test_a_network_in_bf16_is_as_near_to_the_exact_result_as_with_convolutions()
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_a_run_on_a_cpu_takes_products_in_bf16_only(precision: str) -> None:
     fields: dict[str, Any] = {"arch": "resnet18", "size": 32, "batch": 2, "queue": 4, "precision": precision}
-    run = Trainer(PretrainConfig.read(fields), 2, "cpu")
-    kinds = {type(module) for module in run.template.modules() if isinstance(module, nn.Conv2d)}
+    run = Trainer(PretrainConfig.read(fields), 2, 2, "cpu")
+    kinds = {type(module) for module in run.learner.modules() if isinstance(module, nn.Conv2d)}
     assert kinds == {Convolution if precision == "bf16" else nn.Conv2d}

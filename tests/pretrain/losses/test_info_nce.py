@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pretrain.loss import info_nce, mixed
+from pretrain.losses.info_nce import info_nce
 
 N, C = 5, 11
 LOGITS = torch.randn(N, C, generator=torch.Generator().manual_seed(0)) * 3
@@ -55,7 +55,3 @@ def test_dropped_negatives_leave_the_denominator() -> None:
 def test_all_candidates_of_one_class_give_a_finite_loss(mode: str) -> None:
     loss = info_nce(LOGITS, OWN, torch.ones(N, C, dtype=torch.bool), label_mode=mode)
     assert torch.isfinite(loss).all()
-
-
-def test_a_mixed_loss_is_the_weighted_sum() -> None:
-    assert mixed([torch.tensor([1.0]), torch.tensor([3.0])], torch.tensor([[0.25, 0.75]])).item() == pytest.approx(2.5)
