@@ -1,7 +1,6 @@
 """The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +10,9 @@ from pretrain.core.atomic import replacing
 from pretrain.core.errors import RecordError
 from pretrain.core.settings import Settings, digest
 from pretrain.provenance import Provenance
+from transfer.metrics import metric
 
 SCHEMA_VERSION = 1
-COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "projector_Linv", "projector_Ldiv", "anisotropy"})
-"""Metrics in [−1, 1]; `UNBOUNDED` are as they come; every other metric is a percentage, 0 to 100."""
-UNBOUNDED = frozenset({"loss", "alignment", "uniformity", "diversity", "diversity_cap", "effective_rank"})
 
 
 class Checkpoint(Settings):
@@ -102,7 +99,7 @@ class RunRecord(Settings):
     seed: int
     """Seed of this run (the checkpoint's own seed is in its provenance)."""
     metrics: dict[str, float | None]
-    """Flat; percent for all but the names in `COSINES` and `UNBOUNDED`. Null: could not be computed; never 0 for absent."""
+    """Flat, each in the unit and range of `transfer.metrics`. Null: could not be computed; never 0 for absent."""
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """95 % intervals of metrics that were measured on a sample, for instance by a bootstrap over images."""
     probe: Probe | None = None
@@ -128,10 +125,9 @@ class RunRecord(Settings):
     @classmethod
     def _in_range(cls, metrics: dict[str, float | None]) -> dict[str, float | None]:
         for name, value in metrics.items():
-            if value is None or (name in UNBOUNDED and math.isfinite(value)):
-                continue
-            low, high = (-1.0, 1.0) if name in COSINES else (0.0, 100.0)
-            if not low - 1e-6 <= value <= high + 1e-6:
+            declared = metric(name)
+            if value is not None and not declared.allows(value):
+                low, high = declared.scale.low, declared.scale.high
                 raise ValueError(f"metric {name} is {value}; finite values from {low:g} to {high:g}, or null where absent")
         return metrics
 

@@ -36,9 +36,9 @@ def test_the_data_holds_every_run_with_its_command_and_a_relative_link(tmp_path)
     paths = lay([made(command=command), made(aug="cutmix", metrics={"top1": 3.0})], tmp_path / "out" / "runs")
     report([tmp_path / "out" / "runs"], tmp_path / "out", Console(file=io.StringIO()))
     data = _data((tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8"))
-    assert [tmp_path / "out" / run[0] for run in data["runs"]] == [path.parent for path in paths]
-    assert [run[-1] for run in data["runs"]] == [command, "bench transfer --task linear"]
-    assert [[cell[5] for cell in row["cells"]] for row in data["rows"]] == [[[0]], [[1]]]
+    assert [tmp_path / "out" / run["link"] for run in data["runs"]] == [path.parent for path in paths]
+    assert [run["command"] for run in data["runs"]] == [command, "bench transfer --task linear"]
+    assert [[cell["runs"] for cell in row["cells"]] for row in data["rows"]] == [[[0]], [[1]]]
 
 
 def test_a_hostile_folder_is_a_relative_link(tmp_path):
@@ -93,8 +93,8 @@ def test_the_curves_of_a_sweep_are_the_means_with_the_distances_to_the_ends_of_t
     assert (sweep["title"], sweep["x"]) == ("cutout side (fill = zero) on shapes", "cutout side (share of the shorter side)")
     assert [panel["title"] for panel in sweep["panels"]] == ["Linv (cosine, ↑ invariant)", "Ldiv (cosine, ↓ diverse)"]
     assert sweep["panels"][1]["lines"] == [
-        [0, [0.1, 0.5], [0.8, 0.5], [0.01, 0.01], [0.02, 0.02]],
-        [1, [0.1, 0.5], [0.7, 0.6], [0.01, 0.01], [0.02, 0.02]],
+        {"row": 0, "strengths": [0.1, 0.5], "means": [0.8, 0.5], "below": [0.01, 0.01], "above": [0.02, 0.02]},
+        {"row": 1, "strengths": [0.1, 0.5], "means": [0.7, 0.6], "below": [0.01, 0.01], "above": [0.02, 0.02]},
     ]
 
 
@@ -104,9 +104,9 @@ def test_records_that_are_kept_alone_have_no_links_to_files_that_are_not_there(t
         (second.parent / name).write_text("", encoding="utf-8")
     report([tmp_path / "results"], tmp_path, Console(file=io.StringIO()))
     data = _data((tmp_path / "leaderboard.html").read_text(encoding="utf-8"))
-    assert [name for _, name in data["beside"]] == ["config.yaml", "log.txt", "command.txt"]
-    there = {run[0]: [bool(run[9] & 1 << bit) for bit in range(3)] for run in data["runs"]}
-    assert there == {"results/set/r00/": [False] * 3, "results/set/r01/": [True, False, True]}
+    assert [one["file"] for one in data["beside"]] == ["config.yaml", "log.txt", "command.txt"]
+    there = {run["link"]: [data["beside"][index]["file"] for index in run["beside"]] for run in data["runs"]}
+    assert there == {"results/set/r00/": [], "results/set/r01/": ["config.yaml", "command.txt"]}
 
 
 @pytest.fixture(scope="module")
