@@ -69,7 +69,7 @@ class Metric:
 
     def allows(self, value: float) -> bool:
         """Whether a finite value lies in the range."""
-        return math.isfinite(value) and self.scale.low - ROUNDING <= value <= self.scale.high + ROUNDING
+        return self.scale.low - ROUNDING <= value <= self.scale.high + ROUNDING
 
 
 _SCORE = Metric()

@@ -7,7 +7,8 @@ from bench.report import findings, markdown, words
 from bench.report.content import Content
 from pretrain.core.errors import RecordError
 from transfer import record
-from transfer.board.leaderboard import Entry, leaderboard
+from transfer.board.entries import Entry
+from transfer.board.leaderboard import leaderboard
 from transfer.record import RunRecord
 
 CARD = "card.md"

@@ -8,8 +8,9 @@ from bench.report.gather import Problem
 from transfer.board import claims, comparison, factors, prediction, probe_matrix, published_numbers
 from transfer.board.claims import Claim
 from transfer.board.comparison import Difference
+from transfer.board.entries import Entry
 from transfer.board.factors import Explained
-from transfer.board.leaderboard import Entry, Leaderboard, leaderboard
+from transfer.board.leaderboard import Leaderboard, leaderboard
 from transfer.board.prediction import Prediction
 from transfer.board.probe_matrix import Matrix, Sweep
 from transfer.board.published_numbers import Number, PublishedRow

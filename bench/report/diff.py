@@ -9,8 +9,9 @@ from rich.text import Text
 
 from bench.report import words
 from bench.report.content import Content
+from transfer.board.cells import Cell
 from transfer.board.columns import Column, ProtocolKey
-from transfer.board.leaderboard import Cell, Leaderboard, RowKey
+from transfer.board.leaderboard import Leaderboard, RowKey
 
 TOLERANCE = 1e-6
 """Means closer than this are the same."""

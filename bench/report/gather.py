@@ -8,7 +8,7 @@ from typing import Self
 
 from pretrain.core.errors import RecordError
 from transfer import record
-from transfer.board.leaderboard import Conflict, Entry
+from transfer.board.entries import Conflict, Entry
 
 ALLOWED = "a folder with a result.json anywhere below it"
 RESULT = "result.json"

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from bench.report import costs, findings, measures, pagedata, words
 from bench.report.content import Content
 from transfer.board.columns import Protocol
-from transfer.board.leaderboard import Entry
+from transfer.board.entries import Entry
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"

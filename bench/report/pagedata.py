@@ -14,7 +14,7 @@ from bench.report import findings, plotdata, words
 from bench.report.content import Content
 from bench.report.plotdata import short
 from transfer.board.columns import Column
-from transfer.board.leaderboard import Entry
+from transfer.board.entries import Entry
 from transfer.board.published_numbers import PublishedCell
 
 BESIDE = ("config.yaml", "log.txt", "command.txt")

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from transfer.board.cells import Cell
 from transfer.board.columns import REPRESENTATION, Column, Protocol
-from transfer.board.leaderboard import VISIBLE, Cell, Leaderboard, Row, RowKey
+from transfer.board.leaderboard import VISIBLE, Leaderboard, Row, RowKey
 from transfer.metrics import Metric
 
 ABSENT = "–"

@@ -11,16 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from transfer.board import cost
+from transfer.board.cells import Cell, pooled
 from transfer.board.columns import Column, Protocol, protocol_key
 from transfer.board.columns import columns as columns_of
 from transfer.board.cost import Cost
+from transfer.board.entries import Conflict, Entry, newest
 from transfer.record import RunRecord
 
 GENERATED = "shapes"
@@ -29,25 +29,6 @@ Seeds = tuple[int | None, int]
 """Seed of the pre-training (None: unknown) and of the run."""
 SUPERVISIONS = ("none", "self", "semi", "full", "unknown")
 """The order of the rows."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A record and where it lies."""
-
-    path: Path
-    """Its `result.json`."""
-    record: RunRecord
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Two records of one identity that disagree; the newer is kept."""
-
-    kept: Entry
-    dropped: Entry
-    metrics: tuple[str, ...]
-    """The metrics that differ."""
 
 
 class RowKey(NamedTuple):
@@ -89,22 +70,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The pooled repetitions of one row under one column."""
-
-    mean: float | None
-    """None where every run said it could not be computed."""
-    std: float | None
-    """Sample standard deviation (divisor n − 1); None for n < 2."""
-    n: int
-    """Numbers pooled: runs over all seeds, of the pre-training and of the transfer."""
-    best: bool
-    """Whether it is the best of its column, to the digits shown."""
-    entries: tuple[int, ...]
-    """The runs, as indices into `Leaderboard.entries`."""
-
-
-@dataclass(frozen=True)
 class Leaderboard:
     """Everything a rendering needs."""
 
@@ -120,7 +85,7 @@ class Leaderboard:
     @cached_property
     def cells(self) -> dict[tuple[int, int], Cell]:
         """Pool the repetitions: (row, column) → cell. A pair without a run is not in it."""
-        return _cells(self.values, self.columns)
+        return pooled(self.values, self.columns)
 
     @cached_property
     def samples(self) -> dict[tuple[int, int], dict[Seeds, float]]:
@@ -166,31 +131,6 @@ def leaderboard(entries: Iterable[Entry]) -> Leaderboard:
     return Leaderboard(tuple(kept), rows, columns, values.astype({"value": float}), conflicts)
 
 
-def newest(entries: Iterable[Entry]) -> tuple[list[Entry], tuple[Conflict, ...]]:
-    """Return the newest record of every identity, sorted by path, and the older ones that disagree with it."""
-    same: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        same[entry.record.identity].append(entry)
-    kept, conflicts = [], []
-    for group in same.values():
-        last, *older = sorted(group, key=lambda entry: (entry.record.finished, str(entry.path)), reverse=True)
-        kept.append(last)
-        for entry in older:
-            if differing := _differing(last.record.metrics, entry.record.metrics):
-                conflicts.append(Conflict(last, entry, differing))
-    return sorted(kept, key=lambda entry: str(entry.path)), tuple(conflicts)
-
-
-def _differing(new: dict[str, float | None], old: dict[str, float | None]) -> tuple[str, ...]:
-    """List the metrics that two records give differently, null and missing taken for the same."""
-
-    def equal(name: str) -> bool:
-        a, b = new.get(name), old.get(name)
-        return a is b if a is None or b is None else math.isclose(a, b, abs_tol=1e-6)
-
-    return tuple(name for name in sorted(new.keys() | old.keys()) if not equal(name))
-
-
 def _row_key(record: RunRecord) -> RowKey:
     came = record.checkpoint.provenance
     file = record.checkpoint.sha256[:12] if came.seed is None else None
@@ -230,29 +170,3 @@ def _variant(key: RowKey, alike: Sequence[RowKey]) -> str:
         if len({other[place] for other in alike}) > 1:
             words.append(f"{RowKey._fields[place].replace('_', ' ')} {str(key[place] or 'unknown')[:12]}")
     return ", ".join(words)
-
-
-def _cells(values: pd.DataFrame, columns: Sequence[Column]) -> dict[tuple[int, int], Cell]:
-    """Pool the values of each row and column."""
-    groups = values.groupby(["row", "column"], sort=False)
-    table = groups["value"].agg(["mean", "std", "count"])
-    entries: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, column, entry in zip(*(values[name].tolist() for name in ("row", "column", "entry")), strict=True):
-        entries[row, column].append(entry)
-    table["best"] = _best(table, columns)
-    lines = table[["mean", "std", "count", "best"]].itertuples(name=None)
-    return {
-        pair: Cell(mean if n else None, std if n > 1 else None, n, best, tuple(entries[pair]))
-        for pair, mean, std, n, best in lines
-    }
-
-
-def _best(table: pd.DataFrame, columns: Sequence[Column]) -> pd.Series:
-    """Tell which means are the best of their column, to the digits shown; none where fewer than two rows have a number."""
-    column = table.index.get_level_values("column").to_numpy(dtype=int)
-    sign = np.array([one.metric.sign for one in columns], dtype=float)[column]
-    digits = np.array([one.metric.digits for one in columns], dtype=int)[column]
-    scale = 10.0**digits
-    score = pd.Series(np.rint(table["mean"].to_numpy() * scale) / scale * sign, index=table.index)
-    by_column = score.groupby(level="column")
-    return (score == by_column.transform("max")) & (by_column.transform("count") > 1) & (sign != 0)

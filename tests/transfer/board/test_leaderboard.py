@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transfer.board.leaderboard import leaderboard, newest
+from transfer.board.entries import newest
+from transfer.board.leaderboard import leaderboard
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[2] / "sample_records.py"))
 made, entries, sample = _shared["made"], _shared["entries"], _shared["sample"]
