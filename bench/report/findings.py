@@ -62,7 +62,9 @@ def sentence(content: Content) -> list[str]:
     enough = [one for one in whole if not columns[one.measure].metric.restates]
     certain = sum(one.verdict == "predicts" for one in enough)
     expected = 0.05 * len(enough)
-    chance = f"about {expected:.1f} would by chance alone" + ", so this is no evidence" * (0 < certain <= expected)
+    chance = f"about {expected:.1f} would by chance alone"
+    if 0 < certain <= expected:
+        chance += ", so this is no evidence"
     return [
         *filter(None, lines),
         f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}"
