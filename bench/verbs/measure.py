@@ -24,11 +24,12 @@ from pretrain.core.journal import Journal
 from pretrain.core.settings import assignments
 from transfer.board.columns import REPRESENTATION
 from transfer.datasets import imagefolder
+from transfer.metrics import METRICS
 from transfer.representation import measure
 
 SWEEP_FORM = "field=value,value,... such as side=0.1,0.3,0.5"
-HELD_OUT = ("Linv", "Ldiv", "alignment", "uniformity", "effective_rank", "knn_among")
-"""What is said of disjoint parts of the images."""
+BY_PART = tuple(name for name, metric in METRICS.items() if metric.by_part)
+"""What is logged of disjoint parts of the images."""
 
 
 def matrix(
@@ -103,7 +104,7 @@ def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits
         for number, part in enumerate(parts, start=1):
             journal.say(
                 f"part {number} of {splits}: "
-                + ", ".join(f"{name} {value:.4g}" for name in HELD_OUT if (value := part.metrics[name]) is not None)
+                + ", ".join(f"{name} {value:.4g}" for name in BY_PART if (value := part.metrics[name]) is not None)
             )
         return {
             "kind": "measure",

@@ -4,25 +4,37 @@ An augmentation is a frozen `Settings` class whose instances are pure functions 
 each image draws its own parameters, and what was done is returned, so that the loss decides what it means.
 """
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
-
-import torch
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 
-AUGMENTATIONS: dict[str, str] = {
-    "none": "none:NoAugmentation",
-    "random-erasing": "random_erasing:RandomErasing",
-    "cutout": "cutout:CutOut",
-    "cutmix": "cutmix:CutMix",
-    "mixup": "mixup:MixUp",
+if TYPE_CHECKING:  # the leaderboard reads the table, and does without torch
+    from torch import Generator, Tensor
+
+
+class Listed(NamedTuple):
+    """Where an augmentation is defined, and what it does to an image."""
+
+    where: str
+    """`module:Class` in this package."""
+    kind: Literal["none", "mask", "blend"]
+    """Nothing, blanking a region of the image, or blending other images of the batch into it."""
+
+
+AUGMENTATIONS: dict[str, Listed] = {
+    "none": Listed("none:NoAugmentation", "none"),
+    "random-erasing": Listed("random_erasing:RandomErasing", "mask"),
+    "cutout": Listed("cutout:CutOut", "mask"),
+    "cutmix": Listed("cutmix:CutMix", "blend"),
+    "mixup": Listed("mixup:MixUp", "blend"),
 }
-"""Augmentation name → `module:Class` in this package."""
+"""Augmentation name → its class and its kind."""
 JOIN = "+"
 """Between the names of a composition."""
 Composition = Literal["draw", "turn"]
@@ -74,7 +86,7 @@ def make(name: str, options: Mapping[str, Any] | None = None, *, composition: Co
 def _single(name: str, options: Mapping[str, Any]) -> Augmentation:
     if name not in AUGMENTATIONS:
         raise ConfigError.unknown("augmentation", name, AUGMENTATIONS)
-    module, cls = AUGMENTATIONS[name].split(":")
+    module, cls = AUGMENTATIONS[name].where.split(":")
     settings: type[Settings] = getattr(importlib.import_module(f"pretrain.augment.{module}"), cls)
     return cast(Augmentation, settings.read(options, where=f"the options of {name}"))
 
@@ -89,12 +101,16 @@ def _fields(name: str, options: Any) -> Mapping[str, Any]:
 
 def pairs(partner: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """`sources` and `weights` (N, 2) of blending each image, which has `weight` (N,), with its `partner` (N,)."""
+    import torch
+
     itself = torch.arange(len(partner), device=partner.device)
     return torch.stack([itself, partner], dim=1), torch.stack([weight, 1 - weight], dim=1)
 
 
 def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:
     """(N, 1, H, W) true inside each image's box; edges (N,) in pixels, bottom and right exclusive."""
+    import torch
+
     rows = torch.arange(height, device=top.device)
     columns = torch.arange(width, device=top.device)
     inside_rows = (rows >= top[:, None]) & (rows < bottom[:, None])

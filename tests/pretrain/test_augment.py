@@ -135,3 +135,11 @@ def test_every_fill_erases_the_same_pixels_and_gives_them_its_colour(name: str) 
 def test_options_out_of_range_are_refused_by_name(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         augment.make(name, options)
+
+
+@pytest.mark.parametrize(("name", "listed"), augment.AUGMENTATIONS.items())
+def test_an_augmentation_is_listed_as_what_it_does(name: str, listed: augment.Listed) -> None:
+    mixed = augment.make(name)(IMAGES, rng())
+    changed = not torch.equal(mixed.images, IMAGES)
+    blended = mixed.sources is not None
+    assert (changed, blended) == {"none": (False, False), "mask": (True, False), "blend": (True, True)}[listed.kind]

@@ -1,4 +1,4 @@
-"""Published numbers beside measured ones: only where a column is a published protocol on that benchmark's own data."""
+"""Set published numbers beside measured ones, only where a column is a published protocol on that benchmark's own data."""
 
 import csv
 import math
@@ -6,18 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pretrain.augment import AUGMENTATIONS
 from pretrain.core.errors import RecordError
 from transfer import tasks
-from transfer.board.columns import Protocol
-from transfer.board.leaderboard import Leaderboard, RowKey
+from transfer.board.columns import Column, Protocol
+from transfer.board.leaderboard import Leaderboard, Row
 from transfer.tasks import Published
 
 FIELDS = (
     ("method", "aug", "supervision", "label_fraction", "arch", "pretrain_dataset", "epochs")
     + ("task", "metric", "value", "source")
 )  # fmt: skip
-AUGMENTATIONS = ("random-erasing", "cutout", "cutmix", "mixup")
-"""Words in a published augmentation that tell it from the plain one."""
+TELLING = tuple(name for name, listed in AUGMENTATIONS.items() if listed.kind != "none")
+"""Names in a published augmentation that tell it from the plain one."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Measured:
     """The measured row that a published number is compared with."""
 
     row: int
-    """That of the same pre-training, or the best of the column with that architecture."""
+    """Index of the row of the same pre-training, or of the best of the column with that architecture."""
     same: bool
     """Whether it is the same pre-training."""
     difference: float
@@ -61,11 +62,11 @@ class PublishedRow:
     pretraining: tuple[str, ...]
     source: str
     cells: dict[int, PublishedCell]
-    """Column → number."""
+    """Index of the column → number."""
 
 
 def read(folder: Path) -> list[Number]:
-    """The numbers of every CSV in a folder.
+    """Read the numbers of every CSV in a folder.
 
     Raises:
         RecordError: If a file lacks a column, or a value is no finite number; names file and line.
@@ -74,6 +75,7 @@ def read(folder: Path) -> list[Number]:
 
 
 def _read(path: Path) -> Iterable[Number]:
+    """Read the numbers of one CSV."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file)
         if missing := [name for name in FIELDS if name not in (lines.fieldnames or ())]:
@@ -87,6 +89,7 @@ def _read(path: Path) -> Iterable[Number]:
 
 
 def _finite(text: str) -> float | None:
+    """Read a finite number; None where the text is none."""
     try:
         value = float(text)
     except (TypeError, ValueError):
@@ -95,7 +98,7 @@ def _finite(text: str) -> float | None:
 
 
 def benchmark(protocol: Protocol) -> Published | None:
-    """The published benchmark that a group of columns equals; None where something was changed, or the data is other."""
+    """Find the published benchmark that a group of columns equals; None where something was changed, or the data is other."""
     key = protocol.key
     name, _, schedule = key.protocol.partition("@")
     if key.task not in tasks.TASKS or protocol.changed or name != key.task:
@@ -105,39 +108,42 @@ def benchmark(protocol: Protocol) -> Published | None:
 
 
 def beside(board: Leaderboard, numbers: Sequence[Number]) -> tuple[PublishedRow, ...]:
-    """The published rows that have a number under some measured column, in the files' order."""
+    """Return the published rows that have a number under some measured column, in the files' order."""
     rows: dict[tuple[tuple[str, ...], str], dict[int, PublishedCell]] = {}
-    for place, column in enumerate(board.columns):
+    for column in board.columns:
         equal = benchmark(column.protocol)
-        for number in numbers if equal else ():
-            same_task = equal is not None and number.task == equal.name and equal.source in number.source
-            if same_task and number.metric == column.name:
-                cell = PublishedCell(number.value, _measured(board, place, number))
-                rows.setdefault((number.pretraining, number.source), {}).setdefault(place, cell)
+        if equal is None:
+            continue
+        for number in numbers:
+            if number.task == equal.name and equal.source in number.source and number.metric == column.name:
+                cell = PublishedCell(number.value, _measured(board, column, number))
+                rows.setdefault((number.pretraining, number.source), {}).setdefault(column.index, cell)
     return tuple(PublishedRow(*key, cells) for key, cells in rows.items())
 
 
-def _measured(board: Leaderboard, column: int, number: Number) -> Measured | None:
-    sign, arch = board.columns[column].metric.sign, _plain(number.pretraining[4])
+def _measured(board: Leaderboard, column: Column, number: Number) -> Measured | None:
+    """Choose the measured row that a published number is compared with; None without one of that architecture."""
+    arch = _plain(number.pretraining[4])
     measured = [
         (row, cell.mean)
-        for (row, at), cell in board.cells.items()
-        if at == column and cell.mean is not None and _plain(board.rows[row].key.arch) == arch
+        for (row, column_index), cell in board.cells.items()
+        if column_index == column.index and cell.mean is not None and _plain(board.rows[row].key.arch) == arch
     ]
     if not measured:
         return None
-    same = [pair for pair in measured if _same(board.rows[pair[0]].key, number.pretraining)]
-    row, mean = max(same or measured, key=lambda pair: pair[1] * (sign or 1))
+    same = [pair for pair in measured if _same(board.rows[pair[0]], number.pretraining)]
+    row, mean = max(same or measured, key=lambda pair: pair[1] * (column.metric.sign or 1))
     return Measured(row, bool(same), mean - number.value)
 
 
-def _same(key: RowKey, printed: tuple[str, ...]) -> bool:
+def _same(row: Row, printed: tuple[str, ...]) -> bool:
     """Whether a measured row of that architecture is that published pre-training, case and punctuation of names apart."""
     method, aug, supervision, fraction, _, data, epochs = printed
-    if key.method == "random":
+    if row.baseline:
         return _plain(method) == "randominit"
+    key = row.key
     mine = {"full": "supervised"}.get(key.supervision, key.supervision)
-    extra = [name for name in AUGMENTATIONS if name in aug.lower()]
+    extra = [name for name in TELLING if name in aug.lower()]
     return (
         _plain(key.method) == _plain(method)
         and _plain(data) in {_plain(key.data), _plain(key.data) + "1k"}
@@ -150,4 +156,5 @@ def _same(key: RowKey, printed: tuple[str, ...]) -> bool:
 
 
 def _plain(text: str) -> str:
+    """Reduce a name to its letters and digits, in lower case."""
     return "".join(letter for letter in text.lower() if letter.isalnum())

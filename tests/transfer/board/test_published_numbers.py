@@ -8,7 +8,7 @@ import pytest
 from pretrain.core.errors import RecordError
 from transfer import tasks
 from transfer.board.leaderboard import leaderboard
-from transfer.board.published import benchmark, beside, read
+from transfer.board.published_numbers import benchmark, beside, read
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "results" / "published"
