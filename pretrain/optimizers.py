@@ -63,8 +63,10 @@ class AdamW(Optimizer):
 
 
 class LARS(Optimizer):
-    """Layer-wise adaptive rates on SGD with momentum (arXiv:1708.03888), timm's: the learning rate of each weight is scaled by
-    trust × ‖w‖ / ‖g + decay · w‖, outside the momentum buffer. Groups with `adapt: false` keep the plain learning rate.
+    """Layer-wise adaptive rates on SGD with momentum (arXiv:1708.03888), timm's.
+
+    The learning rate of each weight is scaled by trust × ‖w‖ / (‖g‖ + decay · ‖w‖), outside the momentum buffer. Groups with
+    `adapt: false` keep the plain learning rate. NOTE: published codes of this name differ in the denominator.
     """
 
     MOMENTS: ClassVar[int] = 1
@@ -76,9 +78,19 @@ class LARS(Optimizer):
     """Trust coefficient η."""
 
     def build(self, groups: Groups) -> "TorchOptimizer":
-        """See `Optimizer`."""
+        """See `Optimizer`.
+
+        Raises:
+            ConfigError: For a group that decays and is not to be adapted.
+        """
         from timm.optim.lars import Lars
 
+        if any(group["weight_decay"] and not group.get("adapt", True) for group in groups):
+            raise ConfigError(
+                "LARS adapts the learning rate of whatever decays",
+                seen="a group of parameters with `adapt: false` and a weight decay",
+                fix="give that group weight_decay: 0",
+            )
         named = [{**group, "always_adapt": group.get("adapt", True)} for group in groups]
         return Lars(named, momentum=self.momentum, trust_coeff=self.trust)
 
