@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,8 +25,6 @@ from typing import Any
 HERE = Path(__file__).resolve()
 TREE = HERE.parents[2]
 BASE = "512532b"
-FILLING = 4
-"""Steps without an optimiser step in which a queue of 64 keys is filled from batches of 16: one epoch of the images."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,9 @@ class Case:
 
 
 def _pretrain(words: str, **more: Any) -> Case:
-    """Five epochs of four steps; the two last of the five have the lower learning rates of the step schedule."""
+    """Five epochs of four steps, in the last two of which the step schedule has lower learning rates. Filling a queue of 64
+    keys takes four steps more.
+    """
     common = "pretrain --data images --device cpu --arch resnet18 --epochs 5 --seed 1 --set size=32 --set batch=16"
     return Case(f"{common} --set base_lr=0.3 --set num_workers=0 --set precision=fp32 {words}", **more)
 
@@ -121,6 +122,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="CASE", choices=list(CASES), default=list(CASES))
     parser.add_argument("--same-words", action="store_true", help="this tree still takes the base's words")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the worktree is removed all the same
     sides = {"base": "base", "new": "base" if options.same_words else "new"}
     print(f"| case | optimiser steps | first loss | last loss | {options.base} and this tree |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, worktree(options.base, Path(folder) / "tree") as base:
@@ -196,7 +198,9 @@ def losses(case: Case, side: str, tree: Path, out: Path) -> list[str]:
 def bench(tree: Path, work: Path, *words: str) -> None:
     """Run a command of a tree, which must work."""
     command = [sys.executable, "-m", "bench", *words]
-    subprocess.run(command, cwd=work, env=environment(tree), check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=work, env=environment(tree), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"bench {' '.join(words)} failed:\n{done.stderr[-3000:]}")
 
 
 def environment(tree: Path) -> dict[str, str]:
