@@ -5,14 +5,14 @@ from torch import Generator, Tensor
 
 from pretrain.augment import Mixed, box_mask
 from pretrain.augment.fill import Fill, filled
-from pretrain.core.ranges import Share
+from pretrain.core.ranges import Fraction
 from pretrain.core.settings import Settings
 
 
 class CutOut(Settings):
     """Blanks one square whose centre is anywhere in the image, so that it may stick out and be clipped."""
 
-    side: Share = 0.5
+    side: Fraction = 0.5
     """Side of the square as a share of the image's shorter side. 0.5 is CIFAR-10's 16 of 32 pixels; the authors
     give no setting for ImageNet."""
     fill: Fill = "zero"

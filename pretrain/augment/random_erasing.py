@@ -5,7 +5,7 @@ from torch import Generator, Tensor
 
 from pretrain.augment import Mixed, box_mask
 from pretrain.augment.fill import Fill, filled
-from pretrain.core.ranges import PositiveRange, Probability, ShareRange
+from pretrain.core.ranges import FractionRange, PositiveRange, Probability
 from pretrain.core.settings import Settings
 
 
@@ -14,7 +14,7 @@ class RandomErasing(Settings):
 
     probability: Probability = 0.5
     """Of erasing anything in an image."""
-    area: ShareRange = (0.02, 0.4)
+    area: FractionRange = (0.02, 0.4)
     """Share of the image's area, drawn uniformly. The published code; torchvision's default ends at 0.33."""
     ratio: PositiveRange = (0.3, 1 / 0.3)
     """Height over width, drawn uniformly. The published code; torchvision draws log-uniformly."""

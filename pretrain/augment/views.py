@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from pretrain.augment import ops
-from pretrain.core.ranges import PositiveRange, Probability, ShareRange
+from pretrain.core.ranges import FractionRange, PositiveRange, Probability
 from pretrain.core.settings import Settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
@@ -24,7 +24,7 @@ Operation = Literal["jitter", "grey", "blur", "solarize", "flip"]
 class Pipeline(Settings):
     """One view's operations; a probability of 0 switches one off. The defaults are MoCo v2's."""
 
-    crop_scale: ShareRange = (0.2, 1.0)
+    crop_scale: FractionRange = (0.2, 1.0)
     """Share of the image's area that a crop keeps, drawn uniformly."""
     crop_ratio: PositiveRange = (3 / 4, 4 / 3)
     """Width over height of a crop, drawn log-uniformly."""
