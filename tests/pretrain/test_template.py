@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.augment import Mixed, pairs
+from pretrain.augment.mixed import Mixed, pairs
 from pretrain.config import PretrainConfig
 from pretrain.template import Template, encoder
 from pretrain.trainer import lr_at
