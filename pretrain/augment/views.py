@@ -89,7 +89,7 @@ class Pipeline(Settings):
         return images
 
     def _jitter(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
-        """Apply the four steps in each image's own order: each round groups the images by their next step, for one call each."""
+        """Apply the four steps in each image's own order; each round groups the images by their next step."""
         orders = torch.tensor(_ORDERS, device=images.device)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()]  # (N, 4)
         strengths = self._strengths(draws)
         rows = torch.arange(len(chosen), device=images.device)  # which of the chosen images each row of `part` holds
