@@ -14,7 +14,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from pretrain.core.errors import DataError
-from pretrain.images.imageset import SUFFIXES
+from pretrain.images.listing import SUFFIXES
 from transfer.datasets import Tell, content, fingerprint, is_plain_name, shown, stop, wrong_layout
 from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, DetectionData, Picture, image_size, with_objects
 from transfer.record import Data
