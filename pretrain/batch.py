@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.augment.views import Pipeline
 
 Role = Literal["online", "target", "both"]

@@ -18,7 +18,7 @@ from pretrain.recipe import Recipe
 from pretrain.schedule import Schedule
 
 if TYPE_CHECKING:
-    from pretrain.augment import Augmentation
+    from pretrain.augment.mixed import Augmentation
     from pretrain.batch import View
 
 SMALL_STEM_LIMIT = 64

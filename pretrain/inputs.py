@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-from pretrain.augment import Augmentation, Mixed
+from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.batch import View
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.config import PretrainConfig

@@ -152,7 +152,7 @@ def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start:
             journal.step("pretrain", step + 1, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
         else:
             journal.step("pretrain", step + 1, total)
-        stop = interrupt.agreed()
+        stop = distributed.agreed_stop()
         keeper.step_done(step + 1, losses, asked=stop is not None)
         if stop is not None:
             distributed.barrier()  # a launcher ends all processes once one has ended

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import FIRST, command, places, runs
 from bench.selection import Selection
-from pretrain.core import distributed, interrupt, machine_errors
+from pretrain.core import distributed, interrupt, launcher, machine_errors
 from pretrain.core.errors import BenchError, ConfigError, TrainingError
 from pretrain.core.journal import Journal, Progress
 from transfer import norms, sources
@@ -60,7 +60,7 @@ class Request:
     @property
     def processes(self) -> int:
         """Processes that the training runs in: the launcher's, where there is one, or those asked for."""
-        return distributed.asked() if distributed.launched() else self.devices
+        return launcher.processes() if launcher.launched() else self.devices
 
     def device_name(self) -> str:
         """`cpu` or `cuda`: as asked, or what there is.
@@ -76,7 +76,7 @@ class Request:
         if wanted.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
         here = torch.cuda.device_count() if wanted == "cuda" else self.devices
-        if self.devices > here and not distributed.launched():
+        if self.devices > here and not launcher.launched():
             fix = "lower --devices, or choose --device cpu"
             raise ConfigError("each process needs a GPU of its own", seen=f"--devices {self.devices}, {here} GPUs", fix=fix)
         return wanted
@@ -115,9 +115,9 @@ def execute(
     done = runs.finished(run)
     if done is not None:
         return Finished(run.folder, done, reused=True)
-    if request.devices > 1 and not distributed.launched():
+    if request.devices > 1 and not launcher.launched():
         runs.refuse_held(run)
-        distributed.launch(request.devices, sys.argv[1:])
+        launcher.launch(request.devices, sys.argv[1:])
         return Finished(run.folder, _record(run), reused=False)
     distributed.barrier()  # all have looked before the first one begins to write
     if distributed.rank() and follow is not None:

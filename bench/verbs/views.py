@@ -12,7 +12,7 @@ from bench import grid
 from bench.verbs import Request
 from bench.verbs.pretrain import configuration, find
 from pretrain import inputs
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal

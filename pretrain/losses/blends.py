@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 
 
 def over_sources(view: Mixed, loss_of: Callable[[Tensor], Tensor]) -> Tensor:

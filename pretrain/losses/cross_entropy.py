@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.images.labels import UNLABELLED
 from pretrain.losses.blends import over_sources
 

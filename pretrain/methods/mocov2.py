@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, Progress, View
 from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses

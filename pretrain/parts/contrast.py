@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.images.labels import UNLABELLED
 from pretrain.losses.blends import over_sources
 from pretrain.losses.info_nce import info_nce

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pretrain.template import Step, Template
 from torch import Tensor
 
 from bench import cli, grid
 from bench.verbs import views as verb
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.core.journal import Journal
 from pretrain.images import imageset as image_sets
 from pretrain.inputs import denormalised
-from pretrain.template import Step, Template
 from pretrain.train import train
 
 ROWS = 4

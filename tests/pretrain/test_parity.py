@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
 from pretrain.parts.branch import Branch

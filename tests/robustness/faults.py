@@ -123,7 +123,7 @@ def worker_killed(place: Place) -> bool:
             os.kill(child, signal.SIGKILL)
 
     ended = place.run("--epochs", "300", "--set", "num_workers=2", damage=kill)
-    return one_message(ended, "a process that loads images is no more") and place.whole() and _goes_on(place)
+    return one_message(ended, "a loader worker died") and place.whole() and _goes_on(place)
 
 
 def image_spoilt(place: Place) -> bool:

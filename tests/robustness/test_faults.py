@@ -128,7 +128,7 @@ class _Dying(Dataset[int]):
 def test_a_killed_loader_worker_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught, machine_errors.translating_os_errors("train", tmp_path):
         list(DataLoader(_Dying(), num_workers=1))
-    assert in_parts(caught.value, "a process that loads images is no more", "num_workers=1")
+    assert in_parts(caught.value, "a loader worker died", "num_workers=1")
 
 
 HOLDING = """

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
 from pretrain import augment
-from pretrain.augment import Augmentation, Mixed
+from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.augment.views import PIPELINES
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal

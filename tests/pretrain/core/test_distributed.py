@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
 from pretrain.core.distributed import divided, gather, mine, shuffled, unshuffled
@@ -31,7 +31,7 @@ def test_on_one_process_everything_is_the_identity() -> None:
     assert torch.equal(unshuffled(shuffled(images, order), order), images)
 
 
-def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+def test_a_batch_that_processes_cannot_divide_is_refused() -> None:
     assert divided(8, 2) == 4
     with pytest.raises(ConfigError, match="choose a batch of 9"):
         divided(8, 3)
@@ -153,5 +153,5 @@ def test_two_processes_train_and_a_run_killed_and_stopped_ends_as_one_that_was_n
 def test_a_batch_of_odd_parts_is_one_message(root: Path, tmp_path: Path) -> None:
     done = bench(tmp_path, "--data", str(root), "--devices", "3")  # the later option counts
     assert done.returncode == 2
-    assert done.stderr.startswith("bench: 3 processes can't share a batch of 8")
+    assert done.stderr.startswith("bench: 3 processes can't divide a batch of 8")
     assert not (tmp_path / "runs").exists()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.losses.blends import over_sources
 from pretrain.losses.cosine import negative_cosine
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.augment import Mixed, pairs
+from pretrain.augment.mixed import Mixed, pairs
 from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
 from pretrain.learner import Learner

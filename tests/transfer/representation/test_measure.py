@@ -121,7 +121,7 @@ def test_a_record_is_told_all_fields_of_the_probe_and_what_they_are() -> None:
     probed = MeasureSettings.read({"probe": "cutout", "probe_options": {"side": 0.3}}).probed()
     assert probed is not None
     assert (probed.augmentation, probed.options) == ("cutout", {"side": 0.3, "fill": "zero"})
-    assert probed.meanings["side"] == "Side of the square as a share of the image's shorter side"
+    assert probed.meanings["side"] == "Side of the square as a fraction of the image's short side"
     assert MeasureSettings().probed() is None
     both = MeasureSettings.read({"probe": "cutmix+mixup", "probe_options": {"mixup": {"alpha": 2.0}}}).probed()
     assert both is not None

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from pretrain.checkpoint import save_atomically
-from pretrain.core import distributed
+from pretrain.core import distributed, launcher
 from pretrain.core.errors import CheckpointError, EngineError, TrainingError
 from pretrain.core.journal import duration
 from transfer.convert import to_detectron2
@@ -229,7 +229,7 @@ def _process_group(cfg: Any) -> Iterator[None]:
     if distributed.world() == 1:
         yield
         return
-    comm.create_local_process_group(distributed.asked_here())
+    comm.create_local_process_group(launcher.processes_here())
     original = defaults.create_ddp_model
     if cfg.MODEL.DEVICE == "cpu":
         defaults.create_ddp_model = partial(original, device_ids=None)

@@ -55,7 +55,7 @@ class Watch:
         done, first = trainer.iter + 1, distributed.rank() == 0
         if first:
             self._note(trainer, done)
-        stop = interrupt.agreed()
+        stop = distributed.agreed_stop()
         due = stop or done == trainer.max_iter or time.monotonic() - self._saved >= self._settings.checkpoint_seconds
         if due and first:
             self._save(trainer)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from pretrain.checkpoint import save_atomically
 from pretrain.core import distributed
 from pretrain.core.errors import EngineError
-from pretrain.core.interrupt import Interrupted, agreed
+from pretrain.core.interrupt import Interrupted
 from pretrain.core.journal import duration
 from transfer.convert import to_mmseg
 from transfer.datasets.cityscapes import SegmentationData
@@ -220,7 +220,7 @@ class _Statistics:
 
     def _drawn(self, loader: Any) -> Iterator[Any]:
         for done, batch in enumerate(itertools.islice(loader, self._batches), start=1):
-            by = agreed()
+            by = distributed.agreed_stop()
             if by:
                 raise Interrupted(by, f"all {self._iters:,} iterations")
             yield batch

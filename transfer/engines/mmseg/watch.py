@@ -101,7 +101,7 @@ class Checkpoints:
     ) -> None:
         """Save where that is due; raises Interrupted where a stop was asked for."""
         done = batch_idx + 1
-        by = interrupt.agreed()
+        by = distributed.agreed_stop()
         if by or done % self._every == 0 or done == self._iters:
             self._save(runner)
         if by:
@@ -109,7 +109,7 @@ class Checkpoints:
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None) -> None:
         """Raises Interrupted where a stop was asked for: what was trained is saved."""
-        by = interrupt.agreed()
+        by = distributed.agreed_stop()
         if by:
             raise interrupt.Interrupted(by, f"all {self._iters:,} iterations" if self._iters else "nothing: none was trained")
 

@@ -85,7 +85,7 @@ def train(model: Detector, run: Fit) -> None:
             group["lr"] = rate
         values = _step(together, optimizer, [sample.to(model.device) for sample in next(feed)], run.seed, step)
         run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
-        stop = interrupt.agreed()
+        stop = distributed.agreed_stop()
         last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
         due = stop or last or time.monotonic() - saved >= run.settings.checkpoint_seconds
         if due and distributed.rank() == 0:
