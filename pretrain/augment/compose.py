@@ -25,7 +25,7 @@ class Compose:
     """Whether one is drawn for each image, or all are applied in turn."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """Augment a batch, see `pretrain.augment.Augmentation`."""
+        """Augment a batch, see `Augmentation`."""
         return self._draw(images, rng) if self.composition == "draw" else self._turn(images, rng)
 
     def _draw(self, images: Tensor, rng: Generator) -> Mixed:

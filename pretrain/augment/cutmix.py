@@ -19,7 +19,7 @@ class CutMix(Settings):
     """Probability of mixing an image at all."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """Augment a batch, see `pretrain.augment.Augmentation`.
+        """Augment a batch, see `Augmentation`.
 
         The weight is the fraction of pixels that stay, after the box was clipped.
 

@@ -20,7 +20,7 @@ class CutOut(Settings):
     """What the square becomes. Published: `zero`."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """Augment a batch, see `pretrain.augment.Augmentation`."""
+        """Augment a batch, see `Augmentation`."""
         n, _, height, width = images.shape
         side = max(1, round(self.side * min(height, width)))
         draw = torch.rand(2, n, generator=rng, device=images.device)

@@ -16,7 +16,7 @@ class MixUp(Settings):
     """Both parameters of the Beta distribution of the weight; 1 is uniform."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """Augment a batch, see `pretrain.augment.Augmentation`. The image itself always has the larger weight, as in i-Mix."""
+        """Augment a batch, see `Augmentation`. The image itself always has the larger weight, as in i-Mix."""
         n = len(images)
         partner = partners(n, rng, images.device)
         weight = beta(n, self.alpha, rng, images.device)

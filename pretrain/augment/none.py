@@ -10,5 +10,5 @@ class NoAugmentation(Settings):
     """Leaves images as they are."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """Augment a batch, see `pretrain.augment.Augmentation`."""
+        """Augment a batch, see `Augmentation`."""
         return Mixed(images)

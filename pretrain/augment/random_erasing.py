@@ -24,7 +24,7 @@ class RandomErasing(Settings):
     images are already normalised; `zero` is that colour after normalisation."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """Augment a batch, see `pretrain.augment.Augmentation`.
+        """Augment a batch, see `Augmentation`.
 
         NOTE: the published code draws up to 100 times until the box fits; here its sides are clipped to the image's,
         which keeps the batch in one pass and gives the same box whenever the first draw fits.

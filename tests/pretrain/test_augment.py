@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pretrain import augment
+from pretrain.augment.mixed import Mixed
 from pretrain.core.errors import ConfigError
 
 IMAGES = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -37,7 +38,7 @@ def test_unknown_augmentations_and_options_are_refused_with_the_nearest_name() -
         augment.make("mixup", {"alpa": 1})
 
 
-def partner_and_weight(mixed: augment.Mixed) -> tuple[torch.Tensor, torch.Tensor]:
+def partner_and_weight(mixed: Mixed) -> tuple[torch.Tensor, torch.Tensor]:
     assert mixed.sources is not None
     assert mixed.weights is not None
     assert torch.equal(mixed.sources[:, 0], torch.arange(len(mixed.images)))
