@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench import cli, places
-from bench.verbs import Request
+from bench.options import Setup
 from bench.verbs import pretrain as pretrain_verb
 from pretrain import methods
 from pretrain.config import PretrainConfig
@@ -146,7 +146,7 @@ def test_every_configuration_is_whole_and_opens_with_what_it_is_and_its_command(
     ],
 )
 def test_generated_data_takes_the_recipe_that_fits_the_regime(options: dict[str, str], method: str) -> None:
-    fields = pretrain_verb._base(Request(lambda *_: None), options)
+    fields = pretrain_verb._base(options, Setup(), None)
     fields = {**methods.get(method).defaults, **fields, **options}
     assert PretrainConfig.read(fields).method == method
 

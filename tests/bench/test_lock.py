@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import lock
+from bench.runs import lock
 from pretrain.core.errors import ConfigError
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from bench import lock
+from bench.runs import lock
 with lock.held(Path(sys.argv[1])):
     if not os.fork():  # such as a loader, which outlives a killed trainer for some seconds
         time.sleep(30)

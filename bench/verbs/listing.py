@@ -1,4 +1,4 @@
-"""`bench ls`: what exists, each with one line about it."""
+"""`bench ls`: list what exists, each with one line about it."""
 
 import importlib
 import inspect
@@ -14,10 +14,10 @@ Lines = Iterator[tuple[str, str]]
 
 
 def show(what: str, name: str | None = None) -> None:
-    """Print a list, or all about one thing in it.
+    """Print a list, or the details of one thing in it.
 
     Raises:
-        ConfigError: For an unknown one.
+        ConfigError: For an unknown list or thing, or one without details.
     """
     if what not in LISTS:
         raise ConfigError.unknown("list", what, LISTS)
@@ -84,7 +84,7 @@ def _configs() -> Lines:
 
 
 def _runs() -> Lines:
-    from bench.runs import CONFIG, RESULT
+    from bench.runs.folder import CONFIG, RESULT
     from transfer import record
 
     for config in sorted(Path("runs").glob(f"*/{CONFIG}")):
@@ -108,7 +108,7 @@ LISTS: dict[str, Callable[[], Lines]] = {
     "configs": _configs,
     "runs": _runs,
 }
-"""What can be listed."""
+"""Word after `bench ls` → its lines: a name and what it is."""
 
 DETAILS: dict[str, Callable[[str], Lines]] = {"tasks": _task}
-"""Of what there is more to say."""
+"""Word after `bench ls` → the lines about the thing that is named after it."""

@@ -1,6 +1,6 @@
-"""One process at a time on a run's folder: a lock of the kernel's, which is free the moment its holder is gone.
+"""Let one process at a time work in a run folder: a lock that the kernel frees the moment its holder is gone.
 
-NOTE: POSIX record locks, not `flock` as most libraries take: processes that a holder forked, such as its loaders, don't inherit
+NOTE: POSIX record locks, not `flock` as most libraries take: processes that a holder forked, such as its workers, don't inherit
 them, and so can't keep the folder locked when the holder was killed.
 """
 
