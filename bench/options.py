@@ -19,7 +19,7 @@ Ckpt = Annotated[
     str, typer.Option(help="Checkpoint file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50 for an untrained one.")
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]
-Runs = Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated. [default: runs]")]
+Runs = Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")]
 
 
 @dataclass(frozen=True)

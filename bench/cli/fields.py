@@ -17,16 +17,18 @@ import typer
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder that holds `pretrain`, `transfer` and `bench`."""
-TYPES: Mapping[str, Any] = {"int": int | None, "float": float | None, "bool": bool | None}
-"""Annotation, without its `| None` → type of the option; that of any other field is a text, which the settings check."""
+TYPES: Mapping[str, tuple[Any, Any]] = {"int": (int | None, None), "float": (float | None, None), "bool": (bool, False)}
+"""Annotation, without its `| None` → type and default of the option. That of any other field is a text, which the settings
+check."""
+TEXT: tuple[Any, Any] = (str | None, None)
 
 
 @dataclass(frozen=True)
 class Documented:
     """A field as its class declares it."""
 
-    optional: Any
-    """Type of its option: a type, or None where the option is not given."""
+    type: tuple[Any, Any]
+    """Type of its option, and its default: None or False, which mean that the option is not given."""
     help: str
     """First sentence of its docstring, with the values of a `Literal`."""
 
@@ -43,17 +45,18 @@ class FieldOptions:
     """Field → what `bench ls` lists its values under."""
 
     def parameters(self) -> Iterator[inspect.Parameter]:
-        """One parameter for each option, in typer's form; None where the option was not given."""
+        """One parameter for each option, in typer's form."""
         for source, names in self.fields.items():
             for name in names:
                 declared = documented(source)[name]
                 listed = f" `bench ls {self.lists[name]}` lists them." if name in self.lists else ""
                 option = typer.Option(help=declared.help + listed, rich_help_panel=self.title)
-                annotation: Any = Annotated[declared.optional, option]
-                yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+                kind, default = declared.type
+                annotation: Any = Annotated[kind, option]
+                yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
     def build(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the options that were given. A flag that was not set is none of them."""
+        """Keep the options that were given."""
         names = (name for names in self.fields.values() for name in names)
         return {name: given[name] for name in names if given[name] is not None and given[name] is not False}
 
@@ -72,12 +75,12 @@ def documented(source: str) -> dict[str, Documented]:
     return found
 
 
-def _type(annotation: ast.expr) -> Any:
-    return TYPES.get(ast.unparse(annotation).removesuffix(" | None"), str | None)
+def _type(annotation: ast.expr) -> tuple[Any, Any]:
+    return TYPES.get(ast.unparse(annotation).removesuffix(" | None"), TEXT)
 
 
 def _help(text: str, annotation: ast.expr) -> str:
-    sentence = re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
+    sentence = re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0].replace("[", r"\[")  # no markup for rich
     values = ", ".join(_values(annotation))
     return f"{sentence} One of: {values}." if values else sentence
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from bench.cli.fields import FieldOptions
@@ -32,9 +32,9 @@ class Group:
             if field.name in self.names:
                 kind, option = get_args(hints[field.name])
                 option.rich_help_panel = title
-                yield inspect.Parameter(
-                    field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, option]
-                )
+                default = inspect.Parameter.empty if field.default is MISSING else field.default
+                annotation: Any = Annotated[kind, option]
+                yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
     def build(self, given: Mapping[str, Any]) -> Any:
         """Make the dataclass from the options."""

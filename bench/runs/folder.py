@@ -1,29 +1,21 @@
-"""A run's folder: what it is named after, whether its run is done, who works in it, what begins and ends it."""
+"""A run's folder: what it is named after, and whether its run is done."""
 
-import contextlib
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bench.runs import lock
-from bench.runs.environment import environment, peak_memory_mib, reset_peak_memory
-from pretrain.core.atomic import replacing
-from pretrain.core.errors import BenchError, ConfigError, TrainingError
-from pretrain.core.journal import METRICS
+from pretrain.core.errors import ConfigError
 from pretrain.core.plain import parse
 from pretrain.core.settings import digest
 from transfer import record
-from transfer.record import RunFields, RunRecord
+from transfer.record import RunRecord
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
-COMMAND = "command.txt"
 IDENTITY = "identity"
 """Key in `config.yaml` of the digest of what changes the numbers: the same run may lie elsewhere or have other workers."""
 VERSION_KEY = "folder_version"
@@ -32,7 +24,7 @@ VERSION = 2
 """Raised when a folder of before can't be resumed any more: because the settings or the checkpoints in it changed."""
 _UNFINISHED = re.compile(r"\..*\.tmp")
 """Files that were being written when a process was killed."""
-_OTHER = "use another --out"
+OTHER = "use another --out"
 """What to do about a folder that is no folder of this run."""
 
 
@@ -62,7 +54,7 @@ def finished(run: RunFolder) -> RunRecord | None:
         RecordError: If its record is broken.
     """
     if run.path.is_file():
-        raise ConfigError(f"the run folder {run.path} is a file", fix=_OTHER)
+        raise ConfigError(f"the run folder {run.path} is a file", fix=OTHER)
     if not (run.path / CONFIG).is_file():
         _refuse_foreign_files(run.path)
         return None
@@ -78,7 +70,7 @@ def _refuse_foreign_files(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     names = [name for name in names if name != lock.LOCK and not _UNFINISHED.fullmatch(name)]
     if names:
-        raise ConfigError(f"{folder} is in use, but not by a run", seen=names[:4], fix=_OTHER)
+        raise ConfigError(f"{folder} is in use, but not by a run", seen=names[:4], fix=OTHER)
 
 
 def _saved_config(run: RunFolder) -> dict[str, Any] | None:
@@ -89,14 +81,14 @@ def _saved_config(run: RunFolder) -> dict[str, Any] | None:
     """
     path = run.path / CONFIG
     try:
-        content, ours = path.read_bytes(), _config_bytes(run)
+        content, ours = path.read_bytes(), config_bytes(run)
         if content != ours and ours.startswith(content):
             return None
         saved = parse(content.decode(), where=str(path))
     except (OSError, ConfigError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't read {path}", seen=" ".join(str(error).split())[:200], fix=_OTHER) from None
+        raise ConfigError(f"can't read {path}", seen=" ".join(str(error).split())[:200], fix=OTHER) from None
     if not isinstance(saved, dict) or IDENTITY not in saved:
-        raise ConfigError(f"{path} is not of a run", seen=f"no `{IDENTITY}:` in it", fix=_OTHER)
+        raise ConfigError(f"{path} is not of a run", seen=f"no `{IDENTITY}:` in it", fix=OTHER)
     if saved.get(VERSION_KEY) != VERSION:
         version = saved.get(VERSION_KEY)
         raise ConfigError(
@@ -114,85 +106,9 @@ def _refuse_another_run(run: RunFolder, saved: dict[str, Any]) -> None:
     keys = (saved.keys() | run.config.keys()) - {IDENTITY}
     different = sorted(key for key in keys if saved.get(key) != run.config.get(key))
     seen = "; ".join(f"{key}: {saved.get(key)} there, {run.config.get(key)} now" for key in different[:4])
-    raise ConfigError(f"{run.path} is of another run", seen=seen, allowed="the same settings", fix=_OTHER)
+    raise ConfigError(f"{run.path} is of another run", seen=seen, allowed="the same settings", fix=OTHER)
 
 
-def _config_bytes(run: RunFolder) -> bytes:
+def config_bytes(run: RunFolder) -> bytes:
+    """The content of `config.yaml`."""
     return yaml.safe_dump(run.config, sort_keys=False).encode()
-
-
-@contextlib.contextmanager
-def held(run: RunFolder) -> Iterator[str]:
-    """Create the folder and keep other processes out. After a user's mistake, remove the folder if this call created it,
-    unless a checkpoint is in it: the run resumes from that when the mistake is fixed.
-
-    Yields why the file system can't lock, or an empty text.
-
-    Raises:
-        ConfigError: If another process holds the folder, or it can't be made.
-    """
-    new = not run.path.exists()
-    with contextlib.ExitStack() as until_done:
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-            unsupported = until_done.enter_context(lock.held(run.path))
-        except OSError as error:
-            raise _unwritable(run, error) from None
-        try:
-            yield unsupported
-        except TrainingError:
-            raise
-        except BenchError:
-            if new and not has_checkpoint(run):
-                shutil.rmtree(run.path, ignore_errors=True)
-            raise
-
-
-def start(run: RunFolder) -> bool:
-    """Write what runs, and clear away unfinished files of a killed start; returns whether there was an earlier start."""
-    again = (run.path / CONFIG).is_file()
-    try:
-        for left in run.path.rglob(".*.tmp"):
-            left.unlink()
-        if not has_checkpoint(run):
-            (run.path / METRICS).unlink(missing_ok=True)  # every step is done again
-        with replacing(run.path / CONFIG) as file:
-            file.write(_config_bytes(run))
-        with (run.path / COMMAND).open("a", encoding="utf-8") as commands:
-            commands.write(run.command + "\n")
-    except OSError as error:
-        raise _unwritable(run, error) from None
-    reset_peak_memory()
-    return again
-
-
-def refuse_held(run: RunFolder) -> None:
-    """Check that no other process works in the folder, without taking it: for a process that only starts the workers.
-
-    Raises:
-        ConfigError: If another process holds the folder.
-    """
-    lock.refuse_held(run.path)
-
-
-def has_checkpoint(run: RunFolder) -> bool:
-    """Whether training left something to resume from: a `.pth` that is no backbone."""
-    return any(not path.name.startswith("backbone") for path in run.path.rglob("[!.]*.pth"))
-
-
-def _unwritable(run: RunFolder, error: OSError) -> ConfigError:
-    return ConfigError(f"can't write the run folder {run.path}", seen=error, fix=_OTHER)
-
-
-def finish(run: RunFolder, fields: RunFields, *, wall_seconds: float) -> RunRecord:
-    """Write `result.json` from what ran and what it ran on."""
-    result = RunRecord(
-        **dict(fields),
-        environment=environment(),
-        wall_seconds=wall_seconds,
-        peak_memory_mib=peak_memory_mib(),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=run.command,
-    )
-    record.write(result, run.path / RESULT)
-    return result

@@ -1,4 +1,4 @@
-"""`bench data check`: what is in a data set and what is wrong with it, before a run takes days to find out."""
+"""`bench data check`: list what is in a data set and what is wrong with it, before a run takes days to find out."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

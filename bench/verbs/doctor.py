@@ -1,4 +1,4 @@
-"""`bench doctor`: what is here, what is missing, and what to do about it."""
+"""`bench doctor`: show what is here, what is missing, and what to do about it."""
 
 import importlib.metadata
 import os

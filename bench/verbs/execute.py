@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench import FIRST, command_line
 from bench.options import Place
-from bench.runs import folder as folders
-from bench.runs.folder import RunFolder
+from bench.runs import lifecycle
+from bench.runs.folder import RunFolder, finished, locate
 from bench.verbs import Finished, Plan
 from pretrain.core import distributed, interrupt, machine_errors
 from pretrain.core.errors import BenchError, TrainingError
@@ -29,12 +29,12 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
         BenchError: If the folder is not this run's or can't be written, or if the work fails.
         Interrupted: If a signal stopped the run.
     """
-    run = folders.locate(plan.name(), plan.config(), plan.identity(), place.out, command or command_line())
-    done = folders.finished(run)
+    run = locate(plan.name(), plan.config(), plan.identity(), place.out, command or command_line())
+    done = finished(run)
     if done is not None:
         return Finished(run.path, done, reused=True)
     if place.devices > 1 and not distributed.launched():
-        folders.refuse_held(run)
+        lifecycle.refuse_held(run)
         distributed.launch(place.devices, sys.argv[1:])
         return Finished(run.path, _record_of(run), reused=False)
     distributed.barrier()  # every process has looked before the first one begins to write
@@ -43,28 +43,28 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
             _follow(plan, run.path)
         distributed.barrier()
         return Finished(run.path, _record_of(run), reused=False)
-    finished = _lead(plan, run, progress, expects_checkpoint=place.resume)
+    led = _lead(plan, run, progress, expects_checkpoint=place.resume)
     distributed.barrier()
-    return finished
+    return led
 
 
 def _lead(plan: Plan, run: RunFolder, progress: Progress, *, expects_checkpoint: bool) -> Finished:
     """Do the first process's part: all that is written."""
-    with folders.held(run) as unsupported, machine_errors.translating_os_errors("write the run folder", run.path):
-        done = folders.finished(run)
+    with lifecycle.held(run) as unsupported, machine_errors.translating_os_errors("write the run folder", run.path):
+        done = finished(run)
         if done is not None and distributed.world() == 1:  # another process did it between our look and our turn
             return Finished(run.path, done, reused=True)
-        again = folders.start(run)
+        again = lifecycle.start(run)
         journal = Journal(run.path, _stopping(progress), tensorboard=True)
         if unsupported:
             journal.say(f"{run.path} can't be locked ({unsupported}): run nothing else in it")
-        if (again or expects_checkpoint) and not folders.has_checkpoint(run):
+        if (again or expects_checkpoint) and not lifecycle.has_checkpoint(run):
             journal.say(f"nothing saved in {run.path} yet: starting at step 0")
         journal.rewind()
         try:
             with _listening():
                 made = plan.work(journal, run.path)
-            result = folders.finish(run, made.fields, wall_seconds=journal.seconds())
+            result = lifecycle.finish(run, made.fields, wall_seconds=journal.seconds())
         finally:
             journal.close()
         for path in made.spent:
@@ -116,7 +116,7 @@ def _follow(plan: Plan, folder: Path) -> None:
 
 def _record_of(run: RunFolder) -> RunRecord:
     """Read the record that another process wrote."""
-    done = folders.finished(run)
+    done = finished(run)
     if done is None:
         raise TrainingError(f"the processes ended without a result in {run.path}", fix=f"see {run.path / 'log.txt'}")
     return done

@@ -6,30 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench import places
-from bench.options import SMALL, Place, Setup
-from bench.selection import Selection
+from bench.options import Place, Setup
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
+from bench.verbs.pretrain_settings import configuration, find, lengthened
 from bench.verbs.recording import checkpoint_ref, data_ref, notes
-from pretrain import methods
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
-from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress, duration
-from pretrain.images import classes, skipping
-from pretrain.images import imageset as image_sets
-from pretrain.trainer import precision_of
+from pretrain.images import skipping
 from transfer import sources
-from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.record import Data, RunFields
 from transfer.representation.monitor import monitor
-
-GENERATED_MOCO = "shapes-moco"
-"""The configuration for contrastive learning on generated data."""
 
 
 @dataclass(frozen=True)
@@ -159,82 +150,7 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
 def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress, device: str) -> PretrainPlan:
     published, settings = configuration(options, setup, place.data, device)
     root, images, generated = find(settings, place.data, progress)
-    settings, lengthening = _lengthened(settings, root, len(images.train))
+    settings, lengthening = lengthened(settings, root, len(images.train))
     training.check(settings, images.train)
     distributed.divided(settings.batch, place.processes)
     return PretrainPlan(settings, published, root, images, generated, device, lengthening)
-
-
-def configuration(
-    options: Mapping[str, Any], setup: Setup, data: str | None, device: str
-) -> tuple[PretrainConfig, PretrainConfig]:
-    """Resolve the method as published, and the run that setup and options make of it.
-
-    Args:
-        options: Fields of `PretrainConfig`; they have the last word.
-        setup: Of it, the configuration and the budget.
-        data: What `--data` says: generated data has configurations of its own.
-        device: `cpu` or `cuda`, which decides the precision where nothing else does.
-
-    Raises:
-        ConfigError: For an unknown field, or a value that can't be.
-    """
-    fields = {**_base(options, setup, data), **options}
-    if fields.get("label_list") is not None:
-        fields.setdefault("supervision", "semi")
-    if fields.get("precision", "auto") == "auto":
-        fields["precision"] = precision_of(device)
-    method = str(fields.get("method", "mocov2"))
-    # The hardware's own precision makes no other protocol of it.
-    published = PretrainConfig.read({**methods.get(method).defaults, "method": method, "precision": fields["precision"]})
-    return published, published.replace(fields, where="the configuration")
-
-
-def find(settings: PretrainConfig, data: str | None, progress: Progress) -> tuple[Path, ClassificationData, bool]:
-    """Find the folder of the images, the images that the settings choose, and whether they are generated.
-
-    Raises:
-        BenchError: If they are not there, or not those that the settings mean.
-    """
-    with distributed.first_alone():
-        root, generated = places.data_root(data, "imagefolder", Journal(progress=progress))
-    selection = Selection(classes=settings.classes, label_map=settings.label_map)
-    return root, imagefolder.read(root, **selection.arguments(settings.seed)), generated
-
-
-def _lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[PretrainConfig, str]:
-    """The settings with the epochs that keep the iterations of all classes, if they ask for that, and what to say of it."""
-    if not settings.keep_iterations or used < settings.batch:
-        return settings, ""
-    whole = len(image_sets.read(root, "train"))
-    epochs = classes.lengthened(settings.epochs, used, whole, settings.batch)
-    said = (
-        f"{settings.epochs} epochs of all {whole:,} images are {settings.epochs * (whole // settings.batch):,} steps: "
-        f"{epochs} epochs of these {used:,}, {epochs * (used // settings.batch):,} steps"
-    )
-    return settings.replace({"epochs": epochs}), said
-
-
-def _base(options: Mapping[str, Any], setup: Setup, data: str | None) -> dict[str, Any]:
-    """Fields to start from. With neither a configuration nor a budget: on the user's data the published method; on generated
-    data a recipe of minutes, supervised unless the options ask for another method or for no labels.
-    """
-    small = places.read_config("pretrain", SMALL) if setup.budget == SMALL else {}
-    if setup.config is not None:
-        return {**_of_the_method(setup.config, options), **small}
-    if places.is_generated(data):
-        supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
-        return {**places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO), **small}
-    return small
-
-
-def _of_the_method(config: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the fields of a configuration, which must be of the method that the options name."""
-    fields = places.read_config("pretrain", config)
-    theirs = fields.get("method", "mocov2")
-    wanted = options.get("method", theirs)
-    if wanted != theirs:
-        raise ConfigError(
-            f"the configuration {config} is of another method", seen=f"{theirs}, and --method {wanted}", fix="leave one away"
-        )
-    return fields

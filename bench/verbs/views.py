@@ -1,4 +1,4 @@
-"""`bench views`: what the network will see, to be looked at before it is trained."""
+"""`bench views`: draw what the network will see, to look at before it is trained."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench import grid
 from bench.options import Place, Setup
-from bench.verbs.pretrain import configuration, find
+from bench.verbs.pretrain_settings import configuration, find
 from pretrain import inputs
 from pretrain.augment import Mixed
 from pretrain.augment.none import NoAugmentation

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bench import cli
-from bench.runs import folder as folders
+from bench.runs import folder, lifecycle
 from bench.verbs import measure
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.trainer import Trainer
@@ -105,8 +105,8 @@ def test_what_breaks_because_of_a_signal_is_not_shown_as_broken(
     assert "Traceback" not in shown
 
 
-def _run(**config: object) -> folders.RunFolder:
-    return folders.locate("run", {"kind": "pretrain", **config}, config, Path("run"), "bench pretrain")
+def _run(**config: object) -> folder.RunFolder:
+    return folder.locate("run", {"kind": "pretrain", **config}, config, Path("run"), "bench pretrain")
 
 
 def test_a_start_that_was_killed_hinders_no_later_one() -> None:
@@ -119,9 +119,9 @@ def test_a_start_that_was_killed_hinders_no_later_one() -> None:
         Path("run/.last.pth.17.tmp").write_bytes(b"half of it")
         if left is not None:
             Path("run/config.yaml").write_text(left)
-        assert folders.finished(run) is None
-    with folders.held(run):
-        assert folders.start(run)
+        assert folder.finished(run) is None
+    with lifecycle.held(run):
+        assert lifecycle.start(run)
         assert sorted(path.name for path in Path("run").iterdir()) == [".lock", "command.txt", "config.yaml"]
     assert Path("run/config.yaml").read_text() == whole
 
@@ -143,15 +143,15 @@ def test_a_folder_of_something_else_is_refused_and_stays_as_it_is(content: str, 
     Path("run/config.yaml").write_text(content, encoding="latin-1")
     before = Path("run/config.yaml").read_bytes()
     with pytest.raises(ConfigError, match=said):
-        folders.finished(_run(lr=0.2))
+        folder.finished(_run(lr=0.2))
     assert Path("run/config.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize(("error", "stays"), [(ConfigError("wrong"), False), (TrainingError("nan"), True), (KeyError(), True)])
 def test_a_new_folder_goes_with_a_mistake_and_stays_with_anything_else(error: Exception, stays: bool) -> None:
     def fail() -> None:
-        with folders.held(_run()):
-            folders.start(_run())
+        with lifecycle.held(_run()):
+            lifecycle.start(_run())
             raise error
 
     with pytest.raises(type(error)):
