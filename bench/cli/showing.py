@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli import listing
 from bench.cli.groups import Only
 from bench.cli.tables import SELECTION, VIEWS
 from bench.options import Ckpt, Place, Reading, Runs, Set, Setup
@@ -123,14 +124,12 @@ def demo(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, augs, methods, sources, configs or runs.")],
+    what: Annotated[str, typer.Argument(help=f"One of {', '.join(listing.LISTS)}.")],
     name: Annotated[
         str | None, typer.Argument(help="One of them, such as the task coco-c4@1x: its settings and what to expect.")
     ] = None,
 ) -> None:
     """List what exists."""
-    from bench.verbs import listing
-
     listing.show(what, name)
 
 

@@ -5,9 +5,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from pretrain.core.errors import ConfigError, RecordError
 
 Lines = Iterator[tuple[str, str]]
@@ -23,10 +20,13 @@ def show(what: str, name: str | None = None) -> None:
         raise ConfigError.unknown("list", what, LISTS)
     if name is not None and what not in DETAILS:
         raise ConfigError(f"there is no more to say about {name!r}", seen=f"ls {what} {name}", allowed=", ".join(DETAILS))
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = list(LISTS[what]() if name is None else DETAILS[what](name))
-    for name, about in rows:
-        table.add_row(name, about)
+    for row in rows:
+        table.add_row(*row)
     Console().print(table if rows else f"no {what} yet")
 
 
