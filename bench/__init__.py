@@ -5,9 +5,9 @@ import shlex
 import sys
 
 FIRST = os.environ.get("RANK", "0") == "0"
-"""Of several processes only the first one speaks."""
+"""Whether this process prints: of several, only the first one does."""
 
 
-def command() -> str:
-    """What the user typed; `python -m bench` and the processes of a launcher are the same command."""
+def command_line() -> str:
+    """The command as typed; `python -m bench` and the processes of a launcher are the same command."""
     return shlex.join(["bench", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""A grid of small pictures with a heading for each column and a line below each picture, as a PNG."""
+"""Draw a grid of small pictures with a heading for each column and a line below each picture, as a PNG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from pretrain.core.errors import ConfigError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """First bytes of every PNG (ISO/IEC 15948)."""
 SIDE = 160
-"""Pixels of a picture's side at least: smaller ones are enlarged by a whole number, each pixel to a square."""
+"""Smallest side of a picture in the grid, in pixels; a smaller one is enlarged by a whole factor, each pixel to a square."""
 LINE = 20
-"""Pixels of a line of text."""
+"""Height of a line of text, in pixels."""
 GAP = 8
 """Pixels between pictures."""
 _FONT_SIZE = 13
@@ -39,7 +39,7 @@ class Column:
 
 
 def draw(title: str, columns: Sequence[Column]) -> Image.Image:
-    """The grid; all pictures have one size, all columns one length."""
+    """Draw a grid of pictures of one size, in columns of one length."""
     size = len(columns[0].cells[0].pixels)
     factor = -(-SIDE // size)
     rows = len(columns[0].cells)
@@ -61,13 +61,13 @@ def draw(title: str, columns: Sequence[Column]) -> Image.Image:
 
 
 def place(size: int, across: int, down: int) -> tuple[int, int]:
-    """Left and top pixel of a picture of that size."""
+    """Left and top pixel of a picture of side `size`, in column `across` and row `down`."""
     side = size * -(-SIDE // size)
     return GAP + across * (side + GAP), 2 * LINE + GAP + down * (side + LINE + GAP)
 
 
 def check(out: Path) -> None:
-    """Refuse a file that can't or mustn't be written.
+    """Check that a file can be written and is no other file than an older picture.
 
     Raises:
         ConfigError: If it isn't called .png, its folder is missing, or it is there and is no PNG.
@@ -86,7 +86,7 @@ def check(out: Path) -> None:
 
 
 def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As much of a text as fits."""
+    """Cut a text to a width in pixels."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

@@ -1,26 +1,113 @@
-"""Options that several commands share: their types and what their help says."""
+"""Options that several commands share, each declared once. Most come in groups, which the verbs take as they are."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-Data = Annotated[str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")]
-Classes = Annotated[
-    str | None,
-    typer.Option(help="imagenet100, a file of class folders (a pre-training's classes.txt), or a share, drawn with seed 0."),
+from pretrain.core.errors import ConfigError
+
+if TYPE_CHECKING:  # the command line answers `--help` without torch
+    from transfer.sources import Backbone
+
+SMALL = "small"
+"""The only budget: settings that fit a CPU."""
+SEEDS = 2**32
+
+Ckpt = Annotated[
+    str, typer.Option(help="Checkpoint file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50 for an untrained one.")
 ]
-Labels = Annotated[str | None, typer.Option(help="File of `folder: label` lines: other labels for classes.")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder; runs/<id> without it.")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; what there is, without it.")]
-Devices = Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]
-Config = Annotated[str | None, typer.Option(help="Name of a configuration (`bench ls configs`) or a YAML file.")]
-Budget = Annotated[str | None, typer.Option(help="small: fits a CPU; marks the result as not the published protocol.")]
-Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint (what the same command does anyway).")]
-Ckpt = Annotated[str, typer.Option(help="A file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50 for an untrained one.")]
-Source = Annotated[str | None, typer.Option(help="Whose file the checkpoint is (`bench ls sources`); recognised without it.")]
-Branch = Annotated[
-    str | None, typer.Option(help="online or momentum, of a pair of encoders; the source's own choice without it.")
-]
-Trust = Annotated[bool, typer.Option(help="Let the checkpoint's pickle run what is in it.")]
+Runs = Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Settings to start from."""
+
+    config: Annotated[str | None, typer.Option(help="Name of a configuration (`bench ls configs`), or a YAML file.")] = None
+    budget: Annotated[str | None, typer.Option(help="small: fits a CPU; marks the result as not the published protocol.")] = (
+        None
+    )
+    seed: Annotated[int, typer.Option(help="Seed of everything random in this run.")] = 0
+
+    def __post_init__(self) -> None:
+        if self.budget not in (None, SMALL):
+            raise ConfigError.unknown("budget", str(self.budget), [SMALL])
+        if not 0 <= self.seed < SEEDS:
+            raise ConfigError("a seed has 32 bits", seen=self.seed, allowed=f"0 to {SEEDS - 1}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Data, folder and devices."""
+
+    data: Annotated[
+        str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")
+    ] = None
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<id> without it.")] = None
+    resume: Annotated[
+        bool, typer.Option(help="Resume from the last checkpoint, which the same command does without it, too.")
+    ] = False
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; without it, cuda where there is one.")] = None
+    devices: Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")] = 1
+
+    def __post_init__(self) -> None:
+        if self.devices < 1:
+            raise ConfigError("at least one device is needed", seen=f"--devices {self.devices}")
+
+    @property
+    def processes(self) -> int:
+        """Processes that the training runs in: the launcher's, if one started this process, or those asked for."""
+        from pretrain.core import launcher
+
+        return launcher.processes() if launcher.launched() else self.devices
+
+    def device_name(self) -> str:
+        """Name the device: `cpu` or `cuda`, as asked, or cuda where there is one.
+
+        Raises:
+            ConfigError: If CUDA was asked for and there is none, or fewer GPUs than processes.
+        """
+        import torch
+
+        from pretrain.core import launcher
+
+        wanted = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if wanted.split(":")[0] not in ("cpu", "cuda"):
+            raise ConfigError.unknown("device", wanted, ["cpu", "cuda"])
+        if wanted.startswith("cuda") and not torch.cuda.is_available():
+            raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
+        here = torch.cuda.device_count() if wanted == "cuda" else self.devices
+        if self.devices > here and not launcher.launched():
+            fix = "lower --devices, or choose --device cpu"
+            raise ConfigError("each process needs a GPU of its own", seen=f"--devices {self.devices}, {here} GPUs", fix=fix)
+        return wanted
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read the checkpoint."""
+
+    source: Annotated[
+        str | None, typer.Option(help="Codebase that wrote the checkpoint (`bench ls sources`); recognised without it.")
+    ] = None
+    branch: Annotated[
+        str | None, typer.Option(help="online or momentum, of a pair of encoders; the source's own choice without it.")
+    ] = None
+    trust_checkpoint: Annotated[bool, typer.Option(help="Let the checkpoint's pickle run the code in it.")] = False
+
+    def load(self, checkpoint: str) -> "Backbone":
+        """Read a checkpoint's backbone.
+
+        Raises:
+            CheckpointError: If it holds none that can be read.
+        """
+        from transfer import sources
+
+        return sources.load(checkpoint, source=self.source, branch=self.branch, trust=self.trust_checkpoint)
+
+
+SETUP, READING = Setup(), Reading()
+"""The groups where no option was given."""

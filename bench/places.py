@@ -1,4 +1,4 @@
-"""Where data and configurations are found."""
+"""Find data, configurations, class lists and published numbers."""
 
 import os
 from pathlib import Path
@@ -10,29 +10,31 @@ from pretrain.core.plain import is_file, read_yaml
 from pretrain.fields import merged
 
 ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
-"""Layout → its folder below BENCH_DATA and in the generated data."""
+"""Data layout → its folder below BENCH_DATA and in the generated data."""
 GENERATED = "shapes"
 EXTENDS = "extends"
 """Key of a configuration that names the one it differs from."""
 
 
 def configs(kind: str) -> dict[str, Path]:
-    """Name → file of the configurations that come with the project; `kind` is `pretrain`, `transfer` or `classes`."""
-    here = Path(__file__).resolve().parent
-    folder = next((path for path in (here.parent / "configs", here / "_configs") if path.is_dir()), here / "_configs")
-    return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))}
+    """List the configurations that come with the project, name → file; `kind` is `pretrain`, `transfer` or `classes`."""
+    return {path.stem: path for path in sorted((_packaged("configs") / kind).glob("*.yaml"))}
 
 
 def published() -> Path:
     """The folder of published numbers that comes with the project."""
-    here = Path(__file__).resolve().parent
-    return next(
-        (path for path in (here.parent / "results" / "published", here / "_published") if path.is_dir()), here / "_published"
-    )
+    return _packaged("results/published")
+
+
+def _packaged(folder: str) -> Path:
+    """A folder of the project: of the checkout, or as the wheel contains it, below `bench` with an underscore."""
+    bench = Path(__file__).resolve().parent
+    checkout = bench.parent / folder
+    return checkout if checkout.is_dir() else bench / f"_{checkout.name}"
 
 
 def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
-    """The fields of a configuration that comes with the project, or of a YAML file.
+    """Read the fields of a configuration that comes with the project, or of a YAML file.
 
     Raises:
         ConfigError: If there is none, with the nearest name.
@@ -53,7 +55,7 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
 
 
 def class_list(name: str) -> Path:
-    """The file of a class list that comes with the project.
+    """Find the file of a class list that comes with the project.
 
     Raises:
         ConfigError: If there is none of that name.
@@ -66,10 +68,10 @@ def class_list(name: str) -> Path:
 
 
 def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, bool]:
-    """The folder that `--data` means for a layout, and whether its content is generated.
+    """Find the folder that `--data` means for a layout, and whether its content is generated.
 
-    A path is itself. A bare name that is no folder here is looked for below BENCH_DATA, as is the layout's own
-    name where `--data` is not given and BENCH_DATA is set. Otherwise the data is generated, in `data/shapes`.
+    A path means itself. A bare name that is no folder here is looked for below BENCH_DATA. Without `--data`, the layout's
+    folder below BENCH_DATA is meant, where that is set. Otherwise the data is generated, in `data/shapes`.
 
     Raises:
         DataError: If nothing is there.
@@ -92,7 +94,7 @@ def is_generated(option: str | None) -> bool:
 
 
 def generated(journal: Journal) -> Path:
-    """The generated data, made now if it isn't there: below BENCH_DATA, or in `data/` of the working folder."""
+    """Make the generated data, unless it is there: below BENCH_DATA, or in `data/` of the working folder."""
     from transfer.shapes import generate
 
     root = Path(os.environ.get("BENCH_DATA") or "data") / GENERATED

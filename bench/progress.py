@@ -1,4 +1,4 @@
-"""What a person sees while a run works: the stage, how far it is, the time left, the last values."""
+"""Show a run's progress: the stage, how far it is, the time left, the last values."""
 
 import time
 from types import TracebackType
@@ -12,11 +12,12 @@ from bench import FIRST
 
 QUIET_EVERY = 20.0
 """Seconds between lines where the output is no terminal."""
-_SHOWN = {"loss": "{:.3f}", "lr": "{:.2g}", "images_per_second": "{:.0f} img/s", "accuracy": "{:.0%}"}
+_SHOWN = {"loss": "loss {:.3f}", "lr": "lr {:.2g}", "images_per_second": "{:.0f} img/s", "accuracy": "{:.0%}"}
+"""Value of a step → how it is shown; others are not."""
 
 
 class TimeLeft(ProgressColumn):
-    """Time left, as the fraction done so far predicts it."""
+    """Shows the time left, extrapolated from the fraction done so far."""
 
     def render(self, task: Task) -> Text:
         """`1:23 left`, or `–` before the first step."""
@@ -26,17 +27,17 @@ class TimeLeft(ProgressColumn):
 
 
 def clock(seconds: float) -> str:
-    """`1:02:03` or `2:03`."""
+    """Format seconds as `1:02:03` or `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Display:
-    """Bars on a terminal, a line now and then elsewhere. Its `hook` is a journal's progress."""
+    """Draws bars on a terminal, and prints a line now and then elsewhere. Its `hook` is a journal's progress."""
 
     def __init__(self, console: Console | None = None, overall: tuple[str, float] | None = None) -> None:
-        """`overall`: title and total of a second bar, which `advance` moves (the demo's)."""
+        """`overall`: title and total of a second bar, for several runs, which `part` moves."""
         self.console = console or Console(stderr=True, quiet=not FIRST)
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
@@ -59,7 +60,7 @@ class Display:
             self._bars.stop()
 
     def hook(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
-        """A journal's progress: a total of 0 is a line to show."""
+        """Show a journal's step, or its line where the total is 0."""
         if total == 0:
             self.console.print(stage, highlight=False, soft_wrap=True, markup=False)
             return
@@ -67,8 +68,7 @@ class Display:
             if self._stage is not None:
                 self._bars.remove_task(self._stage)
             self._stage, self._name = self._bars.add_task(stage, total=total, values=""), stage
-        shown = " ".join(f"{key if form[0] == '{' and key in ('loss', 'lr') else ''} {form.format(values[key])}".strip()
-                         for key, form in _SHOWN.items() if key in values)  # fmt: skip
+        shown = " ".join(form.format(values[key]) for key, form in _SHOWN.items() if key in values)
         self._bars.update(self._stage, completed=done, total=total)
         if shown:
             self._bars.update(self._stage, values=shown)
@@ -77,14 +77,14 @@ class Display:
         self._line(stage, done, total, shown)
 
     def part(self, title: str, weight: float) -> None:
-        """The overall bar moves to the next part, which is `weight` of its total."""
+        """Move the overall bar to the next part, which is `weight` of its total."""
         self._before += self._weight
         self._weight = weight
         if self._overall is not None:
             self._bars.update(self._overall, completed=self._before, description=title)
 
     def _line(self, stage: str, done: int, total: int, shown: str) -> None:
-        """Where there is no terminal, a line every `QUIET_EVERY` seconds."""
+        """Print a line every `QUIET_EVERY` seconds, where there is no terminal."""
         now = time.monotonic()
         if self.console.is_terminal or now - self._last_line < QUIET_EVERY:
             return

@@ -1,7 +1,7 @@
 """`--classes` and `--label-map`: which classes of an image folder a command reads, and under which labels."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bench import places
 from pretrain.config import Classes
@@ -12,33 +12,25 @@ from transfer import tasks
 from transfer.datasets.imagefolder import ClassificationData
 
 SEED = 0
-"""Of a share's draw where no pre-training runs: the same classes for every checkpoint and for every trial."""
+"""Seed that draws a fraction of the classes where no pre-training runs: the same for every checkpoint and every trial."""
 LAYOUT = "imagefolder"
 """The layout whose classes can be chosen."""
 
 
 class Selection(Settings):
-    """What was chosen; nothing: all classes, under their folders' names.
+    """A choice of classes; without any, all classes under their folders' names.
 
     It is a choice of data, no change of a protocol: the data's fingerprint tells its runs from others.
     """
 
     classes: Classes = None
-    """A share of the classes, the name of a list in `configs/classes`, or a file with one class folder per line."""
+    """Classes to use: imagenet100, a file of class folders such as a pre-training's classes.txt, or a fraction of them drawn
+    with seed 0."""
     label_map: TextFile | None = None
-    """File of other labels for the class folders."""
-
-    @classmethod
-    def asked(cls, classes: str | None, label_map: str | None) -> Self:
-        """What the options say.
-
-        Raises:
-            ConfigError: If a share can't be, or a file can't be read.
-        """
-        return cls.read({"classes": classes, "label_map": label_map}, where="the options")
+    """File of `folder: label` lines that gives the class folders other labels."""
 
     def plain(self) -> dict[str, Any]:
-        """What was chosen, as plain values; empty for nothing."""
+        """The choice as plain values; empty where nothing was chosen."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def require_folders(self, reader: str, layout: str) -> None:
@@ -54,10 +46,10 @@ class Selection(Settings):
             raise ConfigError(f"{reader} has no {options}", allowed=allowed, fix=f"leave {options} away")
 
     def arguments(self, seed: int = SEED) -> dict[str, Any]:
-        """What `imagefolder.read` is told beside the root; nothing where nothing was chosen.
+        """Arguments for `imagefolder.read` beside the root; none where nothing was chosen.
 
         Args:
-            seed: Of a share.
+            seed: Draws a fraction of the classes.
 
         Raises:
             ConfigError: For an unknown list, or a file that can't be read.
@@ -68,23 +60,31 @@ class Selection(Settings):
         return {"classes": self._folders(), "labels": labels, "seed": seed}
 
     def _folders(self) -> float | list[str] | None:
-        """The class folders, or the share of them."""
+        """List the class folders, or return the fraction of them."""
         if self.classes is None or isinstance(self.classes, float):
             return self.classes
         listed = places.class_list(self.classes) if isinstance(self.classes, str) else Path(self.classes.path)
         return choosing.read_list(listed)
 
     def remarks(self) -> tuple[str, ...]:
-        """What a record's notes say of the choice."""
-        chosen, labels = self.classes, self.label_map
-        if isinstance(chosen, float):
-            which = f"a share of {chosen:g}, drawn with seed {SEED}"
-        else:
-            which = f"the list {Path(chosen.path).name if isinstance(chosen, TextFile) else chosen}"
-        said = f"classes chosen: {which} (the run's {choosing.LISTED} names them)"
-        return (said,) * (chosen is not None) + ((f"labels of the map {Path(labels.path).name}",) if labels else ())
+        """Describe the choice for a record's notes."""
+        remarks = []
+        if self.classes is not None:
+            remarks.append(f"classes chosen: {self._chosen()} (the run's {choosing.LISTED} names them)")
+        if self.label_map is not None:
+            remarks.append(f"labels of the map {Path(self.label_map.path).name}")
+        return tuple(remarks)
+
+    def _chosen(self) -> str:
+        if isinstance(self.classes, float):
+            return f"a share of {self.classes:g}, drawn with seed {SEED}"
+        return f"the list {Path(self.classes.path).name if isinstance(self.classes, TextFile) else self.classes}"
 
     def save(self, folder: Path, data: ClassificationData) -> None:
         """Write the class folders in use into the run's folder, where something was chosen."""
         if self.plain():
             choosing.save(folder, data.train)
+
+
+ALL = Selection()
+"""All classes, under their folders' names."""

@@ -61,11 +61,11 @@ class PretrainConfig(Settings):
     )
 
     method: Annotated[SerializeAsAny[Method], BeforeValidator(_method)]
-    """A name of `bench ls methods`, or a mapping of the name and the method's own settings."""
+    """Method of pre-training, or a mapping of its name and its own settings."""
     recipe: Annotated[Recipe, BeforeValidator(_recipe)]
     """How it is trained: what is not given is the method's published recipe."""
     aug: str = "none"
-    """Augmentation on top of the base pipeline: a name of `bench ls augs`, or several joined by `+`."""
+    """Augmentation on top of the base pipeline, or several joined by `+`."""
     aug_options: dict[str, Any] = Field(default_factory=dict)
     """The augmentation's own fields; for several, a mapping of each one's name to its fields."""
     aug_composition: Literal["draw", "turn"] = "draw"
@@ -88,15 +88,15 @@ class PretrainConfig(Settings):
     """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is cached;
     with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale)."""
     on_bad_image: Literal["stop", "skip"] = "stop"
-    """What an unreadable image does: `stop` ends the run, `skip` replaces it by the next readable one, counted and listed."""
+    """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     supervision: Literal["self", "semi", "full"] = "self"
-    """Whether no, some or all images keep their label: self, semi or full."""
+    """Whether no, some or all images keep their label."""
     label_fraction: float | None = Field(None, ge=0, le=1)
     """Fraction of each class's images that keep their label: 0 for self, 0.5 for semi unless given, 1 for full."""
     label_list: TextFile | None = None
     """For semi, instead of a fraction: file that names the images that keep their label, one `class/name` or name per line."""
     arch: str = "resnet50"
-    """Backbone: a name of `pretrain.backbones.BACKBONES`, such as resnet18 or vit_small."""
+    """Backbone, such as resnet18 or vit_small."""
     stem: Literal["imagenet", "small"] = "imagenet"
     """The backbone's first layers: the published ones, or one 3 × 3 convolution of stride 1 for views of up to 64 pixels."""
     size: int = Field(224, ge=16)

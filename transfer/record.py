@@ -73,8 +73,8 @@ class Environment(Settings):
     """Processes that worked together, each on a device of its own."""
 
 
-class RunRecord(Settings):
-    """One finished run."""
+class RunFields(Settings):
+    """What a run yields itself: the part of its record that is known before the environment is read."""
 
     schema_version: Literal[2] = 2
     """Version of this schema."""
@@ -108,18 +108,8 @@ class RunRecord(Settings):
     """What showed that the engine's model was the backbone."""
     notes: tuple[str, ...] = ()
     """What a reader of the number must know."""
-    environment: Environment
-    """Versions and hardware."""
-    wall_seconds: float
-    """Duration of the work, data generation aside."""
     images_per_second: float | None = None
     """Training images per second, where the run trained."""
-    peak_memory_mib: float
-    """Largest resident memory of the process so far, in MiB."""
-    finished: str
-    """When it was done, ISO 8601, UTC."""
-    command: str
-    """The exact command."""
 
     @field_validator("metrics")
     @classmethod
@@ -130,6 +120,21 @@ class RunRecord(Settings):
                 low, high = declared.scale.low, declared.scale.high
                 raise ValueError(f"metric {name} is {value}; finite values from {low:g} to {high:g}, or null where absent")
         return metrics
+
+
+class RunRecord(RunFields):
+    """One finished run."""
+
+    environment: Environment
+    """Versions and hardware."""
+    wall_seconds: float
+    """Duration of the work, data generation aside."""
+    peak_memory_mib: float
+    """Largest resident memory of the process so far, in MiB."""
+    finished: str
+    """When it was done, ISO 8601, UTC."""
+    command: str
+    """The exact command."""
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""`bench convert`: a backbone as another tool reads it, and beside it what that tool must be told."""
+"""`bench convert`: write a backbone as another tool reads it, and beside it the settings which that tool needs."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,13 +7,17 @@ from typing import Any, cast
 
 import torch
 
-from bench.verbs import Request, introduce, loaded
+from bench.options import READING, Reading
+from bench.verbs.recording import introduce
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.core.errors import ConfigError
-from pretrain.core.journal import Journal
+from pretrain.core.journal import Journal, Progress
 from transfer import convert, norms, sources
 from transfer.norms import Scope
 from transfer.sources import Backbone
+
+PARAMS = "params"
+"""Scope of a rescaling that leaves running statistics as they are."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +30,34 @@ class Converted:
 
 
 def run(
-    request: Request, checkpoint: str, to: str, out: Path, *, norm_rescale: str | None = None, scope: str = "params"
+    checkpoint: str,
+    to: str,
+    out: Path,
+    progress: Progress,
+    *,
+    reading: Reading = READING,
+    norm_rescale: str | None = None,
+    scope: str = PARAMS,
 ) -> Converted:
     """Convert a checkpoint.
 
     Args:
-        request: What all verbs are told; of it, how to read the checkpoint.
         checkpoint: What `transfer.sources.load` takes.
         to: A name of `transfer.convert.TARGETS`.
         out: The file to write.
+        progress: Called with every line about the checkpoint.
+        reading: How to read the checkpoint.
         norm_rescale: A factor, or the checkpoint of an SGD-trained anchor; None: norms stay as they are.
-        scope: Of the rescaling: `params` or `all`.
+        scope: What is rescaled: `params`, or `all` for running statistics, too.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
     target = convert.target(to, out)
-    _require_place(out, checkpoint)
-    backbone, journal = loaded(request, checkpoint), Journal(progress=request.progress)
+    _require_writable(out, checkpoint)
+    if norm_rescale is None and scope != PARAMS:
+        raise ConfigError("nothing is rescaled", seen=f"--scope {scope}", fix="give --norm-rescale, too, or leave --scope away")
+    backbone, journal = reading.load(checkpoint), Journal(progress=progress)
     introduce(backbone, journal)
     state, rescaled = backbone.state, None
     if norm_rescale is not None:
@@ -60,7 +74,7 @@ def run(
 
 
 def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None) -> dict[str, Any]:
-    """What holds of the backbone whatever it is written for; rescaled weights are another backbone, with a row of its own."""
+    """Describe the backbone, whatever it is written for. Rescaled weights are another backbone, with a row of its own."""
     provenance = backbone.provenance
     if rescaled is not None:
         provenance = provenance.replace({"method": f"{provenance.method}-normrescale"})
@@ -85,7 +99,7 @@ def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None)
     }
 
 
-def _require_place(out: Path, checkpoint: str) -> None:
+def _require_writable(out: Path, checkpoint: str) -> None:
     if not out.parent.is_dir():
         raise ConfigError("no folder to write into", seen=out.parent, fix=f"mkdir -p {out.parent}")
     if out.exists() and Path(checkpoint).exists() and out.samefile(checkpoint):
@@ -93,7 +107,7 @@ def _require_place(out: Path, checkpoint: str) -> None:
 
 
 def _rescaled(backbone: Backbone, anchor: str, scope: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The rescaled weights and what was done."""
+    """Rescale the weights; returns them and a description of what was done."""
     try:
         by: float | Backbone = float(anchor)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`bench data check`: what is in a data set and what is wrong with it, before a run takes days to find out."""
+"""`bench data check`: list what is in a data set and what is wrong with it, before a run takes days to find out."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import places
-from bench.verbs import Request
+from bench.selection import Selection
 from pretrain.core.errors import ConfigError, DataError
-from pretrain.core.journal import Journal
+from pretrain.core.journal import Journal, Progress
 from transfer import datasets, tasks
 from transfer.datasets import trainids
 from transfer.datasets.survey import Row, Survey, open_images, survey
@@ -20,32 +20,43 @@ from transfer.tasks import TaskSettings
 IMAGE_FOLDERS = ("pretrain", "measure")
 """Commands beside the tasks that read image folders."""
 LISTED = 20
-"""Problems that are written out."""
+"""Problems listed at most."""
 LISTED_CLASSES = 100
-"""Classes that are."""
+"""Classes listed at most."""
 
 
 class Problems:
-    """What is wrong: the first ones, and how many there are."""
+    """Collects problems: the first ones, and how many there are."""
 
     def __init__(self) -> None:
         self.first: list[DataError] = []
         self.count = 0
 
     def tell(self, problem: DataError) -> None:
-        """One more."""
+        """Count a problem, and keep it if it is one of the first."""
         self.count += 1
         if len(self.first) < LISTED:
             self.first.append(problem)
 
 
-def check(request: Request, task: str, options: Mapping[str, Any], *, images: bool, make: bool) -> bool:
+def check(
+    task: str,
+    data: str | None,
+    selection: Selection,
+    options: Mapping[str, Any],
+    progress: Progress,
+    *,
+    images: bool,
+    make: bool,
+) -> bool:
     """Read a data set as a task reads it, list what is there and what is wrong; returns whether a run could read it.
 
     Args:
-        request: What all verbs are told.
         task: What `transfer.tasks.get` takes, or `pretrain` or `measure`.
+        data: What `--data` says.
+        selection: Classes of the data to read.
         options: Fields of the task's settings.
+        progress: Called with every image.
         images: Whether every image is opened.
         make: Whether Cityscapes' training ids are made where they are missing.
 
@@ -53,20 +64,20 @@ def check(request: Request, task: str, options: Mapping[str, Any], *, images: bo
         BenchError: For an unknown task or option, or if there is no folder.
     """
     layout, settings = _layout(task, options)
-    request.selection.require_folders(task, layout)
+    selection.require_folders(task, layout)
     if make and layout != "cityscapes":
         raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed="the tasks of the Cityscapes layout")
-    root, _ = places.data_root(request.data, layout, Journal(progress=request.progress))
+    root, _ = places.data_root(data, layout, Journal(progress=progress))
     console = Console(soft_wrap=False, highlight=False, markup=False)
     console.print(f"{task} reads {root} in the layout {layout}", soft_wrap=True)
     problems = Problems()
     if make:
-        made = trainids.make(root.resolve(), problems.tell, request.progress)
+        made = trainids.make(root.resolve(), problems.tell, progress)
         console.print(f"made {made} label maps of training ids")
-    content = _read(layout, root, settings, problems, request.selection.arguments())
+    content = _read(layout, root, settings, problems, selection.arguments())
     if content is not None:
         if images:
-            open_images(content, problems.tell, request.progress)
+            open_images(content, problems.tell, progress)
         _describe(console, survey(content))
     _list(console, problems)
     return not problems.count
@@ -82,7 +93,7 @@ def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
 
 
 def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems, chosen: Mapping[str, Any]) -> Any:
-    """What can be read; None where a run would find nothing at all."""
+    """Read all that can be read; None where a run would find nothing at all."""
     try:
         return datasets.read(layout, root, settings, problems.tell, **chosen)
     except DataError as problem:

@@ -1,45 +1,133 @@
 """`bench measure`: invariance and diversity of a backbone's features."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import (
-    SMALL,
-    Finished,
-    Request,
-    account,
-    checkpoint_ref,
-    data_ref,
-    execute,
-    introduce,
-    loaded,
-    notes,
-    remarks,
-    slug,
-)
+from bench.options import READING, SETUP, SMALL, Place, Reading, Setup
+from bench.selection import ALL, Selection
+from bench.verbs import Finished, Plan, Produced
+from bench.verbs.execute import execute
+from bench.verbs.recording import account, checkpoint_ref, data_ref, introduce, notes, remarks, slug
 from pretrain.core.errors import ConfigError
-from pretrain.core.journal import Journal
+from pretrain.core.journal import Journal, Progress
 from pretrain.core.settings import assignments
 from transfer.board.columns import REPRESENTATION
 from transfer.datasets import imagefolder
+from transfer.datasets.imagefolder import ClassificationData
 from transfer.metrics import METRICS
+from transfer.record import Data, RunFields
 from transfer.representation import measure
+from transfer.representation.measure import MeasureSettings
+from transfer.sources import Backbone
 
 SWEEP_FORM = "field=value,value,... such as side=0.1,0.3,0.5"
 BY_PART = tuple(name for name, metric in METRICS.items() if metric.by_part)
-"""What is logged of disjoint parts of the images."""
+"""Metrics that are logged of disjoint parts of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What to measure, as asked for."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `MeasureSettings`."""
+    splits: int = 1
+    """Also measure that many disjoint parts of the images, each by itself, and log what they give."""
+    setup: Setup = SETUP
+    reading: Reading = READING
+    selection: Selection = ALL
+    """Classes of the data to use."""
+
+    def __post_init__(self) -> None:
+        if self.splits < 1:
+            raise ConfigError("images can't be split into fewer than one part", seen=f"--splits {self.splits}")
+
+
+@dataclass(frozen=True)
+class MeasurePlan(Plan):
+    """One measurement, resolved and checked."""
+
+    settings: MeasureSettings
+    backbone: Backbone
+    root: Path
+    """Folder of the data."""
+    images: ClassificationData
+    generated: bool
+    selection: Selection
+    splits: int
+    seed: int
+    device: str
+
+    @cached_property
+    def data(self) -> Data:
+        """The data, as the record describes them."""
+        return data_ref(self.images.ref, self.generated)
+
+    def name(self) -> str:
+        """Name the backbone, the data and the seed."""
+        return f"representation-{slug(self.backbone)}-{self.data.name}-s{self.seed}"
+
+    def identity(self) -> Any:
+        """The measure's version, the backbone, the seed, the settings and the data."""
+        return [self._what(), self.settings.numbers(), self.data.fingerprint]
+
+    def config(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return {
+            "kind": "measure",
+            **self._what(),
+            "data": str(self.root.resolve()),
+            "data_fingerprint": self.data.fingerprint,
+            **self.selection.plain(),
+            **self.settings.model_dump(mode="json"),
+        }
+
+    def _what(self) -> dict[str, Any]:
+        return {"version": measure.VERSION, "checkpoint": self.backbone.sha256, "seed": self.seed}
+
+    def work(self, journal: Journal, folder: Path) -> Produced:
+        """Measure the validation images."""
+        settings = self.settings
+        self.selection.save(folder, self.images)
+        introduce(self.backbone, journal)
+        found, *parts = measure.measure(
+            self.backbone, self.images.val, settings, journal, seed=self.seed, device=self.device, splits=self.splits
+        )
+        for number, part in enumerate(parts, start=1):
+            journal.say(f"part {number} of {self.splits}: {_held_out(part.metrics)}")
+        # Every probe is a protocol of its own: its name and its options are no change of one.
+        published = MeasureSettings().replace({"probe": settings.probe, "probe_options": settings.probe_options})
+        fields = RunFields(
+            kind="measure",
+            task=REPRESENTATION,
+            protocol=settings.protocol,
+            version=measure.VERSION,
+            changed=settings.differences(published),
+            engine="probe",
+            probe=settings.probed(),
+            schedule=f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
+            checkpoint=checkpoint_ref(self.backbone),
+            data=self.data,
+            seed=self.seed,
+            metrics=found.metrics,
+            intervals=found.intervals,
+            proof={**account(self.backbone), **found.proof},
+            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone)),
+        )
+        return Produced(fields)
+
+
+def _held_out(metrics: Mapping[str, float | None]) -> str:
+    values = {name: metrics[name] for name in BY_PART}
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None)
 
 
 def matrix(
-    request: Request,
-    checkpoints: Sequence[str],
-    probes: Sequence[str],
-    sweep: str | None,
-    options: Mapping[str, Any],
-    *,
-    splits: int = 1,
+    asked: Measure, checkpoints: Sequence[str], probes: Sequence[str], sweep: str | None, place: Place, progress: Progress
 ) -> list[Finished]:
     """Measure every checkpoint under every probe and every value of the sweep: one run and one record each.
 
@@ -48,22 +136,20 @@ def matrix(
     Raises:
         BenchError: For whatever is wrong with the input.
     """
-    if splits < 1:
-        raise ConfigError("images can't be split into fewer than one part", seen=f"--splits {splits}")
-    strengths = swept(sweep, options)
+    strengths = swept(sweep, asked.options)
     cases = [
-        (checkpoint, {**options, **({"probe": probe} if probe else {}), **strength})
+        (checkpoint, {**asked.options, **({"probe": probe} if probe else {}), **strength})
         for checkpoint in checkpoints
         for probe in probes or [""]
         for strength in strengths
     ]
-    if request.out is not None and len(cases) > 1:
+    if place.out is not None and len(cases) > 1:
         raise ConfigError(f"--out is one run's folder, and these are {len(cases)} runs", fix="leave --out away")
-    return [run(request, checkpoint, chosen, splits=splits) for checkpoint, chosen in cases]
+    return [run(replace(asked, options=options), checkpoint, place, progress) for checkpoint, options in cases]
 
 
 def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The probe's options at each strength; one without changes where nothing is swept.
+    """The probe's options at each strength; one empty mapping, where nothing is swept.
 
     Raises:
         ConfigError: If the text is no sweep.
@@ -73,67 +159,38 @@ def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]
     name, equals, text = sweep.partition("=")
     if not (name.strip() and equals and text.strip()):
         raise ConfigError("a sweep without a field or without values", seen=sweep, allowed=SWEEP_FORM)
-    ((field, values),) = assignments([f"{name}=[{text}]"]).items()
-    return [{"probe_options": {**options.get("probe_options", {}), field: value}} for value in values]
+    constant = options.get("probe_options", {})
+    return [
+        {"probe_options": {**constant, field: value}}
+        for field, values in assignments([f"{name}=[{text}]"]).items()
+        for value in values
+    ]
 
 
-def run(request: Request, checkpoint: str, options: Mapping[str, Any], *, splits: int = 1) -> Finished:
-    """Measure on the validation images; `options` are fields of `MeasureSettings`.
-
-    With `splits` of 2 or more the log says what disjoint parts of the images give, each by itself.
+def run(asked: Measure, checkpoint: str, place: Place, progress: Progress, command: str | None = None) -> Finished:
+    """Measure a checkpoint on the validation images. `command` is recorded as the exact command.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    generated = places.is_generated(request.data)
-    published = measure.MeasureSettings()
-    settings = published.replace(measure.SMALL if generated or request.budget == SMALL else {})
-    settings = settings.replace(options, where="the settings of the measure")
-    backbone = loaded(request, checkpoint)
-    root, _ = places.data_root(request.data, "imagefolder", Journal(progress=request.progress))
-    images = imagefolder.read(root, **request.selection.arguments())
-    data = data_ref(images.ref, generated)
+    return execute(_resolve(asked, checkpoint, place, progress), place, progress, command)
 
-    def work(journal: Journal, folder: Path) -> dict[str, Any]:
-        request.selection.save(folder, images)
-        introduce(backbone, journal)
-        device = request.device_name()
-        found, *parts = measure.measure(
-            backbone, images.val, settings, journal, seed=request.seed, device=device, splits=splits
-        )
-        for number, part in enumerate(parts, start=1):
-            journal.say(
-                f"part {number} of {splits}: "
-                + ", ".join(f"{name} {value:.4g}" for name in BY_PART if (value := part.metrics[name]) is not None)
-            )
-        return {
-            "kind": "measure",
-            "task": REPRESENTATION,
-            "protocol": settings.protocol,
-            "version": measure.VERSION,
-            "changed": settings.differences(
-                published.replace({"probe": settings.probe, "probe_options": settings.probe_options})
-            ),
-            "engine": "probe",
-            "probe": settings.probed(),
-            "schedule": f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
-            "checkpoint": checkpoint_ref(backbone),
-            "data": data,
-            "seed": request.seed,
-            "metrics": found.metrics,
-            "intervals": found.intervals,
-            "proof": {**account(backbone), **found.proof},
-            "notes": notes(generated, *request.selection.remarks(), *remarks(backbone)),
-        }
 
-    what = {"version": measure.VERSION, "checkpoint": backbone.sha256, "seed": request.seed}
-    plain = {
-        "kind": "measure",
-        **what,
-        "data": str(root.resolve()),
-        "data_fingerprint": data.fingerprint,
-        **request.selection.plain(),
-        **settings.model_dump(mode="json"),
-    }
-    name = f"representation-{slug(backbone)}-{data.name}-s{request.seed}"
-    return execute(request, name, plain, [what, settings.numbers(), data.fingerprint], work)
+def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) -> MeasurePlan:
+    generated = places.is_generated(place.data)
+    small = generated or asked.setup.budget == SMALL
+    settings = MeasureSettings().replace(measure.SMALL if small else {})
+    settings = settings.replace(asked.options, where="the settings of the measure")
+    backbone = asked.reading.load(checkpoint)
+    root, _ = places.data_root(place.data, "imagefolder", Journal(progress=progress))
+    return MeasurePlan(
+        settings=settings,
+        backbone=backbone,
+        root=root,
+        images=imagefolder.read(root, **asked.selection.arguments()),
+        generated=generated,
+        selection=asked.selection,
+        splits=asked.splits,
+        seed=asked.setup.seed,
+        device=place.device_name(),
+    )

@@ -1,78 +1,202 @@
 """`bench transfer`: fine-tune or probe a backbone on a task."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.verbs import (
-    SMALL,
-    Finished,
-    Request,
-    account,
-    checkpoint_ref,
-    data_ref,
-    execute,
-    introduce,
-    loaded,
-    notes,
-    remarks,
-    slug,
-)
+from bench.options import READING, SETUP, SMALL, Place, Reading, Setup
+from bench.selection import ALL, Selection
+from bench.verbs import Finished, Plan, Produced
+from bench.verbs.adjustments import adjust
+from bench.verbs.execute import execute
+from bench.verbs.recording import account, checkpoint_ref, data_ref, introduce, notes, remarks, slug
 from pretrain.core import distributed
-from pretrain.core.errors import CheckpointError, ConfigError
-from pretrain.core.journal import Journal
+from pretrain.core.errors import CheckpointError
+from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
 from transfer.engines import Outcome
+from transfer.record import Data, RunFields
+from transfer.sources import Backbone
 from transfer.tasks import Task, TaskSettings
 
 TRAINING = ("train", "linear")
 """The stages in which the engines train."""
 
 
-def run(
-    request: Request,
-    task_name: str,
-    checkpoint: str,
-    *,
-    schedule: str | None = None,
-    engine: str | None = None,
-    shortcuts: Mapping[str, int | bool | None],
-    options: Mapping[str, Any],
-) -> Finished:
-    """Transfer a checkpoint to a task.
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What to transfer to which task, as asked for."""
 
-    Args:
-        request: What all verbs are told.
-        task_name: What `transfer.tasks.get` takes.
-        checkpoint: What `transfer.sources.load` takes.
-        schedule: One of the task's published ones; None: as the name says.
-        engine: One of the task's engines; None: the first that is installed.
-        shortcuts: `iters`, `batch`, `size`, `rois`, `precise_bn`, `lr_search`: each changes the protocol in its own way; None:
-            as it is.
-        options: Fields of the task's settings; they have the last word.
+    task: str
+    """What `transfer.tasks.get` takes."""
+    checkpoint: str
+    """What `transfer.sources.load` takes."""
+    schedule: str | None = None
+    """One of the task's published ones; None: as the task's name says."""
+    engine: str | None = None
+    """One of the task's engines; None: the first that is installed."""
+    adjustments: Mapping[str, int | bool | None] = field(default_factory=dict)
+    """Fields of `bench.verbs.adjustments.Adjustments`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the task's settings; they have the last word."""
+    setup: Setup = SETUP
+    reading: Reading = READING
+    selection: Selection = ALL
+    """Classes of the data to use."""
+
+
+@dataclass(frozen=True)
+class TransferPlan(Plan):
+    """One transfer, resolved and checked."""
+
+    task: Task
+    settings: TaskSettings
+    """The task's settings with everything the user changed."""
+    engine: str
+    backbone: Backbone
+    root: Path
+    """Folder of the data."""
+    content: Any
+    """What the task's layout reader returned."""
+    generated: bool
+    selection: Selection
+    seed: int
+    device: str
+    arithmetic: tuple[str, ...]
+    """How the learning rate was scaled, in words."""
+
+    @cached_property
+    def data(self) -> Data:
+        """The data, as the record describes them."""
+        return data_ref(self.content.ref, self.generated)
+
+    @cached_property
+    def changed(self) -> dict[str, Any]:
+        """What differs from the published protocol."""
+        return self.settings.differences(self.task.settings)
+
+    def name(self) -> str:
+        """Name the protocol, the backbone, the data and the seed."""
+        return f"{self.task.protocol}-{slug(self.backbone)}-{self.data.name}-s{self.seed}"
+
+    def identity(self) -> Any:
+        """What runs on which backbone, what differs from the published protocol, and the data."""
+        return [self._what(), self.changed, self.data.fingerprint]
+
+    def config(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return {
+            "kind": "transfer",
+            **self._what(),
+            "data": str(self.root.resolve()),
+            "data_fingerprint": self.data.fingerprint,
+            **self.selection.plain(),
+            **self.settings.model_dump(mode="json"),
+        }
+
+    def _what(self) -> dict[str, Any]:
+        return {
+            "task": self.task.protocol,
+            "version": self.task.version,
+            "engine": self.engine,
+            "checkpoint": self.backbone.sha256,
+            "seed": self.seed,
+        }
+
+    def work(self, journal: Journal, folder: Path) -> Produced:
+        """Say what runs, and run the engine."""
+        self.selection.save(folder, self.content)
+        self._announce(journal)
+        outcome = self._fit(journal, folder)
+        fields = RunFields(
+            kind="transfer",
+            task=self.task.name,
+            protocol=self.task.protocol,
+            version=self.task.version,
+            changed=self.changed,
+            engine=self.engine,
+            schedule=self.settings.schedule(),
+            checkpoint=checkpoint_ref(self.backbone),
+            data=self.data,
+            seed=self.seed,
+            metrics=dict(outcome.metrics),
+            images_per_second=_speed(journal, self.settings.numbers().get("batch"), self.data.train),
+            proof={**account(self.backbone), **outcome.proof},
+            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone), *outcome.notes),
+        )
+        return Produced(fields, outcome.spent)
+
+    def follow(self, journal: Journal, folder: Path) -> None:
+        """Run the engine's part of a later process."""
+        self._fit(journal, folder)
+
+    def _announce(self, journal: Journal) -> None:
+        introduce(self.backbone, journal)
+        for line in self.arithmetic:
+            journal.say(line)
+        if self.changed:
+            journal.say(f"not the published protocol {self.task.protocol}; changed: {_few(sorted(self.changed))}")
+        elif self.task.benchmark(self.data):
+            for line in self.task.expectations():
+                journal.say(f"published: {line}")
+
+    def _fit(self, journal: Journal, folder: Path) -> Outcome:
+        job = engines.Job(
+            self.task,
+            self.settings,
+            self.backbone,
+            self.content,
+            folder,
+            self.seed,
+            self.device,
+            journal,
+            announce_time=not self.generated,
+        )
+        return engines.get(self.engine).fit(job)
+
+
+def run(asked: Transfer, place: Place, progress: Progress, command: str | None = None) -> Finished:
+    """Transfer a checkpoint to a task; of several processes, this one's part. `command` is recorded as the exact command.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    task = tasks.get(task_name, schedule)
-    request.selection.require_folders(task.name, task.layout)
-    engine = engines.choose(task, engine, request.processes)
-    with distributed.group(request.device_name()) as device:
-        return _run(request, device, task, engine, checkpoint, shortcuts, options)
+    task = tasks.get(asked.task, asked.schedule)
+    asked.selection.require_folders(task.name, task.layout)
+    engine = engines.choose(task, asked.engine, place.processes)
+    with distributed.group(place.device_name()) as device:
+        plan = _resolve(asked, place, progress, task, engine, device)
+        return execute(plan, place, progress, command)
 
 
-def _run(
-    request: Request,
-    device: str,
-    task: Task,
-    engine: str,
-    checkpoint: str,
-    shortcuts: Mapping[str, int | bool | None],
-    options: Mapping[str, Any],
-) -> Finished:
-    """This process's part of a transfer."""
-    backbone = loaded(request, checkpoint)
+def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engine: str, device: str) -> TransferPlan:
+    backbone = asked.reading.load(asked.checkpoint)
+    _require_stem(backbone, asked.checkpoint, task, engine)
+    with distributed.first_alone():
+        root, generated = places.data_root(place.data, task.layout, Journal(progress=progress))
+    settings, arithmetic = _settings(asked, task, generated)
+    if place.processes > 1:
+        distributed.divided(settings.numbers()["batch"], place.processes)
+    content = datasets.read(task.layout, root, settings, **asked.selection.arguments())
+    return TransferPlan(
+        task=task,
+        settings=settings,
+        engine=engine,
+        backbone=backbone,
+        root=root,
+        content=content,
+        generated=generated,
+        selection=asked.selection,
+        seed=asked.setup.seed,
+        device=device,
+        arithmetic=tuple(arithmetic),
+    )
+
+
+def _require_stem(backbone: Backbone, checkpoint: str, task: Task, engine: str) -> None:
     if backbone.small_stem and engine != "probe":
         raise CheckpointError(
             f"{checkpoint} has the stem for small images, which {task.name} can't use",
@@ -80,103 +204,25 @@ def _run(
             allowed="torchvision's 7 × 7; linear and knn take both",
             fix="pre-train with --set stem=imagenet",
         )
-    with distributed.first_alone():
-        root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
-    settings, arithmetic = _settings(request, task, generated, shortcuts, options)
-    if request.processes > 1:
-        distributed.divided(settings.numbers()["batch"], request.processes)
-    content = datasets.read(task.layout, root, settings, **request.selection.arguments())
-    data = data_ref(content.ref, generated)
-    changed = settings.differences(task.settings)
-    spent: list[Path] = []
 
-    def fit(journal: Journal, folder: Path) -> Outcome:
-        job = engines.Job(task, settings, backbone, content, folder, request.seed, device, journal, announce_time=not generated)
-        return engines.get(engine).fit(job)
 
-    def work(journal: Journal, folder: Path) -> dict[str, Any]:
-        request.selection.save(folder, content)
-        introduce(backbone, journal)
-        for line in arithmetic:
-            journal.say(line)
-        if changed:
-            journal.say(f"not the published protocol {task.protocol}; changed: {_few(sorted(changed))}")
-        elif task.benchmark(data):
-            for line in task.expectations():
-                journal.say(f"published: {line}")
-        outcome = fit(journal, folder)
-        spent.extend(outcome.spent)
-        return {
-            "kind": "transfer",
-            "task": task.name,
-            "protocol": task.protocol,
-            "version": task.version,
-            "changed": changed,
-            "engine": engine,
-            "schedule": settings.schedule(),
-            "checkpoint": checkpoint_ref(backbone),
-            "data": data,
-            "seed": request.seed,
-            "metrics": dict(outcome.metrics),
-            "images_per_second": _speed(journal, settings.numbers().get("batch"), data.train),
-            "proof": {**account(backbone), **outcome.proof},
-            "notes": notes(generated, *request.selection.remarks(), *remarks(backbone), *outcome.notes),
-        }
-
-    what = {
-        "task": task.protocol,
-        "version": task.version,
-        "engine": engine,
-        "checkpoint": backbone.sha256,
-        "seed": request.seed,
-    }
-    plain = {
-        "kind": "transfer",
-        **what,
-        "data": str(root.resolve()),
-        "data_fingerprint": data.fingerprint,
-        **request.selection.plain(),
-        **settings.model_dump(mode="json"),
-    }
-    name = f"{task.protocol}-{slug(backbone)}-{data.name}-s{request.seed}"
-    finished = execute(request, name, plain, [what, changed, data.fingerprint], work, follow=fit)
-    for path in spent:
-        path.unlink(missing_ok=True)
-    return finished
+def _settings(asked: Transfer, task: Task, generated: bool) -> tuple[TaskSettings, list[str]]:
+    """The task's settings with everything the user changed, and how the learning rate was scaled, in words."""
+    small = task.generated or task.small if generated else task.small
+    settings = task.settings.replace(small if generated or asked.setup.budget == SMALL else {})
+    if asked.setup.config is not None:
+        where = f"the configuration {asked.setup.config}"
+        settings = settings.replace(places.read_config("transfer", asked.setup.config), where=where)
+    settings, arithmetic = adjust(settings, task.name, asked.adjustments)
+    return settings.replace(asked.options, where=f"the settings of {task.name}"), arithmetic
 
 
 def _speed(journal: Journal, batch: int | None, images: int) -> float | None:
-    """Training images per second; None where the task trains nothing."""
+    """Training images per second; None where the task trains nothing. A batch holds no more than the `images` there are."""
     rates = [rate for stage in TRAINING if (rate := journal.rate(stage)) is not None]
     return round(rates[0] * min(batch, images), 3) if rates and batch else None
 
 
 def _few(names: list[str]) -> str:
-    """At most six names; the record has them all."""
+    """List at most six names; the record has them all."""
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _settings(
-    request: Request, task: Task, generated: bool, shortcuts: Mapping[str, int | bool | None], options: Mapping[str, Any]
-) -> tuple[TaskSettings, list[str]]:
-    """The task's settings with everything the user changed, and the arithmetic that goes with it, in words."""
-    small = task.generated or task.small if generated else task.small
-    settings = task.settings.replace(small if generated or request.budget == SMALL else {})
-    if request.config is not None:
-        where = f"the configuration {request.config}"
-        settings = settings.replace(places.read_config("transfer", request.config), where=where)
-    arithmetic = []
-    for name, value in shortcuts.items():
-        if value is None:
-            continue
-        change = getattr(settings, f"with_{name}", None)
-        if change is None:
-            fields = ", ".join(type(settings).model_fields)
-            option = name.replace("_", "-")
-            raise ConfigError(f"{task.name} has no --{option}", allowed=f"--set of {fields}", fix=f"leave --{option} away")
-        before, settings = settings, change(value)
-        both = {"before": before.numbers(), "now": settings.numbers()}
-        if name == "batch" and both["before"].get("lr") != both["now"].get("lr"):
-            was, now = both["before"], both["now"]
-            arithmetic.append(f"learning rate {was['lr']:g} × {now['batch']} / {was['batch']} = {now['lr']:g}")
-    return settings.replace(options, where=f"the settings of {task.name}"), arithmetic

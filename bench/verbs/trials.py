@@ -4,26 +4,28 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from bench.verbs import Finished, Request
+from bench.options import Place, Setup
+from bench.verbs import Finished
 from pretrain.core import distributed
 from pretrain.core.errors import ConfigError
 
 
-def run(request: Request, trials: int | None, one: Callable[[Request], Finished]) -> list[Finished]:
-    """Do `one` with as many seeds, from the request's own on; those that are done already are reused. None: once, as asked.
+def run(trials: int | None, setup: Setup, place: Place, one: Callable[[Setup, Place], Finished]) -> list[Finished]:
+    """Do `one` with as many seeds, counted up from the setup's own; trials that are done already are reused.
 
-    With `--out`, each has the folder of its seed in there: `OUT/s0`, `OUT/s1`.
+    With `--out`, each trial has the folder of its seed in there: `OUT/s0`, `OUT/s1`. Without a number of trials, `one` runs
+    once, as asked.
 
     Raises:
         ConfigError: If there is not at least one.
     """
     if trials is None:
-        return [one(request)]
+        return [one(setup, place)]
     if trials < 1:
         raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
-    seeds = range(request.seed, request.seed + trials)
-    with distributed.group(request.device_name()):  # one for all: torch can't make it twice for the same launcher
-        return [one(replace(request, seed=seed, out=request.out and request.out / f"s{seed}")) for seed in seeds]
+    seeds = range(setup.seed, setup.seed + trials)
+    with distributed.group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
+        return [one(replace(setup, seed=seed), replace(place, out=place.out and place.out / f"s{seed}")) for seed in seeds]
 
 
 def summary(done: Sequence[Finished]) -> Iterator[str]:

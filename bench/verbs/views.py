@@ -1,4 +1,4 @@
-"""`bench views`: what the network will see, to be looked at before it is trained."""
+"""`bench views`: draw what the network will see, to look at before it is trained."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,26 +9,34 @@ import torch
 from torch import Tensor
 
 from bench import grid
-from bench.verbs import Request
-from bench.verbs.pretrain import configuration, find
+from bench.options import Place, Setup
+from bench.verbs.pretrain_settings import configuration, find
 from pretrain import inputs
 from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError, DataError
-from pretrain.core.journal import Journal
+from pretrain.core.journal import Journal, Progress
 from pretrain.images import cache
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, Epochs
 
 EPOCHS = 3
-"""Epochs of which the query's view is drawn."""
+"""Number of epochs whose query view is drawn."""
 MOST = 64
 """Rows of a grid at most."""
 
 
-def run(request: Request, options: Mapping[str, Any], out: Path, images: int) -> str:
-    """Draw a grid; `options` are fields of `PretrainConfig`, as for `bench pretrain`. Returns what was drawn, in words.
+def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress, out: Path, images: int) -> str:
+    """Draw a grid and return what was drawn, in words.
+
+    Args:
+        options: Fields of `PretrainConfig`, as for `bench pretrain`.
+        setup: Of it, the configuration.
+        place: Of it, the data.
+        progress: Called while data is generated.
+        out: The picture.
+        images: Rows of the grid.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
@@ -36,8 +44,8 @@ def run(request: Request, options: Mapping[str, Any], out: Path, images: int) ->
     grid.check(out)
     if not 1 <= images <= MOST:
         raise ConfigError("can't draw that many images", seen=images, allowed=f"1 to {MOST}")
-    _, config = configuration(request, options, request.device_name())
-    _, data, _ = find(request, config)
+    _, config = configuration(options, setup, place.data, place.device_name())
+    _, data, _ = find(config, place.data, progress)
     train = data.train
     if len(train) < images:
         raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), fix=f"lower --images to {len(train)}")
@@ -47,7 +55,7 @@ def run(request: Request, options: Mapping[str, Any], out: Path, images: int) ->
 
 
 def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.Column]:
-    """The originals, the query's view in each of the first epochs, and the key's view in the first.
+    """Make the columns: the originals, the query's view in each of the first epochs, and the key's view in the first.
 
     The images are one batch: the first epoch's views are those of the run's first step, where its batch is as large.
     A partner in a note is the row of the image that was mixed in.
@@ -66,8 +74,8 @@ def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.C
 
 
 def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int) -> tuple[grid.Column, grid.Column | None]:
-    """The query's and the key's view of an epoch, made as a training step makes them."""
-    # What is kept is what is decoded now, resized alike.
+    """Make the query's and the key's view of an epoch as a training step makes them; no key, if the method has one view."""
+    # Decoded and resized as a cache would hold them.
     images = cache.open_images(
         train, None, side=config.kept_side, reduced=config.reduced_decode, num_workers=0, journal=Journal()
     )
@@ -82,20 +90,21 @@ def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: i
 
 
 def _notes(seen: Mixed, clean: Tensor) -> list[str]:
-    """What was blended into each image, or how much of it was erased; empty where nothing was."""
+    """Say what was blended into each image, or which fraction of it was erased; empty where nothing was."""
     erased = (seen.images != clean).any(dim=1).float().mean(dim=(1, 2)).tolist()
-    notes = [f"{share:.0%} erased" if share else "" for share in erased]
+    notes = [f"{fraction:.0%} erased" if fraction else "" for fraction in erased]
     if seen.sources is None or seen.weights is None:
         return notes
-    shares = torch.zeros(len(clean), len(clean)).scatter_add_(1, seen.sources, seen.weights)  # of each image in each
-    for row, of_row in enumerate(shares):
-        others = [f"{of_row[other]:.0%} of row {other + 1}" for other in of_row.nonzero().flatten().tolist() if other != row]
+    # Row i: the fraction of every image of the batch in image i.
+    fractions = torch.zeros(len(clean), len(clean)).scatter_add_(1, seen.sources, seen.weights)
+    for row, parts in enumerate(fractions):
+        others = [f"{parts[other]:.0%} of row {other + 1}" for other in parts.nonzero().flatten().tolist() if other != row]
         if others:
-            notes[row] = " + ".join([f"{of_row[row]:.0%}", *others])
+            notes[row] = " + ".join([f"{parts[row]:.0%}", *others])
     return notes
 
 
 def _cells(images: Tensor, notes: list[str]) -> list[grid.Cell]:
-    """Of images (N, 3, S, S) in [0, 1]; what lies outside, such as noise, is clipped."""
+    """Make cells of images (N, 3, S, S) in [0, 1]; values outside, such as noise, are clipped."""
     pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return [grid.Cell(np.ascontiguousarray(one), note) for one, note in zip(pixels, notes, strict=True)]

@@ -48,8 +48,8 @@ class MoCoV2(Method):
     feature_dim: int = Field(128, ge=2)
     """Length of queries and keys."""
     label_mode: LabelMode = "positives"
-    """What a key of the query's class is: a positive, of which the least similar counts most (UniMoCo) or all alike (SupCon's
-    L_out, as in SupMoCo); or no negative."""
+    """What a key of the query's class is: positives, mean-positives or drop-negatives. A positive, of which the least similar
+    counts most (UniMoCo) or all alike (SupCon's L_out, as in SupMoCo); or no negative."""
     mixed_target: MixedTarget = "i-mix"
     """What a blended query is compared with. `i-mix`: all keys of the batch and the queue, each source's key a target by
     its fraction (arXiv:2010.08887). `un-mix`: own key or partner's key against the queue, by their fractions, beside the loss

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from bench import cli, places
-from bench.verbs import Request
-from bench.verbs import pretrain as pretrain_verb
+from bench.options import Setup
+from bench.verbs import pretrain_settings
 from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
@@ -52,6 +52,23 @@ def test_help_imports_nothing_heavy() -> None:
     script = f"import sys, bench.cli; {ask}; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    "words", [["pretrain", "--epocs", "1"], ["views", "--epochs", "1"], ["measure", "--resume"], ["trnsfer"]]
+)
+def test_an_option_or_a_command_that_there_is_not_is_refused_with_its_name(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, *words) == 2
+    shown = capsys.readouterr().err
+    assert "No such" in shown
+    assert words[1 if len(words) > 1 else 0] in shown
+
+
+def test_the_version_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(monkeypatch, "--version") == 0
+    assert re.fullmatch(r"bench \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 def test_pretrain_then_linear_knn_measure_and_report(
@@ -146,7 +163,7 @@ def test_every_configuration_is_whole_and_opens_with_what_it_is_and_its_command(
     ],
 )
 def test_generated_data_takes_the_recipe_that_fits_the_regime(options: dict[str, str], method: str) -> None:
-    fields = pretrain_verb._base(Request(lambda *_: None), options)
+    fields = pretrain_settings._base(options, Setup(), None)
     fields = {**methods.get(method).defaults, **fields, **options}
     assert PretrainConfig.read(fields).method == method
 
@@ -166,6 +183,8 @@ def _checkpoints(folder: Path) -> None:
     whole = (folder / "whole.pth").read_bytes()
     (folder / "truncated.pth").write_bytes(whole[: len(whole) // 2])
     (folder / "images" / "empty" / "train" / "ant").mkdir(parents=True)
+    (folder / "former").mkdir()
+    (folder / "former" / "config.yaml").write_text("kind: measure\nidentity: 0123456789ab\n")
 
 
 KNN = ["transfer", "--task", "knn", "--data", "images"]
@@ -205,6 +224,16 @@ WRONG = {
     "checkpoint is missing": ([*KNN, "--ckpt", "gone.pth"], "no checkpoint at gone.pth"),
     "option of another task": ([*KNN, "--ckpt", "random:resnet18", "--rois", "8"], "knn has no --rois"),
     "no runs to report": (["report"], "bench pretrain"),
+    "a scope of no rescaling": (
+        ["convert", "--ckpt", "random:resnet18", "--to", "mmseg", "--out", "a.pth", "--scope", "all"],
+        "nothing is rescaled",
+    ),
+    "folders beside a difference": (["report", "one", "--diff", "two", "three"], "leave the other folders away"),
+    "a run folder of a former version": (
+        ["measure", "--ckpt", "random:resnet18", "--budget", "small", "--data", "images", "--out", "former"],
+        "(?s)former was written by another version.*seen: .*allowed: .*do: .*--out",
+    ),
+    "a seed below 0": ([*KNN, "--ckpt", "random:resnet18", "--seed", "-1"], "a seed has 32 bits"),
     "unknown list": (["ls", "taskz"], "did you mean 'tasks'"),
     "list with no more to say": (["ls", "augs", "cutmix"], "no more to say about 'cutmix'"),
 }

@@ -16,7 +16,7 @@ import torchvision
 from torch import Tensor
 
 from bench import cli
-from bench.verbs import Request, convert
+from bench.verbs import convert
 from pretrain.core.errors import ConfigError
 from transfer import norms, prove, sources
 from transfer.sources import Backbone
@@ -26,9 +26,6 @@ State = dict[str, Tensor]
 
 def silent(*_: object) -> None:
     """No progress shown."""
-
-
-REQUEST = Request(silent)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +54,7 @@ def written(moco: Callable[[str], Path], tmp_path: Path) -> Iterator[Any]:
     """`written(to, name, arch)` converts one of them: the file and its backbone; gone afterwards."""
 
     def write(to: str, name: str, arch: str = "resnet18", **how: Any) -> tuple[Path, Backbone]:
-        done = convert.run(REQUEST, str(moco(arch)), to, tmp_path / name, **how)
+        done = convert.run(str(moco(arch)), to, tmp_path / name, silent, **how)
         return done.file, sources.load(str(moco(arch)))
 
     yield write
@@ -148,7 +145,7 @@ def test_a_target_that_cannot_be_is_refused_before_anything_is_written(
     tmp_path: Path, to: str, name: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        convert.run(REQUEST, "random:resnet18", to, tmp_path / name)
+        convert.run("random:resnet18", to, tmp_path / name, silent)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,7 +153,7 @@ def test_a_checkpoint_is_not_overwritten_by_its_conversion(tmp_path: Path) -> No
     path = tmp_path / "own.pth"
     torch.save(sources.load("random:resnet18").state, path)
     with pytest.raises(ConfigError, match="the checkpoint itself"):
-        convert.run(REQUEST, str(path), "torchvision", path)
+        convert.run(str(path), "torchvision", path, silent)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import cli, runs
+from bench import cli
+from bench.runs import folder, lifecycle
 from bench.verbs import measure
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.trainer import Trainer
@@ -104,8 +105,8 @@ def test_what_breaks_because_of_a_signal_is_not_shown_as_broken(
     assert "Traceback" not in shown
 
 
-def _run(**config: object) -> runs.Run:
-    return runs.locate("run", {"kind": "pretrain", **config}, config, Path("run"), "bench pretrain")
+def _run(**config: object) -> folder.RunFolder:
+    return folder.locate("run", {"kind": "pretrain", **config}, config, Path("run"), "bench pretrain")
 
 
 def test_a_start_that_was_killed_hinders_no_later_one() -> None:
@@ -118,9 +119,9 @@ def test_a_start_that_was_killed_hinders_no_later_one() -> None:
         Path("run/.last.pth.17.tmp").write_bytes(b"half of it")
         if left is not None:
             Path("run/config.yaml").write_text(left)
-        assert runs.finished(run) is None
-    with runs.held(run):
-        assert runs.start(run)
+        assert folder.finished(run) is None
+    with lifecycle.held(run):
+        assert lifecycle.start(run)
         assert sorted(path.name for path in Path("run").iterdir()) == [".lock", "command.txt", "config.yaml"]
     assert Path("run/config.yaml").read_text() == whole
 
@@ -128,7 +129,9 @@ def test_a_start_that_was_killed_hinders_no_later_one() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("kind: pretrain\nlr: 0.1\nidentity: other\n", "is of another run\n.*lr: 0.1 there, 0.2 now"),
+        ("folder_version: 2\nkind: pretrain\nlr: 0.1\nidentity: other\n", "is of another run\n.*lr: 0.1 there, 0.2 now"),
+        ("kind: pretrain\nlr: 0.1\nidentity: other\n", "another version of bench(.|\n)*seen: (.|\n)*allowed: (.|\n)*do: "),
+        ("folder_version: 3\nlr: 0.1\nidentity: other\n", "seen:    folder_version: 3 in run/config.yaml"),
         ("name: my own\n", "is not of a run"),
         ("- a\n- b\n", "is not of a run"),
         ("a: [", "can't read"),
@@ -140,15 +143,15 @@ def test_a_folder_of_something_else_is_refused_and_stays_as_it_is(content: str, 
     Path("run/config.yaml").write_text(content, encoding="latin-1")
     before = Path("run/config.yaml").read_bytes()
     with pytest.raises(ConfigError, match=said):
-        runs.finished(_run(lr=0.2))
+        folder.finished(_run(lr=0.2))
     assert Path("run/config.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize(("error", "stays"), [(ConfigError("wrong"), False), (TrainingError("nan"), True), (KeyError(), True)])
 def test_a_new_folder_goes_with_a_mistake_and_stays_with_anything_else(error: Exception, stays: bool) -> None:
     def fail() -> None:
-        with runs.held(_run()):
-            runs.start(_run())
+        with lifecycle.held(_run()):
+            lifecycle.start(_run())
             raise error
 
     with pytest.raises(type(error)):

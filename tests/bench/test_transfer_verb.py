@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench import verbs
-from bench.verbs import Finished, Request, transfer
+from bench.options import Place
+from bench.verbs import Finished, Plan, execute, transfer
+from bench.verbs.transfer import Transfer
 from pretrain.core.errors import ConfigError, DataError, EngineError
 from pretrain.core.journal import Journal
 from transfer import datasets, engines, record
@@ -38,8 +39,16 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, Job
 
 
 def run(task: str, **more: Any) -> Finished:
-    request = Request(lambda *_: None, data=str(Path.cwd()), device="cpu")
-    return transfer.run(request, task, "random:resnet18", shortcuts=more.pop("shortcuts", {}), options={}, **more)
+    asked = Transfer(task=task, checkpoint="random:resnet18", **more)
+    return transfer.run(asked, here(), silent)
+
+
+def here(**more: Any) -> Place:
+    return Place(data=str(Path.cwd()), device="cpu", **more)
+
+
+def silent(*_: object) -> None:
+    """No progress shown."""
 
 
 @pytest.mark.parametrize(
@@ -63,7 +72,7 @@ def test_the_record_says_which_schedule_ran(
 
 
 def test_another_length_is_a_change_of_the_schedule_named(jobs: list[tuple[str, Job]]) -> None:
-    changed = run("coco-c4@1x", shortcuts={"iters": 900}).record.changed
+    changed = run("coco-c4@1x", adjustments={"iters": 900}).record.changed
     assert changed == {"iters": 900, "steps": [600, 800], "warmup": 90}
 
 
@@ -73,9 +82,8 @@ def test_the_engine_asked_for_runs_and_is_recorded(jobs: list[tuple[str, Job]]) 
 
 
 def test_an_engine_of_one_process_refuses_several(jobs: list[tuple[str, Job]]) -> None:
-    request = Request(lambda *_: None, data=str(Path.cwd()), device="cpu", devices=2)
     with pytest.raises(EngineError, match="'probe' runs in one process"):
-        transfer.run(request, "knn", "random:resnet18", shortcuts={}, options={})
+        transfer.run(Transfer(task="knn", checkpoint="random:resnet18"), here(devices=2), silent)
     assert not jobs
     assert not Path("runs").exists()
 
@@ -84,18 +92,20 @@ def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Jo
     launched = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
-    request = Request(lambda *_: None, data=str(Path.cwd()), device="cpu")
-    assert request.processes == 3
+    assert here().processes == 3
     with pytest.raises(EngineError, match="3 processes for linear"):
-        transfer.run(request, "linear", "random:resnet18", shortcuts={}, options={})
+        run("linear")
 
 
 def test_what_goes_wrong_in_a_later_process_alone_is_said_by_it(capsys: pytest.CaptureFixture[str]) -> None:
-    def follow(*_: object) -> None:
-        raise DataError("can't read the image a.png")
+    class Failing(Plan):
+        name = identity = config = work = None  # type: ignore[assignment]
+
+        def follow(self, journal: Journal, folder: Path) -> None:
+            raise DataError("can't read the image a.png")
 
     with pytest.raises(DataError):
-        verbs._heard(follow, Path())
+        execute._follow(Failing(), Path())
     assert capsys.readouterr().err == "bench: process 0: can't read the image a.png\n"
 
 
@@ -104,7 +114,7 @@ def test_the_record_says_how_many_images_a_second_the_training_took(
 ) -> None:
     assert run("coco-c4").record.images_per_second is None  # the stand-in trained nothing
     monkeypatch.setattr(Journal, "rate", lambda self, stage: 2.5 if stage == "train" else None)
-    assert run("coco-c4@1x", shortcuts={"batch": 4}).record.images_per_second == 10.0
+    assert run("coco-c4@1x", adjustments={"batch": 4}).record.images_per_second == 10.0
     assert run("coco-c4@1x").record.images_per_second == 15.0  # a batch can't hold more than the 6 images there are
 
 
@@ -134,7 +144,7 @@ def test_what_a_run_goes_on_from_is_there_until_its_result_is_written(
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert Request(lambda *_: None, devices=2).device_name() == "cuda"
-    assert Request(lambda *_: None, devices=4, device="cpu").device_name() == "cpu"
+    assert Place(devices=2).device_name() == "cuda"
+    assert Place(devices=4, device="cpu").device_name() == "cpu"
     with pytest.raises(ConfigError, match="--devices 4, 2 GPUs"):
-        Request(lambda *_: None, devices=4).device_name()
+        Place(devices=4).device_name()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.verbs import Finished, Request, trials
+from bench.options import Place, Setup
+from bench.verbs import Finished, trials
 from pretrain.core.errors import ConfigError
 from transfer import record
 
@@ -57,14 +58,14 @@ def test_trials_with_a_folder_lie_in_it_by_their_seeds(monkeypatch: pytest.Monke
 def test_a_trial_that_fails_leaves_those_before_it_done() -> None:
     seen: list[tuple[int, Path | None]] = []
 
-    def one(request: Request) -> Finished:
-        seen.append((request.seed, request.out))
-        if request.seed == 7:
+    def one(setup: Setup, place: Place) -> Finished:
+        seen.append((setup.seed, place.out))
+        if setup.seed == 7:
             raise ConfigError("no")
         return None  # type: ignore[return-value]
 
     with pytest.raises(ConfigError):
-        trials.run(Request(lambda *_: None, out=Path("x"), seed=5), 4, one)
+        trials.run(4, Setup(seed=5), Place(out=Path("x")), one)
     assert seen == [(seed, Path(f"x/s{seed}")) for seed in (5, 6, 7)]
 
 

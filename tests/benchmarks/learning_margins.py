@@ -16,11 +16,12 @@ import statistics
 import sys
 from pathlib import Path
 
-from bench.demo import AUGS
+from bench.options import Place, Setup
 from bench.progress import Display
-from bench.verbs import Request
 from bench.verbs import pretrain as pretraining
 from bench.verbs import transfer as transferring
+from bench.verbs.demo import AUGS
+from bench.verbs.transfer import Transfer
 
 WANTED = 10.0
 ARCH = "resnet18"
@@ -32,7 +33,8 @@ FINE_TUNED = ("voc0712", "coco-c4", "cityscapes")
 
 def score(display: Display, task: str, checkpoint: str, iters: int | None = None) -> float:
     """A task's metric for a checkpoint on the generated data; `iters` 0 leaves the model untrained."""
-    done = transferring.run(Request(display.hook, data="shapes"), task, checkpoint, shortcuts={"iters": iters}, options={})
+    asked = Transfer(task=task, checkpoint=checkpoint, adjustments={"iters": iters})
+    done = transferring.run(asked, Place(data="shapes"), display.hook)
     value = done.record.metrics[METRICS[task]]
     if value is None:
         raise SystemExit(f"{done.folder} has no number")
@@ -41,7 +43,7 @@ def score(display: Display, task: str, checkpoint: str, iters: int | None = None
 
 def trained(display: Display, options: dict[str, object], config: str | None = None) -> tuple[str, float]:
     """A pre-trained checkpoint and the seconds it took."""
-    done = pretraining.run(Request(display.hook, data="shapes", config=config), options)
+    done = pretraining.run(options, Setup(config=config), Place(data="shapes"), display.hook)
     return str(done.folder / "backbone.pth"), done.record.wall_seconds
 
 

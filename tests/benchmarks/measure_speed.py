@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.runs import peak_memory_mib
+from bench.runs.environment import peak_memory_mib
 from pretrain.core.journal import Journal
 from pretrain.images import imageset as image_sets
 from pretrain.images.imageset import ImageSet

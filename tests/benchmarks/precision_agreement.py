@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.options import SMALL, Place, Setup
 from bench.progress import Display
-from bench.verbs import SMALL, Request
 from bench.verbs import pretrain as pretraining
 from bench.verbs import transfer as transferring
+from bench.verbs.transfer import Transfer
 
 LEAST_IMAGES = 3000
 POINT = 1.0
@@ -40,11 +41,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     os.chdir(options.out)
     with Display() as display:
-        request = Request(display.hook, data, budget=None if config else SMALL, config=config)
+        setup, place = Setup(budget=None if config else SMALL, config=config), Place(data=data)
         fields = {"epochs": options.epochs}
         rows = [
             {
-                name: measured(display, request, {**fields, "seed": seed, "precision": name}, options.size)
+                name: measured(display, setup, place, {**fields, "seed": seed, "precision": name}, options.size)
                 for name in ("bf16", "fp32")
             }
             for seed in range(options.seeds)
@@ -52,11 +53,11 @@ def main() -> None:
     sys.exit(not report(rows))
 
 
-def measured(display: Display, request: Request, fields: dict[str, Any], size: int) -> float:
+def measured(display: Display, setup: Setup, place: Place, fields: dict[str, Any], size: int) -> float:
     """kNN top-1 of one pre-training, in percent."""
-    checkpoint = str(pretraining.run(request, fields).folder / "backbone.pth")
-    asked = Request(display.hook, request.data, budget=SMALL)
-    record = transferring.run(asked, "knn", checkpoint, shortcuts={"size": size}, options={}).record
+    checkpoint = str(pretraining.run(fields, setup, place, display.hook).folder / "backbone.pth")
+    asked = Transfer(task="knn", checkpoint=checkpoint, adjustments={"size": size}, setup=Setup(budget=SMALL))
+    record = transferring.run(asked, place, display.hook).record
     if record.data.val < LEAST_IMAGES:
         raise SystemExit(f"only {record.data.val} validation images; {LEAST_IMAGES} are wanted")
     value = record.metrics["knn"]

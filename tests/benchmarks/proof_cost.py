@@ -68,7 +68,8 @@ class Clock:
 
 def once(engine: str, checkpoint: Path, data: Path, folder: Path) -> dict[str, list[float]]:
     """(wall, CPU) seconds of each part of one run."""
-    from bench.verbs import Request, transfer
+    from bench.options import Place
+    from bench.verbs import transfer
     from transfer import sources
 
     task, settings, functions = PARTS[engine]
@@ -82,8 +83,8 @@ def once(engine: str, checkpoint: Path, data: Path, folder: Path) -> dict[str, l
                 owner = getattr(owner, each)
             mock.patch.object(owner, name, clock.timed(part, getattr(owner, name))).start()
         try:
-            request = Request(lambda *_: None, str(data), folder, "cpu")
-            transfer.run(request, task, str(checkpoint), engine=engine, shortcuts={}, options=settings)
+            asked = transfer.Transfer(task=task, checkpoint=str(checkpoint), engine=engine, options=settings)
+            transfer.run(asked, Place(data=str(data), out=folder, device="cpu"), lambda *_: None)
         finally:
             mock.patch.stopall()
     return clock.spent

@@ -146,8 +146,9 @@ def compare(name: str, turns: int, folder: Path) -> dict[str, Any]:
 
 def ours(task: str, engine: str, data: Path, work: Path, baton: Baton) -> None:
     """`bench transfer`, with the progress that a person sees."""
+    from bench.options import Place
     from bench.progress import Display
-    from bench.verbs import Request, transfer
+    from bench.verbs import transfer
 
     with Display() as display:
 
@@ -156,9 +157,9 @@ def ours(task: str, engine: str, data: Path, work: Path, baton: Baton) -> None:
             if stage == "train" and total:
                 baton.step(done)
 
-        request = Request(progress, str(data), work / f"ours-{engine}", "cpu")
         changes = SETTINGS[task] | ALWAYS
-        transfer.run(request, task, f"random:{ARCH}", engine=engine, shortcuts={}, options=changes)
+        asked = transfer.Transfer(task=task, checkpoint=f"random:{ARCH}", engine=engine, options=changes)
+        transfer.run(asked, Place(data=str(data), out=work / f"ours-{engine}", device="cpu"), progress)
 
 
 def play(options: argparse.Namespace) -> None:

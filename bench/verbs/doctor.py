@@ -1,4 +1,4 @@
-"""`bench doctor`: what is here, what is missing, and what to do about it."""
+"""`bench doctor`: show what is here, what is missing, and what to do about it."""
 
 import importlib.metadata
 import os
@@ -10,10 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import places, runs
+from bench import places
+from bench.runs.environment import PACKAGES
 
 Line = tuple[str, str, str]
-"""What, what was found, what to do; the last is empty where nothing is wrong."""
+"""What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
+
+OPTIONAL = {"detectron2": "optional, the torchvision engine is tested equal to it; the README says how; "}
+"""Engine → why it can be missing."""
 
 
 def show() -> None:
@@ -28,7 +32,7 @@ def show() -> None:
 
 def _versions() -> Iterator[Line]:
     yield "python", platform.python_version(), ""
-    for package in runs.PACKAGES:
+    for package in PACKAGES:
         try:
             yield package, importlib.metadata.version(package), ""
         except importlib.metadata.PackageNotFoundError:
@@ -53,8 +57,10 @@ def _engines() -> Iterator[Line]:
 
     for name in engines.ENGINES:
         missing = engines.missing(name)
-        optional = "optional, the torchvision engine is tested equal to it; the README says how; " * (name == "detectron2")
-        yield f"engine {name}", "missing" if missing else "ready", f"{optional}install {missing}" if missing else ""
+        if missing is None:
+            yield f"engine {name}", "ready", ""
+        else:
+            yield f"engine {name}", "missing", f"{OPTIONAL.get(name, '')}install {missing}"
     try:
         import cv2
 

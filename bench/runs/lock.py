@@ -1,6 +1,6 @@
-"""One process at a time on a run's folder: a lock of the kernel's, which is free the moment its holder is gone.
+"""Let one process at a time work in a run folder: a lock that the kernel frees the moment its holder is gone.
 
-NOTE: POSIX record locks, not `flock` as most libraries take: processes that a holder forked, such as its loaders, don't inherit
+NOTE: POSIX record locks, not `flock` as most libraries take: processes that a holder forked, such as its workers, don't inherit
 them, and so can't keep the folder locked when the holder was killed.
 """
 
@@ -20,7 +20,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[str]:
-    """Hold a folder while the block lasts; yields what hinders locking on its file system, mostly nothing.
+    """Hold a folder while the block lasts. Yields why its file system can't lock, or an empty text.
 
     Raises:
         ConfigError: If another process holds it; says which.
@@ -42,7 +42,7 @@ def held(folder: Path) -> Iterator[str]:
 
 
 def refuse_held(folder: Path) -> None:
-    """Look without taking: for a process that leaves the work to others.
+    """Check that nobody holds a folder, without taking it: for a process that leaves the work to others.
 
     Raises:
         ConfigError: If another process holds the folder.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import lock
+from bench.runs import lock
 from pretrain.core.errors import ConfigError
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from bench import lock
+from bench.runs import lock
 with lock.held(Path(sys.argv[1])):
     if not os.fork():  # such as a loader, which outlives a killed trainer for some seconds
         time.sleep(30)
@@ -29,7 +29,7 @@ with lock.held(Path(sys.argv[1])):
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen]:
     """A process that holds tmp_path, as does a child of its own."""
     words = [sys.executable, "-c", HOLD, str(tmp_path)]
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     process = subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"

@@ -1,12 +1,9 @@
-"""`bench ls`: what exists, each with one line about it."""
+"""`bench ls`: list what exists, each with one line about it."""
 
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from pretrain.core.errors import ConfigError, RecordError
 
@@ -14,19 +11,22 @@ Lines = Iterator[tuple[str, str]]
 
 
 def show(what: str, name: str | None = None) -> None:
-    """Print a list, or all about one thing in it.
+    """Print a list, or the details of one thing in it.
 
     Raises:
-        ConfigError: For an unknown one.
+        ConfigError: For an unknown list or thing, or one without details.
     """
     if what not in LISTS:
         raise ConfigError.unknown("list", what, LISTS)
     if name is not None and what not in DETAILS:
         raise ConfigError(f"there is no more to say about {name!r}", seen=f"ls {what} {name}", allowed=", ".join(DETAILS))
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = list(LISTS[what]() if name is None else DETAILS[what](name))
-    for name, about in rows:
-        table.add_row(name, about)
+    for row in rows:
+        table.add_row(*row)
     Console().print(table if rows else f"no {what} yet")
 
 
@@ -68,6 +68,27 @@ def _methods() -> Lines:
         yield name, methods.get(name).source
 
 
+def _method(name: str) -> Lines:
+    from pretrain import fields, methods
+    from pretrain.config import PretrainConfig
+
+    method, published = methods.get(name), PretrainConfig.published(name)
+    yield name, method.source
+    yield "version", str(method.version)
+    yield "labels", method.labels
+    for whole, value in fields.leaves(published).items():
+        if whole.startswith(("method.", "recipe.")):
+            yield whole, str(value)
+
+
+def _backbones() -> Lines:
+    from pretrain import backbones
+
+    for name in backbones.BACKBONES:
+        architecture = backbones.get(name)
+        yield name, f"{architecture.width} features; stems: {', '.join(architecture.stems)}"
+
+
 def _sources() -> Lines:
     from transfer.sources import SOURCES
 
@@ -84,7 +105,7 @@ def _configs() -> Lines:
 
 
 def _runs() -> Lines:
-    from bench.runs import CONFIG, RESULT
+    from bench.runs.folder import CONFIG, RESULT
     from transfer import record
 
     for config in sorted(Path("runs").glob(f"*/{CONFIG}")):
@@ -104,11 +125,12 @@ LISTS: dict[str, Callable[[], Lines]] = {
     "tasks": _tasks,
     "augs": _augs,
     "methods": _methods,
+    "backbones": _backbones,
     "sources": _sources,
     "configs": _configs,
     "runs": _runs,
 }
-"""What can be listed."""
+"""Word after `bench ls` → its lines: a name and what it is."""
 
-DETAILS: dict[str, Callable[[str], Lines]] = {"tasks": _task}
-"""Of what there is more to say."""
+DETAILS: dict[str, Callable[[str], Lines]] = {"tasks": _task, "methods": _method}
+"""Word after `bench ls` → the lines about the thing that is named after it."""

@@ -1,0 +1,84 @@
+"""The command line: options in, one verb called, a few lines out. Everything heavy is imported inside the commands."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import FIRST, command_line
+from bench.cli import making, showing
+from bench.cli.groups import expanded
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "pretrain": making.pretrain,
+    "views": showing.views,
+    "transfer": making.transfer,
+    "measure": making.measure,
+    "convert": showing.convert,
+    "report": showing.report,
+    "card": showing.card,
+    "demo": showing.demo,
+    "ls": showing.list_,
+    "doctor": showing.doctor,
+}
+"""Command → its function, in the order of the help."""
+
+app = typer.Typer(
+    help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(expanded(_command))
+
+_data = typer.Typer(help="Look at data before a run does.", no_args_is_help=True)
+_data.callback()(lambda: None)  # makes a group of its one command
+_data.command("check")(expanded(showing.check))
+app.add_typer(_data, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"bench {version('bench-transfer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of `bench` itself."""
+
+
+def main() -> None:
+    """Run a command. A user's mistake is one message and exit code 2, a signal one line and its own exit code; anything else
+    is a bug and keeps its traceback.
+    """
+    from pretrain.core import interrupt, machine_errors
+    from pretrain.core.errors import BenchError
+
+    try:
+        with interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
+            app()
+    except interrupt.Interrupted as stop:
+        if stop.saved:
+            _complain(f"stopped by {stop.by.name}; saved: {stop.saved}; to go on: {command_line()}")
+        raise SystemExit(stop.code) from None
+    except interrupt.Stopped as stop:
+        _complain(f"stopped at once by {stop.by.name}; the same command starts again")
+        raise SystemExit(stop.code) from None
+    except BenchError as error:
+        _complain(str(error))
+        raise SystemExit(2) from None
+
+
+def _complain(message: str) -> None:
+    if FIRST:
+        print(f"bench: {message}", file=sys.stderr)

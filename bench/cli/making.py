@@ -1,0 +1,114 @@
+"""The commands that make runs, and their result in a few lines."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from bench import FIRST
+from bench.cli.groups import Only
+from bench.cli.tables import ADJUSTMENTS, PRETRAIN, SELECTION
+from bench.options import Ckpt, Place, Reading, Set, Setup
+
+PRINTS = FIRST and "BENCH_CHILD" not in os.environ
+"""Whether this process prints the result: not if it was started by a process that does."""
+
+
+def pretrain(
+    fields: Annotated[dict[str, Any], PRETRAIN],
+    setup: Annotated[Setup, Only("config", "budget")],
+    place: Place,
+    set_: Set = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would run, and the memory and time it would take.")] = False,
+) -> None:
+    """Make a backbone: a method under an augmentation and a supervision regime."""
+    from bench.progress import Display
+    from bench.verbs import pretrain as verb
+    from pretrain.core.settings import assignments
+
+    options = fields | assignments(set_ or [])
+    with Display() as display:
+        if dry_run:
+            return verb.explain(options, setup, place, display.hook)
+        done = verb.run(options, setup, place, display.hook)
+    return _print(done, f"bench transfer --task coco-c4 --ckpt {done.folder / 'backbone.pth'}")
+
+
+def transfer(
+    task: Annotated[str, typer.Option(help="`bench ls tasks`; TASK@SCHEDULE where it has several, such as coco-c4@1x.")],
+    ckpt: Ckpt,
+    adjustments: Annotated[dict[str, Any], ADJUSTMENTS],
+    selection: Annotated[dict[str, Any], SELECTION],
+    setup: Setup,
+    place: Place,
+    reading: Reading,
+    schedule: Annotated[str | None, typer.Option(help="The same as @SCHEDULE: 1x or 2x.")] = None,
+    engine: Annotated[str | None, typer.Option(help="detectron2, torchvision, ...; without it the first installed.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Run that many seeds, counted up from --seed; mean and spread at the end.")
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Fine-tune or probe a backbone on a task."""
+    from dataclasses import replace
+
+    from bench.progress import Display
+    from bench.selection import Selection
+    from bench.verbs import transfer as verb
+    from bench.verbs import trials as seeds
+    from pretrain.core.settings import assignments
+
+    asked = verb.Transfer(
+        task=task,
+        checkpoint=ckpt,
+        schedule=schedule,
+        engine=engine,
+        adjustments=adjustments,
+        options=assignments(set_ or []),
+        reading=reading,
+        selection=Selection.read(selection, where="the options"),
+    )
+    with Display() as display:
+        done = seeds.run(trials, setup, place, lambda setup, place: verb.run(replace(asked, setup=setup), place, display.hook))
+    for each in done:
+        _print(each, "bench report")
+    for line in seeds.summary(done) if PRINTS else ():
+        print(line)
+
+
+def measure(
+    ckpt: Annotated[list[str], typer.Option(help="A checkpoint file, or random:resnet18; may be repeated.")],
+    selection: Annotated[dict[str, Any], SELECTION],
+    setup: Annotated[Setup, Only("budget", "seed")],
+    place: Annotated[Place, Only("data", "out", "device")],
+    reading: Reading,
+    probe: Annotated[list[str] | None, typer.Option(help="Probing augmentation, as in --aug; may be repeated.")] = None,
+    sweep: Annotated[str | None, typer.Option(help="field=value,value,... of the probe: its invariance curve.")] = None,
+    splits: Annotated[int, typer.Option(help="Also measure on that many disjoint parts of the images.")] = 1,
+    set_: Set = None,
+) -> None:
+    """Measure invariance (Linv), diversity (Ldiv) and their kin: every checkpoint under every probe."""
+    from bench.progress import Display
+    from bench.selection import Selection
+    from bench.verbs import measure as verb
+    from pretrain.core.settings import assignments
+
+    asked = verb.Measure(
+        options=assignments(set_ or []),
+        splits=splits,
+        setup=setup,
+        reading=reading,
+        selection=Selection.read(selection, where="the options"),
+    )
+    with Display() as display:
+        done = verb.matrix(asked, ckpt, probe or [], sweep, place, display.hook)
+    for each in done:
+        _print(each, "bench report")
+
+
+def _print(done: Any, after: str) -> None:
+    """Print what was measured, where it lies, and what to do next."""
+    from bench import summary
+
+    if PRINTS:
+        print(*summary.lines(done, after), sep="\n")

@@ -1,0 +1,140 @@
+"""The commands that make no run: they draw, check, convert, gather and list."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli import listing
+from bench.cli.groups import Only
+from bench.cli.tables import SELECTION, VIEWS
+from bench.options import Ckpt, Place, Reading, Runs, Set, Setup
+
+Report = Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")]
+
+
+def views(
+    fields: Annotated[dict[str, Any], VIEWS],
+    setup: Annotated[Setup, Only("config")],
+    place: Annotated[Place, Only("data")],
+    set_: Set = None,
+    images: Annotated[int, typer.Option(help="Rows of the grid.")] = 6,
+    out: Annotated[Path, typer.Option(help="The picture, a PNG; an older one is replaced.")] = Path("views.png"),
+) -> None:
+    """Draw what the network will see under an augmentation: look before you train."""
+    from bench.progress import Display
+    from bench.verbs import views as verb
+    from pretrain.core.settings import assignments
+
+    with Display() as display:
+        drawn = verb.run(fields | assignments(set_ or []), setup, place, display.hook, out, images)
+    print(drawn)
+
+
+def check(
+    task: Annotated[str, typer.Option(help="Whose data it is: a task of `bench ls tasks`, or pretrain or measure.")],
+    selection: Annotated[dict[str, Any], SELECTION],
+    place: Annotated[Place, Only("data")],
+    set_: Set = None,
+    images: Annotated[bool, typer.Option(help="Open every image and compare its size with the annotated one.")] = True,
+    make: Annotated[bool, typer.Option("--make", help="Make Cityscapes' missing training ids; overwrites nothing.")] = False,
+) -> None:
+    """List what is in a data set and what is wrong with it; exit code 2 where a run would stop."""
+    from bench.progress import Display
+    from bench.selection import Selection
+    from bench.verbs import data as verb
+    from pretrain.core.settings import assignments
+
+    chosen = Selection.read(selection, where="the options")
+    with Display() as display:
+        good = verb.check(task, place.data, chosen, assignments(set_ or []), display.hook, images=images, make=make)
+    if not good:
+        raise SystemExit(2)
+
+
+def convert(
+    ckpt: Ckpt,
+    to: Annotated[str, typer.Option(help="torchvision, detectron2 or mmseg.")],
+    out: Annotated[Path, typer.Option(help="The file to write; OUT.json beside it says how to use it.")],
+    reading: Reading,
+    norm_rescale: Annotated[
+        str | None, typer.Option(help="Bring LARS-trained norms down: a factor such as 0.1, or an SGD-trained checkpoint.")
+    ] = None,
+    scope: Annotated[
+        str, typer.Option(help="What --norm-rescale changes: params, or all for running statistics, too.")
+    ] = "params",
+) -> None:
+    """Write a backbone as another tool reads it."""
+    from bench.progress import Display
+    from bench.verbs import convert as verb
+
+    with Display() as display:
+        done = verb.run(ckpt, to, out, display.hook, reading=reading, norm_rescale=norm_rescale, scope=scope)
+    print(f"done: {done.file}\n  how to use it: {done.about}")
+
+
+def report(
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="More folders of runs.")] = None,
+    runs: Runs = None,
+    out: Report = Path(),
+    diff: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Only show what changed from one folder of runs to another.")
+    ] = None,
+) -> None:
+    """Gather every result into a leaderboard."""
+    from bench import report as make
+    from pretrain.core.errors import ConfigError
+
+    folders = [*(runs or ()), *(more or ())]
+    if diff:
+        if folders:
+            seen = f"--diff and {', '.join(map(str, folders))}"
+            raise ConfigError("--diff compares its own two folders", seen=seen, fix="leave the other folders away")
+        whole = make.compare(*diff)
+    else:
+        made = make.report(folders or [Path("runs")], out)
+        print("written:", ", ".join(map(str, made.written)))
+        whole = not made.problems
+    if not whole:
+        raise SystemExit(2)
+
+
+def card(
+    run: Annotated[Path, typer.Argument(help="Folder of a pre-training.")],
+    runs: Runs = None,
+    out: Annotated[Path | None, typer.Option(help="The file; card.md in the run's folder without it.")] = None,
+) -> None:
+    """Write the model card of a pre-training, with the table of its transfers."""
+    from bench import report as make
+
+    written, whole = make.describe(run, runs or [Path("runs")], out)
+    print(f"done: {written}")
+    if not whole:
+        raise SystemExit(2)
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the pre-trainings.")] = 0,
+    out: Report = Path(),
+) -> None:
+    """Run end to end on generated data, in minutes: two pre-trainings, every task, the leaderboard."""
+    from bench.verbs import demo as verb
+
+    verb.run(seed, out)
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help=f"One of {', '.join(listing.LISTS)}.")],
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, such as the task coco-c4@1x: its settings and what to expect.")
+    ] = None,
+) -> None:
+    """List what exists."""
+    listing.show(what, name)
+
+
+def doctor() -> None:
+    """Show versions, devices, engines, data roots, and what to do about what is missing."""
+    from bench.verbs import doctor as verb
+
+    verb.show()

@@ -1,0 +1,52 @@
+"""What the records of several verbs say of their backbone and their data, and how they name their folders."""
+
+from bench import places
+from pretrain.core import distributed
+from pretrain.core.journal import Journal
+from transfer import norms
+from transfer.record import Checkpoint, Data
+from transfer.sources import Backbone
+
+GENERATED_NOTE = "the data is generated (shapes): this number compares with no paper"
+
+
+def introduce(backbone: Backbone, journal: Journal) -> None:
+    """Log what was recognised and why, what became of every key, and what is wrong with the weights."""
+    for line in (*backbone.summary(), *remarks(backbone)):
+        journal.say(line)
+
+
+def checkpoint_ref(backbone: Backbone) -> Checkpoint:
+    """Describe a backbone as a record does."""
+    return Checkpoint(sha256=backbone.sha256, source=backbone.source, branch=backbone.branch, provenance=backbone.provenance)
+
+
+def account(backbone: Backbone) -> dict[str, float]:
+    """Count the file's tensors used and dropped, and measure the typical norm of its weights, for a record's proof."""
+    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state)}
+
+
+def remarks(backbone: Backbone) -> tuple[str, ...]:
+    """Notes on a backbone: weights that look LARS-scaled."""
+    warning = norms.warning(backbone.state)
+    return (warning,) if warning else ()
+
+
+def slug(backbone: Backbone) -> str:
+    """A backbone's part of a folder's name: its method and augmentation, and the first digits of its hash."""
+    provenance = backbone.provenance
+    words = ["random"] if provenance.method == "random" else [provenance.method, provenance.aug, provenance.supervision]
+    return "-".join(word for word in words if word != "unknown") + f"-{backbone.sha256[:6]}"
+
+
+def data_ref(ref: Data, generated: bool) -> Data:
+    """Describe data as a record does: generated data has one name, wherever it lies."""
+    return ref.replace({"name": places.GENERATED}) if generated else ref
+
+
+def notes(generated: bool, *others: str) -> tuple[str, ...]:
+    """A record's notes, with the number of processes where there were several."""
+    world = distributed.world()
+    first = [GENERATED_NOTE] if generated else []
+    last = [f"trained in {world} processes"] if world > 1 else []
+    return (*first, *others, *last)
