@@ -68,7 +68,7 @@ def _single(name: str, options: Mapping[str, Any]) -> Augmentation:
         raise ConfigError.unknown("augmentation", name, AUGMENTATIONS)
     module, cls = AUGMENTATIONS[name].where.split(":")
     settings: type[Settings] = getattr(importlib.import_module(f"pretrain.augment.{module}"), cls)
-    return cast(Augmentation, settings.read(options, where=f"the options of {name}"))
+    return cast("Augmentation", settings.read(options, where=f"the options of {name}"))
 
 
 def _fields(name: str, options: Any) -> Mapping[str, Any]:
