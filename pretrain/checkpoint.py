@@ -14,11 +14,10 @@ from torch import Tensor
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import CheckpointError
 from pretrain.core.machine_errors import unwritable
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/1"
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def save_atomically(payload: Any, path: Path) -> None:
@@ -81,7 +80,7 @@ class _Written(io.RawIOBase):
 def save_backbone(
     path: Path, state: dict[str, Tensor], provenance: Provenance, *, projector: dict[str, Tensor] | None = None
 ) -> None:
-    """Write a backbone: torchvision's names without `fc`, RGB images normalised with ImageNet's mean and std.
+    """Write a backbone: its library's names without the classifier's, RGB images normalised with ImageNet's mean and std.
 
     `projector` is the head of its pre-training, for those who measure behind it: names of an `nn.Linear` (`weight`) or of an
     `nn.Sequential` of layers with ReLU between (`0.weight`, `2.weight`).

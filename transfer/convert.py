@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.backbones import BACKBONES, Architecture, get
 from pretrain.core.errors import CheckpointError, ConfigError
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD, PIXEL_MEAN, PIXEL_STD
 
 _Rename = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
@@ -31,7 +32,7 @@ _TO_DETECTRON2: tuple[_Rename, ...] = (
 
 
 def to_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A canonical backbone under Detectron2's names; every key appears once.
+    """Rename a canonical ResNet to Detectron2's names; every key appears once.
 
     Raises:
         CheckpointError: If two keys would get one name.
@@ -40,7 +41,7 @@ def to_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_mmseg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A canonical backbone under the names of MMSegmentation's `ResNet`, which are torchvision's."""
+    """Name a canonical ResNet as MMSegmentation's `ResNet` does, which is as torchvision does."""
     return _renamed(state, ())
 
 
@@ -57,13 +58,10 @@ def _renamed(state: Mapping[str, Tensor], table: tuple[_Rename, ...]) -> dict[st
 
 
 FORMAT = "bench-convert/1"
-"""Of `OUT.json`."""
-PIXEL_MEAN, PIXEL_STD = ([round(value * 255, 3) for value in values] for values in (IMAGENET_MEAN, IMAGENET_STD))
-"""ImageNet's mean and standard deviation for pixels of 0 to 255, RGB."""
-STRIDE = "in the 3×3 convolution of a bottleneck (torchvision's; STRIDE_IN_1X1 False, style pytorch)"
+"""The format of `OUT.json`."""
 
 
-def _torchvision_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
+def _canonical_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
     return _torch_bytes(dict(state))
 
 
@@ -108,19 +106,43 @@ class Target:
     """Canonical names and the ending → the file's bytes."""
     settings: Mapping[str, Any]
     """What the tool must be told to see what the backbone was trained to see."""
+    families: tuple[str, ...] = ("resnet",)
+    """Families of backbones (`Architecture.family`) whose names it knows."""
+
+    def written(self, architecture: Architecture, state: Mapping[str, Tensor], suffix: str) -> bytes:
+        """Return the file's bytes for canonical names and the ending.
+
+        Raises:
+            CheckpointError: If the tool knows no backbone of that family.
+        """
+        if architecture.family not in self.families:
+            readers = [name for name, each in TARGETS.items() if architecture.family in each.families]
+            raise CheckpointError(
+                f"{architecture.name} has no names in this tool",
+                seen=architecture.name,
+                allowed=", ".join(name for name in BACKBONES if get(name).family in self.families),
+                fix=f"--to {readers[0]}" if readers else None,
+            )
+        return self.encode(state, suffix)
 
 
 TARGETS: dict[str, Target] = {
     "torchvision": Target(
-        (".pth", ".pt"), _torchvision_file, {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"}
+        (".pth", ".pt"), _canonical_file, {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"}
+    ),
+    "timm": Target(
+        (".pth", ".pt"),
+        _canonical_file,
+        {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"},
+        families=("resnet", "vit"),
     ),
     "detectron2": Target(
         (".pkl", ".pth"),
         _detectron2_file,
         {
             "INPUT.FORMAT": "RGB",
-            "MODEL.PIXEL_MEAN": PIXEL_MEAN,
-            "MODEL.PIXEL_STD": PIXEL_STD,
+            "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
+            "MODEL.PIXEL_STD": list(PIXEL_STD),
             "MODEL.RESNETS.STRIDE_IN_1X1": False,
         },
     ),
@@ -131,8 +153,8 @@ TARGETS: dict[str, Target] = {
             "backbone.type": "ResNet",
             "backbone.style": "pytorch",
             "data_preprocessor.bgr_to_rgb": True,
-            "data_preprocessor.mean": PIXEL_MEAN,
-            "data_preprocessor.std": PIXEL_STD,
+            "data_preprocessor.mean": list(PIXEL_MEAN),
+            "data_preprocessor.std": list(PIXEL_STD),
         },
     ),
 }
@@ -140,7 +162,7 @@ TARGETS: dict[str, Target] = {
 
 
 def target(name: str, out: Path) -> Target:
-    """A line of `TARGETS`, if it can write a file of that name.
+    """Return a line of `TARGETS`, if it can write a file of that name.
 
     Raises:
         ConfigError: If there is no such target, or it doesn't read files with that ending.

@@ -215,12 +215,12 @@ def checkpoint_ref(backbone: Backbone) -> Checkpoint:
 
 def account(backbone: Backbone) -> dict[str, float]:
     """What a record's proof says of the file: its tensors used and dropped, and the typical norm of its weights."""
-    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state)}
+    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state, backbone.arch)}
 
 
 def remarks(backbone: Backbone) -> tuple[str, ...]:
     """What a record's notes say of a backbone: weights that look LARS-scaled."""
-    warning = norms.warning(backbone.state)
+    warning = norms.warning(backbone.state, backbone.arch)
     return (warning,) if warning else ()
 
 

@@ -19,6 +19,7 @@ from bench.verbs import (
     remarks,
     slug,
 )
+from pretrain.backbones import SMALL as SMALL_STEM
 from pretrain.core import distributed
 from pretrain.core.errors import CheckpointError, ConfigError
 from pretrain.core.journal import Journal
@@ -73,7 +74,7 @@ def _run(
 ) -> Finished:
     """This process's part of a transfer."""
     backbone = loaded(request, checkpoint)
-    if backbone.small_stem and engine != "probe":
+    if backbone.stem == SMALL_STEM and engine != "probe":
         raise CheckpointError(
             f"{checkpoint} has the stem for small images, which {task.name} can't use",
             seen="a first convolution of 3 × 3 without pooling",

@@ -32,9 +32,7 @@ class ResNet(Architecture):
     family: ClassVar[str] = "resnet"
     head: ClassVar[str] = "fc"
     parts: ClassVar[frozenset[str]] = frozenset({"conv1", "bn1", *LAYERS})
-    names: ClassVar[re.Pattern[str]] = re.compile(
-        r"(conv1|bn1|layer[1-4]\.\d+\.(conv[123]|bn[123]|downsample\.[01]))\.\w+"
-    )
+    names: ClassVar[re.Pattern[str]] = re.compile(r"(conv1|bn1|layer[1-4]\.\d+\.(conv[123]|bn[123]|downsample\.[01]))\.\w+")
     first: ClassVar[str] = "conv1.weight"
     stems: ClassVar[tuple[str, ...]] = (IMAGENET, SMALL)
     pyramid: ClassVar[bool] = True

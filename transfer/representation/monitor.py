@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from pretrain import backbones
 from pretrain.images.imageset import ImageSet
 from pretrain.train import Monitor
-from transfer import prove
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines.probe.engine import knn_votes
 from transfer.representation.features import centre_features
@@ -21,7 +21,7 @@ def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, dev
     train, val = _spread(images.train, MOST_TRAIN), _spread(images.val, MOST_VAL)
 
     def measure(state: dict[str, Tensor]) -> dict[str, float]:
-        model = prove.network(arch, state).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = backbones.get(arch).network(state).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def features(part: ImageSet) -> tuple[Tensor, Tensor]:
             found = centre_features(model, part, size=size, batch=batch, num_workers=0, device=device)
