@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pretrain.backbones import BACKBONES, Architecture, get
+from pretrain import backbones
+from pretrain.backbones import Architecture
 from pretrain.core.errors import CheckpointError, ConfigError
 from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD, PIXEL_MEAN, PIXEL_STD
 
@@ -109,22 +110,6 @@ class Target:
     families: tuple[str, ...] = ("resnet",)
     """Families of backbones (`Architecture.family`) whose names it knows."""
 
-    def written(self, architecture: Architecture, state: Mapping[str, Tensor], suffix: str) -> bytes:
-        """Return the file's bytes for canonical names and the ending.
-
-        Raises:
-            CheckpointError: If the tool knows no backbone of that family.
-        """
-        if architecture.family not in self.families:
-            readers = [name for name, each in TARGETS.items() if architecture.family in each.families]
-            raise CheckpointError(
-                f"{architecture.name} has no names in this tool",
-                seen=architecture.name,
-                allowed=", ".join(name for name in BACKBONES if get(name).family in self.families),
-                fix=f"--to {readers[0]}" if readers else None,
-            )
-        return self.encode(state, suffix)
-
 
 TARGETS: dict[str, Target] = {
     "torchvision": Target(
@@ -176,6 +161,29 @@ def target(name: str, out: Path) -> Target:
             f"{name} reads no file of that ending", seen=out.name, allowed=endings, fix=f"--out NAME{found.suffixes[0]}"
         )
     return found
+
+
+def encoded(name: str, architecture: Architecture, state: Mapping[str, Tensor], suffix: str) -> bytes:
+    """Return the bytes of a target's file.
+
+    Args:
+        name: A name of `TARGETS`.
+        architecture: What the backbone is.
+        state: Canonical names → tensors.
+        suffix: Ending of the file.
+
+    Raises:
+        CheckpointError: If the target knows no backbone of that family.
+    """
+    if architecture.family not in TARGETS[name].families:
+        readers = [other for other, each in TARGETS.items() if architecture.family in each.families]
+        raise CheckpointError(
+            f"{architecture.name} can't be written for {name}, which has no names for its tensors",
+            seen=architecture.name,
+            allowed=", ".join(each.name for each in backbones.every() if each.family in TARGETS[name].families),
+            fix=f"--to {readers[0]}" if readers else None,
+        )
+    return TARGETS[name].encode(state, suffix)
 
 
 def write(out: Path, content: bytes) -> None:

@@ -52,7 +52,7 @@ def run(
             f"norms rescaled by {norm_rescale}: {rescaled['tensors']} tensors ({scope}), {len(rescaled['kept'])} of norm 0 kept"
             f"; typical norm {rescaled['norm_ratio_before']:.2f} → {rescaled['norm_ratio_after']:.2f} of a fresh network's"
         )
-    content = target.written(backbone.architecture, state, out.suffix)
+    content = convert.encoded(to, backbone.architecture, state, out.suffix)
     convert.write(out, content)
     about = {"file": out.name, "sha256": hashlib.sha256(content).hexdigest(), "to": to, "settings": dict(target.settings)}
     about |= _about(checkpoint, backbone, rescaled)

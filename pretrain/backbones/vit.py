@@ -62,7 +62,12 @@ class VisionTransformer(Architecture):
         model: nn.Module = timm.create_model(
             self.timm_name, num_classes=outputs, img_size=size, dynamic_img_size=True, num_heads=self.heads
         )
+        model.register_forward_pre_hook(self._require_sides)
         return model
+
+    def _require_sides(self, trunk: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        for side in inputs[0].shape[2:]:
+            self.require_size(side)
 
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """See `Architecture`."""
