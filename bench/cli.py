@@ -179,7 +179,7 @@ def measure(
 @app.command()
 def convert(
     ckpt: Ckpt,
-    to: Annotated[str, typer.Option(help="torchvision, detectron2 or mmseg.")],
+    to: Annotated[str, typer.Option(help="torchvision, timm, detectron2 or mmseg.")],
     out: Annotated[Path, typer.Option(help="The file to write; OUT.json beside it says how to use it.")],
     norm_rescale: Annotated[
         str | None, typer.Option(help="Bring LARS-trained norms down: a factor such as 0.1, or an SGD-trained checkpoint.")

@@ -1,4 +1,4 @@
-"""Canonical names → Detectron2's and MMSegmentation's: rename tables, total functions, and the files those tools read."""
+"""Writing a backbone for other tools: rename tables from canonical names, and the files those tools read."""
 
 import io
 import json
@@ -104,7 +104,7 @@ class Target:
     suffixes: tuple[str, ...]
     """Endings its loader tells the format by."""
     encode: Callable[[Mapping[str, Tensor], str], bytes]
-    """Canonical names and the ending → the file's bytes."""
+    """Function of canonical names and the ending that returns the file's bytes."""
     settings: Mapping[str, Any]
     """What the tool must be told to see what the backbone was trained to see."""
     families: tuple[str, ...] = ("resnet",)
@@ -143,7 +143,7 @@ TARGETS: dict[str, Target] = {
         },
     ),
 }
-"""What `--to` names."""
+"""Name, as in `--to`, → target."""
 
 
 def target(name: str, out: Path) -> Target:

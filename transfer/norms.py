@@ -1,4 +1,4 @@
-"""Norms of a backbone's weights: the audit that recognises LARS-trained ones, and NormRescale, the remedy.
+"""Norms of a backbone's weights: an audit that recognises LARS-trained ones, and NormRescale, the remedy.
 
 LARS, with the tiny weight decay it is used with, leaves weights of about ten times the norm of those that SGD trains.
 Fine-tuned with SGD's recipe they hardly move: BYOL on VOC07+12 gives 48.7 AP as it is, 56.7 rescaled to an SGD-trained BYOL,
@@ -19,7 +19,7 @@ from pretrain.core.errors import CheckpointError, ConfigError
 from transfer.sources.backbone import COUNTER
 
 LARGE = 1.5
-"""Median norm, in units of a fresh network's, above which weights look LARS-scaled. A fresh network has 1, by
+"""Median norm, in units of a fresh network's, above which a ResNet's weights look LARS-scaled. A fresh network has 1, by
 construction; the weight decay of SGD's recipes takes trained ones below it; ten times that is well above 1.5."""
 
 Scope = Literal["params", "all"]

@@ -48,6 +48,8 @@ class Architecture(ABC):
     """Matches the whole name of a tensor of any depth of this family."""
     first: ClassVar[str]
     """Name of the first layer's weight."""
+    features: ClassVar[str]
+    """What its pooled features are, in words: what probes and the representation measures read."""
     stems: ClassVar[tuple[str, ...]] = (IMAGENET,)
     """The first layers it can be built with."""
     multiple: ClassVar[int] = 1

@@ -27,13 +27,14 @@ Dilation = int | tuple[int, ...]
 
 @dataclass(frozen=True)
 class ResNet(Architecture):
-    """A ResNet of torchvision's. Its maps are the outputs of `layer1` to `layer4`, its features their last one's mean."""
+    """A ResNet of torchvision's. Its maps are the outputs of `layer1` to `layer4`."""
 
     family: ClassVar[str] = "resnet"
     head: ClassVar[str] = "fc"
     parts: ClassVar[frozenset[str]] = frozenset({"conv1", "bn1", *LAYERS})
     names: ClassVar[re.Pattern[str]] = re.compile(r"(conv1|bn1|layer[1-4]\.\d+\.(conv[123]|bn[123]|downsample\.[01]))\.\w+")
     first: ClassVar[str] = "conv1.weight"
+    features: ClassVar[str] = "the mean over the last feature map"
     stems: ClassVar[tuple[str, ...]] = (IMAGENET, SMALL)
     pyramid: ClassVar[bool] = True
     scale_free: ClassVar[bool] = True

@@ -25,9 +25,9 @@ MAPPED_BLOCKS = (2, 5, 8, 11)
 class VisionTransformer(Architecture):
     """A plain ViT of timm's with learned position embeddings.
 
-    Its pooled features are the class token after the final norm, which probes read (MoCo v3, arXiv:2104.02057). Its maps are
-    the patch tokens after four blocks, without the class token and before the final norm, all of stride 16. Images of other
-    sizes than it was built for get position embeddings by bicubic interpolation (timm's `dynamic_img_size`).
+    Probes read the class token (MoCo v3, arXiv:2104.02057). Its maps are the patch tokens after four blocks, without the class
+    token and before the final norm, all of stride 16. Images of other sizes than it was built for get position embeddings by
+    bicubic interpolation (timm's `dynamic_img_size`).
     """
 
     family: ClassVar[str] = "vit"
@@ -40,6 +40,7 @@ class VisionTransformer(Architecture):
         r"cls_token|pos_embed|(patch_embed\.proj|norm|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12]))\.\w+"
     )
     first: ClassVar[str] = "patch_embed.proj.weight"
+    features: ClassVar[str] = "the class token after the final norm"
     multiple: ClassVar[int] = PATCH
 
     name: str
@@ -53,7 +54,7 @@ class VisionTransformer(Architecture):
     @property
     def unseen(self) -> Mapping[str, Any]:
         """See `Architecture`."""
-        return {"heads": self.heads, "features": "the class token after the final norm"}
+        return {"heads": self.heads, "features": self.features}
 
     def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
         """See `Architecture`. The position embeddings have one entry for the class token and each patch of `size`."""

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torchvision.transforms import functional
 
 from pretrain.backbones.resnet import RESNET50
+from pretrain.backbones.vit import VIT_SMALL
 from pretrain.checkpoint import save_backbone
-from pretrain.core.errors import CheckpointError, ProofError
+from pretrain.core.errors import CheckpointError, ConfigError, ProofError
 from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.provenance import Provenance
 from transfer import convert, prove, sources
@@ -116,6 +117,18 @@ def test_a_proof_passes_only_for_the_same_model() -> None:
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("fc.")}
     proof = prove.prove(backbone(), state, maps(model), prove.reference(backbone()))
     assert proof == {"tensors": 318.0, "max_feature_difference": 0.0}
+
+
+def test_a_vision_transformer_is_proven_and_another_number_of_heads_is_caught() -> None:
+    given = sources.load("random:vit_small:1")
+    model = given.network()
+    proof = prove.prove(given, model.state_dict(), partial(VIT_SMALL.maps, model), given.network())
+    assert proof == {"tensors": 150.0, "max_feature_difference": 0.0}
+    other = dataclasses.replace(VIT_SMALL, heads=12).network(given.state)  # MoCo v3's: the same names and shapes
+    with pytest.raises(ProofError, match=r"blocks\.2 \d\S*[1-9]\S*, blocks\.5 "):
+        prove.prove(given, other.state_dict(), partial(VIT_SMALL.maps, other), model)
+    with pytest.raises(ConfigError, match="vit_small is no ResNet"):
+        prove.reference(given)
 
 
 def test_two_norms_swapped_are_caught() -> None:

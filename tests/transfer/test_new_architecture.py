@@ -3,7 +3,6 @@
 import math
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +50,7 @@ class Stub(Architecture):
     parts: ClassVar[frozenset[str]] = frozenset({"low", "high", "scale"})
     names: ClassVar[re.Pattern[str]] = re.compile(r"(low|high|scale)\.\w+")
     first: ClassVar[str] = "low.weight"
+    features: ClassVar[str] = "the mean over the last map"
     multiple: ClassVar[int] = 8
 
     name: str = "stub"
@@ -86,7 +86,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
+def root(tmp_path: Path) -> Path:
     """An image folder of two classes."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 6)):
@@ -95,7 +95,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
             for i in range(count):
                 pixels = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
                 Image.fromarray(pixels).resize((40, 40)).save(tmp_path / split / cls / f"{i:02}.png")
-    yield tmp_path
+    return tmp_path
 
 
 def test_it_is_built_saved_loaded_and_audited(saved: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a backbone came from, when its own file doesn't say: torchvision's published weights, and what lies beside a file."""
+"""Finding where a backbone came from, when its own file doesn't say: torchvision's weights, and what lies beside a file."""
 
 import hashlib
 import json

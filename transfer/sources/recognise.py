@@ -43,7 +43,7 @@ def recognise(payload: Payload, path: Path, *, source: str | None = None, branch
 
     Args:
         payload: What the file holds.
-        path: Of the file, for messages.
+        path: The file, for messages.
         source: A line of the table, where the user says whose file it is.
         branch: `online` or `momentum`; None: what the project's own conversion takes.
 

@@ -98,12 +98,12 @@ def reason_of(table: tuple[Reason, ...], shapes: Shapes) -> str | None:
 
 
 def _patterns(source: str) -> str:
-    """Where a source keeps its backbones."""
+    """Say where a source keeps its backbones."""
     places = dict.fromkeys(layout.online for layout in SOURCES[source].layouts)
     return " or ".join(f"keys {place.partition(':')[2]}… in {place.partition(':')[0] or 'the top level'}" for place in places)
 
 
 def _families() -> str:
-    """Which families are taken from whom."""
+    """Say which families are taken from whom."""
     vits = [name for name, line in SOURCES.items() if "vit" in line.families]
     return f"a ResNet of one of {', '.join(SOURCES)}; a ViT of {' or '.join(vits)} (`bench ls sources`)"

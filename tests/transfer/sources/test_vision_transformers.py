@@ -53,7 +53,7 @@ def test_our_own_file_comes_back_whatever_size_it_was_trained_at(tmp_path: Path,
 
 def test_our_own_file_is_of_the_architecture_that_it_says(tmp_path: Path) -> None:
     save_backbone(tmp_path / "b.pth", weights(), Provenance(method="mocov2", arch="vit_base"))
-    with pytest.raises(CheckpointError, match="no whole backbone(.|\n)*nearest is vit_base"):
+    with pytest.raises(CheckpointError, match=r"no whole backbone(.|\n)*nearest is vit_base"):
         sources.load(str(tmp_path / "b.pth"))
 
 
