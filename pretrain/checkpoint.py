@@ -14,11 +14,10 @@ from torch import Tensor
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import CheckpointError
 from pretrain.core.machine_errors import unwritable
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/2"
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def save_atomically(payload: Any, path: Path) -> None:

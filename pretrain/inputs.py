@@ -14,10 +14,10 @@ from torch import Generator, Tensor
 
 from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.batch import View
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
 from pretrain.images.loading import Crops, Images
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.images.skipping import Skipped
 
 _APART = 2654435769

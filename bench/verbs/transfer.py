@@ -197,7 +197,7 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
 
 
 def _require_stem(backbone: Backbone, checkpoint: str, task: Task, engine: str) -> None:
-    if backbone.small_stem and engine != "probe":
+    if backbone.stem == "small" and engine != "probe":
         raise CheckpointError(
             f"{checkpoint} has the stem for small images, which {task.name} can't use",
             seen="a first convolution of 3 × 3 without pooling",

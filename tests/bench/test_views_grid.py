@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench import cli, grid
 from bench.verbs import views as verb
+from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
 from pretrain.core.journal import Journal
@@ -80,8 +81,8 @@ def test_the_first_epochs_cells_are_what_the_encoders_get_in_the_first_step_of_t
     monkeypatch.setattr(MoCo, "forward", stop)
     fields = {"aug": aug, "pipeline": "byol", "key_pipeline_options": {"crop_scale": [0.9, 1.0]}, "cache_side": 16, "seed": 5}
     config = PretrainConfig.read({**TINY, **fields})
+    data = training_set(config, image_sets.read(here / "images", "train"))
     with pytest.raises(FirstStep) as stopped:
-        data = training_set(config, image_sets.read(here / "images", "train"))
         train(config, data, here, Journal(), name="noise")
     query, key = (pixels(view) for view in stopped.value.args)
     words = [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]

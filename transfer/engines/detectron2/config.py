@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.core.errors import EngineError
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer.datasets.detection import Picture
-from transfer.engines.torchvision.detector import PIXEL_MEAN, PIXEL_STD
 from transfer.tasks.detection import DetectionSettings
 
 FREEZE_AT = 0

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer.datasets.cityscapes import SegmentationData
 from transfer.tasks.cityscapes import LAST_DILATION, OUTPUT_STRIDE, SegmentationSettings
 
@@ -31,8 +31,8 @@ def model(
         "type": "EncoderDecoder",
         "data_preprocessor": {
             "type": "SegDataPreProcessor",
-            "mean": [255 * value for value in IMAGENET_MEAN],
-            "std": [255 * value for value in IMAGENET_STD],
+            "mean": list(PIXEL_MEAN),
+            "std": list(PIXEL_STD),
             "bgr_to_rgb": True,
             "pad_val": 0,
             "seg_pad_val": data.ignore,

@@ -8,15 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core import distributed
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.data import Sample
 from transfer.engines.torchvision.heads import BoxHead, Detections, MaskHead, Regions, draw
 from transfer.engines.torchvision.rpn import RPN, Size
 from transfer.tasks.detection import DetectionSettings
-
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-"""RGB, 0 to 255: ImageNet's."""
-PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 class Detector(nn.Module, ABC):

@@ -15,6 +15,7 @@ from torch import Tensor
 from pretrain.core import distributed
 from pretrain.core.errors import EngineError
 from pretrain.core.journal import duration
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer import prove
 from transfer.datasets.detection import DetectionData, Picture
 from transfer.detection.average_precision import bn_note, measure
@@ -22,7 +23,7 @@ from transfer.detection.predictions import write_predictions
 from transfer.engines import Job, Outcome
 from transfer.engines.torchvision.c4 import C4
 from transfer.engines.torchvision.data import ORDER, SAMPLING, as_tensor, read_image, torch_random
-from transfer.engines.torchvision.detector import PIXEL_MEAN, PIXEL_STD, Detector
+from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.evaluate import find
 from transfer.engines.torchvision.fpn import FPN
 from transfer.engines.torchvision.train import CHECKPOINT, Fit, samples, set_statistics, synchronised, train

@@ -1,8 +1,15 @@
 """Whose file it is: one table of key patterns, a declaration for each code base.
 
 The first source, and of it the first layout, that fits a file decides. A layout fits where its place holds a trunk under
-torchvision's names and all of its marks are there. The facts are those of the repositories named with each source; the
-tests write their fixtures from that code.
+canonical names and all of its marks are there. The facts are those of the repositories named with each source; the tests
+write their fixtures from that code.
+
+An example: MoCo's checkpoint is `{"epoch": 200, "state_dict": {"module.encoder_q.conv1.weight": ..., "module.queue": ...}}`.
+Its layout is `KeyLayout("state_dict:encoder_q.", "state_dict:encoder_k.")`: the tensors lie in the entry `state_dict`; the
+wrapper `module.` that all names share is taken off; the online encoder's names begin with `encoder_q.`, the momentum
+encoder's with `encoder_k.`. What else must be there is a mark: `encoder_q.fc.weight`, a key of that level, tells MoCo v1,
+whose head is one layer, from v2; `/meta/mmpretrain_version` is the entry `mmpretrain_version` of the file's entry `meta`,
+whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
 """
 
 import re
@@ -12,7 +19,7 @@ from dataclasses import dataclass, replace
 from transfer.sources.backbone import Branch
 
 Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
-"""Replacements, applied in order, that turn a code base's names into torchvision's."""
+"""Replacements, applied in order, that turn a code base's names into canonical ones."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,9 @@ class KeyLayout:
     """One way a code base keeps a backbone in a file.
 
     A place is `LEVEL:PREFIX`: the keys, joined by `/`, that lead to the level of the file that holds the tensors, and what
-    stands before the names there. Wrappers (`module.`) that all names of a level share are taken off first.
+    stands before the names there. `model/trunk:_feature_blocks.` reads `file["model"]["trunk"]["_feature_blocks.conv1.weight"]`
+    as `conv1.weight`; `:` reads the file's own level, names as they are. Wrappers (`module.`) that all names of a level share
+    are taken off first.
     """
 
     online: str
@@ -30,9 +39,10 @@ class KeyLayout:
     default: Branch = "online"
     """What the project's own conversion takes."""
     marks: tuple[str, ...] = ()
-    """What else must be there: a pattern of a key of the same level; `/A/B` entry B of A of the file; `/A=B` with a value."""
+    """What else must be there: `projector.*`, a key of the same level that matches; `/A/B`, entry B of entry A of the file;
+    `/A=B`, entry A of the file with the text B."""
     names: Names = ()
-    """Turns its names into torchvision's; nothing where they are."""
+    """Turns its names into canonical ones; nothing where they are."""
     form: str | None = None
     """The file's format, where it tells."""
     said: bool = False
@@ -52,6 +62,9 @@ class Source:
     """What its files leave open, and how they are read."""
     doubt: tuple[str, str] | None = None
     """A mark of files for which that is likely wrong, and why: taken only where `--source` says so."""
+    families: tuple[str, ...] = ("resnet",)
+    """Families of backbones (`Architecture.family`) taken from its files. A ViT's tensors don't show how many
+    attention heads it has: a source is listed with `vit` where its models have as many as the table's."""
 
 
 def _names(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> Names:
@@ -83,8 +96,6 @@ TRANSFORMERS = _names(
 )
 SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
 """`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
-
-TRUNK = "classy_state_dict/base_model/model/trunk:"
 
 SOURCES: dict[str, Source] = {
     "detectron2": Source(
@@ -218,6 +229,7 @@ SOURCES: dict[str, Source] = {
             KeyLayout(":", form="safetensors"),
             KeyLayout(":", said=True),
         ),
+        families=("resnet", "vit"),
     ),
     "torchvision": Source(
         "pytorch/vision, torchvision/models/resnet.py and references/classification/train.py",
@@ -225,8 +237,9 @@ SOURCES: dict[str, Source] = {
         "supervised",
     ),
     "plain": Source(
-        "torchvision's names and no more; Barlow Twins, VICReg and DINO publish such files, and --source says whose it is",
+        "torchvision's or timm's names and no more; Barlow Twins, VICReg and DINO publish such files (--source)",
         (KeyLayout(":"), KeyLayout("state_dict:"), KeyLayout("model:")),
+        families=("resnet", "vit"),
     ),
 }
 """Checkpoint sources in the order they are tried; files of this project say so themselves, and are not in question."""
