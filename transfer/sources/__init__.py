@@ -60,7 +60,7 @@ def load(checkpoint: str, *, source: str | None = None, branch: str | None = Non
 
 def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, provenance: Provenance | None) -> Backbone:
     payload = files.read(path, trust=trust)
-    ours = own.is_own(payload)
+    ours = own.is_own(payload, path)
     how = {"source": source, "branch": branch}
     found = own.found(payload, **how) if ours else recognise(payload, path, **how)
     published.require_strides(path, found.source)

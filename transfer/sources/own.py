@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pretrain.checkpoint import BACKBONE_FORMAT
+from pretrain.checkpoint import BACKBONE_FORMAT, former_layout
 from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.files import Payload
@@ -17,10 +17,16 @@ OWN = "bench"
 """What a record calls their source."""
 
 
-def is_own(payload: Payload) -> bool:
-    """Whether the file says that it is a backbone of this project."""
+def is_own(payload: Payload, path: Path) -> bool:
+    """Return whether the file says that it is a backbone of this project.
+
+    Raises:
+        CheckpointError: If a former version wrote it.
+    """
     said = payload.content.get("format")
-    return isinstance(said, str) and said == BACKBONE_FORMAT
+    if isinstance(said, str) and said.startswith(BACKBONE_FORMAT.partition("/")[0] + "/") and said != BACKBONE_FORMAT:
+        raise former_layout(path, said, BACKBONE_FORMAT)
+    return said == BACKBONE_FORMAT
 
 
 def found(payload: Payload, *, source: str | None = None, branch: str | None = None) -> Found:
