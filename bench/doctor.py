@@ -51,10 +51,9 @@ def _devices() -> Iterator[Line]:
 def _engines() -> Iterator[Line]:
     from transfer import engines
 
-    for name in engines.ENGINES:
+    for name, info in engines.ENGINES.items():
         missing = engines.missing(name)
-        optional = "optional, the torchvision engine is tested equal to it; the README says how; " * (name == "detectron2")
-        yield f"engine {name}", "missing" if missing else "ready", f"{optional}install {missing}" if missing else ""
+        yield f"engine {name}", "missing" if missing else "ready", f"{info.hint}install {missing}" if missing else ""
     try:
         import cv2
 
@@ -66,7 +65,7 @@ def _engines() -> Iterator[Line]:
 def _data() -> Iterator[Line]:
     base = os.environ.get("BENCH_DATA")
     if not base:
-        yield "BENCH_DATA", "not set", "set it to the folder that holds imagenet, voc, coco and cityscapes, or pass --data"
+        yield "BENCH_DATA", "not set", f"set it to the folder that holds {', '.join(places.ROOTS.values())}, or pass --data"
         return
     for layout, name in places.ROOTS.items():
         root = Path(base) / name

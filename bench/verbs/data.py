@@ -13,7 +13,6 @@ from bench.verbs import Request
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from transfer import datasets, tasks
-from transfer.datasets import trainids
 from transfer.datasets.survey import Row, Survey, open_images, survey
 from transfer.tasks import TaskSettings
 
@@ -54,14 +53,15 @@ def check(request: Request, task: str, options: Mapping[str, Any], *, images: bo
     """
     layout, settings = _layout(task, options)
     request.selection.require_folders(task, layout)
-    if make and layout != "cityscapes":
-        raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed="the tasks of the Cityscapes layout")
+    if make and datasets.LAYOUTS[layout].maker is None:
+        made_for = ", ".join(name for name, each in datasets.LAYOUTS.items() if each.maker)
+        raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed=f"tasks of the layout {made_for}")
     root, _ = places.data_root(request.data, layout, Journal(progress=request.progress))
     console = Console(soft_wrap=False, highlight=False, markup=False)
     console.print(f"{task} reads {root} in the layout {layout}", soft_wrap=True)
     problems = Problems()
     if make:
-        made = trainids.make(root.resolve(), problems.tell, request.progress)
+        made = datasets.make(layout, root.resolve(), problems.tell, request.progress)
         console.print(f"made {made} label maps of training ids")
     content = _read(layout, root, settings, problems, request.selection.arguments())
     if content is not None:

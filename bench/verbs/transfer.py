@@ -20,7 +20,7 @@ from bench.verbs import (
     slug,
 )
 from pretrain.core import distributed
-from pretrain.core.errors import CheckpointError, ConfigError
+from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal
 from transfer import datasets, engines, tasks
 from transfer.engines import Outcome
@@ -73,13 +73,7 @@ def _run(
 ) -> Finished:
     """This process's part of a transfer."""
     backbone = loaded(request, checkpoint)
-    if backbone.small_stem and engine != "probe":
-        raise CheckpointError(
-            f"{checkpoint} has the stem for small images, which {task.name} can't use",
-            seen="a first convolution of 3 × 3 without pooling",
-            allowed="torchvision's 7 × 7; linear and knn take both",
-            fix="pre-train with --set stem=imagenet",
-        )
+    engines.require_usable(backbone, engine, task, checkpoint)
     with distributed.first_alone():
         root, generated = places.data_root(request.data, task.layout, Journal(progress=request.progress))
     settings, arithmetic = _settings(request, task, generated, shortcuts, options)

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from transfer.datasets.detection import DetectionData, Picture
-from transfer.engines.torchvision.evaluate import Found
+from transfer.detection.found import Found
 
 KINDS = {"box": "bbox", "seg": "segm"}
 """Suffix of the metric → pycocotools' name."""

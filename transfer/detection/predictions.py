@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torchvision.ops import nms
 
-from transfer.datasets.detection import DetectionData, Mask, Picture
+from transfer import sheet
+from transfer.datasets.detection import DetectionData, Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
-from transfer.detection import sheet
-from transfer.detection.sheet import GAP, TEXT
-from transfer.engines.torchvision.data import read_image
-from transfer.engines.torchvision.evaluate import Found
+from transfer.detection.found import Found
+from transfer.sheet import GAP, TEXT
 
 ROWS = 4
 SIDE = 420

@@ -7,7 +7,7 @@ from pretrain.images.imageset import ImageSet
 from pretrain.train import Monitor
 from transfer import prove
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.engines.probe.engine import knn_votes
+from transfer.engines.probe.knn import knn_votes
 from transfer.representation.features import centre_features
 
 MOST_TRAIN, MOST_VAL = 10_000, 2_000

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from pretrain.images.decode import opened, rgb
-from transfer.detection import sheet
+from transfer import sheet
 
 LEVELS = (0, 51, 102, 153, 204, 255)
 """Of red, green and blue, from which the colours are chosen."""

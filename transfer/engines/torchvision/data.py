@@ -13,10 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pretrain.core.errors import DataError
 from pretrain.core.interrupt import ignore
-from pretrain.images.decode import opened, rgb
-from transfer.datasets.detection import Mask, Picture
+from transfer.datasets.detection import Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.rpn import Target
 from transfer.tasks.detection import DetectionSettings
@@ -124,23 +122,6 @@ def training_sample(picture: Picture, short: int, longest: int, flip: bool, *, m
         seen = tuple(_mask(picture.masks[i], scale, height, width, flip) for i in kept[whole])
     target = Target(torch.from_numpy(boxes[whole]), torch.from_numpy(picture.labels[kept[whole]]))
     return Sample(as_tensor(pixels[:, ::-1] if flip else pixels), target, seen)
-
-
-def read_image(picture: Picture) -> Image.Image:
-    """The image in RGB, turned as its EXIF data say.
-
-    NOTE: of 16-bit grey images Detectron2 clips all above 255 to white; here, as in `pretrain.images`, the high byte is kept.
-
-    Raises:
-        DataError: If it can't be read, or its size is not the annotated one; names the path.
-    """
-    with opened(picture.path, str(picture.path)) as file:
-        image = rgb(file, str(picture.path), upright=True)
-    if image.size != (picture.width, picture.height):
-        annotated = f"{picture.width} x {picture.height} pixels"
-        fix = "correct the size in its annotation"
-        raise DataError(f"{picture.path} has another size than annotated", seen=f"{image.size}", allowed=annotated, fix=fix)
-    return image
 
 
 def resized_shape(height: int, width: int, short: int, longest: int) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from transfer.datasets import coco, voc
 from transfer.datasets.detection import Picture
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
+from transfer.detection.found import Found
 from transfer.detection.voc_metric import voc_metrics
 from transfer.engines.detectron2 import engine
 from transfer.engines.detectron2.config import native_config
@@ -34,7 +35,7 @@ from transfer.engines.torchvision import pooling
 from transfer.engines.torchvision.data import Sample, training_sample
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.engine import FAMILIES
-from transfer.engines.torchvision.evaluate import Found, in_file_pixels
+from transfer.engines.torchvision.evaluate import in_file_pixels
 from transfer.engines.torchvision.heads import Detections
 from transfer.engines.torchvision.rpn import Target
 from transfer.engines.torchvision.train import learning_rate, make_optimizer

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from transfer.engines.mmseg.watch import LAST
 
 from pretrain.core import distributed, interrupt
 from pretrain.core.journal import Journal
@@ -18,7 +19,6 @@ from transfer import sources
 from transfer.datasets import cityscapes
 from transfer.engines import Job
 from transfer.engines.mmseg import engine
-from transfer.engines.mmseg.watch import LAST
 from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
 
 pytest.importorskip("mmseg", reason="MMSegmentation is not installed")

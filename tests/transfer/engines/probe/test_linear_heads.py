@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transfer.engines.probe.heads import Heads, top
 
 from pretrain.core.errors import ConfigError, TrainingError
 from transfer import tasks
-from transfer.engines.probe.heads import Heads, top
 from transfer.tasks.probe import HeadSettings
 
 RATES = (0.1, 1.0, 3.0)
