@@ -1,6 +1,7 @@
 """What the VOC and COCO readers return: images with their objects, and notes on what was left out.
 
-Shapes: M objects in an image. Boxes are (left, top, right, bottom) in pixels, continuous: a whole 10-pixel image is (0, 0, 10, 10).
+Shapes: M objects in an image. Boxes are (left, top, right, bottom) in continuous pixels: all of a 10-pixel image is
+(0, 0, 10, 10).
 """
 
 import dataclasses

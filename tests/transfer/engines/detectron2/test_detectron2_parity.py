@@ -28,8 +28,8 @@ from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
 from transfer.detection.found import Found
 from transfer.detection.voc_metric import voc_metrics
-from transfer.engines.detectron2 import engine
 from transfer.engines.detectron2.config import native_config
+from transfer.engines.detectron2.heads import register_heads
 from transfer.engines.precise_bn import precise_bn
 from transfer.engines.torchvision import pooling
 from transfer.engines.torchvision.data import Sample, training_sample
@@ -109,7 +109,7 @@ def recipe(task: str = "coco-c4", **changes: Any) -> DetectionSettings:
 
 
 def their_config(arch: str, settings: DetectionSettings) -> CfgNode:
-    engine.register_heads()
+    register_heads()
     names = {"train": "none", "val": "none", "bit_masks": False}
     flat = native_config(settings, arch=arch, classes=CLASSES, seed=0, device="cpu", **names)
     cfg = get_cfg()
