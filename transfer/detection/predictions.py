@@ -1,4 +1,4 @@
-"""A picture of what a detector finds: some validation images, the truth on the left, the predictions on the right."""
+"""Draw a detector's predictions: some validation images, the truth on the left, the predictions on the right."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ COLOURS = (
     (170, 110, 40),
     (128, 0, 0),
 )
-"""Told apart on light and dark images; class k has colour k modulo their number."""
+"""Colours that differ on light and dark images; class k has colour k modulo their number."""
 
 
 class _Shape(NamedTuple):

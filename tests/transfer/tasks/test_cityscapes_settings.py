@@ -56,3 +56,15 @@ def test_the_small_budget_changes_the_protocol_and_worker_processes_do_not() -> 
 def test_a_setting_out_of_range_is_refused_with_its_name(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         FCNSettings().replace(wrong)
+
+
+def test_a_size_without_a_short_side_to_scale_from_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--size can't scale the crop"):
+        FCNSettings().with_size(512)
+
+
+def test_a_family_has_no_settings_of_the_other() -> None:
+    with pytest.raises(ConfigError, match="head_convs"):
+        CITYSCAPES_DEEPLABV3.settings.replace({"head_convs": 3})
+    with pytest.raises(ConfigError, match="family"):
+        CITYSCAPES.settings.replace({"family": "deeplabv3"})

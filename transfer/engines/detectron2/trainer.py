@@ -20,11 +20,23 @@ def make_trainer(cfg: Any, watch: Watch, seed: int) -> Any:
     Args:
         cfg: The configuration.
         watch: Called after each step, and with what the evaluation finds.
-        seed: Of all random numbers; nothing is drawn before it is set.
+        seed: Seed of all random numbers; nothing is drawn before it is set.
     """
+    from detectron2.utils.env import seed_all_rng
+
+    register_heads()
+    seed_all_rng(seed + distributed.rank())
+    with _process_group(cfg):
+        trainer = _trainer_class(watch)(cfg)
+    trainer.resume_or_load(resume=False)
+    tag_whole(trainer.checkpointer)
+    return trainer
+
+
+def _trainer_class(watch: Watch) -> Any:
+    """Derive a trainer from Detectron2's that reports to `watch` and names images that can't be read."""
     from detectron2 import data
     from detectron2.engine import DefaultTrainer, HookBase, hooks
-    from detectron2.utils.env import seed_all_rng
 
     class AfterStep(HookBase):  # type: ignore[misc]
         def after_step(self) -> None:
@@ -55,16 +67,10 @@ def make_trainer(cfg: Any, watch: Watch, seed: int) -> Any:
         def build_hooks(self) -> list[Any]:
             # In the place of their checkpoints, which come by iterations and stay, and in the first process alone.
             others = [each for each in super().build_hooks() if not isinstance(each, hooks.PeriodicCheckpointer)]
-            evaluation = next(place for place, each in enumerate(others) if isinstance(each, hooks.EvalHook))
+            evaluation = next(index for index, each in enumerate(others) if isinstance(each, hooks.EvalHook))
             return [*others[:evaluation], AfterStep(), *others[evaluation:]]
 
-    register_heads()
-    seed_all_rng(seed + distributed.rank())
-    with _process_group(cfg):
-        trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=False)
-    tag_whole(trainer.checkpointer)
-    return trainer
+    return Trainer
 
 
 @contextlib.contextmanager

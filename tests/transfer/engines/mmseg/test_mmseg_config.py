@@ -1,10 +1,11 @@
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from transfer.datasets import cityscapes
-from transfer.datasets.segmentation import SegmentationData, spread
+from transfer.datasets.segmentation import Folders, LabelIds, SegmentationData, spread
 from transfer.engines.mmseg.config import native_config
 from transfer.engines.mmseg.loaders import write_lists
 from transfer.engines.mmseg.model import class_weights
@@ -73,3 +74,20 @@ def test_test_images_keep_their_size_unless_a_short_side_is_set(data: Segmentati
     assert steps(FCNSettings()) == ["LoadImageFromFile", "LoadAnnotations", "PackSegInputs"]
     # The truth is loaded after the resizing: it keeps its own size.
     assert steps(FCNSettings(short_side=32)) == ["LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs"]
+
+
+def test_windows_and_convolutions_of_the_head_are_settings(data: SegmentationData, tmp_path: Path) -> None:
+    settings = FCNSettings(crop=64, window_stride=48, head_convs=3)
+    model = native_config(settings, data, arch="resnet18", backbone=tmp_path / "b.pth", work=tmp_path, seed=0)["model"]
+    assert model["test_cfg"] == {"mode": "slide", "crop_size": (64, 64), "stride": (48, 48)}
+    assert model["decode_head"]["num_convs"] == 3
+
+
+def test_the_data_say_where_images_lie_and_what_zero_means(data: SegmentationData, tmp_path: Path) -> None:
+    folders = {name: Folders(f"images/{name}", f"annotations/{name}", ".jpg", ".png") for name in ("train", "val")}
+    other = replace(data, folders=folders, ids=LabelIds(data.classes, reduce_zero_label=True))
+    config = native_config(FCNSettings(), other, arch="resnet18", backbone=tmp_path / "b.pth", work=tmp_path, seed=0)
+    for split in ("train", "val"):
+        dataset = config[f"{split}_dataloader"]["dataset"]
+        assert dataset["data_prefix"] == {"img_path": f"images/{split}", "seg_map_path": f"annotations/{split}"}
+        assert (dataset["img_suffix"], dataset["seg_map_suffix"], dataset["reduce_zero_label"]) == (".jpg", ".png", True)
