@@ -6,7 +6,7 @@
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from pretrain import backbones
 from pretrain.backbones import IMAGENET, SMALL
@@ -15,10 +15,14 @@ from transfer.engines.job import Job, Outcome
 from transfer.sources import Backbone
 from transfer.tasks import Task
 
-if TYPE_CHECKING:
-    from transfer.engines.driver import Engine
-
 __all__ = ["ENGINES", "EngineInfo", "Job", "Outcome", "choose", "get", "missing", "require_usable"]
+
+
+class Runs(Protocol):
+    """An engine, as far as its caller is concerned: a class derived from `transfer.engines.driver.Engine`."""
+
+    def fit(self, job: Job) -> Outcome:
+        """Run a job."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def missing(name: str) -> str | None:
     return next(absent, None)
 
 
-def get(name: str) -> "type[Engine[Any, Any]]":
+def get(name: str) -> Runs:
     """Import the engine of that name.
 
     Raises:
@@ -70,7 +74,7 @@ def get(name: str) -> "type[Engine[Any, Any]]":
     if package is not None:
         raise EngineError(f"the engine {name!r} needs {package!r}, which is not installed", fix="see `bench doctor`")
     module, kind = ENGINES[name].engine.split(":")
-    engine: type[Engine[Any, Any]] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
+    engine: Runs = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     return engine
 
 
