@@ -31,8 +31,6 @@ def model(
     norm = {"type": "SyncBN" if synchronised else "BN", "requires_grad": True}
     resnet = get(arch)
     assert isinstance(resnet, ResNet), "the table of engines refuses others"
-    # MMSegmentation's factors take the place of the dilation.
-    grid = {"multi_grid": settings.last_dilations} if set(settings.multi_grid) != {1} else {}
     return {
         "type": "EncoderDecoder",
         "data_preprocessor": {
@@ -45,20 +43,7 @@ def model(
             "size": settings.crop_size,
         },
         "pretrained": None,
-        "backbone": {
-            "type": "ResNet",
-            "depth": resnet.depth,
-            "num_stages": 4,
-            "out_indices": (0, 1, 2, 3),
-            "strides": STRIDES,
-            "dilations": DILATIONS,
-            "contract_dilation": False,
-            **grid,
-            "style": "pytorch",
-            "norm_cfg": norm,
-            "norm_eval": False,
-            "init_cfg": {"type": "Pretrained", "checkpoint": str(backbone)},
-        },
+        "backbone": _backbone(settings, resnet, norm, backbone),
         "decode_head": {
             "in_channels": resnet.width,
             "in_index": 3,
@@ -72,6 +57,25 @@ def model(
         },
         "train_cfg": {},
         "test_cfg": _test(settings),
+    }
+
+
+def _backbone(settings: SegmentationSettings, resnet: ResNet, norm: dict[str, Any], weights: Path) -> dict[str, Any]:
+    # MMSegmentation's factors take the place of the dilation.
+    grid = {"multi_grid": settings.last_dilations} if set(settings.multi_grid) != {1} else {}
+    return {
+        "type": "ResNet",
+        "depth": resnet.depth,
+        "num_stages": 4,
+        "out_indices": (0, 1, 2, 3),
+        "strides": STRIDES,
+        "dilations": DILATIONS,
+        "contract_dilation": False,
+        **grid,
+        "style": "pytorch",
+        "norm_cfg": norm,
+        "norm_eval": False,
+        "init_cfg": {"type": "Pretrained", "checkpoint": str(weights)},
     }
 
 

@@ -88,7 +88,7 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
 
     def spent(self) -> tuple[Path, ...]:
         """Return the classifiers' state, then the features."""
-        return (self.job.folder / STATE, *frozen.kept(self.job))
+        return (self.job.folder / STATE, *frozen.feature_files(self.job))
 
 
 class Knn(Probe):

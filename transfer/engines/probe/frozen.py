@@ -48,7 +48,7 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     return torch.cat(found), torch.tensor(images.labels)
 
 
-def kept(job: Job) -> list[Path]:
+def feature_files(job: Job) -> list[Path]:
     """List the files that `features` left."""
     return list(job.folder.glob(f"{PREFIX}*.pth"))
 
