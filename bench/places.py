@@ -8,8 +8,9 @@ from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.core.plain import is_file, read_yaml
 from pretrain.fields import merged
+from transfer.datasets import LAYOUTS
 
-ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
+ROOTS = {name: layout.folder for name, layout in LAYOUTS.items()}
 """Data layout → its folder below BENCH_DATA and in the generated data."""
 GENERATED = "shapes"
 EXTENDS = "extends"
@@ -108,7 +109,7 @@ def _existing(root: Path, why: str) -> Path:
             f"no data at {root}",
             seen=f"{seen} ({why})",
             allowed="a folder in the task's layout",
-            fix="pass the folder with --data, set BENCH_DATA to the folder that holds imagenet, voc, coco and cityscapes, "
+            fix=f"pass the folder with --data, set BENCH_DATA to the folder that holds {', '.join(ROOTS.values())}, "
             "or leave both away to use generated data",
         )
     return root

@@ -238,7 +238,7 @@ def of_demo(folder: Path, seed: int) -> Tally:
 
 def prepare(folder: Path, kinds: tuple[str, ...]) -> None:
     """Import what the runs need, and write the images they are trained on."""
-    engines = [f"transfer.engines.{kind}" for kind in kinds if kind in ("torchvision", "detectron2", "mmseg")]
+    engines = [f"transfer.engines.{kind}.engine" for kind in kinds if kind in ("torchvision", "detectron2", "mmseg")]
     for name in (
         *IMPORTED,
         "transfer.engines.probe.engine",

@@ -10,10 +10,9 @@ from pretrain import backbones
 from pretrain.images.imageset import ImageSet
 from pretrain.train import Monitor
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.engines.probe.engine import knn_votes
+from transfer.engines.probe.knn import knn_votes
 from transfer.representation.features import centre_features
-from transfer.tasks.knn import KNN
-from transfer.tasks.probe import KnnSettings
+from transfer.tasks.knn import KNN, KnnSettings
 
 MOST_TRAIN, MOST_VAL = 10_000, 2_000
 """Images looked at, spread evenly."""

@@ -105,7 +105,7 @@ def test_a_broken_run_goes_on_from_its_last_checkpoint(task: str, tiny_detection
         fit(task, settings, data, tmp_path / "run", progress=stop)
     assert [path.name for path in (tmp_path / "run/detectron2").glob("model_*")] == ["model_0000001.pth"]
     outcome = fit(task, settings, data, tmp_path / "run")
-    assert "continuing at iteration 1 of 3" in (tmp_path / "run/log.txt").read_text()
+    assert "resuming at iteration 1 of 3" in (tmp_path / "run/log.txt").read_text()
     assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3]
     assert any("not the order of the images" in note for note in outcome.notes)
     assert outcome.proof["max_feature_difference"] == 0

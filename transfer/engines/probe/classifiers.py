@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pretrain.core.errors import TrainingError
-from transfer.tasks.probe import HeadSettings
+from transfer.tasks.linear import HeadSettings
 
 
-class Heads(nn.Module):
+class Classifiers(nn.Module):
     """H classifiers that start alike: weights from N(0, 0.01) and bias 0, as published.
 
-    The sum of their losses is what is differentiated, of which each classifier's gradient is that of its own loss alone: they
-    are trained as if each were the only one, and the features are computed once.
+    The sum of their losses is differentiated, and each classifier's gradient is that of its own loss alone: they are trained
+    as if each were the only one, and the features are computed once.
     """
 
     def __init__(self, inputs: int, classes: int, settings: HeadSettings, seed: int) -> None:
@@ -27,12 +27,12 @@ class Heads(nn.Module):
         self.linears = nn.ModuleList(_fresh(inputs, classes, seed) for _ in self.rates)
 
     def optimizer(self) -> torch.optim.SGD:
-        """SGD with a group for each classifier."""
+        """Make SGD with a group for each classifier."""
         groups = [{"params": each.parameters(), "lr": rate} for each, rate in zip(self.linears, self.rates, strict=True)]
         return torch.optim.SGD(groups, momentum=self._settings.momentum, weight_decay=self._settings.weight_decay)
 
     def step(self, optimizer: torch.optim.SGD, features: Tensor, labels: Tensor, epoch: int) -> list[float]:
-        """One step of all classifiers on features (N, D) and labels (N,) on their device; the H losses.
+        """Do one step of all classifiers on features (N, D) and labels (N,) on their device; returns the H losses.
 
         Raises:
             TrainingError: If no loss is finite any more. While one is, those that aren't are bad learning rates.
@@ -53,7 +53,7 @@ class Heads(nn.Module):
 
     @torch.no_grad()
     def scores(self, which: int, features: Tensor) -> Tensor:
-        """(N, C) of one classifier for features (N, D) on any device, evaluated; on the CPU."""
+        """Compute one classifier's scores (N, C), on the CPU, for features (N, D) on any device, in eval mode."""
         linear = self.linears[which]
         assert isinstance(linear, nn.Linear)
         logits: Tensor = linear(self.norm.eval()(features.to(linear.weight.device)))
@@ -62,13 +62,13 @@ class Heads(nn.Module):
 
 
 def lr_at(settings: HeadSettings, epoch: int, rate: float | None = None) -> float:
-    """Learning rate of an epoch; `rate` in the place of the settings' own."""
+    """Compute the learning rate of an epoch; `rate` takes the place of the settings' own."""
     rate = settings.lr if rate is None else rate
-    return rate * 0.1 ** sum(epoch >= share * settings.epochs for share in settings.milestones)
+    return rate * 0.1 ** sum(epoch >= fraction * settings.epochs for fraction in settings.milestones)
 
 
 def top(scores: Tensor, labels: Tensor, k: int) -> float | None:
-    """Percentage of rows of (N, C) whose label is among the k highest scores; None where there are no more than k classes.
+    """Compute the percentage of rows (N, C) whose label is among the k highest scores; None for no more than k classes.
 
     A row with scores that are not finite is a miss.
     """

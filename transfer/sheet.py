@@ -1,4 +1,4 @@
-"""The page that pictures of predictions share: rows of titled panels on white."""
+"""Draw the page that pictures of predictions share: rows of titled panels on white."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ TEXT = 13
 
 
 def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The letters of the page."""
+    """Load the font of the page."""
     return ImageFont.load_default(TEXT)
 
 
 def titled(picture: Image.Image, title: str) -> Image.Image:
-    """A picture with a line of text above it."""
+    """Put a line of text above a picture."""
     panel = Image.new("RGB", (picture.width, picture.height + TEXT + GAP), "white")
     panel.paste(picture, (0, TEXT + GAP))
     ImageDraw.Draw(panel).text((0, 0), title, fill="black", font=font())
@@ -25,7 +25,7 @@ def titled(picture: Image.Image, title: str) -> Image.Image:
 
 
 def beside(panels: Sequence[Image.Image]) -> Image.Image:
-    """Panels in a row."""
+    """Put panels beside each other."""
     row = Image.new("RGB", (sum(each.width + GAP for each in panels) - GAP, max(each.height for each in panels)), "white")
     left = 0
     for panel in panels:
@@ -35,7 +35,7 @@ def beside(panels: Sequence[Image.Image]) -> Image.Image:
 
 
 def save(path: Path, rows: Sequence[Image.Image]) -> None:
-    """Write rows below each other."""
+    """Write a page of rows below each other."""
     page = Image.new("RGB", (max(row.width for row in rows) + 2 * GAP, sum(row.height + GAP for row in rows) + GAP), "white")
     top = GAP
     for row in rows:

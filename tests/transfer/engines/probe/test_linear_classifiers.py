@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pretrain.core.errors import ConfigError, TrainingError
 from transfer import tasks
-from transfer.engines.probe.heads import Heads, top
-from transfer.tasks.probe import HeadSettings
+from transfer.engines.probe.classifiers import Classifiers, top
+from transfer.tasks.linear import HeadSettings
 
 RATES = (0.1, 1.0, 3.0)
 INPUTS, CLASSES, PER_EPOCH = 6, 4, 5
@@ -27,8 +27,8 @@ def batches() -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def trained(chosen: HeadSettings) -> tuple[Heads, list[list[float]]]:
-    heads = Heads(INPUTS, CLASSES, chosen, seed=7)
+def trained(chosen: HeadSettings) -> tuple[Classifiers, list[list[float]]]:
+    heads = Classifiers(INPUTS, CLASSES, chosen, seed=7)
     optimizer = heads.optimizer()
     losses = [heads.step(optimizer, *batch, step // PER_EPOCH) for step, batch in enumerate(batches())]
     return heads, losses
@@ -64,7 +64,7 @@ def test_a_classifier_is_trained_as_published() -> None:
 def test_a_learning_rate_that_diverges_stops_a_run_only_where_none_is_left() -> None:
     huge = batches()[0][0] * 1e30
     for lr_search, stops in (((1.0,), True), ((1e-38, 1.0), False)):
-        heads = Heads(INPUTS, CLASSES, settings(lr=1e20, lr_search=lr_search, weight_decay=0.0), seed=7)
+        heads = Classifiers(INPUTS, CLASSES, settings(lr=1e20, lr_search=lr_search, weight_decay=0.0), seed=7)
         optimizer = heads.optimizer()
         labels = batches()[0][1]
         if stops:
