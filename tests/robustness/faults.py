@@ -96,7 +96,7 @@ def disk_read_only(place: Place) -> bool:
     """A disk that becomes read-only."""
 
     def lock(pid: int) -> None:
-        # A read-only view of the folder over itself: the kernel can't make a disk read-only while files on it are open for writing.
+        # A read-only bind mount of the folder: the kernel refuses to remount a disk on which files are open for writing.
         subprocess.run(["mount", "-o", "bind,ro", place.out, place.out], check=True)
 
     with _disk(place.out, f"size={3 * DISK_MIB}m"):
