@@ -16,7 +16,6 @@ from bench.runs.environment import PACKAGES
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
 
-OPTIONAL = {"detectron2": "optional, the torchvision engine is tested equal to it; the README says how; "}
 """Engine → why it can be missing."""
 
 

@@ -69,7 +69,10 @@ class Architecture(ABC):
 
     @abstractmethod
     def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
-        """Draw the library's own classifier, with torch's global generator: images (N, 3, S, S) → (N, outputs)."""
+        """Draw the library's own classifier, with torch's global generator: images (N, 3, S, S) → (N, outputs).
+
+        All that its forward pass needs must be in its state dict: `network` builds it without memory and fills that in.
+        """
 
     @abstractmethod
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
@@ -91,6 +94,11 @@ class Architecture(ABC):
     def unseen(self) -> Mapping[str, Any]:
         """What a reader of the tensors must know and can't tell from them, for the file beside a converted backbone."""
         return {}
+
+    @property
+    def assumed(self) -> str:
+        """How files of others are read where their tensors leave it open, in words; empty where they don't."""
+        return ""
 
     def build(self, outputs: int, *, stem: str = IMAGENET, size: int = PUBLISHED_SIZE) -> tuple[nn.Module, nn.Linear]:
         """Draw a trunk and a linear layer on top of it, with torch's global generator.

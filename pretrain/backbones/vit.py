@@ -56,6 +56,11 @@ class VisionTransformer(Architecture):
         """See `Architecture`."""
         return {"heads": self.heads, "features": self.features}
 
+    @property
+    def assumed(self) -> str:
+        """See `Architecture`."""
+        return f"read with {self.heads} attention heads, as timm's, which no tensor shows"
+
     def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
         """See `Architecture`. The position embeddings have one entry for the class token and each patch of `size`."""
         import timm

@@ -27,12 +27,12 @@ _GONE = "Connection closed by peer"
 
 
 def rank() -> int:
-    """Index of this process among all, from 0."""
+    """Return the index of this process among all, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 

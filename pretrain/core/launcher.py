@@ -19,12 +19,12 @@ def launched() -> bool:
 
 
 def processes() -> int:
-    """Number of processes that the launcher started, on all machines; 1 without it."""
+    """Return the number of processes that the launcher started, on all machines; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if launched() else 1
 
 
 def processes_here() -> int:
-    """Number of processes that the launcher started on this machine; 1 without it."""
+    """Return the number of processes that the launcher started on this machine; 1 without it."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", processes()))
 
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-"""Part of something, and never nothing."""
+"""A fraction above 0, up to the whole."""
 Positive = Annotated[float, Field(gt=0)]
 
 

@@ -25,9 +25,9 @@ class Listing:
     inner: str
     """Folder inside the zip that all class folders are in, with a slash at its end; empty if none."""
     found: list[str]
-    """All class folders there are."""
+    """All class folders, sorted."""
     wanted: list[str]
-    """The class folders asked for, sorted, whether there are such or not."""
+    """The class folders asked for, sorted."""
     names: list[str]
     """`class folder/image` in the wanted class folders, sorted by class folder, then by name."""
     members: zips.Members | None

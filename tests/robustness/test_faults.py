@@ -1,4 +1,4 @@
-"""What a machine can do to a run: each fault is one message, and what was good stays good. Whole runs: `machine_errors.py`."""
+"""Failures of the machine: each is one message, and earlier checkpoints stay whole. Whole runs: `faults.py`."""
 
 import os
 import resource

@@ -116,13 +116,14 @@ def test_it_is_measured(saved: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["knn", "linear", "linear-cached"])
-def test_probes_read_its_features(saved: Path, root: Path, tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize(("arch", "tensors"), [("stub", 9), ("vit_small", 150)])
+def test_probes_read_its_features(root: Path, tmp_path: Path, task: str, arch: str, tensors: int) -> None:
     declared = tasks.get(task)
     small = {"size": 32, "batch": 4, "num_workers": 0} | ({"neighbours": 3} if task == "knn" else {"epochs": 1})
     job = Job(
         declared,
         declared.settings.replace(small),
-        sources.load(str(saved)),
+        sources.load(f"random:{arch}"),
         imagefolder.read(root),
         tmp_path,
         0,
@@ -130,7 +131,7 @@ def test_probes_read_its_features(saved: Path, root: Path, tmp_path: Path, task:
         Journal(),
     )
     outcome = engines.get("probe").fit(job)
-    assert outcome.proof["tensors"] == 9
+    assert outcome.proof["tensors"] == tensors
     assert all(value is None or 0 <= value <= 100 for value in outcome.metrics.values())
 
 

@@ -49,7 +49,7 @@ class Dropped:
 
 
 class CocoFile:
-    """The images, annotations and categories of one file. An annotation's own id is not used: the metric numbers them anew."""
+    """The images, annotations and categories of one file. Annotations' ids are ignored: the metric numbers them itself."""
 
     def __init__(self, path: Path, dropped: Dropped) -> None:
         self.path, self._dropped = path, dropped

@@ -72,7 +72,8 @@ def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, 
     # a branch against the project's own choice is another backbone of the same file, and must not pass for the same run
     sha256 = _digest(path) if found.own_choice else digest(state)
     projector = own.projector(payload, path) if ours else {}
-    return Backbone(arch, state, provenance, sha256, found.source, found.branch, found.why, found.dropped, projector, missing)
+    why = found.why if ours else "; ".join(filter(None, (found.why, backbones.get(arch).assumed)))
+    return Backbone(arch, state, provenance, sha256, found.source, found.branch, why, found.dropped, projector, missing)
 
 
 def _completed(found: Found, arch: str, path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,7 +173,17 @@ def test_a_view_of_such_a_size_is_refused_wherever_it_is_seen(small_vit: dict[st
         VIT_SMALL.network(small_vit)(torch.zeros(1, 3, 64, 40))
 
 
-def test_timm_is_imported_only_where_a_vit_is_built() -> None:
-    code = "import sys; from pretrain import backbones; backbones.every(); from transfer import sources; import bench.cli"
-    done = subprocess.run([sys.executable, "-c", f"{code}; print('timm' in sys.modules)"], capture_output=True, text=True)
+TIMM_IS_NOT_NEEDED = """
+import sys, torch, bench.cli
+from pretrain import backbones
+from transfer import sources
+backbones.every()
+torch.save(sources.load("random:resnet18").state, sys.argv[1])
+print(sources.load(sys.argv[1]).network() and "timm" in sys.modules)
+"""
+
+
+def test_timm_is_imported_only_where_a_vit_is_built(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TIMM_IS_NOT_NEEDED, str(tmp_path / "resnet18.pth")]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
