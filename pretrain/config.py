@@ -4,18 +4,17 @@ Importing this file imports no torch, so that a help text can be made of its fie
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from pretrain import fields, methods, optimizers
+from pretrain import augment, fields, methods
 from pretrain.core.plain import is_file
 from pretrain.core.settings import Settings, TextFile
 from pretrain.methods import Method, Shape
 from pretrain.recipe import Recipe
-from pretrain.schedule import Schedule
 
 if TYPE_CHECKING:
     from pretrain.augment.mixed import Augmentation
@@ -130,20 +129,14 @@ class PretrainConfig(Settings):
     @classmethod
     def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:
         """Build from plain values, as `Settings.read`; what is not given is as the method publishes it."""
-        method, optimizer = _named(values, "method"), _named(values, "optimizer")
-        published = methods.get(method or methods.DEFAULT)
-        chosen = type(published.recipe.optimizer) if optimizer is None else optimizers.get(optimizer)
-        given = fields.placed(values, _names(cls, published, chosen), where)
-        own, recipe = given.pop("method", {}), given.pop("recipe", {})
-        own = {**(own if isinstance(own, dict) else {}), "name": published.model_fields["name"].default}
-        return super().read({**published.defaults, **given, "method": own, "recipe": _merged(published, recipe)}, where=where)
+        return super().read(fields.completed(values, cls.model_fields, where), where=where)
 
     def replace(self, values: Mapping[str, Any], *, where: str = "the options") -> Self:
         """Return this configuration with some fields changed; another method or optimiser starts from its own settings."""
         plain = self.model_dump()
-        if _named(values, "method") not in (None, self.method.name):
+        if fields.named(values, "method") not in (None, self.method.name):
             plain = {name: value for name, value in plain.items() if name not in ("method", "recipe")}
-        elif _named(values, "optimizer") not in (None, self.recipe.optimizer.name):
+        elif fields.named(values, "optimizer") not in (None, self.recipe.optimizer.name):
             plain["recipe"].pop("optimizer")
         return self.read(fields.merged(plain, values), where=where)
 
@@ -154,10 +147,46 @@ class PretrainConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        from pretrain import consistency  # imports torch
-
-        consistency.check(self)
+        self.augmentation()
+        self._check_labels()
+        self.method.check(self.recipe.batch)
+        self._check_effects()
+        batch, splits = self.recipe.batch, self.bn_splits
+        if batch % splits or batch // splits < 2:
+            raise ValueError(f"bn_splits ({splits}) must divide the batch ({batch}) into parts of at least 2")
+        if self.stem == "small" and self.size > SMALL_STEM_LIMIT:
+            raise ValueError(f"the small stem is for views of up to {SMALL_STEM_LIMIT} pixels, and size is {self.size}")
+        architecture = self.shape(classes=2).architecture
+        if self.stem not in architecture.stems:
+            raise ValueError(f"{self.arch} has no stem {self.stem!r}, only {', '.join(architecture.stems)}")
+        for view in self.views():
+            architecture.require_size(view.size)
         return self
+
+    def _check_labels(self) -> None:
+        fraction = self.labels_used
+        if fraction is None and (self.supervision != "semi" or self.label_fraction is not None):
+            given = "label_fraction" if self.label_fraction is not None else f"supervision {self.supervision!r}"
+            raise ValueError(f"a label list says which labels are used, which contradicts {given}; give it alone, with semi")
+        if (self.supervision == "self" and fraction != 0) or (self.supervision == "full" and fraction != 1):
+            raise ValueError(f"supervision {self.supervision!r} contradicts label_fraction {fraction:g}; semi takes a fraction")
+        name, labels = self.method.name, self.method.labels
+        if labels == "required" and fraction == 0:
+            raise ValueError(f"the method {name!r} needs labels; use supervision semi or full")
+        if labels == "unused" and fraction != 0:
+            raise ValueError(f"the method {name!r} learns from no labels; use supervision self")
+
+    def _check_effects(self) -> None:
+        """Refuse options without effect: who gives one expects something of it."""
+        if self.keep_iterations and self.classes is None:
+            raise ValueError("keep_iterations without classes changes nothing; name the classes, or drop it")
+        if self.aug_composition != "draw" and augment.JOIN not in self.aug:
+            raise ValueError(f"aug_composition composes several augmentations, and aug is {self.aug!r}; drop it")
+        one_view = len(self.views()) == 1
+        if self.recipe.key_pipeline_options and one_view:
+            raise ValueError(f"key_pipeline_options are a second view's, and {self.method.name!r} has one view; drop them")
+        if self.aug_views == "both" and one_view:
+            raise ValueError(f"aug_views both means two views, and {self.method.name!r} has one; drop it")
 
     @property
     def labels_used(self) -> float | None:
@@ -195,8 +224,6 @@ class PretrainConfig(Settings):
 
     def augmentation(self) -> "Augmentation":
         """Return the augmentation with its options."""
-        from pretrain import augment
-
         return augment.make(self.aug, self.aug_options, composition=self.aug_composition)
 
     def shape(self, classes: int) -> Shape:
@@ -214,37 +241,3 @@ class PretrainConfig(Settings):
             synchronised=self.sync_bn,
             bf16=self.precision == "bf16",
         )
-
-
-def _named(values: Mapping[str, Any], block: str) -> str | None:
-    """The name that is given for a block, under whichever of its names."""
-    found = None
-    for key, value in values.items():
-        if key == block or str(key).endswith(f".{block}"):
-            found = value.get("name", found) if isinstance(value, Mapping) else value
-        elif key == "recipe" and isinstance(value, Mapping):
-            found = _named(value, block) or found
-    return None if found is None else str(found)
-
-
-def _names(config: type[Settings], method: type[Method], optimizer: type[Settings]) -> Iterator[str]:
-    """Whole names of all fields of a configuration with that method and that optimiser."""
-    yield from config.model_fields
-    blocks: tuple[tuple[str, type[Settings]], ...] = (
-        ("method.", method), ("recipe.", Recipe), ("recipe.optimizer.", optimizer), ("recipe.schedule.", Schedule)
-    )  # fmt: skip
-    for prefix, block in blocks:
-        yield from (f"{prefix}{name}" for name in block.model_fields if name != "name")
-
-
-def _merged(method: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The method's published recipe with what is given; another optimiser starts from its own defaults."""
-    plain = method.recipe.model_dump()
-    if isinstance(given.get("schedule"), str):
-        given = {**given, "schedule": {"shape": given["schedule"]}}
-    for block in ("optimizer", "schedule"):
-        if isinstance(given.get(block), dict):
-            wanted = given[block]
-            same = wanted.get("name", plain[block].get("name")) == plain[block].get("name")
-            given = {**given, block: {**plain[block], **wanted} if same else wanted}
-    return {**plain, **given}

@@ -1,11 +1,15 @@
 """Fields of nested settings by short names: `queue` for `method.queue` where only the method has a `queue`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pretrain import methods, optimizers
 from pretrain.core.errors import ConfigError
 from pretrain.core.plain import require_plain, shown
 from pretrain.core.settings import Settings, TextFile
+from pretrain.methods import Method
+from pretrain.recipe import Recipe
+from pretrain.schedule import Schedule
 
 BLOCKS = frozenset({"method", "recipe", "optimizer", "schedule"})
 """Fields that hold settings of their own."""
@@ -98,3 +102,56 @@ def _whole(key: Any, names: list[str], where: str, at: str) -> str:
         )
     short = {name.rpartition(".")[2] for name in inside}
     raise ConfigError.unknown(f"key in {where}:", shown(key).strip("'"), short)
+
+
+def completed(values: Mapping[str, Any], shared: Iterable[str], where: str) -> dict[str, Any]:
+    """Bring the fields of a pre-training into nested form, and complete its recipe with the one that its method publishes.
+
+    Args:
+        values: Fields as a person writes them.
+        shared: Names of the fields and blocks of the configuration itself.
+        where: The fields come from, for messages.
+
+    Raises:
+        ConfigError: For an unknown method, optimiser or field.
+    """
+    method, optimizer = methods.get(named(values, "method") or methods.DEFAULT), named(values, "optimizer")
+    chosen = type(method.recipe.optimizer) if optimizer is None else optimizers.get(optimizer)
+    given = placed(values, _names(shared, method, chosen), where)
+    own, recipe = given.pop("method", {}), given.pop("recipe", {})
+    own = {**(own if isinstance(own, dict) else {}), "name": method.model_fields["name"].default}
+    return {**method.defaults, **given, "method": own, "recipe": _recipe(method, recipe)}
+
+
+def named(values: Mapping[str, Any], block: str) -> str | None:
+    """The name that is given for a block, under whichever of its names."""
+    found = None
+    for key, value in values.items():
+        if key == block or str(key).endswith(f".{block}"):
+            found = value.get("name", found) if isinstance(value, Mapping) else value
+        elif key == "recipe" and isinstance(value, Mapping):
+            found = named(value, block) or found
+    return None if found is None else str(found)
+
+
+def _names(shared: Iterable[str], method: type[Method], optimizer: type[Settings]) -> Iterator[str]:
+    """Whole names of all fields of a configuration with that method and that optimiser."""
+    yield from shared
+    blocks: tuple[tuple[str, type[Settings]], ...] = (
+        ("method.", method), ("recipe.", Recipe), ("recipe.optimizer.", optimizer), ("recipe.schedule.", Schedule)
+    )  # fmt: skip
+    for prefix, block in blocks:
+        yield from (f"{prefix}{name}" for name in block.model_fields if name != "name")
+
+
+def _recipe(method: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The method's published recipe with what is given; another optimiser starts from its own defaults."""
+    plain = method.recipe.model_dump()
+    if isinstance(given.get("schedule"), str):
+        given = {**given, "schedule": {"shape": given["schedule"]}}
+    for block in ("optimizer", "schedule"):
+        if isinstance(given.get(block), dict):
+            wanted = given[block]
+            same = wanted.get("name", plain[block].get("name")) == plain[block].get("name")
+            given = {**given, block: {**plain[block], **wanted} if same else wanted}
+    return {**plain, **given}

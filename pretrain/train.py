@@ -99,9 +99,7 @@ def train(
     keeper = _Keeper(trainer, folder, journal, _provenance(config, data, name), monitor)
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
     ledger = None if skipped is None else Ledger(folder, images.names, skipped)
-    if keeper.writes:
-        classes.save(folder, images)
-        labelling.save(folder, images, data.labels)
+    keeper.begin(data)
     began = time.monotonic()
     losses = _steps(trainer, batches_of(trainer, opened, data.labels, start, ledger), keeper, start, losses)
     keeper.finished()
@@ -185,6 +183,12 @@ class _Keeper:
         self.trainer, self.folder, self.journal, self.provenance, self.monitor = trainer, folder, journal, provenance, monitor
         self.writes = distributed.rank() == 0
         self._saved = time.monotonic()
+
+    def begin(self, data: TrainingSet) -> None:
+        """List the classes and the labels in use."""
+        if self.writes:
+            classes.save(self.folder, data.images)
+            labelling.save(self.folder, data.images, data.labels)
 
     def step_done(self, steps: int, losses: Sequence[float], *, asked: bool) -> None:
         """Save what is due after `steps` of all steps.

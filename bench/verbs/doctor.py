@@ -16,8 +16,6 @@ from bench.runs.environment import PACKAGES
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
 
-"""Engine → why it can be missing."""
-
 
 def show() -> None:
     """Print versions, devices, engines and data roots."""

@@ -79,7 +79,7 @@ def missing(kind: str) -> str | None:
 
 def prepare(folder: Path, kinds: tuple[str, ...]) -> None:
     """Import what runs of these kinds need, and write the images that they are trained on."""
-    engines = [f"transfer.engines.{kind}" for kind in kinds if kind in ("torchvision", "detectron2", "mmseg")]
+    engines = [f"transfer.engines.{kind}.engine" for kind in kinds if kind in ("torchvision", "detectron2", "mmseg")]
     for name in (
         *IMPORTED,
         "transfer.engines.probe.engine",
