@@ -11,7 +11,7 @@ import pytest
 from bench import cli
 
 SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[1] / "benchmarks/equal_losses.py"))
-WORDS = "base"
+WORDS = "new"
 """Which words of a case the command line takes: `base` before a method's settings are its own, `new` since."""
 CASES = (
     "none, BN in 2 parts, shuffled",
