@@ -10,7 +10,7 @@ from bench.options import Place, Setup
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
 from bench.verbs.pretrain_settings import configuration, find, lengthened
-from bench.verbs.recording import checkpoint_ref, data_ref, notes
+from bench.verbs.recording import checkpoint_ref, notes
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
@@ -19,29 +19,22 @@ from pretrain.core.journal import Journal, Progress, duration
 from pretrain.images import skipping
 from transfer import sources
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.record import Data, RunFields
+from transfer.record import RunFields
 from transfer.representation.monitor import monitor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PretrainPlan(Plan):
-    """One pre-training, resolved and checked."""
+    """One pre-training, resolved and checked. The classes that it uses are among its settings."""
+
+    kind = "pretrain"
 
     settings: PretrainConfig
     published: PretrainConfig
     """The method as published."""
-    root: Path
-    """Folder of the data."""
-    images: ClassificationData
-    generated: bool
-    device: str
+    content: ClassificationData
     lengthening: str
     """How the epochs were changed to keep the iterations; empty if they weren't."""
-
-    @cached_property
-    def data(self) -> Data:
-        """The data, as the record describes them."""
-        return data_ref(self.images.ref, self.generated)
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -64,14 +57,9 @@ class PretrainPlan(Plan):
         """The settings that change the numbers, and the data."""
         return [self.settings.numbers(), self.data.fingerprint]
 
-    def config(self) -> dict[str, Any]:
-        """All settings as plain values."""
-        return {
-            "kind": "pretrain",
-            "data": str(self.root.resolve()),
-            "data_fingerprint": self.data.fingerprint,
-            **self.settings.model_dump(mode="json"),
-        }
+    def subject(self) -> dict[str, Any]:
+        """Nothing beside settings and data."""
+        return {}
 
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Train, and read the backbone back for its hash."""
@@ -79,9 +67,9 @@ class PretrainPlan(Plan):
         for line in self.arithmetic():
             journal.say(line)
         trained = self._train(journal, folder)
-        skipped = [skipping.note(trained.skipped, len(self.images.train))] if trained.skipped else []
+        skipped = [skipping.note(trained.skipped, len(self.content.train))] if trained.skipped else []
         fields = RunFields(
-            kind="pretrain",
+            kind=self.kind,
             task="pretrain",
             protocol=settings.method,
             version=1,
@@ -105,13 +93,13 @@ class PretrainPlan(Plan):
         settings = self.settings
         return training.train(
             settings,
-            self.images.train,
+            self.content.train,
             folder,
             journal,
             data=self.data.name,
             device=self.device,
             announce_time=not self.generated,
-            monitor=monitor(self.images, arch=settings.arch, size=settings.size, batch=settings.batch, device=self.device),
+            monitor=monitor(self.content, arch=settings.arch, size=settings.size, batch=settings.batch, device=self.device),
         )
 
 
@@ -135,7 +123,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
 def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress) -> None:
     """Say what `run` would do and what it would take: the resolved configuration, parameters, steps, memory, time."""
     plan = _resolve(options, setup, place, progress, place.device_name())
-    settings, images, say = plan.settings, plan.images.train, Journal(progress=progress).say
+    settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
     for key, value in settings.model_dump(mode="json").items():
         say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
     estimate = planning.plan(settings, images=len(images), classes=len(images.classes), device=plan.device)
@@ -153,4 +141,12 @@ def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: P
     settings, lengthening = lengthened(settings, root, len(images.train))
     training.check(settings, images.train)
     distributed.divided(settings.batch, place.processes)
-    return PretrainPlan(settings, published, root, images, generated, device, lengthening)
+    return PretrainPlan(
+        settings=settings,
+        published=published,
+        root=root,
+        content=images,
+        generated=generated,
+        device=device,
+        lengthening=lengthening,
+    )
