@@ -60,9 +60,9 @@ class Place:
     @property
     def processes(self) -> int:
         """Processes that the training runs in: the launcher's, if one started this process, or those asked for."""
-        from pretrain.core import distributed
+        from pretrain.core import launcher
 
-        return distributed.asked() if distributed.launched() else self.devices
+        return launcher.processes() if launcher.launched() else self.devices
 
     def device_name(self) -> str:
         """Name the device: `cpu` or `cuda`, as asked, or cuda where there is one.
@@ -72,7 +72,7 @@ class Place:
         """
         import torch
 
-        from pretrain.core import distributed
+        from pretrain.core import launcher
 
         wanted = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         if wanted.split(":")[0] not in ("cpu", "cuda"):
@@ -80,7 +80,7 @@ class Place:
         if wanted.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
         here = torch.cuda.device_count() if wanted == "cuda" else self.devices
-        if self.devices > here and not distributed.launched():
+        if self.devices > here and not launcher.launched():
             fix = "lower --devices, or choose --device cpu"
             raise ConfigError("each process needs a GPU of its own", seen=f"--devices {self.devices}, {here} GPUs", fix=fix)
         return wanted

@@ -7,8 +7,10 @@ from typing import Any
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.core.plain import is_file, read_yaml
+from pretrain.fields import merged
+from transfer.datasets import LAYOUTS
 
-ROOTS = {"imagefolder": "imagenet", "voc": "voc", "coco": "coco", "cityscapes": "cityscapes"}
+ROOTS = {name: layout.folder for name, layout in LAYOUTS.items()}
 """Data layout → its folder below BENCH_DATA and in the generated data."""
 GENERATED = "shapes"
 EXTENDS = "extends"
@@ -50,7 +52,7 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
     parent = str(fields.pop(EXTENDS))
     if Path(parent).stem == path.stem:
         raise ConfigError(f"{path} extends itself", seen=f"{EXTENDS}: {parent}", fix="name another configuration")
-    return {**read_config(kind, parent), **fields}
+    return merged(read_config(kind, parent), fields)
 
 
 def class_list(name: str) -> Path:
@@ -107,7 +109,7 @@ def _existing(root: Path, why: str) -> Path:
             f"no data at {root}",
             seen=f"{seen} ({why})",
             allowed="a folder in the task's layout",
-            fix="pass the folder with --data, set BENCH_DATA to the folder that holds imagenet, voc, coco and cityscapes, "
+            fix=f"pass the folder with --data, set BENCH_DATA to the folder that holds {', '.join(ROOTS.values())}, "
             "or leave both away to use generated data",
         )
     return root

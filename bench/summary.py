@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bench.verbs import Finished
-from transfer.board.metrics import metric
+from transfer.metrics import metric
 
 
 def lines(done: Finished, after: str) -> Iterator[str]:

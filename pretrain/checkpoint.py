@@ -1,4 +1,4 @@
-"""The files pre-training leaves: the backbone with where it came from, and the state to go on from.
+"""The files pre-training leaves: the backbone with where it came from, and the state to resume from.
 
 Both are written whole or not at all, and read with `weights_only=True`, so that opening one runs no code.
 """
@@ -14,15 +14,14 @@ from torch import Tensor
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import CheckpointError
 from pretrain.core.machine_errors import unwritable
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.provenance import Provenance
 
-BACKBONE_FORMAT = "bench-backbone/1"
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+BACKBONE_FORMAT = "bench-backbone/2"
 
 
 def save_atomically(payload: Any, path: Path) -> None:
-    """`torch.save` that leaves either the old file or the whole new one, also when the process is killed.
+    """Save with `torch.save` and leave either the old file or the whole new one, also when the process is killed.
 
     Raises:
         StorageError: If the disk is full or the folder can't be written to; the old file is whole.
@@ -31,24 +30,44 @@ def save_atomically(payload: Any, path: Path) -> None:
         _save(payload, file, path)
 
 
-def read_state(path: Path, keys: Collection[str], device: str = "cpu") -> dict[str, Any]:
-    """What training saved to go on from.
+def read_state(path: Path, keys: Collection[str], device: str = "cpu", *, layout: str | None = None) -> dict[str, Any]:
+    """Read what training saved to resume from.
+
+    Args:
+        path: Of the file.
+        keys: What it must hold.
+        device: Where its tensors go.
+        layout: What its `format` must say; None for a file without one.
 
     Raises:
-        CheckpointError: If the file is broken or lacks one of the keys.
+        CheckpointError: If the file is broken, lacks one of the keys, or has another version's layout.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if layout is not None and "optimizer" in state and state.get("format") != layout:
+            raise former_layout(path, str(state.get("format", "unnamed")), layout)
         if missing := sorted(set(keys) - state.keys()):
             raise ValueError(f"not a training checkpoint: it has no {missing[0]!r}")
+    except CheckpointError:
+        raise
     except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
         seen = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"can't go on from {path}", seen=seen, fix="remove it to start again") from None
+        raise CheckpointError(f"can't resume from {path}", seen=seen, fix="remove it to start again") from None
     return state
 
 
+def former_layout(path: Path, seen: str, wanted: str) -> CheckpointError:
+    """Make the error for a file that a former version of this project wrote."""
+    return CheckpointError(
+        f"{path} was written by a former version of this project",
+        seen=f"format {seen}",
+        allowed=f"format {wanted}",
+        fix="pre-train again, in another folder (--out)",
+    )
+
+
 def _save(payload: Any, file: IO[bytes], path: Path) -> None:
-    """`torch.save`, which hides what a full disk said behind an error of its own writer's."""
+    """Save with `torch.save`, and raise what a full disk said, which torch hides behind an error of its own."""
     written = _Written(file)
     try:
         torch.save(payload, cast(IO[bytes], written))
@@ -66,11 +85,11 @@ class _Written(io.RawIOBase):
         self.error: OSError | None = None
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True, as torch.save asks."""
         return True
 
     def write(self, data: Any) -> int:
-        """To the file."""
+        """Write to the file, and remember why that failed."""
         try:
             return self._file.write(data)
         except OSError as error:
@@ -81,7 +100,7 @@ class _Written(io.RawIOBase):
 def save_backbone(
     path: Path, state: dict[str, Tensor], provenance: Provenance, *, projector: dict[str, Tensor] | None = None
 ) -> None:
-    """Write a backbone: torchvision's names without `fc`, RGB images normalised with ImageNet's mean and std.
+    """Write a backbone: the architecture's own names, for RGB images normalised with ImageNet's mean and standard deviation.
 
     `projector` is the head of its pre-training, for those who measure behind it: names of an `nn.Linear` (`weight`) or of an
     `nn.Sequential` of layers with ReLU between (`0.weight`, `2.weight`).

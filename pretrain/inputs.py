@@ -2,7 +2,7 @@
 
 Training and `bench views` go through this file alike, so that the pictures can't differ from the training.
 
-Shapes: V views (one or two), N images, S pixels a side.
+Shapes: V views, N images, S pixels a side.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,12 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-from pretrain import methods
-from pretrain.augment import Augmentation, Mixed
-from pretrain.augment.views import Pipeline
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.augment.mixed import Augmentation, Mixed
+from pretrain.batch import View
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
 from pretrain.images.loading import Crops, Images
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.images.skipping import Skipped
 
 _APART = 2654435769
@@ -27,15 +26,13 @@ since torch's CPU generator takes no more of a seed than its last 32 bits."""
 
 
 def crops(config: PretrainConfig, images: Images, labels: Sequence[int], skipped: Skipped | None = None) -> Crops:
-    """The random crops of a run: one of each image for each view of its method, by that view's pipeline."""
-    pipelines = config.pipelines()
-    views = [pipelines[view % 2] for view in range(methods.get(config.method).views)]
-    cuts = [Crop(config.size, pipeline.crop_scale, pipeline.crop_ratio) for pipeline in views]
+    """Make the random crops of a run: one of each image for each view of its method, of that view's size and pipeline."""
+    cuts = [Crop(view.size, view.pipeline.crop_scale, view.pipeline.crop_ratio) for view in config.views()]
     return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode, skipped=skipped)
 
 
 def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:
-    """The source of everything random in one step of one process: a function of seed, step and rank alone."""
+    """Make the source of everything random in one step of one process: a function of seed, step and rank alone."""
     return Generator(device).manual_seed(seed * 1_000_003 + step + rank * _APART)
 
 
@@ -43,39 +40,52 @@ def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:
 class Inputs:
     """Makes the encoders' inputs from a batch of crops."""
 
-    pipelines: tuple[Pipeline, Pipeline]
-    """The query's and the key's."""
+    views: tuple[View, ...]
     augmentation: Augmentation
     both: bool
-    """Whether the augmentation applies to the key's view too: masks with draws of their own, blends with the same."""
+    """Whether the augmentation applies to every view; else only to those that the trained encoder sees."""
 
     @classmethod
     def of(cls, config: PretrainConfig) -> Self:
-        """Those of a run."""
-        return cls(config.pipelines(), config.augmentation(), config.aug_views == "both")
+        """Build from a run's configuration."""
+        return cls(config.views(), config.augmentation(), config.aug_views == "both")
 
-    def __call__(self, crops: Iterable[Tensor], rng: Generator) -> tuple[Tensor, Mixed, Tensor | None]:
-        """The query's view before and after the augmentation, and the key's if there is one: (N, 3, S, S), normalised.
+    def __call__(self, crops: Iterable[Tensor], rng: Generator) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
+        """Make every view after the augmentation, and before it: (N, 3, S, S), normalised.
+
+        Where a blend is the same in all views, an image's own key is all of its target: the views come without sources then.
 
         Args:
-            crops: V of (N, 3, S, S) uint8, the query's first.
+            crops: V of (N, 3, S, S) uint8, in the order of the views.
             rng: Source of all randomness, on the crops' device.
         """
-        clean, *others = [normalised(self.pipelines[view % 2](crop.float().div_(255), rng)) for view, crop in enumerate(crops)]
-        before = rng.get_state()
-        query = self.augmentation(clean, rng)
-        if not others:
-            return clean, query, None
-        if not self.both:
-            return clean, query, others[0]
-        if query.sources is None:
-            return clean, query, self.augmentation(others[0], rng).images
-        key = self.augmentation(others[0], Generator(clean.device).set_state(before))
-        return clean, Mixed(query.images), key.images
+        views, clean = self.made(crops, rng)
+        return tuple(Mixed(view.images) for view in views) if self.both else views, clean
+
+    def made(self, crops: Iterable[Tensor], rng: Generator) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
+        """Make the same views, each with what was blended into it."""
+        pairs = zip(self.views, crops, strict=True)
+        clean = tuple(normalised(view.pipeline(crop.float().div_(255), rng)) for view, crop in pairs)
+        if self.both:
+            return alike(self.augmentation, clean, rng), clean
+        seen = [
+            Mixed(images) if view.role == "target" else self.augmentation(images, rng)
+            for view, images in zip(self.views, clean, strict=True)
+        ]
+        return tuple(seen), clean
+
+
+def alike(augmentation: Augmentation, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
+    """Augment several views of the same images: masks are drawn anew for each view, a blend is the same in all of them."""
+    before = rng.get_state()
+    first = augmentation(views[0], rng)
+    if first.sources is None:
+        return (first, *(augmentation(images, rng) for images in views[1:]))
+    return (first, *(augmentation(images, Generator(images.device).set_state(before)) for images in views[1:]))
 
 
 def normalised(images: Tensor) -> Tensor:
-    """(N, 3, H, W) RGB in [0, 1], less ImageNet's mean, over its standard deviation; channels last in memory."""
+    """Normalise images (N, 3, H, W), RGB in [0, 1], with ImageNet's mean and standard deviation; channels last in memory."""
     result = torch.empty_like(images, memory_format=torch.channels_last)
     for channel, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):  # one pass into the other layout
         torch.div(images[:, channel] - mean, std, out=result[:, channel])
@@ -83,6 +93,6 @@ def normalised(images: Tensor) -> Tensor:
 
 
 def denormalised(images: Tensor) -> Tensor:
-    """(N, 3, H, W) as `normalised` took them; noise may lie outside [0, 1]."""
+    """Undo `normalised`; noise may lie outside [0, 1]."""
     mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
     return images * torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1) + mean

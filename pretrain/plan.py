@@ -11,7 +11,7 @@ from pretrain.config import PretrainConfig
 from pretrain.trainer import Trainer
 
 TIMED_PIXELS = 2**18
-"""Pixels of one view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
+"""Pixels of the largest view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
 MIB = 2**20
 
 
@@ -33,29 +33,31 @@ class Plan:
 
 def plan(config: PretrainConfig, *, images: int, classes: int, device: str) -> Plan:
     """Estimate a run on `images` images of `classes` classes."""
-    run = Trainer(config, classes, device)
-    seconds, activations = measure(run)
-    trained = list(run.template.query.parameters())
-    moments = {"sgd": 1, "adamw": 2}[config.optimizer]
-    held = [*run.template.parameters(), *run.template.buffers()]
-    state = sum(map(_bytes, held)) + (1 + moments) * sum(map(_bytes, trained))
+    trainer = Trainer(config, images, classes, device)
+    seconds, activations = measure(trainer)
+    trained = [parameter for _, parameter in trainer.learner.trained()]
+    held = [*trainer.learner.parameters(), *trainer.learner.buffers()]
+    state = sum(map(_bytes, held)) + (1 + config.recipe.optimizer.MOMENTS) * sum(map(_bytes, trained))
     return Plan(
         parameters=sum(p.numel() for p in trained),
-        steps=(steps := images // config.batch * config.epochs),
-        seconds=seconds * config.batch * steps,
+        steps=trainer.steps,
+        seconds=seconds * config.recipe.batch * trainer.steps,
         state_mib=state / MIB,
-        activations_mib=activations * config.batch / MIB,
+        activations_mib=activations * config.recipe.batch / MIB,
     )
 
 
-def measure(run: Trainer) -> tuple[float, float]:
-    """Wall seconds and bytes kept for the backward pass, per image, on a copy of the encoders: the run stays as it is."""
-    config = run.config
-    n = min(config.batch, max(2, TIMED_PIXELS // config.size**2) * config.bn_splits)
-    crop = torch.zeros((n, 3, config.size, config.size), dtype=torch.uint8, device=run.device)
-    crops = [crop] * run.template.method.views
-    template = copy.deepcopy(run.template)
-    labels = torch.zeros(n, dtype=torch.long, device=run.device)
+def measure(trainer: Trainer) -> tuple[float, float]:
+    """Time a few images and count the bytes kept for the backward pass; returns wall seconds and bytes per image.
+
+    The passes are made on a copy of the learner: the run stays as it is.
+    """
+    config, learner = trainer.config, copy.deepcopy(trainer.learner)
+    views, progress = config.views(), trainer.progress(0)
+    largest = max(view.size for view in views)
+    n = min(config.recipe.batch, max(2, TIMED_PIXELS // largest**2) * config.bn_splits)
+    crops = [torch.zeros((n, 3, view.size, view.size), dtype=torch.uint8, device=trainer.device) for view in views]
+    labels = torch.zeros(n, dtype=torch.long, device=trainer.device)
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -65,12 +67,13 @@ def measure(run: Trainer) -> tuple[float, float]:
     times = []
     for _ in range(3):
         began = time.monotonic()
+        learner.before_forward(progress)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = run.forward(template, crops, labels, step=0).loss
+            loss = learner(trainer.batch(crops, labels, progress)).total
         loss.backward()
         float(loss.detach())  # a GPU is done when its result is here
         times.append((time.monotonic() - began) / n)
-        for held in (*template.parameters(), *template.buffers()):
+        for held in (*learner.parameters(), *learner.buffers()):
             kept.pop(held.untyped_storage().data_ptr(), None)
         activations, kept = sum(kept.values()) / n, {}
     return min(times), activations  # the first warms up, and other processes only ever slow one down

@@ -1,14 +1,22 @@
 """Where a backbone came from: what its file says, and what makes one row of the leaderboard. Needs no torch."""
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from pretrain.core.settings import Settings
 
 Supervision = Literal["self", "semi", "full", "none", "unknown"]
+UNTRAINED = "random"
+"""The method of a backbone that was never trained."""
 
 
 class Provenance(Settings):
-    """Where a backbone came from: what makes one row of the leaderboard."""
+    """Where a backbone came from: what makes one row of the leaderboard.
+
+    What differs from the published recipe of the method stands field by field in two parts, for a control shares every setting
+    but the augmentation's own.
+    """
 
     method: str
     """For instance `mocov2`; `random` for an untrained one, `unknown` where the file doesn't say."""
@@ -17,7 +25,7 @@ class Provenance(Settings):
     supervision: Supervision = "unknown"
     """How labels were used."""
     label_fraction: float | None = None
-    """Share of the images whose label was used, 0 to 1; null where unknown."""
+    """Fraction of the images whose label was used, 0 to 1; null where unknown."""
     arch: str
     """For instance `resnet50`."""
     data: str = "unknown"
@@ -28,5 +36,13 @@ class Provenance(Settings):
     """Passes over the images; null where unknown."""
     seed: int | None = None
     """Seed of the run; rows that differ in nothing else are repetitions."""
-    settings: str | None = None
-    """Digest of every setting that changes the numbers, apart from those above."""
+    augmentation: dict[str, Any] = Field(default_factory=dict)
+    """What differs from the published recipe and is the augmentation's own: its options, its views, what blends mean."""
+    changed: dict[str, Any] = Field(default_factory=dict)
+    """Everything else that differs from it, by the whole names of `pretrain.config`; `batch_statistics` says over how many
+    images batch normalisation took its statistics, and by which means."""
+
+    @property
+    def untrained(self) -> bool:
+        """Return whether the backbone was never trained."""
+        return self.method == UNTRAINED

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from pretrain import describe
 from pretrain.checkpoint import save_backbone
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed, interrupt
@@ -17,6 +18,7 @@ from pretrain.images import labels as labelling
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Batch, Epochs, Images, loader
 from pretrain.images.skipping import Ledger, Skipped, note
+from pretrain.images.training_set import TrainingSet
 from pretrain.inputs import crops
 from pretrain.plan import measure
 from pretrain.provenance import Provenance
@@ -27,30 +29,44 @@ LOG_EVERY = 10
 """Steps between lines of metrics.jsonl."""
 
 Monitor = Callable[[dict[str, Tensor]], dict[str, float]]
-"""Called with a backbone's tensors, by torchvision's names; returns numbers for the log."""
+"""Called with a backbone's tensors, by its architecture's names; returns numbers for the log."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a pre-training left."""
+    """What a pre-training leaves."""
 
     backbone: Path
     provenance: Provenance
     loss: float
-    """Mean over the last epoch's logged steps."""
+    """Mean over the logged steps of the last epoch."""
     images_per_second: float | None
-    """Of the steps done now; null where an earlier command had done them all."""
+    """Training images per second in the steps done now; None where an earlier command had done them all."""
     skipped: tuple[str, ...] = ()
     """Images that can't be read and were replaced."""
 
 
+def training_set(config: PretrainConfig, images: ImageSet) -> TrainingSet:
+    """Choose the labels that a run uses; refuses images that it can't train on.
+
+    Raises:
+        DataError: If there are fewer images than a batch, or the labels asked for are not there.
+    """
+    batch = config.recipe.batch
+    if len(images) < batch:
+        seen = f"{len(images)} images, batch {batch}"
+        raise DataError(f"fewer images than a batch in {images.root}", seen=seen, fix="lower batch")
+    names = None if config.label_list is None else config.label_list.lines()
+    return TrainingSet.of(images, fraction=config.labels_used, names=names, seed=config.seed)
+
+
 def train(
     config: PretrainConfig,
-    images: ImageSet,
+    data: TrainingSet,
     folder: Path,
     journal: Journal,
     *,
-    data: str,
+    name: str,
     device: str = "cpu",
     announce_time: bool = False,
     monitor: Monitor | None = None,
@@ -61,21 +77,43 @@ def train(
 
     Args:
         config: The run.
-        images: Training images.
+        data: Training images with the labels that are used.
         folder: Where checkpoints go; exists.
-        journal: Told of every step.
-        data: Name of the images, for the provenance.
+        journal: Logs every step.
+        name: Name of the images, for the provenance.
         device: `cpu` or `cuda`.
-        announce_time: Measure a few images first and say how long the run will take.
+        announce_time: Time a few images first and log how long the run will take.
         monitor: Measures the backbone every `monitor_every` epochs.
 
     Raises:
-        DataError: If there are fewer images than a batch, or labels are needed and there is one class.
         TrainingError: If the loss is not finite; the last good checkpoint stays.
         Interrupted: If a signal asked for a stop, once the step is done and saved.
     """
-    labels = check(config, images)
-    kept = cache.open_images(
+    images = data.images
+    opened = open_images(config, images, journal)
+    trainer = Trainer(config, len(images), len(images.classes), device)
+    start, losses = trainer.resume(folder / STATE, journal)
+    journal.rewind(pretrain=start, monitor=start // trainer.per_epoch)
+    if announce_time:
+        _announce(trainer, start, journal)
+    keeper = _Keeper(trainer, folder, journal, _provenance(config, data, name), monitor)
+    skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
+    ledger = None if skipped is None else Ledger(folder, images.names, skipped)
+    keeper.begin(data)
+    began = time.monotonic()
+    losses = _steps(trainer, batches_of(trainer, opened, data.labels, start, ledger), keeper, start, losses)
+    keeper.finished()
+    done = (trainer.steps - start) * config.recipe.batch
+    speed = done / (time.monotonic() - began) if done else None
+    replaced = tuple(ledger.names()) if ledger else ()
+    if replaced:
+        journal.say(note(replaced, len(images)))
+    return Trained(folder / BACKBONE, keeper.provenance, sum(losses) / len(losses), speed, replaced)
+
+
+def open_images(config: PretrainConfig, images: ImageSet, journal: Journal) -> Images:
+    """Open the images as a run crops them: the files, or decoded ones kept in memory or on disk."""
+    return cache.open_images(
         images,
         config.cache,
         side=config.kept_side,
@@ -84,47 +122,35 @@ def train(
         journal=journal,
         skip=config.on_bad_image == "skip",
     )
-    run = Trainer(config, len(images.classes), device)
-    start, losses = run.resume(folder / STATE, journal)
-    per_epoch = len(images) // config.batch
-    total = per_epoch * config.epochs
-    journal.rewind(pretrain=start, monitor=start // per_epoch)
-    if announce_time:
-        seconds = measure(run)[0] * config.batch / distributed.world() * (total - start)
-        journal.say(f"estimated time: {duration(seconds)} ({total - start:,} steps of {config.batch} images, a few timed now)")
-    provenance = config.provenance(data=data, fingerprint=images.fingerprint(), labels=labelling.labelled_fraction(labels))
-    keeper = _Keeper(run, folder, journal, provenance, monitor, per_epoch)
-    if keeper.writes:
-        classes.save(folder, images)
-        labelling.save(folder, images, labels)
-    skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
-    ledger = None if skipped is None else Ledger(folder, images.names, skipped)
-    began = time.monotonic()
-    losses = _steps(run, batches_of(run, kept, labels, start, ledger), keeper, start, losses)
-    if keeper.writes:
-        save_backbone(folder / BACKBONE, run.template.backbone(), provenance, projector=run.template.projector())
-    distributed.barrier()
-    speed = (total - start) * config.batch / (time.monotonic() - began) if start < total else None
-    replaced = tuple(ledger.names()) if ledger else ()
-    if replaced:
-        journal.say(note(replaced, len(images)))
-    return Trained(folder / BACKBONE, provenance, sum(losses) / len(losses), speed, replaced)
 
 
-def _steps(run: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
-    """All steps from `start` on; takes the losses noted before in its epoch, returns those noted in the last one."""
-    config, journal, total, began = run.config, keeper.journal, keeper.total, time.monotonic()
+def _provenance(config: PretrainConfig, data: TrainingSet, name: str) -> Provenance:
+    return describe.provenance(
+        config, data=name, fingerprint=data.fingerprint, labelled=data.labelled, processes=distributed.world()
+    )
+
+
+def _announce(trainer: Trainer, start: int, journal: Journal) -> None:
+    """Log how long the run will take, from a few images timed now."""
+    left, batch = trainer.steps - start, trainer.recipe.batch
+    seconds = measure(trainer)[0] * batch / distributed.world() * left
+    journal.say(f"estimated time: {duration(seconds)} ({left:,} steps of {batch} images, a few timed now)")
+
+
+def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
+    """Do all steps from `start` on; takes the losses logged before in its epoch, returns those logged in the last one."""
+    journal, total, began = keeper.journal, trainer.steps, time.monotonic()
     for step, (views, labels, _) in enumerate(batches, start):
-        epoch, within = divmod(step, keeper.per_epoch)
-        losses = losses if within else []
-        loss, accuracy = run.step(step, epoch, views, labels)
-        rate = (step + 1 - start) * config.batch / (time.monotonic() - began)
+        losses = losses if step % trainer.per_epoch else []
+        loss, diagnostics = trainer.step(step, views, labels)
+        rate = (step + 1 - start) * trainer.recipe.batch / (time.monotonic() - began)
         if step % LOG_EVERY == 0 or step + 1 == total:
             losses.append(loss)
-            journal.step("pretrain", step + 1, total, loss=loss, accuracy=accuracy, lr=run.lr, images_per_second=rate)
+            values = {name: float(value) for name, value in diagnostics.items()}
+            journal.step("pretrain", step + 1, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
         else:
             journal.step("pretrain", step + 1, total)
-        stop = interrupt.agreed()
+        stop = distributed.agreed_stop()
         keeper.step_done(step + 1, losses, asked=stop is not None)
         if stop is not None:
             distributed.barrier()  # a launcher ends all processes once one has ended
@@ -133,69 +159,75 @@ def _steps(run: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int
 
 
 def batches_of(
-    run: Trainer, images: Images, labels: Sequence[int], start: int = 0, ledger: Ledger | None = None
+    trainer: Trainer, images: Images, labels: Sequence[int], start: int = 0, ledger: Ledger | None = None
 ) -> Iterator[Batch]:
-    """This process's part of every batch from step `start` on; what is replaced in it is in the ledger before."""
-    config, world = run.config, distributed.world()
-    distributed.divided(config.batch, world)
+    """Yield this process's part of each batch from step `start` on. Replaced images are in the ledger before their batch."""
+    config, world = trainer.config, distributed.world()
+    batch, epochs = trainer.recipe.batch, trainer.recipe.epochs
+    distributed.divided(batch, world)
     part = (distributed.rank(), world)
-    batches = Epochs(len(images), batch=config.batch, epochs=config.epochs, seed=config.seed, start=start, part=part)
+    batches = Epochs(len(images), batch=batch, epochs=epochs, seed=config.seed, start=start, part=part)
     drawn = crops(config, images, labels, ledger.skipped if ledger else None)
-    for batch in loader(drawn, batches, num_workers=config.num_workers, pinned=run.device.startswith("cuda")):
+    for batch_of_crops in loader(drawn, batches, num_workers=config.num_workers, pinned=trainer.device.startswith("cuda")):
         if ledger is not None:
             ledger.update()
-        yield batch
+        yield batch_of_crops
 
 
 class _Keeper:
-    """What is kept on the way: checkpoints, backbones, what the monitor says. Only the first process writes."""
+    """Keeps what a run leaves on its way: checkpoints, backbones, the monitor's values. Only the first process writes."""
 
     def __init__(
-        self, run: Trainer, folder: Path, journal: Journal, provenance: Provenance, monitor: Monitor | None, per_epoch: int
+        self, trainer: Trainer, folder: Path, journal: Journal, provenance: Provenance, monitor: Monitor | None
     ) -> None:
-        self.run, self.folder, self.journal, self.provenance, self.monitor = run, folder, journal, provenance, monitor
+        self.trainer, self.folder, self.journal, self.provenance, self.monitor = trainer, folder, journal, provenance, monitor
         self.writes = distributed.rank() == 0
-        self.per_epoch, self.total = per_epoch, per_epoch * run.config.epochs
         self._saved = time.monotonic()
 
+    def begin(self, data: TrainingSet) -> None:
+        """List the classes and the labels in use."""
+        if self.writes:
+            classes.save(self.folder, data.images)
+            labelling.save(self.folder, data.images, data.labels)
+
     def step_done(self, steps: int, losses: Sequence[float], *, asked: bool) -> None:
-        """After `steps` of all steps; `losses` are those noted in this epoch, `asked` whether the run is to stop here."""
+        """Save what is due after `steps` of all steps.
+
+        Args:
+            steps: Steps done.
+            losses: Those logged in this epoch.
+            asked: Whether the run is to stop here.
+        """
         if not self.writes:
             return
-        config = self.run.config
-        epochs, within = divmod(steps, self.per_epoch)
+        config = self.trainer.config
+        epochs, within = divmod(steps, self.trainer.per_epoch)
         if not within:
             self._epoch_done(epochs)
-        due = not within and (_due(epochs, config.save_every) or steps == self.total)
+        due = not within and (_due(epochs, config.save_every) or steps == self.trainer.steps)
         if due or asked or time.monotonic() - self._saved >= config.checkpoint_seconds:
-            self.run.save(self.folder / STATE, steps, losses)
+            self.trainer.save(self.folder / STATE, steps, losses)
             self._saved = time.monotonic()
 
+    def finished(self) -> None:
+        """Write the backbone; returns in every process once it is there."""
+        if self.writes:
+            self._save(BACKBONE, self.provenance)
+        distributed.barrier()
+
     def _epoch_done(self, epochs: int) -> None:
-        config = self.run.config
+        config = self.trainer.config
         if _due(epochs, config.keep_every):
-            provenance = self.provenance.replace({"epochs": epochs})
-            template, path = self.run.template, self.folder / f"backbone-{epochs:04d}.pth"
-            save_backbone(path, template.backbone(), provenance, projector=template.projector())
-        last = config.monitor_every > 0 and epochs == config.epochs
+            self._save(f"backbone-{epochs:04d}.pth", self.provenance.replace({"epochs": epochs}))
+        last = config.monitor_every > 0 and epochs == config.recipe.epochs
         if self.monitor is not None and (_due(epochs, config.monitor_every) or last):
-            values = self.monitor(self.run.template.backbone())
-            self.journal.step("monitor", epochs, config.epochs, **values)
+            values = self.monitor(self.trainer.learner.export().backbone)
+            self.journal.step("monitor", epochs, config.recipe.epochs, **values)
+
+    def _save(self, name: str, provenance: Provenance) -> None:
+        left = self.trainer.learner.export()
+        save_backbone(self.folder / name, left.backbone, provenance, projector=left.projector)
 
 
 def _due(epochs: int, every: int) -> bool:
     return every > 0 and epochs % every == 0
-
-
-def check(config: PretrainConfig, images: ImageSet) -> list[int]:
-    """The labels that are used, one per image; refuses images that the run can't train on.
-
-    Raises:
-        DataError: If there are fewer images than a batch, or the labels asked for are not there.
-    """
-    if len(images) < config.batch:
-        raise DataError(
-            f"fewer images than a batch in {images.root}", seen=f"{len(images)} images, batch {config.batch}", fix="lower batch"
-        )
-    names = None if config.label_list is None else config.label_list.lines()
-    return labelling.assign_labels(images, config.labels_used, names, config.seed)

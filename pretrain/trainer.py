@@ -1,7 +1,7 @@
-"""The moving parts of one pre-training: encoders, optimiser, augmentation, and how a step changes them.
+"""The moving parts of one pre-training: learner, optimiser, augmentation, and how a step changes them.
 
 Every random draw depends on the seed and on the position (epoch, image, step) alone, never on what was drawn before,
-so that a run cut anywhere goes on as if it had not been.
+so that a run cut anywhere resumes as if it had not been.
 """
 
 import inspect
@@ -14,28 +14,24 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.backbones.convolution import as_products
+from pretrain.batch import Batch, Progress
 from pretrain.checkpoint import read_state, save_atomically
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.core.journal import Journal
 from pretrain.inputs import Inputs, generator
-from pretrain.template import Step, Template
+from pretrain.learner import Learner, Losses
 
 STATE = "last.pth"
-SAVED = ("step", "losses", "processes", "config", "template", "optimizer")
-"""What is in it."""
-
-
-def lr_at(config: PretrainConfig, epoch: int) -> float:
-    """Learning rate of an epoch (facebookresearch/moco @7397dfe, main_moco.py, adjust_learning_rate)."""
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
-    return config.lr * 0.1 ** sum(epoch >= share * config.epochs for share in (0.6, 0.8))
+FORMAT = "bench-training/2"
+"""Of `last.pth`; raised with its layout."""
+SAVED = ("format", "step", "losses", "processes", "config", "learner", "optimizer")
+"""Keys of `last.pth`."""
 
 
 def precision_of(device: str) -> Literal["bf16", "fp32"]:
-    """bf16 where the device has instructions for it: elsewhere it is emulated, and slower than fp32."""
+    """Choose bf16 where the device has instructions for it: elsewhere it is emulated, and slower than fp32."""
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and later
@@ -45,81 +41,99 @@ def precision_of(device: str) -> Literal["bf16", "fp32"]:
 class Trainer:
     """One process's part of a run."""
 
-    def __init__(self, config: PretrainConfig, classes: int, device: str) -> None:
-        self.config, self.device = config, device
+    def __init__(self, config: PretrainConfig, images: int, classes: int, device: str) -> None:
+        """Draw the learner's tensors with the run's seed and put it on the device.
+
+        Args:
+            config: The run.
+            images: Training images.
+            classes: Their classes.
+            device: `cpu`, `cuda` or `cuda:N`.
+        """
+        self.config, self.recipe, self.device = config, config.recipe, device
+        self.per_epoch = images // self.recipe.batch
+        self.steps = self.per_epoch * self.recipe.epochs
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            self.template = Template(config, classes)
+            self.learner = config.method.learner(config.shape(classes))
         if config.sync_bn:
-            self.template = _synchronised(self.template, device)
-        self.template.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+            self.learner = _synchronised(self.learner, device)
+        self.learner.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         if config.precision == "bf16" and device == "cpu":
-            as_products(self.template)
+            as_products(self.learner)
         if config.compile:
-            for encoder in self.template.children():
-                encoder.compile()
-        self.network: nn.Module = self.template
-        if distributed.world() > 1:
-            self.network = _together(self.template)
-        self.optimizer = _optimizer(self.template.query, config)
+            for part in self.learner.children():
+                part.compile()
+        self.network: nn.Module = _parallel(self.learner) if distributed.world() > 1 else self.learner
+        self.optimizer = self.recipe.build_optimizer(self.learner.trained())
         self.inputs = Inputs.of(config)
-        self.lr = config.lr
+        self.lr = self.recipe.lr
 
-    def step(self, step: int, epoch: int, crops: Sequence[Tensor], labels: Tensor) -> tuple[float, float]:
-        """One optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss and accuracy.
+    def progress(self, step: int) -> Progress:
+        """Say how far the run is before a step."""
+        return Progress(step, self.steps, step // self.per_epoch, self.recipe.epochs)
+
+    def step(self, step: int, crops: Sequence[Tensor], labels: Tensor) -> tuple[float, dict[str, Tensor]]:
+        """Do one optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss, and its diagnostics.
 
         Raises:
             TrainingError: If the loss is not finite, before anything has moved.
         """
-        self.lr = lr_at(self.config, epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr
-        labels = labels.to(self.device)
-        moves = step >= self.config.filling_steps
+        progress, labels = self.progress(step), labels.to(self.device)
+        self._schedule(progress)
+        moves = not self.learner.fills(step)
+        self.learner.before_forward(progress)
+        batch = self.batch([crop.to(self.device, non_blocking=True) for crop in crops], labels, progress)
         with torch.set_grad_enabled(moves):
-            done = self.forward(self.network, [crop.to(self.device, non_blocking=True) for crop in crops], labels, step)
+            losses: Losses = self.network(batch)
+            total = losses.total
         if moves:
             self.optimizer.zero_grad(set_to_none=True)
-            done.loss.backward()
-        loss = float(done.loss.detach())  # after the backward pass was queued: on a GPU this waits for it
+            total.backward()
+        loss = float(total.detach())  # after the backward pass was queued: on a GPU this waits for it
         if not math.isfinite(loss):
-            raise self._not_finite(done, step, epoch)
+            raise self._not_finite(losses, progress)
         if moves:
+            self.learner.after_backward(progress)
             self.optimizer.step()
-        if done.keys is not None:
-            self.template.enqueue(done.keys, labels)
-        return loss, float(done.accuracy)
+        self.learner.after_step(batch, losses)
+        return loss, dict(losses.diagnostics)
 
-    def forward(self, network: nn.Module, crops: Sequence[Tensor], labels: Tensor, step: int) -> Step:
-        """Views, augmentation and loss of one step."""
-        clean, query, key = self.inputs(crops, generator(self.config.seed, step, self.device, rank=distributed.rank()))
-        alike = generator(self.config.seed, step, self.device)  # all processes must draw the same order
+    def batch(self, crops: Sequence[Tensor], labels: Tensor, progress: Progress) -> Batch:
+        """Make the views of a step from its crops."""
+        seed, step = self.config.seed, progress.step
+        views, clean = self.inputs(crops, generator(seed, step, self.device, rank=distributed.rank()))
+        alike = generator(seed, step, self.device)  # all processes must draw the same order
         order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
-        result: Step = network(clean, query, key, labels, order)
-        return result
+        return Batch(views, clean, labels, order, progress)
+
+    def _schedule(self, progress: Progress) -> None:
+        now = {"step": progress.step, "steps": progress.steps, "epoch": progress.epoch, "epochs": progress.epochs}
+        self.lr = self.recipe.schedule_optimizer(self.optimizer, **now)
 
     def save(self, path: Path, step: int, losses: Sequence[float]) -> None:
-        """Everything needed to go on after `step` steps; `losses` are those noted in the last step's epoch."""
+        """Save everything needed to resume after `step` steps; `losses` are those logged in the last step's epoch."""
         state: dict[str, Any] = {
+            "format": FORMAT,
             "step": step,
             "losses": list(losses),
             "processes": distributed.world(),
             "config": self.config.model_dump(mode="json"),
-            "template": self.template.state_dict(),
+            "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         save_atomically(state, path)
 
     def resume(self, path: Path, journal: Journal) -> tuple[int, list[float]]:
-        """Take up a checkpoint if there is one; returns the number of steps already done, and the losses saved with it.
+        """Load a checkpoint if there is one; returns the number of steps already done, and the losses saved with it.
 
         Raises:
             ConfigError: If what changes the numbers differs from that run's.
-            CheckpointError: If the file is broken.
+            CheckpointError: If the file is broken, or of another version's layout.
         """
         if not path.is_file():
             return 0, []
-        state = read_state(path, SAVED, self.device)
+        state = read_state(path, SAVED, self.device, layout=FORMAT)
         saved = PretrainConfig.read(state["config"], where=str(path))
         different = saved.differences(self.config)
         if different:
@@ -129,42 +143,34 @@ class Trainer:
         if state["processes"] != distributed.world():  # each draws its own augmentations and normalises its own part
             seen, allowed = f"{distributed.world()} processes now", f"{state['processes']}, as before"
             raise ConfigError(f"{path} is of another number of processes", seen=seen, allowed=allowed, fix="set --devices")
-        self.template.load_state_dict(state["template"])
+        self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
-        journal.say(f"going on after step {state['step']} from {path}")
+        journal.say(f"resuming after step {state['step']} from {path}")
         return int(state["step"]), state["losses"]
 
-    def _not_finite(self, done: Step, step: int, epoch: int) -> TrainingError:
-        terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in done.terms.items())
+    def _not_finite(self, losses: Losses, progress: Progress) -> TrainingError:
+        terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in losses.terms.items())
         return TrainingError(
-            f"the loss is {float(done.loss.detach())} at step {step} (epoch {epoch})",
-            seen=f"{terms}; learning rate {self.lr:g}, temperature {self.config.temperature:g}, batch {self.config.batch}",
+            f"the loss is {float(losses.total.detach())} at step {progress.step} (epoch {progress.epoch})",
+            seen=f"{terms}; learning rate {self.lr:g}, batch {self.recipe.batch}",
             fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
         )
 
 
-def _synchronised(template: Template, device: str) -> Template:
+def _synchronised(learner: Learner, device: str) -> Learner:
     if not device.startswith("cuda"):
         raise ConfigError(
             "batch statistics can't be synchronised on this device", seen=device, allowed="cuda", fix="--set sync_bn=false"
         )
-    converted: Template = nn.SyncBatchNorm.convert_sync_batchnorm(template)
+    converted: Learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
     return converted
 
 
-def _together(template: Template) -> nn.Module:
-    """Gradients averaged over the processes. Each keeps its own running statistics, which training never reads; the
+def _parallel(learner: Learner) -> nn.Module:
+    """Average gradients over the processes. Each keeps its own running statistics, which training never reads; the
     first one's are saved.
     """
     parallel = nn.parallel.DistributedDataParallel
     renamed = "forward_sync_buffers" in inspect.signature(parallel.__init__).parameters
     options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
-    return parallel(template, **options)
-
-
-def _optimizer(query: nn.Module, config: PretrainConfig) -> torch.optim.Optimizer:
-    """In torch's fused form: each parameter is gone through once, not once for each term."""
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(query.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    momentum, decay = config.momentum, config.weight_decay
-    return torch.optim.SGD(query.parameters(), lr=config.lr, momentum=momentum, weight_decay=decay, fused=True)
+    return parallel(learner, **options)

@@ -1,10 +1,10 @@
-"""Hand-made records: `made` makes one, `sample` a dozen, `lay` writes them as runs. Tests get them by `runpy.run_path`."""
+"""Make records by hand: `made` makes one, `sample` a dozen, `lay` writes them as runs. Tests get them by `runpy.run_path`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transfer.board.leaderboard import Entry
+from transfer.board.entries import Entry
 from transfer.record import RunRecord, write
 
 PROVENANCE = {
@@ -17,18 +17,18 @@ PROVENANCE = {
     "data_fingerprint": "d0",
     "epochs": 20,
     "seed": 0,
-    "settings": "s0",
+    "augmentation": {},
 }
 RANDOM = {"method": "random", "supervision": "none", "label_fraction": 0.0, "data": "none", "epochs": 0} | {
     "data_fingerprint": None,
-    "settings": None,
 }
 SMALL = {"iters": 60, "batch": 4}
 
 
 def made(task: str = "linear", metrics: dict[str, Any] | None = None, **more: Any) -> RunRecord:
-    """A valid record. `more` replaces its fields (`run_seed`: its seed), its provenance's and (`of_…`) its data's."""
+    """Make a valid record. `more` replaces its fields (`run_seed`: its seed), its provenance's and (`of_…`) its data's."""
     provenance = {**PROVENANCE, **{key: more.pop(key) for key in [*more] if key in PROVENANCE}}
+    provenance["changed"] = more.pop("settings", {})  # what the pre-training changed
     data = {"name": "shapes", "layout": "voc", "fingerprint": "f0", "train": 2000, "val": 500, "classes": 20} | {
         "chosen_from": None
     }
@@ -55,13 +55,13 @@ def made(task: str = "linear", metrics: dict[str, Any] | None = None, **more: An
 
 
 def entries(records: Sequence[RunRecord]) -> list[Entry]:
-    """The records as if they lay in `runs/r00`, `runs/r01`, …"""
-    return [Entry(Path(f"runs/r{place:02d}/result.json"), record) for place, record in enumerate(records)]
+    """Pair the records with paths, as if they lay in `runs/r00`, `runs/r01`, …"""
+    return [Entry(Path(f"runs/r{index:02d}/result.json"), record) for index, record in enumerate(records)]
 
 
 def lay(records: Sequence[RunRecord], folder: Path) -> list[Path]:
     """Write the records as `folder/r00/result.json`, …"""
-    paths = [folder / f"r{place:02d}" / "result.json" for place in range(len(records))]
+    paths = [folder / f"r{index:02d}" / "result.json" for index in range(len(records))]
     for path, record in zip(paths, records, strict=True):
         path.parent.mkdir(parents=True)
         write(record, path)
@@ -69,7 +69,7 @@ def lay(records: Sequence[RunRecord], folder: Path) -> list[Path]:
 
 
 def sample() -> list[RunRecord]:
-    """Two pre-trainings, one with two seeds, and the baseline; all tasks, one of them with another schedule once."""
+    """Make two pre-trainings, one with two seeds, and the baseline; all tasks, one of them with another schedule once."""
     kinds = [({"aug": "none"}, 0.0), ({"aug": "cutmix"}, 2.0), ({"aug": "cutmix", "seed": 1}, 3.0), (RANDOM, -20.0)]
     return [record for provenance, shift in kinds for record in _backbone(provenance, shift)] + [
         made("coco-c4", {"AP_box": 9.0, "AP50_box": 18.0}, engine="torchvision", changed={"iters": 90, "batch": 4})
@@ -93,3 +93,16 @@ def _backbone(provenance: dict[str, Any], shift: float) -> list[RunRecord]:
         command = f"bench pretrain --aug {provenance['aug']}"
         records.append(made("pretrain", {"loss": 1.5}, kind="pretrain", command=command, wall_seconds=90.0 + shift, **shared))
     return records
+
+
+def sweep() -> list[RunRecord]:
+    """Measure two pre-trainings under CutOut with two sides."""
+    return [_swept(0.1, 0.9), _swept(0.5, 0.6), _swept(0.1, 0.8, aug="cutmix"), _swept(0.5, 0.7, aug="cutmix")]
+
+
+def _swept(side: float, linv: float, **more: Any) -> RunRecord:
+    options = {"side": side, "fill": "zero"}
+    probe = {"augmentation": "cutout", "options": options, "meanings": {"side": "Share of the shorter side"}}
+    metrics = {"Linv": linv, "Ldiv": linv - 0.1}
+    known = {"intervals": {name: (value - 0.01, value + 0.02) for name, value in metrics.items()}, "probe": probe}
+    return made("representation", metrics, kind="measure", protocol=f"representation@cutout(side={side})", **known, **more)

@@ -1,4 +1,4 @@
-"""Canonical names → Detectron2's and MMSegmentation's: rename tables, total functions, and the files those tools read."""
+"""Writing a backbone for other tools: rename tables from canonical names, and the files those tools read."""
 
 import io
 import json
@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain import backbones
+from pretrain.backbones import Architecture
 from pretrain.core.errors import CheckpointError, ConfigError
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD, PIXEL_MEAN, PIXEL_STD
 
 _Rename = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
@@ -31,7 +33,7 @@ _TO_DETECTRON2: tuple[_Rename, ...] = (
 
 
 def to_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A canonical backbone under Detectron2's names; every key appears once.
+    """Rename a canonical ResNet to Detectron2's names; every key appears once.
 
     Raises:
         CheckpointError: If two keys would get one name.
@@ -40,7 +42,7 @@ def to_detectron2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_mmseg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A canonical backbone under the names of MMSegmentation's `ResNet`, which are torchvision's."""
+    """Name a canonical ResNet as MMSegmentation's `ResNet` does, which is as torchvision does."""
     return _renamed(state, ())
 
 
@@ -57,13 +59,10 @@ def _renamed(state: Mapping[str, Tensor], table: tuple[_Rename, ...]) -> dict[st
 
 
 FORMAT = "bench-convert/1"
-"""Of `OUT.json`."""
-PIXEL_MEAN, PIXEL_STD = ([round(value * 255, 3) for value in values] for values in (IMAGENET_MEAN, IMAGENET_STD))
-"""ImageNet's mean and standard deviation for pixels of 0 to 255, RGB."""
-STRIDE = "in the 3×3 convolution of a bottleneck (torchvision's; STRIDE_IN_1X1 False, style pytorch)"
+"""The format of `OUT.json`."""
 
 
-def _torchvision_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
+def _canonical_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
     return _torch_bytes(dict(state))
 
 
@@ -105,22 +104,30 @@ class Target:
     suffixes: tuple[str, ...]
     """Endings its loader tells the format by."""
     encode: Callable[[Mapping[str, Tensor], str], bytes]
-    """Canonical names and the ending → the file's bytes."""
+    """Function of canonical names and the ending that returns the file's bytes."""
     settings: Mapping[str, Any]
     """What the tool must be told to see what the backbone was trained to see."""
+    families: tuple[str, ...] = ("resnet",)
+    """Families of backbones (`Architecture.family`) whose names it knows."""
 
 
 TARGETS: dict[str, Target] = {
     "torchvision": Target(
-        (".pth", ".pt"), _torchvision_file, {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"}
+        (".pth", ".pt"), _canonical_file, {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"}
+    ),
+    "timm": Target(
+        (".pth", ".pt"),
+        _canonical_file,
+        {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"},
+        families=("resnet", "vit"),
     ),
     "detectron2": Target(
         (".pkl", ".pth"),
         _detectron2_file,
         {
             "INPUT.FORMAT": "RGB",
-            "MODEL.PIXEL_MEAN": PIXEL_MEAN,
-            "MODEL.PIXEL_STD": PIXEL_STD,
+            "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
+            "MODEL.PIXEL_STD": list(PIXEL_STD),
             "MODEL.RESNETS.STRIDE_IN_1X1": False,
         },
     ),
@@ -131,16 +138,16 @@ TARGETS: dict[str, Target] = {
             "backbone.type": "ResNet",
             "backbone.style": "pytorch",
             "data_preprocessor.bgr_to_rgb": True,
-            "data_preprocessor.mean": PIXEL_MEAN,
-            "data_preprocessor.std": PIXEL_STD,
+            "data_preprocessor.mean": list(PIXEL_MEAN),
+            "data_preprocessor.std": list(PIXEL_STD),
         },
     ),
 }
-"""What `--to` names."""
+"""Name, as in `--to`, → target."""
 
 
 def target(name: str, out: Path) -> Target:
-    """A line of `TARGETS`, if it can write a file of that name.
+    """Return a line of `TARGETS`, if it can write a file of that name.
 
     Raises:
         ConfigError: If there is no such target, or it doesn't read files with that ending.
@@ -154,6 +161,29 @@ def target(name: str, out: Path) -> Target:
             f"{name} reads no file of that ending", seen=out.name, allowed=endings, fix=f"--out NAME{found.suffixes[0]}"
         )
     return found
+
+
+def encoded(name: str, architecture: Architecture, state: Mapping[str, Tensor], suffix: str) -> bytes:
+    """Return the bytes of a target's file.
+
+    Args:
+        name: A name of `TARGETS`.
+        architecture: What the backbone is.
+        state: Canonical names → tensors.
+        suffix: Ending of the file.
+
+    Raises:
+        CheckpointError: If the target knows no backbone of that family.
+    """
+    if architecture.family not in TARGETS[name].families:
+        readers = [other for other, each in TARGETS.items() if architecture.family in each.families]
+        raise CheckpointError(
+            f"{architecture.name} can't be written for {name}, which has no names for its tensors",
+            seen=architecture.name,
+            allowed=", ".join(each.name for each in backbones.every() if each.family in TARGETS[name].families),
+            fix=f"--to {readers[0]}" if readers else None,
+        )
+    return TARGETS[name].encode(state, suffix)
 
 
 def write(out: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Norms of a backbone's weights: the audit that recognises LARS-trained ones, and NormRescale, the remedy.
+"""Norms of a backbone's weights: an audit that recognises LARS-trained ones, and NormRescale, the remedy.
 
 LARS, with the tiny weight decay it is used with, leaves weights of about ten times the norm of those that SGD trains.
 Fine-tuned with SGD's recipe they hardly move: BYOL on VOC07+12 gives 48.7 AP as it is, 56.7 rescaled to an SGD-trained BYOL,
@@ -6,40 +6,51 @@ Fine-tuned with SGD's recipe they hardly move: BYOL on VOC07+12 gives 48.7 AP as
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from torch import Tensor
 
+from pretrain import backbones
+from pretrain.backbones import Architecture
 from pretrain.core.errors import CheckpointError, ConfigError
 from transfer.sources.backbone import COUNTER
 
 LARGE = 1.5
-"""Median norm, in units of a fresh network's, above which weights look LARS-scaled. A fresh network has 1, by
+"""Median norm, in units of a fresh network's, above which a ResNet's weights look LARS-scaled. A fresh network has 1, by
 construction; the weight decay of SGD's recipes takes trained ones below it; ten times that is well above 1.5."""
 
 Scope = Literal["params", "all"]
 STATISTICS = ("running_mean", "running_var")
 
 
-def norm_ratio(state: Mapping[str, Tensor]) -> float:
-    """Median over the convolutions of ‖W‖ / √(2 C_in): how many times as large as freshly drawn the typical one is.
+def norm_ratio(state: Mapping[str, Tensor], arch: str) -> float:
+    """Return how many times as large as freshly drawn the typical weight is: the median of ‖W‖ / E‖W‖ at initialisation.
 
-    ResNets draw a convolution with variance 2 / (C_out · k²), k the kernel's side (He et al. 2015, by outputs), for each of
-    its C_out · C_in · k² weights; the expected square norm is therefore 2 C_in, whatever the kernel. The median, because the
-    first convolution and a few narrow ones grow under any optimiser.
+    What E‖W‖ is, and of which tensors, the architecture says (`Architecture.fresh_norm`); of a ResNet's convolution it is
+    √(2 C_in). The median, because the first convolution and a few narrow ones grow under any optimiser.
 
     Args:
-        state: Canonical names → tensors; convolutions (C_out, C_in, k, k).
+        state: Canonical names → tensors.
+        arch: A name of `pretrain.backbones.BACKBONES`.
     """
-    return median(float(w.norm()) / math.sqrt(2 * w.shape[1]) for w in state.values() if w.dim() == 4)
+    return median(_ratios(state, backbones.get(arch)))
 
 
-def warning(state: Mapping[str, Tensor]) -> str | None:
-    """What to say of weights that look LARS-scaled; None of others."""
-    ratio = norm_ratio(state)
+def _ratios(state: Mapping[str, Tensor], architecture: Architecture) -> Iterator[float]:
+    for name, weight in state.items():
+        fresh = architecture.fresh_norm(name, tuple(weight.shape))
+        if fresh is not None:
+            yield float(weight.norm()) / fresh
+
+
+def warning(state: Mapping[str, Tensor], arch: str) -> str | None:
+    """Return what to say of weights that look LARS-scaled; None for others, and where a large norm says nothing."""
+    if not backbones.get(arch).scale_free:
+        return None
+    ratio = norm_ratio(state, arch)
     if ratio <= LARGE:
         return None
     return (

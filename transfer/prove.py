@@ -1,86 +1,58 @@
-"""Proof that an engine's model is the backbone it was given: every tensor, the features of a probe batch, and what it sees.
+"""Proving that an engine's model is the backbone it was given: every tensor, the features of a probe batch, what it sees.
 
 Engines load what they can and warn about the rest; a wrong prefix, stride, norm or order of channels costs points of AP in
 silence.
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.backbones import resnet
+from pretrain.backbones.resnet import Dilation
 from pretrain.core.errors import ProofError
-from pretrain.template import small_stem
-from transfer.sources import SMALL_STEM, Backbone, Features, groups
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
+from transfer.sources import Backbone, groups
 
 PROBE_SHAPE = (2, 3, 96, 160)
 """Not square and not a power of two: a swapped axis or a stride of the wrong place shows. At stride 16 ten cells wide, so that
 taps eight cells apart see more than padding."""
-LAYERS = ("layer1", "layer2", "layer3", "layer4")
+FEATURE_TOLERANCE = 0.0
+"""Largest absolute difference of features: on the CPU the same operations on the same weights are equal to the last bit."""
 PICTURE_SIDE = 64
 """Pixels of the picture that engines are shown."""
 INPUT_TOLERANCE = 1e-5
-"""Of normalised pixels: whoever normalises pixels of 0 to 255 rounds in another place than who divides them first."""
-NAMED = 3
+"""Largest difference of normalised pixels: who normalises pixels of 0 to 255 rounds in another place than who divides first."""
+SAME_PICTURE = 0.9
+"""Correlation of pixels above which two pictures are the same but for a scale and an offset."""
+NAMED_KEYS = 3
 """Keys, or groups of them, that a message names."""
 
-Dilation = int | tuple[int, ...]
-"""Of all blocks of a layer, or of each in turn."""
+Features = Callable[[Tensor], list[Tensor]]
+"""Normalised images (N, 3, H, W) → the feature maps of the backbone's architecture, early to late, each (N, C, h, w)."""
 
 
 def reference(
-    backbone: Backbone, *, strides: tuple[int, ...] = (1, 2, 2, 2), dilations: tuple[Dilation, ...] = (1, 1, 1, 1)
+    backbone: Backbone, *, strides: Sequence[int] = resnet.STRIDES, dilations: Sequence[Dilation] = resnet.UNDILATED
 ) -> nn.Module:
-    """torchvision's ResNet with the backbone's weights and a task's strides and dilations, in eval mode.
+    """Build torchvision's ResNet with the backbone's weights and a task's strides and dilations, in eval mode.
 
     Args:
         backbone: In canonical form.
-        strides: Of the first block of layer1 to layer4.
-        dilations: Of the strided 3×3 convolution of every block of layer1 to layer4. In a basic block that is the
-            first of the two, as in MMSegmentation; torchvision's own takes none.
+        strides: See `pretrain.backbones.resnet.set_strides`.
+        dilations: See there.
+
+    Raises:
+        ConfigError: If the backbone is no ResNet.
     """
-    model = network(backbone.arch, backbone.state)
-    for layer, stride, dilation in zip(LAYERS, strides, dilations, strict=True):
-        for index, block in enumerate(getattr(model, layer)):
-            conv = block.conv2 if hasattr(block, "conv3") else block.conv1
-            step = stride if index == 0 else 1
-            apart = dilation if isinstance(dilation, int) else dilation[index]
-            conv.stride, conv.dilation, conv.padding = (step, step), (apart, apart), (apart, apart)
-            if block.downsample is not None:
-                block.downsample[0].stride = (step, step)
+    model = resnet.named(backbone.arch).network(backbone.state)
+    resnet.set_strides(model, strides, dilations)
     return model
-
-
-def network(arch: str, state: Mapping[str, Tensor]) -> nn.Module:
-    """torchvision's ResNet with these tensors, without a classifier, in eval mode: images → features (N, D)."""
-    model: nn.Module = getattr(torchvision.models, arch)()
-    if tuple(state["conv1.weight"].shape) == SMALL_STEM:
-        small_stem(model)
-    model.fc = nn.Identity()
-    model.load_state_dict(state, strict=True)
-    return model.eval()
-
-
-def stage_features(model: nn.Module) -> Features:
-    """The features of layer1 to layer4 of a torchvision ResNet."""
-
-    def features(images: Tensor) -> list[Tensor]:
-        x = images
-        for name in ("conv1", "bn1", "relu", "maxpool"):
-            x = getattr(model, name)(x)
-        outputs = []
-        for layer in LAYERS:
-            x = getattr(model, layer)(x)
-            outputs.append(x)
-        return outputs
-
-    return features
 
 
 def prove(
@@ -90,17 +62,15 @@ def prove(
     expected: nn.Module,
     *,
     new: Collection[str] = (),
-    tolerance: float = 0.0,
 ) -> dict[str, float]:
     """Check an engine's model against the backbone.
 
     Args:
         backbone: What should have been loaded.
         loaded: The engine's backbone tensors after loading, under canonical names.
-        features: The engine's own forward pass, in eval mode, up to layer4.
-        expected: `reference(...)` with the task's strides and dilations.
+        features: The engine's own forward pass, in eval mode, up to the last feature map.
+        expected: `backbone.network()`, or `reference(...)` with the task's strides and dilations.
         new: Names of the engine's other tensors, its heads, which no backbone has.
-        tolerance: Largest absolute difference of features allowed.
 
     Returns:
         `tensors` compared, and `max_feature_difference`.
@@ -117,13 +87,14 @@ def prove(
             allowed="every tensor of the backbone equal",
             fix="this is a fault of the conversion or of the engine's model: report it with the checkpoint's source",
         )
-    differences = _differences(features, expected)
-    if max(differences) > tolerance:
-        by_layer = ", ".join(f"{layer} {value:.3g}" for layer, value in zip(LAYERS, differences, strict=True))
+    differences = _differences(features, lambda images: backbone.architecture.maps(expected, images))
+    if max(differences) > FEATURE_TOLERANCE:
+        names = backbone.architecture.map_names
+        by_layer = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, differences, strict=True))
         raise ProofError(
             "the engine's model computes other features than the backbone",
             seen=_report(f"largest absolute differences: {by_layer}", others),
-            allowed=f"at most {tolerance:g}",
+            allowed=f"at most {FEATURE_TOLERANCE:g}",
             fix="check the stride's place (3×3), dilations, stem and normalisation of the engine's model",
         )
     return {"tensors": float(len(backbone.state)), "max_feature_difference": max(differences)}
@@ -158,7 +129,7 @@ def prove_input(prepared: Callable[[Path], Tensor]) -> None:
 
 
 def _wrong_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> list[str]:
-    """Each kind of what is wrong, in words: how many, and the first few."""
+    """Say each kind of what is wrong: how many tensors, and the first few."""
     shared = backbone.state.keys() & loaded.keys()
     kinds = {
         "not loaded": backbone.state.keys() - loaded.keys(),
@@ -169,7 +140,7 @@ def _wrong_tensors(backbone: Backbone, loaded: Mapping[str, Tensor]) -> list[str
 
 
 def _report(fatal: str, others: Mapping[str, Collection[str]]) -> str:
-    """The grouped list: what is fatal, then the keys that are no part of a backbone, counted by what they belong to."""
+    """List what is fatal, then the keys that are no part of a backbone, counted by what they belong to."""
     lines = [f"fatal: {fatal}"]
     for kind, keys in others.items():
         named = [f"{name} ({count})" for name, count in groups(tuple(keys)).items()]
@@ -178,19 +149,19 @@ def _report(fatal: str, others: Mapping[str, Collection[str]]) -> str:
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return ", ".join(names[:NAMED_KEYS]) + (", …" if len(names) > NAMED_KEYS else "")
 
 
-def _differences(features: Features, expected: nn.Module) -> list[float]:
-    """Of each layer's features on the probe batch, the largest."""
+def _differences(features: Features, expected: Features) -> list[float]:
+    """Return the largest difference of each feature map on the probe batch."""
     images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return [_difference(a, b) for a, b in zip(features(images), stage_features(expected)(images), strict=True)]
+        return [_difference(a, b) for a, b in zip(features(images), expected(images), strict=True)]
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
-    """Whether they are nearly the same but for a scale and an offset; noise in another order of channels is not."""
-    return a.shape == b.shape and bool(torch.corrcoef(torch.stack([a, b]).flatten(1))[0, 1] > 0.9)
+    """Tell whether two pictures are the same but for a scale and an offset; noise in another order of channels is not."""
+    return a.shape == b.shape and bool(torch.corrcoef(torch.stack([a, b]).flatten(1))[0, 1] > SAME_PICTURE)
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

@@ -1,7 +1,6 @@
 """The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +10,9 @@ from pretrain.core.atomic import replacing
 from pretrain.core.errors import RecordError
 from pretrain.core.settings import Settings, digest
 from pretrain.provenance import Provenance
+from transfer.metrics import metric
 
-SCHEMA_VERSION = 1
-COSINES = frozenset({"Linv", "Linv_primary", "Ldiv", "projector_Linv", "projector_Ldiv", "anisotropy"})
-"""Metrics in [−1, 1]; `UNBOUNDED` are as they come; every other metric is a percentage, 0 to 100."""
-UNBOUNDED = frozenset({"loss", "alignment", "uniformity", "diversity", "diversity_cap", "effective_rank"})
+SCHEMA_VERSION = 2
 
 
 class Checkpoint(Settings):
@@ -79,7 +76,7 @@ class Environment(Settings):
 class RunFields(Settings):
     """What a run yields itself: the part of its record that is known before the environment is read."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """Version of this schema."""
     kind: Literal["pretrain", "transfer", "measure"]
     """What ran."""
@@ -102,7 +99,7 @@ class RunFields(Settings):
     seed: int
     """Seed of this run (the checkpoint's own seed is in its provenance)."""
     metrics: dict[str, float | None]
-    """Flat; percent for all but the names in `COSINES` and `UNBOUNDED`. Null: could not be computed; never 0 for absent."""
+    """Flat, each in the unit and range of `transfer.metrics`. Null: could not be computed; never 0 for absent."""
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """95 % intervals of metrics that were measured on a sample, for instance by a bootstrap over images."""
     probe: Probe | None = None
@@ -118,10 +115,9 @@ class RunFields(Settings):
     @classmethod
     def _in_range(cls, metrics: dict[str, float | None]) -> dict[str, float | None]:
         for name, value in metrics.items():
-            if value is None or (name in UNBOUNDED and math.isfinite(value)):
-                continue
-            low, high = (-1.0, 1.0) if name in COSINES else (0.0, 100.0)
-            if not low - 1e-6 <= value <= high + 1e-6:
+            declared = metric(name)
+            if value is not None and not declared.allows(value):
+                low, high = declared.scale.low, declared.scale.high
                 raise ValueError(f"metric {name} is {value}; finite values from {low:g} to {high:g}, or null where absent")
         return metrics
 
@@ -168,7 +164,7 @@ def read(path: Path) -> RunRecord:
     except ValidationError as error:
         raise _broken(path, text, error) from None
     if "schema_version" not in record.model_fields_set:
-        raise RecordError(f"{path} has an unknown schema version", seen=None, allowed=SCHEMA_VERSION)
+        raise _of_another_version(path, None)
     return record
 
 
@@ -180,7 +176,13 @@ def _broken(path: Path, text: bytes, error: ValidationError) -> RecordError:
         return RecordError(f"can't read the record {path}", seen=unreadable, fix="run that command again")
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     if version != SCHEMA_VERSION:
-        return RecordError(f"{path} has an unknown schema version", seen=version, allowed=SCHEMA_VERSION)
+        return _of_another_version(path, version)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     return RecordError(f"{path} is not a whole record: {place}", seen=first["msg"])
+
+
+def _of_another_version(path: Path, version: object) -> RecordError:
+    """Make the error for a record of another schema: a former version's, a later one's, or none."""
+    fix = "run that command again, or read it with the version that wrote it"
+    return RecordError(f"{path} has an unknown schema version", seen=version, allowed=SCHEMA_VERSION, fix=fix)

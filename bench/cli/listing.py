@@ -68,6 +68,27 @@ def _methods() -> Lines:
         yield name, methods.get(name).source
 
 
+def _method(name: str) -> Lines:
+    from pretrain import fields, methods
+    from pretrain.config import PretrainConfig
+
+    method, published = methods.get(name), PretrainConfig.published(name)
+    yield name, method.source
+    yield "version", str(method.version)
+    yield "labels", method.labels
+    for whole, value in fields.leaves(published).items():
+        if whole.startswith(("method.", "recipe.")):
+            yield whole, str(value)
+
+
+def _backbones() -> Lines:
+    from pretrain import backbones
+
+    for name in backbones.BACKBONES:
+        architecture = backbones.get(name)
+        yield name, f"{architecture.width} features; stems: {', '.join(architecture.stems)}"
+
+
 def _sources() -> Lines:
     from transfer.sources import SOURCES
 
@@ -104,11 +125,12 @@ LISTS: dict[str, Callable[[], Lines]] = {
     "tasks": _tasks,
     "augs": _augs,
     "methods": _methods,
+    "backbones": _backbones,
     "sources": _sources,
     "configs": _configs,
     "runs": _runs,
 }
 """Word after `bench ls` → its lines: a name and what it is."""
 
-DETAILS: dict[str, Callable[[str], Lines]] = {"tasks": _task}
+DETAILS: dict[str, Callable[[str], Lines]] = {"tasks": _task, "methods": _method}
 """Word after `bench ls` → the lines about the thing that is named after it."""

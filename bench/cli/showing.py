@@ -54,7 +54,7 @@ def check(
 
 def convert(
     ckpt: Ckpt,
-    to: Annotated[str, typer.Option(help="torchvision, detectron2 or mmseg.")],
+    to: Annotated[str, typer.Option(help="torchvision, timm, detectron2 or mmseg.")],
     out: Annotated[Path, typer.Option(help="The file to write; OUT.json beside it says how to use it.")],
     reading: Reading,
     norm_rescale: Annotated[

@@ -10,20 +10,20 @@ PRETRAIN = FieldOptions(
             "aug",
             "supervision",
             "label_fraction",
-            "label_mode",
             "classes",
             "label_map",
             "label_list",
             "cache",
             "on_bad_image",
             "arch",
-            "epochs",
             "seed",
             "keep_every",
             "monitor_every",
-        )
+        ),
+        "pretrain/recipe.py:Recipe": ("epochs",),
+        "pretrain/methods/mocov2.py:MoCoV2": ("label_mode",),
     },
-    lists={"method": "methods", "aug": "augs"},
+    lists={"method": "methods", "aug": "augs", "arch": "backbones"},
 )
 VIEWS = FieldOptions("Augmentation", {"pretrain/config.py:PretrainConfig": ("aug", "seed")}, lists={"aug": "augs"})
 ADJUSTMENTS = FieldOptions(

@@ -1,4 +1,4 @@
-"""`bench report`: every `result.json` below some folders → terminal table, Markdown, CSV, LaTeX and one page.
+"""Report every `result.json` below some folders as a terminal table, Markdown, CSV, LaTeX and one page.
 
 A rendering is one module with one function of the content; adding one is one file and one line of `RENDERINGS`.
 """
@@ -14,7 +14,7 @@ from bench import places
 from bench.report.content import Content
 from bench.report.gather import Problem, gather
 from pretrain.core.errors import RecordError
-from transfer.board import published
+from transfer.board import published_numbers
 from transfer.board.leaderboard import Leaderboard
 
 RENDERINGS: dict[str, str] = {
@@ -28,30 +28,30 @@ RENDERINGS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Report:
-    """What `report` did."""
+    """What `report` read and wrote."""
 
     content: Content
     written: tuple[Path, ...]
 
     @property
     def board(self) -> Leaderboard:
-        """The leaderboard."""
+        """Return the leaderboard."""
         return self.content.board
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What was left out, each with its path; empty where everything was read. Not empty: the command exits with 2."""
+        """List what was left out, each with its path; where there is any, the command exits with 2."""
         return self.content.problems
 
 
 def read(runs: Sequence[Path]) -> Content:
-    """The records below some folders and all that is computed from them.
+    """Read the records below some folders, and set up all that is computed from them.
 
     Raises:
         RecordError: If there is no good record.
     """
     entries, problems = gather(runs)
-    return Content.of(entries, problems, published.read(places.published()))
+    return Content.of(entries, problems, published_numbers.read(places.published()))
 
 
 def report(runs: Sequence[Path], out: Path, console: Console | None = None) -> Report:
@@ -69,7 +69,7 @@ def report(runs: Sequence[Path], out: Path, console: Console | None = None) -> R
 
 
 def compare(before: Path, after: Path, console: Console | None = None) -> bool:
-    """Print what changed between two folders of runs; whether every record of both was read.
+    """Print what changed between two folders of runs; return whether every record of both was read.
 
     Raises:
         RecordError: If one of them has no good record.
@@ -80,7 +80,7 @@ def compare(before: Path, after: Path, console: Console | None = None) -> bool:
 
 
 def describe(run: Path, runs: Sequence[Path], out: Path | None = None, console: Console | None = None) -> tuple[Path, bool]:
-    """Write the model card of a pre-training; its path, and whether every record was read.
+    """Write the model card of a pre-training; return its path, and whether every record was read.
 
     Raises:
         RecordError: If `run` is no finished pre-training, or the card can't be written.

@@ -1,4 +1,4 @@
-"""The model card of a pre-training: what it is, how it was made, and where its transfers stand, as Markdown."""
+"""Render the model card of a pre-training as Markdown: what it is, how it was made, and how it transfers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,14 +7,15 @@ from bench.report import findings, markdown, words
 from bench.report.content import Content
 from pretrain.core.errors import RecordError
 from transfer import record
-from transfer.board.leaderboard import Entry, leaderboard
+from transfer.board.entries import Entry
+from transfer.board.leaderboard import leaderboard
 from transfer.record import RunRecord
 
 CARD = "card.md"
 
 
 def own(folder: Path) -> RunRecord:
-    """The record of a pre-training's folder.
+    """Read the record of a pre-training's folder.
 
     Raises:
         RecordError: If there is none, it is broken, or it is of another kind of run.
@@ -30,7 +31,7 @@ def own(folder: Path) -> RunRecord:
 
 
 def render(made: RunRecord, entries: Sequence[Entry]) -> str:
-    """The card, with the transfers among `entries` whose checkpoint is the one this run made."""
+    """Write the card, with the transfers among `entries` whose checkpoint is the one this run made."""
     mine = [entry for entry in entries if entry.record.checkpoint.sha256 == made.checkpoint.sha256]
     transfers = [entry for entry in mine if entry.record.kind != "pretrain"]
     came = made.checkpoint.provenance
@@ -69,16 +70,16 @@ def _facts(made: RunRecord) -> list[str]:
 
 
 def _transfers(entries: Sequence[Entry]) -> list[str]:
-    """The table of one row per metric, and what the columns' protocols are."""
+    """Write the table of one row per metric, and what the columns' protocols are."""
     content = Content(leaderboard(entries))
-    board, lines = content.board, []
-    for (_, place), cell in sorted(board.cells.items()):
-        column = board.columns[place]
+    board = content.board
+    lines = []
+    for (_, column_index), cell in sorted(board.cells.items()):
+        column = board.columns[column_index]
         if column.metric.shown:
-            name = findings.metric(content, place)
-            lines.append(
-                (name, words.cell(cell, column.metric), column.metric.meaning or "%", words.clean(column.protocol.key.data))
-            )
+            unit = column.metric.meaning or column.metric.scale.unit
+            data = words.clean(column.protocol.key.data)
+            lines.append((findings.metric(column), words.cell(cell, column.metric), unit, data))
     if not lines:
         return []
     return [

@@ -1,18 +1,19 @@
-"""What every rendering is given: the leaderboard and everything that is computed from it."""
+"""Hold what every rendering is given: the leaderboard and everything that is computed from it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.report.gather import Problem
-from transfer.board import claims, comparison, factors, prediction, probe_matrix, published
+from transfer.board import claims, comparison, factors, prediction, probe_matrix, published_numbers
 from transfer.board.claims import Claim
 from transfer.board.comparison import Difference
+from transfer.board.entries import Entry
 from transfer.board.factors import Explained
-from transfer.board.leaderboard import Entry, Leaderboard, leaderboard
+from transfer.board.leaderboard import Leaderboard, leaderboard
 from transfer.board.prediction import Prediction
 from transfer.board.probe_matrix import Matrix, Sweep
-from transfer.board.published import Number, PublishedRow
+from transfer.board.published_numbers import Number, PublishedRow
 
 
 @dataclass(frozen=True)
@@ -27,41 +28,41 @@ class Content:
 
     @classmethod
     def of(cls, entries: Iterable[Entry], problems: Iterable[Problem] = (), numbers: Sequence[Number] = ()) -> "Content":
-        """The content of some records; of two that disagree the older becomes a problem."""
+        """Make the content of some records; of two that disagree the older becomes a problem."""
         board = leaderboard(entries)
         return cls(board, (*problems, *map(Problem.conflict, board.conflicts)), numbers)
 
     @cached_property
     def differences(self) -> dict[tuple[int, int], Difference]:
-        """(row, column) → the difference to the row's baseline."""
+        """Compare every cell with its baseline's: (row, column) → the difference."""
         return comparison.differences(self.board)
 
     @cached_property
     def published(self) -> tuple[PublishedRow, ...]:
-        """Published rows beside the measured ones."""
-        return published.beside(self.board, self.numbers)
+        """Set the published rows beside the measured ones."""
+        return published_numbers.beside(self.board, self.numbers)
 
     @cached_property
     def predictions(self) -> tuple[Prediction, ...]:
-        """Measures of the representation against metrics of the tasks."""
+        """Correlate measures of the representation with metrics of the tasks."""
         return prediction.predictions(self.board)
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
-        """The claims on augmentation, labels and MixUp."""
+        """Test the claims on augmentation, labels and MixUp."""
         return claims.claims(self.board)
 
     @cached_property
     def matrices(self) -> tuple[Matrix, ...]:
-        """Pre-trainings under several probing augmentations."""
+        """Arrange pre-trainings under several probing augmentations."""
         return probe_matrix.matrices(self.board)
 
     @cached_property
     def sweeps(self) -> tuple[Sweep, ...]:
-        """Pre-trainings under several strengths of one augmentation."""
+        """Arrange pre-trainings under several strengths of one augmentation."""
         return probe_matrix.sweeps(self.board)
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:
-        """The variance that each factor explains."""
+        """Compute the variance that each factor explains."""
         return factors.explained(self.board)

@@ -1,4 +1,4 @@
-"""The leaderboard as one wide CSV for machines: plain numbers, empty where absent, every metric of every record."""
+"""Render the leaderboard as one wide CSV for machines: plain numbers, empty where absent, every metric of every record."""
 
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,26 @@ COST = ("wall_hours", "device_hours", "images_per_second", "peak_memory_mib")
 
 
 def render(content: Content, out: Path) -> str:
-    """One line per pre-training, under one line of names; per column `TASK/PROTOCOL-ID/METRIC/mean`, `/std`, `/n`, and
-    `/difference` to the row's baseline with its `/verdict`. Lines with a `source` are published numbers.
+    """Write one line per pre-training, under one line of names.
+
+    Per column there are `TASK/PROTOCOL-ID/METRIC/mean`, `/std`, `/n`, and `/difference` to the row's baseline with its
+    `/verdict`. Lines with a `source` are published numbers.
 
     The protocol's id is the same in every report; `leaderboard.md` and `leaderboard.html` say what it stands for.
     """
-    lines = [_line(content, place) for place in range(len(content.board.rows))] + _published(content)
+    lines = [_line(content, row) for row in range(len(content.board.rows))] + _published(content)
     lines = [{_inert(name): _inert(value) for name, value in line.items()} for line in lines]
     text: str = pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
 
-def _line(content: Content, place: int) -> dict[str, Any]:
+def _line(content: Content, row: int) -> dict[str, Any]:
     board = content.board
-    row = board.rows[place]
-    line: dict[str, Any] = row.key._asdict() | {f"pretrain_{name}": row.cost and getattr(row.cost, name) for name in COST}
-    for number, column in enumerate(board.columns):
-        found, against, name = board.cells.get((place, number)), content.differences.get((place, number)), _name(column)
+    cost = board.rows[row].cost
+    line: dict[str, Any] = board.rows[row].key._asdict() | {f"pretrain_{name}": cost and getattr(cost, name) for name in COST}
+    for column in board.columns:
+        name = _name(column)
+        found, against = board.cells.get((row, column.index)), content.differences.get((row, column.index))
         line[f"{name}/mean"] = found.mean if found else None
         line[f"{name}/std"] = found.std if found else None
         line[f"{name}/n"] = found.n if found else 0
@@ -56,5 +59,5 @@ def _name(column: Column) -> str:
 
 
 def _inert(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula, after the mark that makes it a text there."""
+    """Put the mark that makes it a text before a text that a spreadsheet would take for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

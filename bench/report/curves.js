@@ -7,25 +7,25 @@ function lineLook(at) {
   return { color, symbol: SYMBOLS[at % SYMBOLS.length], dash: DASHES[again % DASHES.length] };
 }
 
-function curveOf([row, strengths, means, below, above], at, panel, named) {
+function curveOf({ row, strengths, means, below, above }, at, panel, named) {
   const { color, symbol, dash } = lineLook(at), label = letters(data.rows[row].label);
   return {
     type: "scatter", mode: "lines+markers", name: label, legendgroup: String(row), showlegend: named, customdata: means.map(() => row),
     x: strengths.map((strength) => (typeof strength === "string" ? letters(strength) : strength)), y: means, yaxis: panel ? "y2" : "y", line: { color, dash, width: 2 }, marker: { color, symbol, size: 9 },
     error_y: { type: "data", symmetric: false, array: above, arrayminus: below, color, thickness: 1.5, width: 5 },
-    text: means.map((mean, place) => `${(mean - below[place]).toFixed(3)} to ${(mean + above[place]).toFixed(3)}`),
+    text: means.map((mean, index) => `${(mean - below[index]).toFixed(3)} to ${(mean + above[index]).toFixed(3)}`),
     hovertemplate: `${label}<br>%{x}: %{y:.3f} (%{text})<extra></extra>`,
   };
 }
 
 function curves() {
   const { x, numeric, panels } = data.sweeps[Number(document.getElementById("sweep").value)];
-  const rows = [...new Set(panels.flatMap(({ lines }) => lines.map(([row]) => row)))];
+  const rows = [...new Set(panels.flatMap(({ lines }) => lines.map(({ row }) => row)))];
   const named = rows.length <= NAMED, seen = new Set();
   const parts = panels.flatMap(({ lines }, panel) => lines.map((line) => {
-    const first = !seen.has(line[0]);
-    seen.add(line[0]);
-    return curveOf(line, rows.indexOf(line[0]), panel, named && first);
+    const first = !seen.has(line.row);
+    seen.add(line.row);
+    return curveOf(line, rows.indexOf(line.row), panel, named && first);
   }));
   const says = named ? "" : ` ${rows.length} lines are too many for a legend: point at one for its name.`;
   document.getElementById("curves-says").textContent = `Bars are 95 % intervals over images.${says}`;
@@ -36,4 +36,4 @@ function curves() {
   return paint("curves", parts, axes);
 }
 
-if (data.sweeps.length) plot("curves", curves, [options("sweep", [...data.sweeps.keys()], (place) => data.sweeps[place].title)]);
+if (data.sweeps.length) plot("curves", curves, [options("sweep", [...data.sweeps.keys()], (index) => data.sweeps[index].title)]);

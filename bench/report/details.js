@@ -1,19 +1,19 @@
 // What stands behind a number: a dialog with its runs, each with its command, config and log. `#cell-R-C` and `#row-R` open it.
 const dialog = document.getElementById("details");
-const ALWAYS = [["record", "result.json"], ["folder", ""]];
+const ALWAYS = [{ word: "record", file: "result.json" }, { word: "folder", file: "" }];
 
 // A link to a file of the run; its bare word where the record was kept without it.
 function fileOf(link, there) {
-  return ([word, file]) => (there ? make("a", { href: link + file, textContent: word })
+  return ({ word, file }) => (there ? make("a", { href: link + file, textContent: word })
     : make("span", { className: "absent", title: "not kept with the record", textContent: `no ${word}` }));
 }
 
-function runOf(place, number) {
-  const [link, name, task, seedBefore, seed, seconds, memory, speed, hardware, there, finished, command] = data.runs[place];
-  const links = [...data.beside.map((file, bit) => fileOf(link, (there >> bit) & 1)(file)), ...ALWAYS.map(fileOf(link, true))];
-  const seeds = `seeds ${seedBefore ?? data.absent} (pre-training), ${seed} (run)`;
+function runOf(index, number) {
+  const { link, name, task, seeds: [pretrained, own], seconds, mib, speed, hardware, beside, finished, command } = data.runs[index];
+  const links = [...data.beside.map((file, at) => fileOf(link, beside.includes(at))(file)), ...ALWAYS.map(fileOf(link, true))];
+  const seeds = `seeds ${pretrained ?? data.absent} (pre-training), ${own} (run)`;
   const fast = speed === null ? [] : [`${speed} images/s`];
-  const facts = [task, seeds, `${seconds} s`, `${memory} MiB`, ...fast, data.hardware[hardware], finished].join(" · ");
+  const facts = [task, seeds, `${seconds} s`, `${mib} MiB`, ...fast, data.hardware[hardware], finished].join(" · ");
   const title = make("h3", { textContent: number === undefined ? name : `${number === null ? data.absent : +number.toFixed(4)}  ` });
   if (number !== undefined) title.append(make("span", { className: "small inline", textContent: name }));
   return make("article", {}, title, make("p", { className: "soft", textContent: facts }),
@@ -29,8 +29,8 @@ function show(title, lines, runs) {
 }
 
 function route() {
-  const [, kind, place, column] = /^#(cell|row)-(\d+)(?:-(\d+))?$/.exec(location.hash) ?? [];
-  const row = data.rows[place];
+  const [, kind, index, column] = /^#(cell|row)-(\d+)(?:-(\d+))?$/.exec(location.hash) ?? [];
+  const row = data.rows[index];
   if (!row) return dialog.open && dialog.close();
   const source = row.source && `Published: ${row.source}`;
   if (kind === "row") {
@@ -41,8 +41,8 @@ function route() {
   const cell = row.cells[column];
   if (!cell) return undefined;
   const group = data.groups.find(({ from, span }) => column >= from && column < from + span);
-  const title = `${group.heading} ${data.columns[column].name}: ${cell[0]} ${cell[1]}`;
-  return show(title, [row.label, cell[4], source], cell[5].map((run, at) => runOf(run, cell[6][at])));
+  const title = `${group.heading} ${data.columns[column].name}: ${cell.text} ${cell.spread}`;
+  return show(title, [row.label, cell.against, source], cell.runs.map((run, at) => runOf(run, cell.numbers[at])));
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -1,4 +1,4 @@
-"""What changed between two sets of runs: rows, columns and cells that came, went or moved."""
+"""Show what changed between two sets of runs: rows, columns and cells that came, went or moved."""
 
 from typing import NamedTuple
 
@@ -9,27 +9,29 @@ from rich.text import Text
 
 from bench.report import words
 from bench.report.content import Content
+from transfer.board.cells import Cell
 from transfer.board.columns import Column, ProtocolKey
-from transfer.board.leaderboard import Cell, Leaderboard, RowKey
+from transfer.board.leaderboard import Leaderboard, RowKey
 
 TOLERANCE = 1e-6
 """Means closer than this are the same."""
 
-Place = tuple[RowKey, ProtocolKey, str]
+CellKey = tuple[RowKey, ProtocolKey, str]
+"""What a cell is of in any set of runs: row, protocol and metric."""
 
 
 class Change(NamedTuple):
     """One cell that isn't the same in both."""
 
-    place: Place
+    key: CellKey
     before: Cell | None
     after: Cell | None
 
 
 def changes(before: Leaderboard, after: Leaderboard) -> list[Change]:
-    """The cells whose mean or number of runs differs, in the order of the second set, what is only in the first last."""
+    """List the cells whose mean or number of runs differs, in the order of the second set, what is only in the first last."""
     old, new = _cells(before), _cells(after)
-    found = [Change(place, old.get(place), new.get(place)) for place in dict.fromkeys([*new, *old])]
+    found = [Change(key, old.get(key), new.get(key)) for key in dict.fromkeys([*new, *old])]
     return [change for change in found if not _same(change.before, change.after)]
 
 
@@ -47,17 +49,18 @@ def show(before: Content, after: Content, console: Console) -> None:
         console.print(Text(f"left out: {problem.message}", style="yellow"))
 
 
-def _cells(board: Leaderboard) -> dict[Place, Cell]:
-    """Every cell by what it is of, whatever else is in the set."""
+def _cells(board: Leaderboard) -> dict[CellKey, Cell]:
+    """Key every cell by what it is of, whatever else is in the set."""
     found = {}
-    for row in range(len(board.rows)):
-        for place, column in enumerate(board.columns):
-            if (row, place) in board.cells:
-                found[board.rows[row].key, column.protocol.key, column.name] = board.cells[row, place]
+    for row_index, row in enumerate(board.rows):
+        for column in board.columns:
+            if (row_index, column.index) in board.cells:
+                found[row.key, column.protocol.key, column.name] = board.cells[row_index, column.index]
     return found
 
 
 def _same(a: Cell | None, b: Cell | None) -> bool:
+    """Whether two cells have the same number of runs and the same mean."""
     if a is None or b is None or a.n != b.n:
         return False
     if a.mean is None or b.mean is None:

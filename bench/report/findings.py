@@ -1,4 +1,4 @@
-"""The findings in words: differences, claims, what predicts transfer, what it cost."""
+"""Put the findings into words: differences, claims, what predicts transfer, published numbers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,13 +7,12 @@ from bench.report import words
 from bench.report.content import Content
 from transfer.board import factors
 from transfer.board.claims import Claim, Evidence
-from transfer.board.columns import ProtocolKey, protocol_key
+from transfer.board.columns import Column
 from transfer.board.comparison import Difference
-from transfer.board.cost import Cost, mean, total
 from transfer.board.factors import Explained
 from transfer.board.prediction import FEW, Estimate, Prediction
-from transfer.board.published import PublishedCell
-from transfer.record import RunRecord
+from transfer.board.published_numbers import PublishedCell
+from transfer.metrics import METRICS
 
 QUESTION = "Does the representation predict transfer?"
 CLAIMS = "What the papers claim, and what these runs say"
@@ -23,29 +22,20 @@ CLAIMS_READ = (
 )
 CLAIM_HEADINGS = ("claim", "evidence in these runs", "verdict")
 PREDICTION_HEADINGS = ("measure", "metric", "backbones", "Spearman", "Kendall", "verdict")
-COST = "What it cost"
-COST_HEADINGS = (
-    "pre-training",
-    *("wall h", "device h", "images / s", "peak MiB"),
-    *("transfers, runs", "transfers, wall h", "transfers, device h", "transfers, peak MiB"),
-)  # fmt: skip
-PROTOCOL_COST_HEADINGS = ("protocol", "runs", "wall h of a run", "device h of a run", "images / s", "peak MiB")
 MARKS = {"within noise": "≈", "unknown": "?"}
-NAMED = {"Linv": "more invariant", "Ldiv": "less diverse"}
-"""The measures the sources ask about, and what more of them is."""
-COPIES = ("diversity", "alignment")
-"""Ldiv over again: 1 − Ldiv and 2 − 2 Ldiv."""
+MORE = {name: declared.more for name, declared in METRICS.items() if declared.more}
+"""The measures the sources ask about, and what more of them means."""
 
 
 def mark(difference: Difference | None) -> str:
-    """`▲` or `▼` for a significant difference to the baseline row, `≈` within noise, `?` unknown; empty without baseline."""
+    """Mark a difference to the baseline row: `▲` `▼` significant, `≈` within noise, `?` unknown; empty without baseline."""
     if difference is None:
         return ""
     return MARKS.get(difference.verdict) or ("▲" if difference.mean > 0 else "▼")
 
 
 def difference(found: Difference | None, digits: int, labels: Sequence[str]) -> str:
-    """A difference in a sentence, with the name of the baseline's row; empty without a baseline."""
+    """Write a difference as a sentence, with the name of the baseline's row; empty without a baseline."""
     if found is None:
         return ""
     change, against = words.signed(found.mean, digits), labels[found.baseline]
@@ -58,7 +48,7 @@ def difference(found: Difference | None, digits: int, labels: Sequence[str]) -> 
 
 
 def sentence(content: Content) -> list[str]:
-    """The plain answer to `QUESTION`, a few sentences."""
+    """Answer `QUESTION` plainly, in a few sentences."""
     found = content.predictions
     if not found:
         return ["These runs can't say: no trained backbone was both measured and transferred."]
@@ -66,55 +56,68 @@ def sentence(content: Content) -> list[str]:
     if most < FEW:
         backbones = f"{most} trained backbone{'s were' if most != 1 else ' was'}"
         return [f"These runs can't say: {backbones} both measured and transferred, and {FEW} are needed."]
-    lines = [_measure(content, name) for name in NAMED]
-    names = content.board.columns
+    lines = [_measure(content, name) for name in MORE]
+    columns = content.board.columns
     whole = [one for one in found if len(one.rows) >= FEW]
-    enough = [one for one in whole if names[one.measure].name not in COPIES]
+    enough = [one for one in whole if not columns[one.measure].metric.restates]
     certain = sum(one.verdict == "predicts" for one in enough)
     expected = 0.05 * len(enough)
-    chance = f"about {expected:.1f} would by chance alone" + ", so this is no evidence" * (0 < certain <= expected)
+    chance = f"about {expected:.1f} would by chance alone"
+    if 0 < certain <= expected:
+        chance += ", so this is no evidence"
     return [
         *filter(None, lines),
         f"Of all {len(enough)} pairs with {FEW} backbones or more, {certain} leave out zero; {chance}"
-        + (" (without diversity and alignment, which are Ldiv over again)." if len(enough) < len(whole) else "."),
+        + (f" ({_restating()})." if len(enough) < len(whole) else "."),
     ]
 
 
+def _restating() -> str:
+    """Say which measures are left out of the count, because they are rescalings of others."""
+    groups: dict[str, list[str]] = {}
+    for name, declared in METRICS.items():
+        if declared.restates:
+            groups.setdefault(declared.restates, []).append(name)
+    return "; ".join(f"without {' and '.join(names)}, which are {of} over again" for of, names in groups.items())
+
+
 def _measure(content: Content, name: str) -> str:
-    board = content.board
-    mine = [one for one in content.predictions if board.columns[one.measure].name == name and len(one.rows) >= FEW]
+    """Say what a measure of the representation predicts; empty where there are too few backbones."""
+    columns = content.board.columns
+    mine = [one for one in content.predictions if columns[one.measure].name == name and len(one.rows) >= FEW]
     if not mine:
         return ""
     clear: dict[str, list[str]] = {}
     for one in mine:
         if one.verdict == "predicts":
-            clear.setdefault(_direction(one), []).append(metric(content, one.metric))
+            clear.setdefault(_direction(one), []).append(metric(columns[one.metric]))
     if not clear:
         return f"{name} predicts 0 of {len(mine)} metrics: every interval holds zero."
-    told = " and ".join(f"a {direction} {', '.join(names)}" for direction, names in clear.items())
+    goes_with = " and ".join(f"a {direction} {', '.join(names)}" for direction, names in clear.items())
     count = sum(map(len, clear.values()))
     rest = "" if count == len(mine) else "; the others are undecided"
-    return f"A higher {name} ({NAMED[name]}) goes with {told}: {count} of {len(mine)} metrics{rest}."
+    return f"A higher {name} ({MORE[name]}) goes with {goes_with}: {count} of {len(mine)} metrics{rest}."
 
 
 def _direction(one: Prediction) -> str:
+    """Say on which side of zero the correlation lies."""
     assert one.spearman is not None
     return "higher" if one.spearman.value > 0 else "lower"
 
 
-def metric(content: Content, place: int) -> str:
-    """A column in one line: protocol and metric, once where they are the same."""
-    column = content.board.columns[place]
+def metric(column: Column) -> str:
+    """Name a column in one line: protocol and metric, once where they are the same."""
     heading, name = words.heading(column.protocol), words.clean(column.name)
     return heading if column.protocol.key.task == name else f"{heading} {name}"
 
 
 def prediction_lines(content: Content) -> list[tuple[str, ...]]:
-    """One line per pair with a correlation, under `PREDICTION_HEADINGS`."""
+    """Write one line per pair with a correlation, under `PREDICTION_HEADINGS`."""
+    columns = content.board.columns
     return [
         (
-            metric(content, one.measure),
-            metric(content, one.metric),
+            metric(columns[one.measure]),
+            metric(columns[one.metric]),
             str(len(one.rows)),
             estimate(one.spearman),
             estimate(one.kendall),
@@ -126,7 +129,7 @@ def prediction_lines(content: Content) -> list[tuple[str, ...]]:
 
 
 def estimate(found: Estimate | None) -> str:
-    """`0.62 [0.10, 0.88]`."""
+    """Write a correlation with its interval, `+0.62 [+0.10, +0.88]`."""
     if found is None:
         return words.ABSENT
     if found.low is None:
@@ -143,7 +146,7 @@ class ClaimLine(NamedTuple):
 
 
 def claim_lines(content: Content) -> list[ClaimLine]:
-    """The claims, those of arXiv:2310.18850 and then that of arXiv:2403.05726."""
+    """Write the claims, those of arXiv:2310.18850 and then that of arXiv:2403.05726."""
     lines = [_claim(content, claim) for claim in content.claims]
     evidence = tuple(_explained(content, one) for one in content.explained) or (f"none; needs {factors.NEEDS}",)
     title = f"{factors.TEXT} ({factors.SOURCE})"
@@ -156,68 +159,25 @@ def _claim(content: Content, claim: Claim) -> ClaimLine:
 
 
 def _evidence(content: Content, one: Evidence) -> str:
-    digits = content.board.columns[one.column].metric.digits
+    column = content.board.columns[one.column]
+    digits = column.metric.digits
     spread = "" if one.half is None else f" ± {one.half:.{digits}f}"
-    units = f"{one.units} unit{'s' * (one.units != 1)}"
-    where = metric(content, one.column)
-    return f"{where}, {one.what}: {words.signed(one.mean, digits)}{spread} ({units}; claimed {one.expected}): {one.verdict}"
+    units = "1 unit" if one.units == 1 else f"{one.units} units"
+    change = f"{metric(column)}, {one.what}: {words.signed(one.mean, digits)}{spread}"
+    return f"{change} ({units}; claimed {one.expected}): {one.verdict}"
 
 
 def _explained(content: Content, one: Explained) -> str:
-    shares = []
-    for factor, share in one.shares.items():
-        p = "inseparable" if share.p is None else f"p = {share.p:.2g}"
-        shares.append(f"{factor} {100 * share.share:.0f} % ({p})")
-    left = f"not explained {100 * one.residual:.0f} %"
-    return f"{metric(content, one.column)}: {', '.join([*shares, left])}; {one.runs} runs: {one.verdict}"
-
-
-def cost_lines(content: Content) -> list[tuple[str, ...]]:
-    """One line per row under `COST_HEADINGS`."""
-    board = content.board
-    runs: dict[int, list[int]] = {}
-    for row, entry in dict.fromkeys(zip(board.values["row"].tolist(), board.values["entry"].tolist(), strict=True)):
-        runs.setdefault(row, []).append(entry)
-    lines = []
-    for place, label in enumerate(words.labels(board.rows)):
-        made = total([board.entries[entry].record for entry in runs.get(place, [])])
-        transfers = (str(made.runs), *(_cost(made)[i] for i in (0, 1, 3))) if made.runs else (words.ABSENT,) * 4
-        lines.append((label, *_cost(board.rows[place].cost), *transfers))
-    return lines
-
-
-def protocol_costs(content: Content) -> list[tuple[str, ...]]:
-    """One line per protocol under `PROTOCOL_COST_HEADINGS`: what one run takes."""
-    board = content.board
-    runs: dict[ProtocolKey, list[RunRecord]] = {}
-    for entry in board.entries:
-        if entry.record.kind != "pretrain":
-            runs.setdefault(protocol_key(entry.record), []).append(entry.record)
-    lines: list[tuple[str, ...]] = []
-    for protocol in board.protocols:
-        made = runs[protocol.key]
-        name = f"{words.heading(protocol)} on {words.clean(protocol.key.data)}, {words.clean(protocol.key.engine)}"
-        lines.append((name, str(len(made)), *_cost(mean(made))))
-    return lines
-
-
-def _cost(found: Cost | None) -> tuple[str, str, str, str]:
-    if found is None:
-        return (words.ABSENT,) * 4
-    return (
-        _hours(found.wall_hours),
-        _hours(found.device_hours),
-        words.number(found.images_per_second, 0),
-        words.number(found.peak_memory_mib, 0),
-    )
-
-
-def _hours(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    parts = []
+    for factor, contribution in one.contributions.items():
+        p = "inseparable" if contribution.p is None else f"p = {contribution.p:.2g}"
+        parts.append(f"{factor} {100 * contribution.fraction:.0f} % ({p})")
+    parts.append(f"not explained {100 * one.residual:.0f} %")
+    return f"{metric(content.board.columns[one.column])}: {', '.join(parts)}; {one.runs} runs: {one.verdict}"
 
 
 def against_published(cell: PublishedCell, digits: int, labels: Sequence[str]) -> str:
-    """The difference of a measured number to a published one, with the name of the measured row."""
+    """Write the difference of a measured number to a published one, with the name of the measured row."""
     found = cell.measured
     if found is None:
         return f"{words.ABSENT} (no such architecture measured)"
@@ -226,7 +186,7 @@ def against_published(cell: PublishedCell, digits: int, labels: Sequence[str]) -
 
 
 def published_label(pretraining: Sequence[str]) -> str:
-    """A published pre-training in a few words."""
+    """Name a published pre-training in a few words."""
     method, aug, supervision, fraction, arch, data, epochs = map(words.clean, pretraining)
-    share = f"{100 * float(fraction):g} % labels" if supervision == "semi" and fraction else ""
-    return " · ".join(filter(None, [method, aug, supervision, share, arch, data, f"{epochs} epochs" if epochs else ""]))
+    labelled = f"{100 * float(fraction):g} % labels" if supervision == "semi" and fraction else ""
+    return " · ".join(filter(None, [method, aug, supervision, labelled, arch, data, f"{epochs} epochs" if epochs else ""]))

@@ -1,4 +1,4 @@
-"""Folders of runs → records, and what could not be read."""
+"""Gather the records below folders of runs, and what could not be read."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Self
 
 from pretrain.core.errors import RecordError
 from transfer import record
-from transfer.board.leaderboard import Conflict, Entry
+from transfer.board.entries import Conflict, Entry
 
 ALLOWED = "a folder with a result.json anywhere below it"
 RESULT = "result.json"
@@ -27,7 +27,7 @@ class Problem:
 
     @classmethod
     def conflict(cls, conflict: Conflict) -> Self:
-        """The older of two records of one identity that disagree."""
+        """Make a problem of the older of two records of one identity that disagree."""
         new, old = conflict.kept.record.metrics, conflict.dropped.record.metrics
         pairs = [f"{name} {_number(old.get(name))}, newer {_number(new.get(name))}" for name in conflict.metrics]
         path = conflict.dropped.path
@@ -41,7 +41,7 @@ class Problem:
 
 
 def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
-    """The good records below some folders, and a problem for each broken record and each folder without any.
+    """Read the records below some folders; a problem for each broken one and each folder without any.
 
     Raises:
         RecordError: If no record is good.
@@ -59,27 +59,27 @@ def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, .
 
 
 def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
-    """Every `result.json` once, also where one folder lies in another; a problem for each folder without any."""
+    """List every `result.json` once, also where one folder lies in another; note a problem for each folder without any."""
     found: dict[tuple[int, int], Path] = {}
     for folder in folders:
         below = sorted(_below(folder))
         if not below:
             problems.append(Problem(folder, str(_empty(folder))))
-        for place, inode in below:
-            found.setdefault(inode, Path(place, RESULT))
+        for path, inode in below:
+            found.setdefault(inode, Path(path, RESULT))
     return list(found.values())
 
 
 def _below(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The folders with a `result.json`, and what tells them apart whatever they are called; links are followed, once each."""
+    """Yield the folders with a `result.json`, each with its device and inode; links are followed, once each."""
     seen = set()
-    for place, inner, names in os.walk(folder, followlinks=True):
-        status = os.stat(place)
+    for path, inner, names in os.walk(folder, followlinks=True):
+        status = os.stat(path)
         inode = (status.st_dev, status.st_ino)
         if inode in seen:
             inner.clear()
         elif RESULT in names:
-            yield place, inode
+            yield path, inode
         seen.add(inode)
 
 

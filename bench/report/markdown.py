@@ -1,10 +1,10 @@
-"""The leaderboard as GitHub-flavoured Markdown."""
+"""Render the leaderboard as GitHub-flavoured Markdown."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import findings, measures, words
+from bench.report import costs, findings, measures, words
 from bench.report.content import Content
 from bench.report.measures import Table
 from transfer.board.leaderboard import Leaderboard
@@ -14,7 +14,7 @@ SPECIAL = re.compile(r"([\\`*\[\]<>|~&#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 def render(content: Content, out: Path) -> str:
-    """The whole document."""
+    """Write the whole document."""
     board = content.board
     parts = [f"# {words.TITLE}"]
     if board.generated:
@@ -34,9 +34,9 @@ def render(content: Content, out: Path) -> str:
     parts += _section(measures.FEATURES, measures.FEATURES_READ, measures.features(content))
     parts += _section(measures.PROBES, measures.PROBES_READ, measures.matrices(content))
     parts += _section(measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content))
-    parts += [f"## {findings.COST}", "\n".join(table(findings.COST_HEADINGS, findings.cost_lines(content)))]
+    parts += [f"## {costs.TITLE}", "\n".join(table(costs.HEADINGS, costs.lines(content)))]
     if board.protocols:
-        parts.append("\n".join(table(findings.PROTOCOL_COST_HEADINGS, findings.protocol_costs(content))))
+        parts.append("\n".join(table(costs.PROTOCOL_HEADINGS, costs.protocol_lines(content))))
     if content.problems:
         lines = (f"- {escape(words.one_line(problem.message))}" for problem in content.problems)
         parts += ["## Left out", "\n".join(lines)]
@@ -44,22 +44,22 @@ def render(content: Content, out: Path) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows letter by letter."""
+    """Escape text so that Markdown shows it letter by letter."""
     return SPECIAL.sub(r"\\\1", text)
 
 
 def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table of plain texts."""
+    """Write the lines of a table of plain texts."""
     return lay(list(map(escape, headings)), [list(map(escape, line)) for line in lines])
 
 
 def lay(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table of Markdown texts."""
+    """Write the lines of a table of Markdown texts."""
     return [f"| {' | '.join(line)} |" for line in [headings, [":--"] * len(headings), *lines]]
 
 
 def _section(title: str, read: str, tables: Sequence[Table]) -> list[str]:
-    """A title, how to read it, and its tables; nothing without a table."""
+    """Write a title, how to read it, and its tables; nothing without a table."""
     parts = [f"## {title}", escape(read)] if tables else []
     for one in tables:
         parts += [f"### {escape(one.title)}", "\n".join(table(one.headings, one.lines))]
@@ -67,11 +67,11 @@ def _section(title: str, read: str, tables: Sequence[Table]) -> list[str]:
 
 
 def _published(content: Content) -> list[str]:
-    """One line per published number, with the difference of a measured one."""
+    """Write one line per published number, with the difference of a measured one."""
     labels, lines = words.labels(content.board.rows), []
     for row in content.published:
-        for place, cell in row.cells.items():
-            column = content.board.columns[place]
+        for column_index, cell in row.cells.items():
+            column = content.board.columns[column_index]
             difference = findings.against_published(cell, column.metric.digits, labels)
             name = f"{words.heading(column.protocol)} {column.name}"
             lines.append(
@@ -81,25 +81,25 @@ def _published(content: Content) -> list[str]:
 
 
 def board_table(content: Content) -> list[str]:
-    """Lines of the leaderboard; a heading is the protocol over the metric."""
+    """Write the lines of the leaderboard; a heading is the protocol over the metric."""
     board = content.board
     described, columns = words.descriptions(board.rows), words.columns(board)
     headings = [escape(field.heading) for field in described]
-    headings += [f"{escape(words.heading(column.protocol))}<br>{escape(words.title(column))}" for _, column in columns]
+    headings += [f"{escape(words.heading(column.protocol))}<br>{escape(words.title(column))}" for column in columns]
     lines = [headings, [":--"] * len(described) + ["--:"] * len(columns)]
     for row in range(len(board.rows)):
         line = [escape(field.texts[row]) for field in described]
-        for place, column in columns:
-            found = board.cells.get((row, place))
+        for column in columns:
+            found = board.cells.get((row, column.index))
             text = words.cell(found, column.metric)
             text = f"**{text}**" if found and found.best else text
-            line.append(" ".join(filter(None, [text, findings.mark(content.differences.get((row, place)))])))
+            line.append(" ".join(filter(None, [text, findings.mark(content.differences.get((row, column.index)))])))
         lines.append(line)
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def protocols(board: Leaderboard) -> list[str]:
-    """One line per group of columns: what it is."""
+    """Write one line per group of columns: what it is."""
     lines = []
     for protocol in board.protocols:
         star = f"{words.starred(protocol)}; " if protocol.changed else ""

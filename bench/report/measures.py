@@ -1,4 +1,4 @@
-"""What was measured of the features, as tables: everything beside Linv and Ldiv, the matrix of probes, and the sweeps."""
+"""Tabulate what was measured of the features: everything beside Linv and Ldiv, the matrix of probes, and the sweeps."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 from bench.report import words
 from bench.report.content import Content
 from transfer.board.columns import REPRESENTATION, Column
-from transfer.board.leaderboard import Cell
-from transfer.board.metrics import metric
 from transfer.board.probe_matrix import SWEPT, Sweep, Value, value
+from transfer.metrics import metric
 
 FEATURES = "What the features are like"
 FEATURES_READ = (
@@ -37,20 +36,20 @@ class Table(NamedTuple):
 
 
 def features(content: Content) -> list[Table]:
-    """One table per protocol under which representations were measured, without a probe."""
+    """Make one table per protocol under which representations were measured, without a probe."""
     board, labels, tables = content.board, words.labels(content.board.rows), []
     for protocol in board.protocols:
         if protocol.key.protocol == REPRESENTATION:
-            columns = [(place, column) for place, column in enumerate(board.columns) if column.protocol is protocol]
-            rows = sorted({row for row, place in board.cells if any(place == mine for mine, _ in columns)})
-            lines = [(labels[row], *(_cell(content, row, *pair) for pair in columns)) for row in rows]
+            columns = [column for column in board.columns if column.protocol is protocol]
+            rows = [row for row in range(len(labels)) if any((row, column.index) in board.cells for column in columns)]
+            lines = [(labels[row], *(_cell(content, row, column) for column in columns)) for row in rows]
             title = f"{words.heading(protocol)} on {words.clean(protocol.key.data)}"
-            tables.append(Table(title, ("pre-training", *(words.title(column) for _, column in columns)), lines))
+            tables.append(Table(title, ("pre-training", *map(words.title, columns)), lines))
     return tables
 
 
 def matrices(content: Content) -> list[Table]:
-    """One table per measure that was taken under several probes."""
+    """Make one table per measure that was taken under several probes."""
     labels = words.labels(content.board.rows)
     return [
         Table(
@@ -63,7 +62,7 @@ def matrices(content: Content) -> list[Table]:
 
 
 def sweeps(content: Content) -> list[Table]:
-    """One table per swept field of an augmentation."""
+    """Make one table per swept field of an augmentation."""
     labels = words.labels(content.board.rows)
     return [
         Table(
@@ -80,24 +79,24 @@ def sweeps(content: Content) -> list[Table]:
 
 
 def sweep_title(sweep: Sweep) -> str:
-    """Which field of which augmentation, with what was held fixed."""
+    """Name the swept field and its augmentation, with what was held fixed."""
     fixed = ", ".join(f"{name} = {strength(option)}" for name, option in sweep.fixed.items())
     return words.clean(f"{sweep.augmentation} {sweep.field}" + (f" ({fixed})" if fixed else ""))
 
 
 def swept(sweep: Sweep) -> str:
-    """Under the axis of a sweep: the field and what it is, with its unit."""
+    """Write what stands under the axis of a sweep: the field and what it is, with its unit."""
     meaning = f" ({sweep.meaning[:1].lower()}{sweep.meaning[1:]})" if sweep.meaning else ""
     return words.clean(f"{sweep.augmentation} {sweep.field}{meaning}")
 
 
 def measure_title(name: str) -> str:
-    """`Linv (cosine, ↑ invariant)`."""
-    return f"{name} (cosine, {metric(name).direction})"
+    """Name a swept measure with its unit and direction: `Linv (cosine, ↑ invariant)`."""
+    return f"{name} ({metric(name).axis})"
 
 
 def strength(option: Any) -> str:
-    """A value of a field as a person writes it."""
+    """Write a value of a field as a person does."""
     if isinstance(option, float):
         return f"{option:g}"
     if isinstance(option, list | tuple):
@@ -110,7 +109,7 @@ def _values(values: Sequence[Value | None], digits: int) -> list[str]:
 
 
 def _number(found: Value, digits: int) -> str:
-    """`0.911 [0.905, 0.917]`."""
+    """Write a value with its interval, `0.911 [0.905, 0.917]`."""
     text = words.number(found.mean, digits)
     if found.interval is None:
         return text
@@ -118,9 +117,10 @@ def _number(found: Value, digits: int) -> str:
     return f"{text} [{low}, {high}]"
 
 
-def _cell(content: Content, row: int, place: int, column: Column) -> str:
-    cell: Cell | None = content.board.cells.get((row, place))
+def _cell(content: Content, row: int, column: Column) -> str:
+    """Write a cell: several runs with their spread, one run with its interval over images."""
+    cell = content.board.cells.get((row, column.index))
     if cell is not None and cell.n > 1:
         return words.cell(cell, column.metric)
-    found = value(content.board, row, place)
+    found = value(content.board, row, column)
     return words.ABSENT if found is None else _number(found, column.metric.digits)

@@ -1,7 +1,7 @@
 // The table: sorted, filtered and drawn from the data in the page. Texts reach the document as text nodes only.
 const data = JSON.parse(document.getElementById("data").textContent);
 const PART = 100; // rows drawn before one scrolls for more
-const METRICS = data.columns.length;
+const COLUMNS = data.columns.length; // those of metrics; the fields come after
 const GROUPED = 2; // lines of the head
 const table = document.getElementById("board"), frame = document.getElementById("frame");
 const state = { column: null, falling: true, words: "", chosen: new Map(), hidden: new Set(), published: true, ranked: false };
@@ -19,8 +19,8 @@ function labelled(text, control) {
 
 // A metric's number or a field's text; null where absent.
 function value(row, column) {
-  if (column < METRICS) return row.cells[column]?.[2] ?? null;
-  const text = row.fields[column - METRICS];
+  if (column < COLUMNS) return row.cells[column]?.mean ?? null;
+  const text = row.fields[column - COLUMNS];
   return text === data.absent ? null : text;
 }
 
@@ -57,45 +57,45 @@ function bests() {
   });
 }
 
-function cellOf(row, place, column, best) {
+function cellOf(row, index, column, best) {
   const cell = row.cells[column];
   const first = starts.has(column) ? " first" : "";
   if (!cell) return make("td", { className: "number absent" + first, title: "not run" }, data.absent);
   const { sign, digits } = data.columns[column];
-  const wins = best !== null && ranks(row) && cell[2] !== null && (cell[2] * sign).toFixed(digits) === best;
-  const link = make("a", { href: `#cell-${place}-${column}`, textContent: cell[0] });
-  if (cell[2] === null) link.title = "ran, but could not be computed";
+  const wins = best !== null && ranks(row) && cell.mean !== null && (cell.mean * sign).toFixed(digits) === best;
+  const link = make("a", { href: `#cell-${index}-${column}`, textContent: cell.text });
+  if (cell.mean === null) link.title = "ran, but could not be computed";
   const made = make("td", { className: "number" + first + (wins ? " best" : "") }, link);
-  const tone = sign ? "▲▼≈?".indexOf(cell[3]) : 2; // where nothing is best, neither direction is coloured
-  if (cell[3]) made.append(make("abbr", { className: `mark m${tone}`, title: cell[4], textContent: cell[3] }));
-  if (cell[1]) made.append(make("span", { className: "small", textContent: cell[1] }));
+  const tone = sign ? "▲▼≈?".indexOf(cell.mark) : 2; // where nothing is best, neither direction is coloured
+  if (cell.mark) made.append(make("abbr", { className: `mark m${tone}`, title: cell.against, textContent: cell.mark }));
+  if (cell.spread) made.append(make("span", { className: "small", textContent: cell.spread }));
   return made;
 }
 
 function rowOf(row, best) {
-  const place = data.rows.indexOf(row);
-  const name = make("th", { className: "name", scope: "row" }, make("a", { href: `#row-${place}`, textContent: row.label }));
+  const index = data.rows.indexOf(row);
+  const name = make("th", { className: "name", scope: "row" }, make("a", { href: `#row-${index}`, textContent: row.label }));
   if (row.kind === "published") name.append(make("span", { className: "small", textContent: "published", title: row.source }));
   const line = make("tr", { className: row.kind }, name);
   visible().forEach((column) => {
-    if (column < METRICS) line.append(cellOf(row, place, column, best[column]));
-    else line.append(make("td", { textContent: row.fields[column - METRICS], className: column === METRICS ? "first" : "" }));
+    if (column < COLUMNS) line.append(cellOf(row, index, column, best[column]));
+    else line.append(make("td", { textContent: row.fields[column - COLUMNS], className: column === COLUMNS ? "first" : "" }));
   });
   return line;
 }
 
 function visible() {
-  return [...Array(METRICS + data.fields.length).keys()].filter((column) => !state.hidden.has(column));
+  return [...Array(COLUMNS + data.fields.length).keys()].filter((column) => !state.hidden.has(column));
 }
 
 const starts = new Set();
 data.groups.reduce((at, group) => { group.from = at; starts.add(at); return at + group.span; }, 0);
 
 function heading(column) {
-  const metric = column < METRICS ? data.columns[column] : null;
-  const button = make("button", { type: "button", textContent: metric ? metric.name : data.fields[column - METRICS] });
+  const metric = column < COLUMNS ? data.columns[column] : null;
+  const button = make("button", { type: "button", textContent: metric ? metric.name : data.fields[column - COLUMNS] });
   button.addEventListener("click", () => sortBy(column));
-  const first = starts.has(column) || column === METRICS ? " first" : "";
+  const first = starts.has(column) || column === COLUMNS ? " first" : "";
   const head = make("th", { scope: "col", className: (metric ? "number" : "") + first }, button);
   head.dataset.column = column;
   head.setAttribute("aria-sort", "none");
@@ -113,7 +113,7 @@ function drawHead() {
     const below = make("span", { className: "small", textContent: group.below });
     if (span) over.append(make("th", { className: "group", scope: "colgroup", colSpan: span }, link, below));
   }
-  const fields = visible().filter((column) => column >= METRICS).length;
+  const fields = visible().filter((column) => column >= COLUMNS).length;
   if (fields) over.append(make("th", { className: "first", scope: "colgroup", colSpan: fields, textContent: "about the pre-training" }));
   table.tHead?.remove();
   table.prepend(make("thead", {}, over, make("tr", {}, ...visible().map(heading))));
@@ -140,7 +140,7 @@ function more(count = PART) {
 }
 
 function sortBy(column) {
-  const falls = column < METRICS && data.columns[column].sign >= 0;
+  const falls = column < COLUMNS && data.columns[column].sign >= 0;
   state.falling = state.column === column ? !state.falling : falls;
   state.column = column;
   draw();
@@ -151,7 +151,7 @@ function selects() {
     const texts = [...new Set(data.rows.map((row) => row.fields[field]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
     if (texts.length < 2 || field >= data.filters) return [];
     const select = make("select", { name }, make("option", { value: "", textContent: "all" }));
-    texts.forEach((text, place) => select.append(make("option", { value: String(place), textContent: text })));
+    texts.forEach((text, index) => select.append(make("option", { value: String(index), textContent: text })));
     select.addEventListener("change", () => {
       if (select.value === "") state.chosen.delete(field);
       else state.chosen.set(field, texts[Number(select.value)]);
@@ -172,7 +172,7 @@ function columnMenu() {
   const groups = data.groups.map((group) => make("fieldset", {}, make("legend", { textContent: group.heading }),
     ...data.columns.slice(group.from, group.from + group.span).map((column, at) => checkbox(column.name, true, toggle(group.from + at)))));
   groups.push(make("fieldset", {}, make("legend", { textContent: "about the pre-training" }),
-    ...data.fields.map((name, at) => checkbox(name, true, toggle(METRICS + at)))));
+    ...data.fields.map((name, at) => checkbox(name, true, toggle(COLUMNS + at)))));
   return make("details", { className: "menu" }, make("summary", { textContent: "Columns" }), make("div", {}, ...groups));
 }
 

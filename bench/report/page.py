@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that needs nothing else.
+"""Render the leaderboard as one HTML file that needs nothing else.
 
 The table is drawn by `page.js` from data in the page, the part that is looked at and no more, so that a thousand rows
 open at once; names reach it as JSON and the document as text nodes, never as markup. The plots are drawn by plotly.js
@@ -17,10 +17,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report import findings, measures, pagedata, words
+from bench.report import costs, findings, measures, pagedata, words
 from bench.report.content import Content
 from transfer.board.columns import Protocol
-from transfer.board.leaderboard import Entry
+from transfer.board.entries import Entry
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
@@ -29,7 +29,7 @@ STYLE = "page.css"
 
 
 def render(content: Content, out: Path) -> str:
-    """The page; its links to the runs are relative to `out`."""
+    """Write the page; its links to the runs are relative to `out`."""
     board = content.board
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -56,11 +56,11 @@ def render(content: Content, out: Path) -> str:
             ("probes", measures.PROBES, measures.PROBES_READ, measures.matrices(content)),
             ("sweeps", measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content)),
         ],
-        cost_title=findings.COST,
-        cost_headings=findings.COST_HEADINGS,
-        costs=findings.cost_lines(content),
-        protocol_cost_headings=findings.PROTOCOL_COST_HEADINGS,
-        protocol_costs=findings.protocol_costs(content),
+        cost_title=costs.TITLE,
+        cost_headings=costs.HEADINGS,
+        costs=costs.lines(content),
+        protocol_cost_headings=costs.PROTOCOL_HEADINGS,
+        protocol_costs=costs.protocol_lines(content),
         protocols=[_protocol(protocol) for protocol in board.protocols],
         problems=[words.lines(problem.message) for problem in content.problems],
         style=Markup((HERE / STYLE).read_text(encoding="utf-8")),
@@ -72,18 +72,18 @@ def render(content: Content, out: Path) -> str:
 
 
 def link(entry: Entry, out: Path) -> str:
-    """A run's folder as a relative address that no name can turn into anything else."""
+    """Write a run's folder as a relative address that no name can turn into anything else."""
     return quote(os.fsencode(os.path.relpath(entry.path.parent, out).replace(os.sep, "/"))) + "/"
 
 
 def plotly() -> str:
-    """plotly.js, compressed and in base 64."""
+    """Return plotly.js, compressed and in base 64."""
     text = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
     return base64.b64encode(gzip.compress(text, compresslevel=6, mtime=0)).decode()
 
 
 def _summary(content: Content) -> str:
-    """How much there is, in one line."""
+    """Say how much there is, in one line."""
     board = content.board
     counts: Sequence[tuple[int, str]] = (
         (len(board.rows), "pre-training"),

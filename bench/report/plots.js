@@ -73,10 +73,11 @@ async function paint(id, parts, axes) {
 
 function scatter() {
   const choice = (id) => Number(document.getElementById(id).value);
-  const pair = data.pairs.find(([measure, metric]) => measure === choice("measure") && metric === choice("metric"));
-  const [measure, metric, rows, rho, tau, verdict] = pair ?? [choice("measure"), choice("metric"), [], data.absent, data.absent, ""];
+  const pair = data.pairs.find(({ measure, metric }) => measure === choice("measure") && metric === choice("metric"));
+  const none = { measure: choice("measure"), metric: choice("metric"), rows: [], spearman: data.absent, kendall: data.absent, verdict: "" };
+  const { measure, metric, rows, spearman, kendall, verdict } = pair ?? none;
   const few = verdict === "too few points" ? " Too few points to trust either: at least 6 are needed." : "";
-  const says = `${rows.length} backbones. Spearman ${rho}, Kendall ${tau} (95 % intervals).${few}`;
+  const says = `${rows.length} backbones. Spearman ${spearman}, Kendall ${kendall} (95 % intervals).${few}`;
   document.getElementById("scatter-says").textContent = says;
   return paint("scatter", traces(rows, (row) => data.values[measure][row], (row) => data.values[metric][row]),
     { xaxis: axis(data.titles[measure]), yaxis: axis(data.titles[metric]) });
@@ -95,9 +96,9 @@ function pareto() {
   return paint("pareto", [line, ...traces(rows, cost, score)], { xaxis: hoursAxis, yaxis: axis(data.titles[column]) });
 }
 
-function options(id, places, text) {
+function options(id, indices, text) {
   const select = document.getElementById(id);
-  places.forEach((place) => select.append(make("option", { value: String(place), textContent: text(place) })));
+  indices.forEach((index) => select.append(make("option", { value: String(index), textContent: text(index) })));
   return select;
 }
 
@@ -116,11 +117,11 @@ function plot(id, draw, selects) {
 }
 
 if (data.pairs.length) {
-  const title = (place) => data.titles[place];
-  const unique = (at) => [...new Set(data.pairs.map((pair) => pair[at]))];
-  plot("scatter", scatter, [options("measure", unique(0), title), options("metric", unique(1), title)]);
+  const title = (column) => data.titles[column];
+  const unique = (key) => [...new Set(data.pairs.map((pair) => pair[key]))];
+  plot("scatter", scatter, [options("measure", unique("measure"), title), options("metric", unique("metric"), title)]);
 }
 if (data.pareto.length) {
   document.getElementById("pareto-part").hidden = false;
-  plot("pareto", pareto, [options("pareto-metric", [...data.pareto.keys()], (place) => data.titles[data.pareto[place].column])]);
+  plot("pareto", pareto, [options("pareto-metric", [...data.pareto.keys()], (index) => data.titles[data.pareto[index].column])]);
 }

@@ -1,4 +1,4 @@
-"""The leaderboard in the terminal: the ranking metrics, in as many tables as the width needs."""
+"""Print the leaderboard in the terminal: the ranking metrics, in as many tables as the width needs."""
 
 from collections.abc import Sequence
 
@@ -24,9 +24,8 @@ def show(content: Content, console: Console) -> None:
     """Print the tables, what their columns are, the claims, and what was left out."""
     board = content.board
     columns = words.columns(board, headline=True)
-    texts = {
-        (row, place): _cell(content, row, place, column) for row in range(len(board.rows))[:ROWS] for place, column in columns
-    }
+    shown_rows = range(len(board.rows))[:ROWS]
+    texts = {(row, column.index): _cell(content, row, column) for row in shown_rows for column in columns}
     labels = words.labels(board.rows)[:ROWS]
     room = console.width - min(LABEL_WIDTH, max(map(len, labels))) - GAP
     for chunk in _chunks(columns, texts, room):
@@ -41,42 +40,40 @@ def show(content: Content, console: Console) -> None:
 
 
 def _claims(content: Content) -> list[Text]:
-    """The answer to the sources' question, and each claim's verdict."""
+    """Write the answer to the sources' question, and each claim's verdict."""
     lines = [Text(f"{findings.QUESTION} {' '.join(findings.sentence(content))}")]
     for line in findings.claim_lines(content):
         lines.append(Text.assemble((line.verdict, "bold"), f": {line.claim}"))
     return lines
 
 
-def _cell(content: Content, row: int, place: int, column: Column) -> Text:
-    """A cell; the spread goes below the mean, to keep the column narrow."""
-    found = content.board.cells.get((row, place))
+def _cell(content: Content, row: int, column: Column) -> Text:
+    """Write a cell; the spread goes below the mean, to keep the column narrow."""
+    found = content.board.cells.get((row, column.index))
     mean, space, spread = words.cell(found, column.metric).partition(" ")
     text = Text(mean, style="bold" if found and found.best else "")
-    text.append(findings.mark(content.differences.get((row, place))) or " ", style="not bold")
+    text.append(findings.mark(content.differences.get((row, column.index))) or " ", style="not bold")
     return text.append(f"\n{spread.replace('± ', '±')}", style="not bold dim") if space else text
 
 
-def _head(column: Column) -> str:
-    """Task, metric and direction, one below the other; the metrics of a representation name themselves."""
+def _heading(column: Column) -> str:
+    """Write task, metric and direction, one below the other; the metrics of a representation name themselves."""
     task = words.heading(column.protocol).removeprefix(REPRESENTATION).strip()
     return "\n".join(filter(None, [task, words.clean(column.name), column.metric.direction]))
 
 
-def _width(column: tuple[int, Column], texts: dict[tuple[int, int], Text]) -> int:
-    place, declared = column
-    lines = _head(declared).splitlines()
-    for (_, at), text in texts.items():
-        if at == place:
+def _width(column: Column, texts: dict[tuple[int, int], Text]) -> int:
+    """Return the characters that a column needs, blanks beside it included."""
+    lines = _heading(column).splitlines()
+    for (_, column_index), text in texts.items():
+        if column_index == column.index:
             lines += text.plain.splitlines()
     return max(map(len, lines)) + GAP
 
 
-def _chunks(
-    columns: Sequence[tuple[int, Column]], texts: dict[tuple[int, int], Text], room: int
-) -> list[list[tuple[int, Column]]]:
-    """Columns split so that each part fits, at least one column each."""
-    chunks: list[list[tuple[int, Column]]] = [[]]
+def _chunks(columns: Sequence[Column], texts: dict[tuple[int, int], Text], room: int) -> list[list[Column]]:
+    """Split columns so that each part fits, at least one column each."""
+    chunks: list[list[Column]] = [[]]
     used = 0
     for column in columns:
         width = _width(column, texts)
@@ -88,17 +85,18 @@ def _chunks(
     return chunks
 
 
-def _table(labels: Sequence[str], columns: Sequence[tuple[int, Column]], texts: dict[tuple[int, int], Text]) -> Table:
+def _table(labels: Sequence[str], columns: Sequence[Column], texts: dict[tuple[int, int], Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0), collapse_padding=True)
     table.add_column("pre-training", max_width=LABEL_WIDTH, overflow="fold")
-    for _, column in columns:
-        table.add_column(Text(_head(column)), justify="right", no_wrap=True)
+    for column in columns:
+        table.add_column(Text(_heading(column)), justify="right", no_wrap=True)
     for row, name in enumerate(labels):
-        table.add_row(Text(name), *(texts[row, place] for place, _ in columns))
+        table.add_row(Text(name), *(texts[row, column.index] for column in columns))
     return table
 
 
-def _legend(board: Leaderboard, columns: Sequence[tuple[int, Column]]) -> list[Text]:
+def _legend(board: Leaderboard, columns: Sequence[Column]) -> list[Text]:
+    """Say below the tables what the columns and the marks are."""
     lines = []
     for protocol in board.protocols:
         data = f"{protocol.key.data} ({protocol.data.val:,} images)"
@@ -109,7 +107,7 @@ def _legend(board: Leaderboard, columns: Sequence[tuple[int, Column]]) -> list[T
         lines.append(Text("* not the published protocol"))
     if board.cells:
         lines.append(Text(words.MARKS, style="dim"))
-    lines += map(Text, dict.fromkeys(words.title(column) for _, column in columns if column.metric.meaning))
+    lines += map(Text, dict.fromkeys(words.title(column) for column in columns if column.metric.meaning))
     if board.generated:
         lines.append(Text(words.GENERATED_NOTICE, style="bold yellow"))
     return lines

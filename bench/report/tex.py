@@ -1,4 +1,4 @@
-"""The leaderboard as a LaTeX table for a paper: `\\input` it in a document that uses booktabs and amssymb."""
+"""Render the leaderboard as a LaTeX table for a paper: `\\input` it in a document that uses booktabs and amssymb."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,20 +17,20 @@ MARKS = {"▲": r"$^\blacktriangle$", "▼": r"$^\blacktriangledown$", "≈": r"
 
 
 def render(content: Content, out: Path) -> str:
-    """The ranking metrics as one `tabular`; what its marks mean, and what the columns are, stand above it as comments."""
+    """Write the ranking metrics as one `tabular`; what its marks and columns are stands above it as comments."""
     board = content.board
     columns = words.columns(board, headline=True)
-    groups = [list(group) for _, group in groupby(columns, key=lambda pair: pair[1].protocol.key)]
+    groups = [list(group) for _, group in groupby(columns, key=lambda column: column.protocol.key)]
     lines = [*_comments(content), rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule"]
-    lines += [*_heads(groups), r"\midrule"]
+    lines += [*_headings(groups), r"\midrule"]
     for row, label in enumerate(words.labels(board.rows)):
-        lines.append(_line([escape(label), *(_cell(content, row, place, column) for place, column in columns)]))
+        lines.append(_line([escape(label), *(_cell(content, row, column) for column in columns)]))
     lines += [r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints letter by letter."""
+    """Escape text so that LaTeX prints it letter by letter."""
     return text.translate(LETTERS)
 
 
@@ -43,27 +43,27 @@ def _comments(content: Content) -> list[str]:
     return [f"% {words.clean(text)}" for text in texts]
 
 
-def _heads(groups: Sequence[Sequence[tuple[int, Column]]]) -> list[str]:
-    """The protocols over their metrics, each with a rule below it."""
+def _headings(groups: Sequence[Sequence[Column]]) -> list[str]:
+    """Write the protocols over their metrics, each with a rule below it."""
     over, rules, first = ["pre-training"], [], 2
     for group in groups:
-        over.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape(words.heading(group[0][1].protocol))}}}")
+        over.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape(words.heading(group[0].protocol))}}}")
         rules.append(rf"\cmidrule(lr){{{first}-{first + len(group) - 1}}}")
         first += len(group)
-    metrics = [escape(_title(column)) for group in groups for _, column in group]
+    metrics = [escape(_title(column)) for group in groups for column in group]
     return [_line(over), " ".join(rules), _line(["", *metrics])] if groups else [_line(over)]
 
 
 def _title(column: Column) -> str:
-    """A metric's name, with its direction where the name alone would mislead."""
+    """Write a metric's name, with its direction where the name alone would mislead."""
     return " ".join(filter(None, [words.clean(column.name), column.metric.direction]))
 
 
-def _cell(content: Content, row: int, place: int, column: Column) -> str:
-    found = content.board.cells.get((row, place))
+def _cell(content: Content, row: int, column: Column) -> str:
+    found = content.board.cells.get((row, column.index))
     text = escape(words.cell(found, column.metric))
     text = rf"\textbf{{{text}}}" if found and found.best else text
-    return text + MARKS[findings.mark(content.differences.get((row, place)))]
+    return text + MARKS[findings.mark(content.differences.get((row, column.index)))]
 
 
 def _line(parts: Sequence[str]) -> str:

@@ -1,12 +1,13 @@
-"""The words every rendering shares: headings, cells, what the columns are, how to read them."""
+"""Put into words what every rendering says: headings, cells, what the columns are, how to read them."""
 
 import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from transfer.board.cells import Cell
 from transfer.board.columns import REPRESENTATION, Column, Protocol
-from transfer.board.leaderboard import VISIBLE, Cell, Leaderboard, Row, RowKey
-from transfer.board.metrics import Metric
+from transfer.board.leaderboard import VISIBLE, Leaderboard, Row, RowKey
+from transfer.metrics import Metric
 
 ABSENT = "–"
 TITLE = "Leaderboard"
@@ -14,10 +15,10 @@ GENERATED_NOTICE = "These numbers are from generated data (shapes) and compare w
 FIELD_HEADINGS = ("method", "aug", "supervision", "labels", "arch", "data", "epochs")
 """Over the visible fields of a row."""
 WHOLE = {"self": 0.0, "full": 1.0}
-"""Supervisions that say the share of labels by themselves."""
+"""Supervisions that say the fraction of labels by themselves."""
 COST_HEADING = "pre-training, s"
 SECONDS = 3600
-"""Of an hour."""
+"""Seconds of an hour."""
 MARKS = "Against the row's baseline: ▲ ▼ significant, ≈ within noise, ? unknown."
 HOW_TO_READ = (
     "One row per pre-training, one column per task, protocol and metric.",
@@ -40,7 +41,7 @@ class Field(NamedTuple):
 
 
 def clean(text: str) -> str:
-    """Text on one line without control characters: names come from files of strangers."""
+    """Put text on one line without control characters: names come from files of strangers."""
     line = " ".join(text.split())
     if line.isprintable():
         return line
@@ -48,17 +49,17 @@ def clean(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """Text with its lines and their indents, without control characters."""
+    """Remove control characters from text, keeping its lines and their indents."""
     return "\n".join(line[: len(line) - len(line.lstrip(" "))] + clean(line) for line in text.splitlines())
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number, never −0; absent where there is none."""
+    """Write a number, never −0; absent where there is none."""
     return ABSENT if value is None else f"{value:z.{digits}f}"
 
 
 def signed(value: float | None, digits: int) -> str:
-    """A number with its sign, `+0.4` or `−0.4`; absent where there is none."""
+    """Write a number with its sign, `+0.4` or `−0.4`; absent where there is none."""
     if value is None:
         return ABSENT
     text = f"{value:+z.{digits}f}"
@@ -66,28 +67,31 @@ def signed(value: float | None, digits: int) -> str:
 
 
 def cell(found: Cell | None, metric: Metric) -> str:
-    """`12.3`, or `12.3 ± 0.4 (3)`; absent where nothing ran or nothing could be computed."""
+    """Write a cell, `12.3` or `12.3 ± 0.4 (3)`; absent where nothing ran or nothing could be computed."""
     if found is None or found.std is None:
         return number(found.mean if found else None, metric.digits)
     return f"{number(found.mean, metric.digits)} ± {number(found.std, metric.digits)} ({found.n})"
 
 
-def columns(board: Leaderboard, *, headline: bool = False) -> list[tuple[int, Column]]:
-    """The columns people read, with their places; for `headline` a few of each protocol. Probes have tables of their own."""
-    shown = [(place, column) for place, column in enumerate(board.columns) if column.metric.shown and not column.probe]
+def columns(board: Leaderboard, *, headline: bool = False) -> list[Column]:
+    """List the columns people read; for `headline` a few of each protocol. Probes have tables of their own.
+
+    A protocol without a headline metric shows its first one there.
+    """
+    shown = [column for column in board.columns if column.metric.shown and not column.probe]
     if not headline:
         return shown
-    chosen = {place for place, column in shown if column.metric.headline}
-    of_some = {column.protocol.key for place, column in shown if place in chosen}
-    for place, column in shown:
-        if column.protocol.key not in of_some:
-            chosen.add(place)
-            of_some.add(column.protocol.key)
-    return [(place, column) for place, column in shown if place in chosen]
+    chosen = {column.index for column in shown if column.metric.headline}
+    represented = {column.protocol.key for column in shown if column.index in chosen}
+    for column in shown:
+        if column.protocol.key not in represented:
+            chosen.add(column.index)
+            represented.add(column.protocol.key)
+    return [column for column in shown if column.index in chosen]
 
 
 def fields(row: Row) -> tuple[str, ...]:
-    """The visible fields of a row under `FIELD_HEADINGS`."""
+    """Write the visible fields of a row under `FIELD_HEADINGS`."""
     key = row.key
     labels = ABSENT if key.label_fraction is None else f"{100 * key.label_fraction:g} %"
     epochs = ABSENT if key.epochs is None else f"{key.epochs:g}"
@@ -96,7 +100,7 @@ def fields(row: Row) -> tuple[str, ...]:
 
 
 def descriptions(rows: Sequence[Row]) -> list[Field]:
-    """The columns that describe the rows; the variant only where some rows need it, the cost only where one is known."""
+    """Make the columns that describe the rows; the variant only where some rows need it, the cost only where one is known."""
     described = [Field(*pair) for pair in zip(FIELD_HEADINGS, zip(*map(fields, rows), strict=True), strict=True)]
     if any(row.variant for row in rows):
         described.append(Field("variant", tuple(clean(row.variant) or ABSENT for row in rows)))
@@ -107,52 +111,51 @@ def descriptions(rows: Sequence[Row]) -> list[Field]:
 
 
 def labels(rows: Sequence[Row]) -> list[str]:
-    """A name in few words for each row: method and augmentation, and of the rest what differs between the trained rows."""
+    """Name each row in few words: by method and augmentation, and of the rest by what differs between the trained rows."""
     trained = [row.key for row in rows if not row.baseline]
     later = range(RowKey._fields.index("supervision"), VISIBLE)
-    differing = [place for place in later if len({key[place] for key in trained}) > 1]
+    differing = [field for field in later if len({key[field] for key in trained}) > 1]
     return [_label(row, differing) for row in rows]
 
 
 def _label(row: Row, differing: Sequence[int]) -> str:
-    words = fields(row)
-    if row.baseline:
-        more = [words[place] for place in differing if RowKey._fields[place] == "arch"]
-        return " · ".join([words[0], *more, *filter(None, [clean(row.variant)])])
-    told = [
-        place
-        for place in differing
-        if RowKey._fields[place] != "label_fraction" or WHOLE.get(row.key.supervision) != row.key.label_fraction
-    ]
-    more = [words[place] if words[place][:1].isalpha() else f"{words[place]} {FIELD_HEADINGS[place]}" for place in told]
-    return " · ".join([*words[:2], *more, *filter(None, [clean(row.variant)])])
+    """Name a row; `differing` are the indices of the fields that tell trained rows apart."""
+    texts = fields(row)
+    more = []
+    for field in differing:
+        text, name = texts[field], RowKey._fields[field]
+        fraction_is_plain = name == "label_fraction" and WHOLE.get(row.key.supervision) == row.key.label_fraction
+        if name == "arch" or not (row.baseline or fraction_is_plain):
+            more.append(text if text[:1].isalpha() else f"{text} {FIELD_HEADINGS[field]}")
+    first = texts[:1] if row.baseline else texts[:2]
+    return " · ".join([*first, *more, *filter(None, [clean(row.variant)])])
 
 
 def title(column: Column) -> str:
-    """A metric's name with what the name doesn't say."""
+    """Write a metric's name with what the name doesn't say."""
     meaning = column.metric.meaning
     return clean(column.name) + (f" ({meaning})" if meaning else "")
 
 
 def heading(protocol: Protocol) -> str:
-    """A protocol's name over its columns."""
+    """Write a protocol's name over its columns."""
     return clean(protocol.heading)
 
 
 def changes(protocol: Protocol) -> str:
-    """What was changed from the published protocol, `batch = 4, iters = 300`; empty where nothing was."""
+    """Write what was changed from the published protocol, `batch = 4, iters = 300`; empty where nothing was."""
     return clean(", ".join(f"{name} = {_plain(value)}" for name, value in sorted(protocol.changed.items())))
 
 
 def starred(protocol: Protocol) -> str:
-    """What the star over a group of columns says; empty without one."""
+    """Say what the star over a group of columns means; empty without one."""
     if not protocol.changed:
         return ""
     return "not the default settings" if protocol.key.task == REPRESENTATION else "not the published protocol"
 
 
 def about(protocol: Protocol) -> list[tuple[str, str]]:
-    """What a protocol is, as (word, text) pairs."""
+    """Describe a protocol as (word, text) pairs."""
     key, data = protocol.key, protocol.data
     part = f", chosen from {data.chosen_from:,}" if data.chosen_from else ""
     sizes = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes{part}"
@@ -169,7 +172,7 @@ def about(protocol: Protocol) -> list[tuple[str, str]]:
 
 
 def one_line(message: str) -> str:
-    """An error's parts beside each other."""
+    """Put an error's parts on one line."""
     return clean("; ".join(line.strip() for line in message.splitlines()))
 
 

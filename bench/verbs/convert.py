@@ -9,9 +9,9 @@ import torch
 
 from bench.options import READING, Reading
 from bench.verbs.recording import introduce
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from transfer import convert, norms, sources
 from transfer.norms import Scope
 from transfer.sources import Backbone
@@ -66,7 +66,7 @@ def run(
             f"norms rescaled by {norm_rescale}: {rescaled['tensors']} tensors ({scope}), {len(rescaled['kept'])} of norm 0 kept"
             f"; typical norm {rescaled['norm_ratio_before']:.2f} → {rescaled['norm_ratio_after']:.2f} of a fresh network's"
         )
-    content = target.encode(state, out.suffix)
+    content = convert.encoded(to, backbone.architecture, state, out.suffix)
     convert.write(out, content)
     about = {"file": out.name, "sha256": hashlib.sha256(content).hexdigest(), "to": to, "settings": dict(target.settings)}
     about |= _about(checkpoint, backbone, rescaled)
@@ -84,7 +84,7 @@ def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None)
         "channel_order": "RGB",
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
-        "stride": convert.STRIDE,
+        **backbone.architecture.unseen,
         "norm_rescale": rescaled,
         "source": {
             "checkpoint": Path(checkpoint).name,
@@ -119,7 +119,7 @@ def _rescaled(backbone: Backbone, anchor: str, scope: str) -> tuple[dict[str, to
         "scope": scope,
         "tensors": done.scaled,
         "kept": list(done.kept),
-        "norm_ratio_before": norms.norm_ratio(backbone.state),
-        "norm_ratio_after": norms.norm_ratio(done.state),
+        "norm_ratio_before": norms.norm_ratio(backbone.state, backbone.arch),
+        "norm_ratio_after": norms.norm_ratio(done.state, backbone.arch),
     }
     return done.state, about

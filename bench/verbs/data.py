@@ -13,7 +13,6 @@ from bench.selection import Selection
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, tasks
-from transfer.datasets import trainids
 from transfer.datasets.survey import Row, Survey, open_images, survey
 from transfer.tasks import TaskSettings
 
@@ -65,14 +64,15 @@ def check(
     """
     layout, settings = _layout(task, options)
     selection.require_folders(task, layout)
-    if make and layout != "cityscapes":
-        raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed="the tasks of the Cityscapes layout")
+    if make and datasets.LAYOUTS[layout].maker is None:
+        made_for = ", ".join(name for name, each in datasets.LAYOUTS.items() if each.maker)
+        raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed=f"tasks of the layout {made_for}")
     root, _ = places.data_root(data, layout, Journal(progress=progress))
     console = Console(soft_wrap=False, highlight=False, markup=False)
     console.print(f"{task} reads {root} in the layout {layout}", soft_wrap=True)
     problems = Problems()
     if make:
-        made = trainids.make(root.resolve(), problems.tell, progress)
+        made = datasets.make(layout, root.resolve(), problems.tell, progress)
         console.print(f"made {made} label maps of training ids")
     content = _read(layout, root, settings, problems, selection.arguments())
     if content is not None:

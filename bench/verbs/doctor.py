@@ -16,9 +16,6 @@ from bench.runs.environment import PACKAGES
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
 
-OPTIONAL = {"detectron2": "optional, the torchvision engine is tested equal to it; the README says how; "}
-"""Engine → why it can be missing."""
-
 
 def show() -> None:
     """Print versions, devices, engines and data roots."""
@@ -55,12 +52,12 @@ def _devices() -> Iterator[Line]:
 def _engines() -> Iterator[Line]:
     from transfer import engines
 
-    for name in engines.ENGINES:
+    for name, info in engines.ENGINES.items():
         missing = engines.missing(name)
         if missing is None:
             yield f"engine {name}", "ready", ""
         else:
-            yield f"engine {name}", "missing", f"{OPTIONAL.get(name, '')}install {missing}"
+            yield f"engine {name}", "missing", f"{info.hint}install {missing}"
     try:
         import cv2
 
@@ -72,7 +69,7 @@ def _engines() -> Iterator[Line]:
 def _data() -> Iterator[Line]:
     base = os.environ.get("BENCH_DATA")
     if not base:
-        yield "BENCH_DATA", "not set", "set it to the folder that holds imagenet, voc, coco and cityscapes, or pass --data"
+        yield "BENCH_DATA", "not set", f"set it to the folder that holds {', '.join(places.ROOTS.values())}, or pass --data"
         return
     for layout, name in places.ROOTS.items():
         root = Path(base) / name

@@ -10,7 +10,7 @@ from bench.options import Place
 from bench.runs import lifecycle
 from bench.runs.folder import RunFolder, finished, locate
 from bench.verbs import Finished, Plan
-from pretrain.core import distributed, interrupt, machine_errors
+from pretrain.core import distributed, interrupt, launcher, machine_errors
 from pretrain.core.errors import BenchError, TrainingError
 from pretrain.core.journal import Journal, Progress
 from transfer.record import RunRecord
@@ -33,9 +33,9 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
     done = finished(run)
     if done is not None:
         return Finished(run.path, done, reused=True)
-    if place.devices > 1 and not distributed.launched():
+    if place.devices > 1 and not launcher.launched():
         lifecycle.refuse_held(run)
-        distributed.launch(place.devices, sys.argv[1:])
+        launcher.launch(place.devices, sys.argv[1:])
         return Finished(run.path, _record_of(run), reused=False)
     distributed.barrier()  # every process has looked before the first one begins to write
     if distributed.rank():

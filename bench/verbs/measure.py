@@ -17,14 +17,15 @@ from pretrain.core.settings import assignments
 from transfer.board.columns import REPRESENTATION
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
+from transfer.metrics import METRICS
 from transfer.record import RunFields
 from transfer.representation import measure
 from transfer.representation.measure import MeasureSettings
 from transfer.sources import Backbone
 
 SWEEP_FORM = "field=value,value,... such as side=0.1,0.3,0.5"
-HELD_OUT = ("Linv", "Ldiv", "alignment", "uniformity", "effective_rank", "knn_among")
-"""What is said of disjoint parts of the images."""
+BY_PART = tuple(name for name, metric in METRICS.items() if metric.by_part)
+"""Metrics that are logged of disjoint parts of the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ class MeasurePlan(Plan):
 
 
 def _held_out(metrics: Mapping[str, float | None]) -> str:
-    values = {name: metrics[name] for name in HELD_OUT}
+    values = {name: metrics[name] for name in BY_PART}
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None)
 
 

@@ -11,12 +11,14 @@ from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
 from bench.verbs.pretrain_settings import configuration, find, lengthened
 from bench.verbs.recording import checkpoint_ref, notes
+from pretrain import fields
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.journal import Journal, Progress, duration
 from pretrain.images import skipping
+from pretrain.images.training_set import TrainingSet
 from transfer import sources
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.record import RunFields
@@ -33,6 +35,8 @@ class PretrainPlan(Plan):
     published: PretrainConfig
     """The method as published."""
     content: ClassificationData
+    training_set: TrainingSet
+    """The training images with the labels that are used."""
     lengthening: str
     """How the epochs were changed to keep the iterations; empty if they weren't."""
 
@@ -43,19 +47,19 @@ class PretrainPlan(Plan):
 
     def arithmetic(self) -> list[str]:
         """How the number of epochs and the learning rate came about, in words."""
-        settings = self.settings
-        rate = f"learning rate {settings.base_lr:g} × {settings.batch} / 256 = {settings.lr:g}"
+        recipe = self.settings.recipe
+        rate = f"learning rate {recipe.base_lr:g} × {recipe.batch} / 256 = {recipe.lr:g}"
         return [self.lengthening, rate] if self.lengthening else [rate]
 
     def name(self) -> str:
         """Name the method, the augmentation, the supervision, the backbone, the data and the seed."""
         settings = self.settings
-        words = (settings.method, settings.aug, settings.supervision, settings.arch, self.data.name, f"s{settings.seed}")
+        words = (settings.method.name, settings.aug, settings.supervision, settings.arch, self.data.name, f"s{settings.seed}")
         return "-".join(("pretrain", *words))
 
     def identity(self) -> Any:
-        """The settings that change the numbers, and the data."""
-        return [self.settings.numbers(), self.data.fingerprint]
+        """The method with its version, what differs from its published run, and the data."""
+        return [self.settings.identity(), self.data.fingerprint]
 
     def subject(self) -> dict[str, Any]:
         """Nothing beside settings and data."""
@@ -63,7 +67,7 @@ class PretrainPlan(Plan):
 
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Train, and read the backbone back for its hash."""
-        settings = self.settings
+        settings, recipe = self.settings, self.settings.recipe
         for line in self.arithmetic():
             journal.say(line)
         trained = self._train(journal, folder)
@@ -71,11 +75,11 @@ class PretrainPlan(Plan):
         fields = RunFields(
             kind=self.kind,
             task="pretrain",
-            protocol=settings.method,
-            version=1,
+            protocol=settings.method.name,
+            version=settings.method.version,
             changed=self.changed,
             engine="pretrain",
-            schedule=f"{settings.epochs} epochs of batches of {settings.batch}, learning rate {settings.lr:g}",
+            schedule=f"{recipe.epochs} epochs of batches of {recipe.batch}, learning rate {recipe.lr:g}",
             checkpoint=checkpoint_ref(sources.load(str(trained.backbone))),
             data=self.data,
             seed=settings.seed,
@@ -90,16 +94,16 @@ class PretrainPlan(Plan):
         self._train(journal, folder)
 
     def _train(self, journal: Journal, folder: Path) -> training.Trained:
-        settings = self.settings
+        settings, batch = self.settings, self.settings.recipe.batch
         return training.train(
             settings,
-            self.content.train,
+            self.training_set,
             folder,
             journal,
-            data=self.data.name,
+            name=self.data.name,
             device=self.device,
             announce_time=not self.generated,
-            monitor=monitor(self.content, arch=settings.arch, size=settings.size, batch=settings.batch, device=self.device),
+            monitor=monitor(self.content, arch=settings.arch, size=settings.size, batch=batch, device=self.device),
         )
 
 
@@ -124,13 +128,14 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     """Say what `run` would do and what it would take: the resolved configuration, parameters, steps, memory, time."""
     plan = _resolve(options, setup, place, progress, place.device_name())
     settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
-    for key, value in settings.model_dump(mode="json").items():
+    for key, value in fields.leaves(settings).items():
         say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
     estimate = planning.plan(settings, images=len(images), classes=len(images.classes), device=plan.device)
     for line in plan.arithmetic():
         say(line)
     say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
-    say(f"{estimate.steps:,} steps: {settings.epochs} epochs of {len(images):,} images in batches of {settings.batch}")
+    recipe = settings.recipe
+    say(f"{estimate.steps:,} steps: {recipe.epochs} epochs of {len(images):,} images in batches of {recipe.batch}")
     say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
     say(f"time: {duration(estimate.seconds)} on one {plan.device}, from a few images timed now")
 
@@ -139,13 +144,14 @@ def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: P
     published, settings = configuration(options, setup, place.data, device)
     root, images, generated = find(settings, place.data, progress)
     settings, lengthening = lengthened(settings, root, len(images.train))
-    training.check(settings, images.train)
-    distributed.divided(settings.batch, place.processes)
+    chosen = training.training_set(settings, images.train)
+    distributed.divided(settings.recipe.batch, place.processes)
     return PretrainPlan(
         settings=settings,
         published=published,
         root=root,
         content=images,
+        training_set=chosen,
         generated=generated,
         device=device,
         lengthening=lengthening,

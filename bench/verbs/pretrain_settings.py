@@ -7,7 +7,7 @@ from typing import Any
 from bench import places
 from bench.options import SMALL, Setup
 from bench.selection import Selection
-from pretrain import methods
+from pretrain import fields, methods
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.errors import ConfigError
@@ -36,15 +36,15 @@ def configuration(
     Raises:
         ConfigError: For an unknown field, or a value that can't be.
     """
-    fields = {**_base(options, setup, data), **options}
-    if fields.get("label_list") is not None:
-        fields.setdefault("supervision", "semi")
-    if fields.get("precision", "auto") == "auto":
-        fields["precision"] = precision_of(device)
-    method = str(fields.get("method", "mocov2"))
+    given = fields.merged(_base(options, setup, data), options)
+    if given.get("label_list") is not None:
+        given.setdefault("supervision", "semi")
+    settings = PretrainConfig.read(given)
+    if settings.precision == "auto":
+        settings = settings.replace({"precision": precision_of(device)})
     # The hardware's own precision makes no other protocol of it.
-    published = PretrainConfig.read({**methods.get(method).defaults, "method": method, "precision": fields["precision"]})
-    return published, published.replace(fields, where="the configuration")
+    published = PretrainConfig.published(settings.method.name).replace({"precision": settings.precision})
+    return published, settings
 
 
 def find(settings: PretrainConfig, data: str | None, progress: Progress) -> tuple[Path, ClassificationData, bool]:
@@ -65,13 +65,14 @@ def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[Pretrai
     Returns:
         The settings, and the arithmetic in words; an empty text where nothing changed.
     """
-    if not settings.keep_iterations or used < settings.batch:
+    recipe = settings.recipe
+    if not settings.keep_iterations or used < recipe.batch:
         return settings, ""
     whole = len(image_sets.read(root, "train"))
-    epochs = classes.lengthened(settings.epochs, used, whole, settings.batch)
+    epochs = classes.lengthened(recipe.epochs, used, whole, recipe.batch)
     said = (
-        f"{settings.epochs} epochs of all {whole:,} images are {settings.epochs * (whole // settings.batch):,} steps: "
-        f"{epochs} epochs of these {used:,}, {epochs * (used // settings.batch):,} steps"
+        f"{recipe.epochs} epochs of all {whole:,} images are {recipe.epochs * (whole // recipe.batch):,} steps: "
+        f"{epochs} epochs of these {used:,}, {epochs * (used // recipe.batch):,} steps"
     )
     return settings.replace({"epochs": epochs}), said
 
@@ -79,24 +80,41 @@ def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[Pretrai
 def _base(options: Mapping[str, Any], setup: Setup, data: str | None) -> dict[str, Any]:
     """Fields that the options change: those of the configuration, where one is named. Otherwise on the user's data none, which
     is the published method, and on generated data a recipe of minutes: supervised, unless the options ask for another method
-    or for no labels. A small budget changes them last.
+    or for no labels. A small budget changes them last, and the method's own settings as the method says.
     """
-    small = places.read_config("pretrain", SMALL) if setup.budget == SMALL else {}
+    base: dict[str, Any] = {}
     if setup.config is not None:
-        return {**_of_the_method(setup.config, options), **small}
-    if places.is_generated(data):
-        supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
-        return {**places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO), **small}
-    return small
+        base = _of_the_method(setup.config, options)
+    elif places.is_generated(data):
+        base = _generated(options)
+    if setup.budget != SMALL:
+        return base
+    method = str(options.get("method", _method_of(base)))
+    own = {"method": {"name": method, **methods.get(method).small}}
+    return fields.merged(base, places.read_config("pretrain", SMALL), own)
+
+
+def _generated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields for the generated data; a method without a configuration of its own there shares MoCo v2's recipe."""
+    supervised = options.get("method", "supervised") == "supervised" and options.get("supervision") != "self"
+    base = places.read_config("pretrain", places.GENERATED if supervised else GENERATED_MOCO)
+    if options.get("method", _method_of(base)) != _method_of(base):
+        del base["method"]
+    return base
+
+
+def _method_of(given: Mapping[str, Any]) -> str:
+    """Name the method of a configuration."""
+    method = given.get("method", methods.DEFAULT)
+    return str(method.get("name", methods.DEFAULT) if isinstance(method, Mapping) else method)
 
 
 def _of_the_method(config: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Read the fields of a configuration, which must be of the method that the options name."""
-    fields = places.read_config("pretrain", config)
-    theirs = fields.get("method", "mocov2")
+    given = places.read_config("pretrain", config)
+    theirs = _method_of(given)
     wanted = options.get("method", theirs)
     if wanted != theirs:
-        raise ConfigError(
-            f"the configuration {config} is of another method", seen=f"{theirs}, and --method {wanted}", fix="leave one away"
-        )
-    return fields
+        seen = f"{theirs}, and --method {wanted}"
+        raise ConfigError(f"the configuration {config} is of another method", seen=seen, fix="drop one of the two")
+    return given

@@ -22,12 +22,12 @@ def checkpoint_ref(backbone: Backbone) -> Checkpoint:
 
 def account(backbone: Backbone) -> dict[str, float]:
     """Count the file's tensors used and dropped, and measure the typical norm of its weights, for a record's proof."""
-    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state)}
+    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state, backbone.arch)}
 
 
 def remarks(backbone: Backbone) -> tuple[str, ...]:
     """Notes on a backbone: weights that look LARS-scaled."""
-    warning = norms.warning(backbone.state)
+    warning = norms.warning(backbone.state, backbone.arch)
     return (warning,) if warning else ()
 
 

@@ -14,7 +14,6 @@ from bench.verbs.adjustments import adjust
 from bench.verbs.execute import execute
 from bench.verbs.recording import account, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core import distributed
-from pretrain.core.errors import CheckpointError
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
 from transfer.engines import Outcome
@@ -154,7 +153,7 @@ def run(asked: Transfer, place: Place, progress: Progress, command: str | None =
 
 def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engine: str, device: str) -> TransferPlan:
     backbone = asked.reading.load(asked.checkpoint)
-    _require_stem(backbone, asked.checkpoint, task, engine)
+    engines.require_usable(backbone, engine, task, asked.checkpoint)
     with distributed.first_alone():
         root, generated = places.data_root(place.data, task.layout, Journal(progress=progress))
     settings, arithmetic = _settings(asked, task, generated)
@@ -174,16 +173,6 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
         device=device,
         arithmetic=tuple(arithmetic),
     )
-
-
-def _require_stem(backbone: Backbone, checkpoint: str, task: Task, engine: str) -> None:
-    if backbone.small_stem and engine != "probe":
-        raise CheckpointError(
-            f"{checkpoint} has the stem for small images, which {task.name} can't use",
-            seen="a first convolution of 3 × 3 without pooling",
-            allowed="torchvision's 7 × 7; linear and knn take both",
-            fix="pre-train with --set stem=imagenet",
-        )
 
 
 def _settings(asked: Transfer, task: Task, generated: bool) -> tuple[TaskSettings, list[str]]:

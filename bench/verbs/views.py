@@ -1,7 +1,6 @@
 """`bench views`: draw what the network will see, to look at before it is trained."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ from bench import grid
 from bench.options import Place, Setup
 from bench.verbs.pretrain_settings import configuration, find
 from pretrain import inputs
-from pretrain.augment import Mixed
-from pretrain.augment.none import NoAugmentation
+from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
@@ -51,7 +49,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
     train = data.train
     if len(train) < images:
         raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), fix=f"lower --images to {len(train)}")
-    title = f"{config.aug} on {config.pipeline}, {config.size} px, seed {config.seed}"
+    title = f"{config.aug} on {config.recipe.pipeline}, {config.size} px, seed {config.seed}"
     grid.draw(title, columns(config, train, images)).save(out, format="PNG")
     return f"{out}: {images} images, {title}"
 
@@ -83,16 +81,12 @@ def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: i
     )
     batch, _, _ = inputs.crops(config, images, train.labels).__getitems__([(epoch, index) for index in chosen])
     make = inputs.Inputs.of(config)
-    _, query, key = make(batch, inputs.generator(config.seed, epoch, "cpu"))
-    rng = inputs.generator(config.seed, epoch, "cpu")
-    clean, _, clean_key = replace(make, augmentation=NoAugmentation())(batch, rng)
-    blend = make.augmentation(clean, rng)  # the same draws again, which say what training needn't know
-    notes = _notes(blend, clean)
-    queries = grid.Column(f"query, epoch {epoch + 1}", _cells(inputs.denormalised(query.images), notes))
-    if key is None or clean_key is None:
-        return queries, None
-    key_notes = notes if make.both and blend.sources is not None else _notes(Mixed(key), clean_key)
-    return queries, grid.Column(f"key, epoch {epoch + 1}", _cells(inputs.denormalised(key), key_notes))
+    views, clean = make.made(batch, inputs.generator(config.seed, epoch, "cpu"))
+    columns = [
+        grid.Column(f"{view.name}, epoch {epoch + 1}", _cells(inputs.denormalised(seen.images), _notes(seen, before)))
+        for view, seen, before in zip(make.views, views, clean, strict=True)
+    ]
+    return columns[0], columns[1] if len(columns) > 1 else None
 
 
 def _notes(seen: Mixed, clean: Tensor) -> list[str]:

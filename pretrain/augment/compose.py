@@ -1,11 +1,18 @@
-"""Several augmentations as one, such as `cutmix+mixup`."""
+"""Several augmentations as one, such as `cutmix+mixup`.
+
+Shapes: N images, S1 and S2 sources of two blends.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
-from pretrain.augment import Augmentation, Composition, Mixed
+from pretrain.augment.mixed import Augmentation, Mixed
+
+Composition = Literal["draw", "turn"]
+"""How several augmentations are composed: one drawn for each image, or all in turn."""
 
 
 @dataclass(frozen=True)
@@ -13,14 +20,16 @@ class Compose:
     """Draws one of its parts for each image, or applies them in turn."""
 
     parts: tuple[Augmentation, ...]
+    """The augmentations, in the order of their names."""
     composition: Composition = "draw"
+    """Whether one is drawn for each image, or all are applied in turn."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`."""
+        """Augment a batch, see `Augmentation`."""
         return self._draw(images, rng) if self.composition == "draw" else self._turn(images, rng)
 
     def _draw(self, images: Tensor, rng: Generator) -> Mixed:
-        """One part for each image, all as likely. Partners are drawn from the whole batch, as without a composition."""
+        """Draw one part for each image, with equal probability; partners still come from the whole batch."""
         chosen = torch.randint(len(self.parts), (len(images),), generator=rng, device=images.device)
         results = [part(images, rng) for part in self.parts]
         drawn = torch.stack([result.images for result in results])[chosen, torch.arange(len(images), device=images.device)]
@@ -31,7 +40,7 @@ class Compose:
         return Mixed(drawn, _picked([sources for sources, _ in blends], chosen), _picked([w for _, w in blends], chosen))
 
     def _turn(self, images: Tensor, rng: Generator) -> Mixed:
-        """Each part on what the one before made."""
+        """Apply each part to the result of the one before."""
         whole = Mixed(images)
         for part in self.parts:
             result = part(whole.images, rng)
@@ -40,7 +49,7 @@ class Compose:
 
 
 def _chained(first: Mixed, second: Mixed) -> tuple[Tensor | None, Tensor | None]:
-    """What a blend of blends consists of: every source of every source, with the product of the shares."""
+    """Sources and weights of a blend of blends: every source of every source, with the product of the weights."""
     if second.sources is None or second.weights is None:
         return first.sources, first.weights
     if first.sources is None or first.weights is None:
@@ -51,7 +60,7 @@ def _chained(first: Mixed, second: Mixed) -> tuple[Tensor | None, Tensor | None]
 
 
 def _widened(mixed: Mixed, width: int) -> tuple[Tensor, Tensor]:
-    """(N, width) sources and weights; what was not blended is wholly itself, and the columns to spare have weight 0."""
+    """Pad sources and weights to (N, width) with columns of weight 0; an image that wasn't blended is its only source."""
     n, device = len(mixed.images), mixed.images.device
     sources = torch.arange(n, device=device)[:, None].repeat(1, width)
     weights = torch.zeros(n, width, device=device)
@@ -63,5 +72,5 @@ def _widened(mixed: Mixed, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _picked(options: list[Tensor], chosen: Tensor) -> Tensor:
-    """Row n of the option that image n drew."""
+    """Select for every image n row n of the option that it drew."""
     return torch.stack(options)[chosen, torch.arange(len(chosen), device=chosen.device)]

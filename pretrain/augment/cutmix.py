@@ -4,21 +4,24 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed, box_mask, pairs
+from pretrain.augment.boxes import box_mask
+from pretrain.augment.mixed import Mixed, pairs
 from pretrain.augment.mixup import beta, partners
 from pretrain.core.settings import Settings
 
 
 class CutMix(Settings):
-    """Pastes one box of each image's partner over it."""
+    """Pastes one box of each image's partner over the image."""
 
     alpha: float = Field(1.0, gt=0)
-    """Both parameters of the Beta distribution of the share kept; 1 is uniform."""
+    """Both parameters of the Beta distribution of the fraction of the image that stays; 1 is uniform."""
     probability: float = Field(1.0, ge=0, le=1)
-    """Of mixing an image at all."""
+    """Probability of mixing an image at all."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`. The weight is the share of pixels kept after the box was clipped.
+        """Augment a batch, see `Augmentation`.
+
+        The weight is the fraction of pixels that stay, after the box was clipped.
 
         NOTE: the published code draws one box per batch; here every image has its own.
         """
@@ -33,5 +36,5 @@ class CutMix(Settings):
         bottom = ((draw[0] * height).floor() - (h / 2).floor() + h).clamp(max=height)
         right = ((draw[1] * width).floor() - (w / 2).floor() + w).clamp(max=width)
         mask = box_mask(top, left, bottom, right, height, width)
-        kept = 1 - mask.float().mean(dim=(1, 2, 3))
-        return Mixed(torch.where(mask, images[partner], images), *pairs(partner, kept))
+        weight = 1 - mask.float().mean(dim=(1, 2, 3))
+        return Mixed(torch.where(mask, images[partner], images), *pairs(partner, weight))

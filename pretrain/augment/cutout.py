@@ -3,23 +3,24 @@
 import torch
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed, box_mask
+from pretrain.augment.boxes import box_mask
 from pretrain.augment.fill import Fill, filled
-from pretrain.core.ranges import Share
+from pretrain.augment.mixed import Mixed
+from pretrain.core.ranges import Fraction
 from pretrain.core.settings import Settings
 
 
 class CutOut(Settings):
-    """Blanks one square whose centre is anywhere in the image, so that it may stick out and be clipped."""
+    """Erases one square whose centre is anywhere in the image; what reaches beyond the border is clipped."""
 
-    side: Share = 0.5
-    """Side of the square as a share of the image's shorter side. 0.5 is CIFAR-10's 16 of 32 pixels; the authors
+    side: Fraction = 0.5
+    """Side of the square as a fraction of the image's short side. 0.5 is CIFAR-10's 16 of 32 pixels; the authors
     give no setting for ImageNet."""
     fill: Fill = "zero"
-    """What the square becomes: 0 after normalisation, as published, or another of the fills."""
+    """What the square becomes. Published: `zero`."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`."""
+        """Augment a batch, see `Augmentation`."""
         n, _, height, width = images.shape
         side = max(1, round(self.side * min(height, width)))
         draw = torch.rand(2, n, generator=rng, device=images.device)

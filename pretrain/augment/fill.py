@@ -1,4 +1,7 @@
-"""What erased pixels become: one choice for all augmentations that erase."""
+"""What erased pixels become: one choice for all augmentations that erase.
+
+Shapes: N images, H rows, W columns.
+"""
 
 from typing import Literal
 
@@ -11,13 +14,13 @@ Fill = Literal["zero", "mean", "noise"]
 
 
 def filled(images: Tensor, erased: Tensor, fill: Fill, rng: Generator) -> Tensor:
-    """The images with something else where `erased`.
+    """Copy the images and replace the erased pixels.
 
     Args:
         images: (N, 3, H, W), normalised. Not modified.
-        erased: (N, 1, H, W), true where pixels go.
-        fill: What comes instead.
-        rng: Of the noise; nothing is drawn from it for the other fills.
+        erased: (N, 1, H, W), true where pixels are replaced.
+        fill: What they become.
+        rng: Source of the noise; the other fills draw nothing from it.
 
     Returns:
         (N, 3, H, W).

@@ -1,11 +1,11 @@
-"""MixUp (Zhang et al. 2018, arXiv:1710.09412), with a weight for each image as in i-Mix (kibok90/imix @d40fabe)."""
+"""MixUp (Zhang et al. 2018, arXiv:1710.09412), with one weight per image as in i-Mix (kibok90/imix @d40fabe)."""
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed, pairs
+from pretrain.augment.mixed import Mixed, pairs
 from pretrain.core.settings import Settings
 
 
@@ -16,7 +16,7 @@ class MixUp(Settings):
     """Both parameters of the Beta distribution of the weight; 1 is uniform."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`. The image itself always has the larger share, as in i-Mix."""
+        """Augment a batch, see `Augmentation`. The image itself always has the larger weight, as in i-Mix."""
         n = len(images)
         partner = partners(n, rng, images.device)
         weight = beta(n, self.alpha, rng, images.device)
@@ -25,11 +25,11 @@ class MixUp(Settings):
 
 
 def partners(n: int, rng: Generator, device: torch.device) -> Tensor:
-    """(N,) a random permutation: the image blended into each image."""
+    """Draw the partner of each image: (N,), a random permutation."""
     return torch.randperm(n, generator=rng, device=device)
 
 
 def beta(n: int, alpha: float, rng: Generator, device: torch.device) -> Tensor:
-    """(N,) draws from Beta(alpha, alpha). torch's own Beta takes no generator, so numpy's is seeded from ours."""
+    """Draw (N,) weights from Beta(alpha, alpha). torch's Beta takes no generator, so NumPy's is seeded from `rng`."""
     seed = int(torch.randint(2**62, (1,), generator=rng, device=device))
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, n)).float().to(device)

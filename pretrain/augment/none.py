@@ -2,7 +2,7 @@
 
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
 from pretrain.core.settings import Settings
 
 
@@ -10,5 +10,5 @@ class NoAugmentation(Settings):
     """Leaves images as they are."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`."""
+        """Augment a batch, see `Augmentation`."""
         return Mixed(images)

@@ -3,9 +3,10 @@
 import torch
 from torch import Generator, Tensor
 
-from pretrain.augment import Mixed, box_mask
+from pretrain.augment.boxes import box_mask
 from pretrain.augment.fill import Fill, filled
-from pretrain.core.ranges import PositiveRange, Probability, ShareRange
+from pretrain.augment.mixed import Mixed
+from pretrain.core.ranges import FractionRange, PositiveRange, Probability
 from pretrain.core.settings import Settings
 
 
@@ -13,20 +14,20 @@ class RandomErasing(Settings):
     """Erases one box of random size and shape, wholly inside the image."""
 
     probability: Probability = 0.5
-    """Of erasing anything in an image."""
-    area: ShareRange = (0.02, 0.4)
-    """Share of the image's area, drawn uniformly. The published code; torchvision's default ends at 0.33."""
+    """Probability of erasing anything in an image."""
+    area: FractionRange = (0.02, 0.4)
+    """Fraction of the image's area, drawn uniformly: the published code's range; torchvision's default ends at 0.33."""
     ratio: PositiveRange = (0.3, 1 / 0.3)
-    """Height over width, drawn uniformly. The published code; torchvision draws log-uniformly."""
+    """Height over width of the box, drawn uniformly as in the published code; torchvision draws log-uniformly."""
     fill: Fill = "zero"
-    """What the box becomes. NOTE: the published code fills with the data set's mean colour in units of [0, 1], also where
-    images are normalised by then; `zero` is that colour after normalisation."""
+    """What the box becomes. NOTE: the published code fills with the data set's mean colour in units of [0, 1] even if
+    images are already normalised; `zero` is that colour after normalisation."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
-        """See `pretrain.augment.Augmentation`.
+        """Augment a batch, see `Augmentation`.
 
         NOTE: the published code draws up to 100 times until the box fits; here its sides are clipped to the image's,
-        which keeps the batch in one pass and gives the same box wherever the first draw fits.
+        which keeps the batch in one pass and gives the same box whenever the first draw fits.
         """
         n, _, height, width = images.shape
         draw = torch.rand(5, n, generator=rng, device=images.device)

@@ -1,6 +1,6 @@
-"""The base pipelines: what turns a crop into a view, as a list of operations with their probability and strength.
+"""The base pipelines: they turn a crop into a view by a list of operations, each with a probability and a strength.
 
-The crop itself is drawn where images are decoded (`pretrain.images.loading`), since only its pixels need decoding.
+The crop itself is drawn by the loader workers (`pretrain.images.loading`), which decode the images.
 
 Shapes: N images, H rows, W columns.
 """
@@ -14,7 +14,8 @@ from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from pretrain.augment import ops
-from pretrain.core.ranges import PositiveRange, Probability, ShareRange
+from pretrain.core.errors import ConfigError
+from pretrain.core.ranges import FractionRange, PositiveRange, Probability
 from pretrain.core.settings import Settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
@@ -22,36 +23,36 @@ Operation = Literal["jitter", "grey", "blur", "solarize", "flip"]
 
 
 class Pipeline(Settings):
-    """One view's operations; a probability of 0 switches one off. The defaults are MoCo v2's."""
+    """The operations of one view; a probability of 0 switches one off. The defaults are MoCo v2's."""
 
-    crop_scale: ShareRange = (0.2, 1.0)
-    """Share of the image's area that a crop keeps, drawn uniformly."""
+    crop_scale: FractionRange = (0.2, 1.0)
+    """Fraction of the image's area that a crop keeps, drawn uniformly."""
     crop_ratio: PositiveRange = (3 / 4, 4 / 3)
     """Width over height of a crop, drawn log-uniformly."""
     jitter: Probability = 0.8
     """Probability of colour jitter: brightness, contrast, saturation and hue in an order drawn for each image."""
     brightness: Strength = 0.4
-    """Brightness factor is uniform in 1 ± this."""
+    """Half-width of the brightness factor, drawn uniformly around 1."""
     contrast: Strength = 0.4
-    """Contrast factor is uniform in 1 ± this."""
+    """Half-width of the contrast factor, drawn uniformly around 1."""
     saturation: Strength = 0.4
-    """Saturation factor is uniform in 1 ± this."""
+    """Half-width of the saturation factor, drawn uniformly around 1."""
     hue: float = Field(0.1, ge=0, le=0.5)
-    """Hue is turned by up to this, in turns."""
+    """Largest shift of the hue to either side, in turns, drawn uniformly."""
     grey: Probability = 0.2
-    """Probability of losing the colour."""
+    """Probability of conversion to grey."""
     blur: Probability = 0.5
     """Probability of Gaussian blur."""
     blur_sigma: PositiveRange = (0.1, 2.0)
     """Standard deviation of the blur, in pixels, drawn uniformly."""
     solarize: Probability = 0.0
-    """Probability of inverting what is bright."""
+    """Probability of solarisation, which inverts bright values."""
     solarize_threshold: float = Field(128, ge=0, le=255)
-    """What is bright: from this on, of 255."""
+    """Value from which on solarisation inverts, of 255."""
     flip: Probability = 0.5
     """Probability of mirroring left and right."""
     order: tuple[Operation, ...] = ("jitter", "grey", "blur", "solarize", "flip")
-    """The operations in the order in which they are applied; one that is left away is off."""
+    """Order in which the operations are applied; one that isn't listed is off."""
 
     @field_validator("order")
     @classmethod
@@ -61,10 +62,10 @@ class Pipeline(Settings):
         return order
 
     def __call__(self, images: Tensor, rng: Generator) -> Tensor:
-        """A view of each image.
+        """Make a view of each image.
 
-        Everything is drawn for every image, used or not, so that switching an operation off changes nothing that is drawn for
-        the others, nor for the augmentation that comes after.
+        All random numbers are drawn for every image, used or not, so that switching an operation off doesn't change the draws
+        of the other operations or of a later augmentation.
 
         Args:
             images: (N, 3, H, W) crops, RGB in [0, 1]. Not modified.
@@ -89,23 +90,23 @@ class Pipeline(Settings):
         return images
 
     def _jitter(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
-        """Four rounds; before each, images with the same next step are brought side by side and share a call."""
+        """Apply the four steps in each image's own order; each round groups the images by their next step."""
         orders = torch.tensor(_ORDERS, device=images.device)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()]  # (N, 4)
         strengths = self._strengths(draws)
-        place = torch.arange(len(chosen), device=images.device)  # which of the chosen lies where
+        rows = torch.arange(len(chosen), device=images.device)  # which of the chosen images each row of `part` holds
         part = images
         for position in range(len(_STEPS)):
-            step, by_step = orders[place, position].sort()
-            place = place[by_step]
-            part = part.index_select(0, by_step if position else chosen[place])
+            step, by_step = orders[rows, position].sort()
+            rows = rows[by_step]
+            part = part.index_select(0, by_step if position else chosen[rows])
             counts = step.bincount(minlength=len(_STEPS)).tolist()
-            for i, (same, who) in enumerate(zip(part.split(counts), place.split(counts), strict=True)):
+            for i, (same, who) in enumerate(zip(part.split(counts), rows.split(counts), strict=True)):
                 if len(who):
                     _STEPS[i](same, strengths[i, who])
-        images.index_copy_(0, chosen[place], part)
+        images.index_copy_(0, chosen[rows], part)
 
     def _strengths(self, draws: Tensor) -> Tensor:
-        """(4, N) parameter of each step, uniform around the one that changes nothing."""
+        """Scale uniform draws to the steps' parameters (4, N), centred on the one that changes nothing."""
         widths = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue], device=draws.device)
         neutral = torch.tensor([1.0, 1.0, 1.0, 0.0], device=draws.device)
         return neutral[:, None] + widths[:, None] * (2 * draws[: len(_STEPS)] - 1)
@@ -132,15 +133,15 @@ _STEPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     ops.adjust_saturation_,
     ops.adjust_hue_,
 )
-"""Of the colour jitter."""
+"""Steps of the colour jitter."""
 _ORDERS = list(itertools.permutations(range(len(_STEPS))))
 _DRAWN = ("brightness", "contrast", "saturation", "hue", "order", "sigma", *get_args(Operation))
-"""What is drawn for each image, uniform in [0, 1): whether an operation applies, and with which parameters."""
+"""Numbers drawn for each image, uniform in [0, 1): parameters, then for each operation whether it applies."""
 
 _V2 = Pipeline()
 """facebookresearch/moco @7397dfe, main_moco.py, `--aug-plus`."""
 _V1 = Pipeline(jitter=1.0, hue=0.4, blur=0.0, order=("grey", "jitter", "flip"))
-"""The same file without `--aug-plus`: grey comes before the jitter, which is always applied; no blur."""
+"""The same file without `--aug-plus`: grey precedes the jitter, which is always applied; no blur."""
 _BYOL = Pipeline(crop_scale=(0.08, 1.0), saturation=0.2, order=("flip", "jitter", "grey", "blur", "solarize"))
 """Grill et al. 2020, arXiv:2006.07733, appendix B and table 6 (google-deepmind/deepmind-research @923ad3c,
 byol/utils/augmentations.py). NOTE: that code adds to the brightness, blends contrast channel by channel, pads a blur with
@@ -153,4 +154,15 @@ PIPELINES: dict[str, tuple[Pipeline, Pipeline]] = {
     # Huang et al. 2022 (megvii-research/revisitAIRL), supplement, table 1: one pipeline for both views.
     "byol-symmetric": (_BYOL.replace({"solarize": 0.2}),) * 2,
 }
-"""Base pipelines by name: the query's and the key's."""
+"""Base pipelines by name: that of the query and that of the key."""
+
+
+def pipelines(name: str) -> tuple[Pipeline, Pipeline]:
+    """Find the pair of base pipelines of that name.
+
+    Raises:
+        ConfigError: For an unknown name, with the nearest known one.
+    """
+    if name not in PIPELINES:
+        raise ConfigError.unknown("pipeline", name, PIPELINES)
+    return PIPELINES[name]

@@ -1,16 +1,19 @@
 """The backbones. Adding an architecture is one entry of `BACKBONES` and, for a new family, one file.
 
-An architecture says how its network is built, what its pooled features and its feature maps are, and what a file of its
-weights must hold; nothing outside this package knows the names of its layers.
+An architecture says how its network is built, what its pooled features and its feature maps are, how its tensors are named,
+and what a file of its weights must hold. Outside this package nobody needs the names of its layers.
 
-Shapes: N images; D pooled features; C, h, w channels, height and width of a feature map.
+Shapes: N images of S × S pixels; D pooled features; C, h, w channels, height and width of a feature map.
 """
 
 import importlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from functools import cache
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from pretrain.core.errors import ConfigError
@@ -20,64 +23,152 @@ BACKBONES: dict[str, str] = {
     "resnet34": "resnet:RESNET34",
     "resnet50": "resnet:RESNET50",
     "resnet101": "resnet:RESNET101",
+    "vit_small": "vit:VIT_SMALL",
+    "vit_base": "vit:VIT_BASE",
 }
-"""Architecture → `module:ENTRY` in this package, imported when asked for."""
+"""Architecture → `MODULE:ENTRY`, a module of this package, imported when asked for."""
 IMAGENET, SMALL = "imagenet", "small"
 """Stems: the published one, or the one for images of up to 64 pixels."""
+PUBLISHED_SIZE = 224
+"""Side in pixels of the images that the published networks are built for."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Names of tensors → their shapes."""
 
 
 class Architecture(ABC):
-    """One line of the table."""
+    """One entry of the table: an immutable value, of which equal ones build equal networks."""
+
+    family: ClassVar[str]
+    """What shares layers and names, for instance `resnet`: converters and checkpoint sources are made for families."""
+    head: ClassVar[str]
+    """Attribute of the library's classifier that holds its last, linear layer."""
+    parts: ClassVar[frozenset[str]]
+    """First words of the names of all that computes features, also in relatives which are not in the table."""
+    names: ClassVar[re.Pattern[str]]
+    """Matches the whole name of a tensor of any depth of this family."""
+    first: ClassVar[str]
+    """Name of the first layer's weight."""
+    features: ClassVar[str]
+    """What its pooled features are, in words: what probes and the representation measures read."""
+    stems: ClassVar[tuple[str, ...]] = (IMAGENET,)
+    """The first layers it can be built with."""
+    multiple: ClassVar[int] = 1
+    """The sides of images must be multiples of this."""
+    pyramid: ClassVar[bool] = False
+    """Whether its maps halve in resolution from stride 4 to stride 32, as detectors and segmenters of today expect."""
+    scale_free: ClassVar[bool] = False
+    """Whether a norm follows every weight, so that its scale changes no feature and usual training leaves it near a fresh
+    network's; only then a large norm says how the weights were trained."""
 
     name: str
     """As in `--arch`."""
     width: int
     """D, the length of its pooled features."""
-    stems: ClassVar[tuple[str, ...]] = (IMAGENET,)
-    """The first layers it can be built with."""
+    map_names: tuple[str, ...]
+    """What messages call each of its feature maps, early to late."""
 
     @abstractmethod
-    def build(self, outputs: int, *, stem: str = IMAGENET, size: int = 224) -> tuple[nn.Module, nn.Linear]:
-        """Draw a network and a linear layer on top of it, with torch's global generator.
+    def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
+        """Draw the library's own classifier, with torch's global generator: images (N, 3, S, S) → (N, outputs).
+
+        All that its forward pass needs must be in its state dict: `network` builds it without memory and fills that in.
+        """
+
+    @abstractmethod
+    def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
+        """Compute the feature maps of a trunk, early to late, each (N, C, h, w), of normalised images (N, 3, H, W)."""
+
+    @abstractmethod
+    def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
+        """Return the expected Frobenius norm of a freshly drawn weight; None for what says nothing about scale."""
+
+    def stem_of(self, shapes: Shapes) -> str:
+        """Tell which of `stems` tensors of these shapes have."""
+        return IMAGENET
+
+    def size_of(self, shapes: Shapes) -> int:
+        """Tell the side of the images that tensors of these shapes were built for, where a shape depends on it."""
+        return PUBLISHED_SIZE
+
+    @property
+    def unseen(self) -> Mapping[str, Any]:
+        """What a reader of the tensors must know and can't tell from them, for the file beside a converted backbone."""
+        return {}
+
+    @property
+    def assumed(self) -> str:
+        """How files of others are read where their tensors leave it open, in words; empty where they don't."""
+        return ""
+
+    def build(self, outputs: int, *, stem: str = IMAGENET, size: int = PUBLISHED_SIZE) -> tuple[nn.Module, nn.Linear]:
+        """Draw a trunk and a linear layer on top of it, with torch's global generator.
 
         Both come from one call because the libraries draw them in one: with a seed, the weights are the library's own.
 
         Args:
             outputs: Outputs of the linear layer.
             stem: One of `stems`.
-            size: Side of the images in pixels, where a parameter depends on it.
+            size: Side of the images in pixels, where a parameter's shape depends on it.
 
         Returns:
             The trunk, images (N, 3, S, S) → pooled features (N, D), and the layer (N, D) → (N, outputs).
+
+        Raises:
+            ConfigError: If the architecture has no such stem or can't see images of that size.
         """
+        if stem not in self.stems:
+            raise ConfigError.unknown(f"stem of {self.name}", stem, self.stems)
+        self.require_size(size)
+        model = self.classifier(outputs, stem, size)
+        linear = getattr(model, self.head)
+        assert isinstance(linear, nn.Linear)
+        setattr(model, self.head, nn.Identity())
+        return model, linear
 
-    @abstractmethod
     def network(self, state: Mapping[str, Tensor]) -> nn.Module:
-        """A trunk with these tensors, in eval mode; the stem is read off them."""
+        """Build a trunk with copies of these tensors, in eval mode; stem and size are read off them. It draws no number."""
+        shapes = shapes_of(state)
+        with torch.device("meta"):
+            trunk, _ = self.build(1, stem=self.stem_of(shapes), size=self.size_of(shapes))
+        trunk.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, strict=True, assign=True)
+        return trunk.eval()
 
-    @abstractmethod
-    def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
-        """The feature maps of a trunk, early to late, each (N, C, h, w)."""
+    def skeleton(self, *, stem: str = IMAGENET, size: int = PUBLISHED_SIZE) -> Mapping[str, Tensor]:
+        """Name → tensor on the meta device of all that a file of this backbone holds, in the library's order."""
+        return _skeleton(self, stem, size)
 
-    @abstractmethod
-    def map_names(self) -> tuple[str, ...]:
-        """What messages call each of the maps."""
+    def require_size(self, size: int) -> None:
+        """Check that images of `size` × `size` pixels can be seen.
 
-    @abstractmethod
-    def skeleton(self) -> Mapping[str, Tensor]:
-        """Name → tensor on the meta device of everything that a file of this backbone holds, with the published stem."""
+        Raises:
+            ConfigError: If not, with the nearest sizes that can.
+        """
+        if size % self.multiple == 0 and size > 0:
+            return
+        below = size - size % self.multiple
+        near = [str(side) for side in (below, below + self.multiple) if side > 0]
+        raise ConfigError(
+            f"{self.name} can't see images of {size} × {size} pixels",
+            seen=f"size {size}",
+            allowed=f"multiples of {self.multiple}, the side of its patches",
+            fix=f"--set size={' or size='.join(near)}",
+        )
 
-    @abstractmethod
-    def stem_of(self, state: Mapping[str, Tensor]) -> str:
-        """Which of `stems` the tensors are of."""
 
-    @abstractmethod
-    def fresh_norm(self, name: str, tensor: Tensor) -> float | None:
-        """Expected Frobenius norm of a freshly drawn weight; None for what says nothing about its scale."""
+@cache
+def _skeleton(architecture: Architecture, stem: str, size: int) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        trunk, _ = architecture.build(1, stem=stem, size=size)
+    return trunk.state_dict()
+
+
+def shapes_of(state: Mapping[str, Tensor]) -> Shapes:
+    """Return the shapes of named tensors."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def get(name: str) -> Architecture:
-    """The architecture of that name.
+    """Return the architecture of that name.
 
     Raises:
         ConfigError: For an unknown name, with the nearest known one.
@@ -87,3 +178,8 @@ def get(name: str) -> Architecture:
     module, entry = BACKBONES[name].split(":")
     found: Architecture = getattr(importlib.import_module(f"pretrain.backbones.{module}"), entry)
     return found
+
+
+def every() -> tuple[Architecture, ...]:
+    """Return all architectures of the table, in its order; none is built."""
+    return tuple(map(get, BACKBONES))

@@ -19,7 +19,7 @@ class Convolution(nn.Conv2d):
     """A convolution without bias, groups and dilation, on channels-last memory."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, I, H, W) → (N, O, h, w)."""
+        """Convolve images (N, I, H, W) to (N, O, h, w)."""
         size, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         height, width = ((side + 2 * padding - size) // stride + 1 for side in images.shape[2:])
         if height * width > LARGEST:
@@ -32,8 +32,17 @@ class Convolution(nn.Conv2d):
 
 
 def as_products(network: nn.Module) -> None:
-    """Let a ResNet's convolutions take the product where the result is small; tensors and their names stay."""
+    """Let a network's plain convolutions take the product where the result is small.
+
+    Convolutions with a bias, groups, dilation or sides that differ stay as they are, such as a ViT's projection of patches.
+    Only the class of the modules changes: their tensors, hooks and names stay, so that a state dict fits both.
+    """
     for module in network.modules():
-        if type(module) is nn.Conv2d:
-            assert (module.bias, module.groups, module.dilation) == (None, 1, (1, 1))
+        if type(module) is nn.Conv2d and _is_plain(module):
             module.__class__ = Convolution
+
+
+def _is_plain(convolution: nn.Conv2d) -> bool:
+    square = all(len(set(sides)) == 1 for sides in (convolution.kernel_size, convolution.stride, convolution.padding))
+    numbers = not isinstance(convolution.padding, str) and convolution.padding_mode == "zeros"
+    return numbers and square and (convolution.bias, convolution.groups, convolution.dilation) == (None, 1, (1, 1))

@@ -1,49 +1,66 @@
 """ResNets (He et al. 2016, arXiv:1512.03385), as torchvision builds and names them."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import torch
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.backbones import IMAGENET, SMALL, Architecture
+from pretrain.backbones import IMAGENET, SMALL, Architecture, Shapes, get
+from pretrain.core.errors import ConfigError
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
+STRIDES = (1, 2, 2, 2)
+"""Strides of the first block of `layer1` to `layer4`."""
+UNDILATED = (1, 1, 1, 1)
 SMALL_CONV1 = (64, 3, 3, 3)
 """Shape of the small stem's convolution."""
+SHALLOWEST_BOTTLENECKS = 50
+"""Depth from which on the blocks are bottlenecks."""
+
+Dilation = int | tuple[int, ...]
+"""The dilation of all blocks of a layer, or of each in turn."""
 
 
 @dataclass(frozen=True)
 class ResNet(Architecture):
     """A ResNet of torchvision's. Its maps are the outputs of `layer1` to `layer4`."""
 
+    family: ClassVar[str] = "resnet"
+    head: ClassVar[str] = "fc"
+    parts: ClassVar[frozenset[str]] = frozenset({"conv1", "bn1", *LAYERS})
+    names: ClassVar[re.Pattern[str]] = re.compile(r"(conv1|bn1|layer[1-4]\.\d+\.(conv[123]|bn[123]|downsample\.[01]))\.\w+")
+    first: ClassVar[str] = "conv1.weight"
+    features: ClassVar[str] = "the mean over the last feature map"
+    stems: ClassVar[tuple[str, ...]] = (IMAGENET, SMALL)
+    pyramid: ClassVar[bool] = True
+    scale_free: ClassVar[bool] = True
+
     name: str
     width: int
     depth: int
     """Layers with weights, as in its name."""
-    stems: ClassVar[tuple[str, ...]] = (IMAGENET, SMALL)
+    map_names: tuple[str, ...] = LAYERS
 
-    def build(self, outputs: int, *, stem: str = IMAGENET, size: int = 224) -> tuple[nn.Module, nn.Linear]:
-        """See `Architecture`. The linear layer is torchvision's `fc`; a small stem is drawn after everything else."""
+    @property
+    def bottleneck(self) -> bool:
+        """Whether its blocks have three convolutions, the strided 3 × 3 one between two of 1 × 1."""
+        return self.depth >= SHALLOWEST_BOTTLENECKS
+
+    @property
+    def unseen(self) -> Mapping[str, Any]:
+        """See `Architecture`: no tensor shows which convolution of a bottleneck is strided."""
+        return {"stride": "in the 3×3 convolution of a bottleneck (torchvision's; STRIDE_IN_1X1 False, style pytorch)"}
+
+    def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
+        """See `Architecture`. A small stem is drawn after everything else."""
         model: nn.Module = getattr(torchvision.models, self.name)(num_classes=outputs)
         if stem == SMALL:
-            small_stem(model)
-        linear, model.fc = model.fc, nn.Identity()
-        assert isinstance(linear, nn.Linear)
-        return model, linear
-
-    def network(self, state: Mapping[str, Tensor]) -> nn.Module:
-        """See `Architecture`."""
-        model: nn.Module = getattr(torchvision.models, self.name)()
-        if self.stem_of(state) == SMALL:
-            small_stem(model)
-        model.fc = nn.Identity()
-        model.load_state_dict(state, strict=True)
-        return model.eval()
+            _make_stem_small(model)
+        return model
 
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """See `Architecture`."""
@@ -56,33 +73,50 @@ class ResNet(Architecture):
             outputs.append(x)
         return outputs
 
-    def map_names(self) -> tuple[str, ...]:
+    def stem_of(self, shapes: Shapes) -> str:
         """See `Architecture`."""
-        return LAYERS
+        return SMALL if shapes.get(self.first) == SMALL_CONV1 else IMAGENET
 
-    def skeleton(self) -> Mapping[str, Tensor]:
-        """See `Architecture`."""
-        return _skeleton(self.name)
-
-    def stem_of(self, state: Mapping[str, Tensor]) -> str:
-        """See `Architecture`."""
-        return SMALL if tuple(state["conv1.weight"].shape) == SMALL_CONV1 else IMAGENET
-
-    def fresh_norm(self, name: str, tensor: Tensor) -> float | None:
+    def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
         """See `Architecture`. A convolution is drawn with variance 2 / (C_out · k²), k the kernel's side (He et al. 2015, by
         outputs), for each of its C_out · C_in · k² weights; the expected square norm is therefore 2 C_in.
         """
-        return math.sqrt(2 * tensor.shape[1]) if tensor.dim() == 4 else None
+        return math.sqrt(2 * shape[1]) if len(shape) == 4 else None
 
 
-@cache
-def _skeleton(name: str) -> Mapping[str, Tensor]:
-    with torch.device("meta"):
-        model = getattr(torchvision.models, name)()
-    return {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
+def named(name: str) -> ResNet:
+    """Return the ResNet of that name, for who needs its depth or changes its strides.
+
+    Raises:
+        ConfigError: If the architecture is unknown or no ResNet.
+    """
+    found = get(name)
+    if not isinstance(found, ResNet):
+        raise ConfigError(f"{name} is no ResNet", seen=name, allowed="an architecture whose maps are a ResNet's layers")
+    return found
 
 
-def small_stem(model: nn.Module) -> None:
+def set_strides(trunk: nn.Module, strides: Sequence[int], dilations: Sequence[Dilation]) -> None:
+    """Give a ResNet's layers a task's strides and dilations, in place.
+
+    Args:
+        trunk: A ResNet of torchvision's.
+        strides: Strides of the first block of `layer1` to `layer4`.
+        dilations: Dilations of the strided 3 × 3 convolution of every block of `layer1` to `layer4`. In a basic block that is
+            the first of the two, as in MMSegmentation; torchvision's own takes none.
+    """
+    for layer, stride, dilation in zip(LAYERS, strides, dilations, strict=True):
+        blocks: Any = getattr(trunk, layer)
+        for index, block in enumerate(blocks):
+            conv = block.conv2 if hasattr(block, "conv3") else block.conv1
+            step = stride if index == 0 else 1
+            apart = dilation if isinstance(dilation, int) else dilation[index]
+            conv.stride, conv.dilation, conv.padding = (step, step), (apart, apart), (apart, apart)
+            if block.downsample is not None:
+                block.downsample[0].stride = (step, step)
+
+
+def _make_stem_small(model: nn.Module) -> None:
     """Turn a ResNet's stem into the one for images of up to 64 pixels: a 3 × 3 convolution of stride 1, no pooling.
 
     Source: He et al. 2016 (arXiv:1512.03385), section 4.2, as in SimCLR's appendix B.9 (arXiv:2002.05709).

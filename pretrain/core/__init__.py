@@ -1,1 +1,1 @@
-"""The ground floor: errors, settings, journals, signals, processes; nothing here knows an image or a network."""
+"""Plumbing without images or networks: errors, settings, journals, signals, processes, files written whole."""

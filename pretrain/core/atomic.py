@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also when the process is killed while it writes one."""
+"""Files that are written whole or not at all, even if the process is killed meanwhile."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pretrain.core.machine_errors import translating_os_errors
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, which takes the place of the one at `path` when the block is done; until then that one stays.
+    """Open a temporary file for writing that replaces `path` when the block ends; an exception leaves `path` as it was.
 
     Raises:
         StorageError: If the disk is full or the folder can't be written to.

@@ -1,20 +1,28 @@
-"""Errors a user can cause: one message in four parts, printed alone by the command line, which then exits with 2."""
+"""Errors a user can cause: one message in four parts. The command line prints it without a traceback and exits with 2."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Self
 
 LONGEST_NAME = 200
-"""Characters of an unknown name that are looked at and shown."""
+"""Characters of an unknown name that are compared and shown."""
 
 
 class BenchError(Exception):
-    """What is wrong, what was seen, what is allowed, and what to do.
+    """A mistake of the user's, or a failure of the machine, with what to do about it.
 
     Anything that is not a `BenchError` is a bug of ours and keeps its traceback.
     """
 
     def __init__(self, wrong: str, *, seen: object = None, allowed: object = None, fix: str | None = None) -> None:
+        """Compose the message, one line for each part that is given.
+
+        Args:
+            wrong: What is wrong.
+            seen: The value or file content that is wrong.
+            allowed: What would be right.
+            fix: What to do.
+        """
         wrong = self._without_worker(wrong)
         self.wrong = wrong
         lines = [wrong]
@@ -28,23 +36,22 @@ class BenchError(Exception):
 
     @classmethod
     def _without_worker(cls, text: str) -> str:
-        """torch's loader raises the error of its worker anew, with the worker's traceback as the message; this is what the
-        worker's error said."""
+        """Extract a loader worker's own message: torch raises the error again with the worker's traceback as its message."""
         if "DataLoader worker process" not in text.partition("\n")[0]:
             return text
         return text.rpartition(f"\n{cls.__module__}.{cls.__qualname__}: ")[2].rstrip("\n")
 
     @classmethod
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> Self:
-        """The error for a name that is in no table, with the nearest names as the suggestion."""
-        names, name = sorted(allowed), name[:LONGEST_NAME]  # to look for names like one of a megabyte would take forever
+        """Build the error for a name that is in no table; it suggests the nearest name."""
+        names, name = sorted(allowed), name[:LONGEST_NAME]  # comparing a name of a megabyte would take forever
         near = get_close_matches(name.replace("_", "-"), names, n=1) or get_close_matches(name, names, n=1)
         fix = f"did you mean {near[0]!r}?" if near else None
         return cls(f"unknown {kind} {name!r}", allowed=", ".join(names), fix=fix)
 
 
 def _printable(text: str) -> str:
-    """Names come from files of others: what would move a terminal's cursor or colour it is shown by its number."""
+    """Escape control characters: names come from other people's files, and could move a terminal's cursor or colour it."""
     return "".join(char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -57,7 +64,7 @@ class DataError(BenchError):
 
 
 class GoneError(DataError):
-    """A file that was there when the run began is there no more."""
+    """A file that was there when the run began is gone."""
 
 
 class CheckpointError(BenchError):
@@ -65,7 +72,7 @@ class CheckpointError(BenchError):
 
 
 class ProofError(BenchError):
-    """The engine's model is not the backbone it was given."""
+    """The engine's model differs from the backbone it was given."""
 
 
 class EngineError(BenchError):
@@ -81,4 +88,4 @@ class StorageError(BenchError):
 
 
 class TrainingError(BenchError):
-    """A run went wrong in a way the user can mend, such as a loss that is not finite."""
+    """A run failed in a way the user can fix, such as a loss that is not finite."""

@@ -1,4 +1,4 @@
-"""Stopping when asked: a signal leaves a mark, the loops look for it after every step, save what they have, and stop.
+"""Stopping when asked: a signal sets a mark; the loops check it after every step, save their state, and stop.
 
 Outside those loops, and at a second signal, a command stops at once.
 """
@@ -16,53 +16,58 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What a user's Ctrl-C and a cluster's scheduler send."""
 TOGETHER = 2.0
-"""Seconds in which one request may arrive twice: from the scheduler itself, and passed on by torch's launcher."""
+"""Seconds within which two signals are one request: the scheduler's own, and its copy from torch's launcher."""
+_EXIT_CODE = 128
+"""The shell's convention: a process stopped by signal S exits with 128 + S."""
 
 _mark: signal.Signals | None = None
 _marked = 0.0
 
 
-class Interrupted(Exception):  # noqa: N818, as in KeyboardInterrupt: nothing is wrong
-    """A run that stopped because it was asked to, after it had saved what it had.
+def exit_code(by: signal.Signals) -> int:
+    """Return the exit code of a command that a signal stopped: 130 for SIGINT, 143 for SIGTERM."""
+    return _EXIT_CODE + by
 
-    Not a `BenchError`: nothing is wrong, and the exit code is the signal's.
+
+def signal_of(code: int) -> signal.Signals | None:
+    """Return the signal of `SIGNALS` whose `exit_code` this is; None for every other code."""
+    return next((each for each in SIGNALS if exit_code(each) == code), None)
+
+
+class Interrupted(Exception):  # noqa: N818, as in KeyboardInterrupt: nothing is wrong
+    """A run that saved its state and stopped because a signal asked for it.
+
+    Not a `BenchError`: nothing is wrong, and the command exits with the signal's code.
     """
 
     def __init__(self, by: signal.Signals, saved: str) -> None:
+        """Note the signal, and what was saved: `step 120 of 4,680`; empty if other processes have printed it."""
         super().__init__(saved)
-        self.by, self.saved = by, saved
-        """The signal; what was saved, in words: `step 120 of 4,680`. Nothing where other processes have said it."""
-
-    @property
-    def code(self) -> int:
-        """The conventional exit code: 130 for SIGINT, 143 for SIGTERM."""
-        return 128 + self.by
+        self.by, self.saved, self.code = by, saved, exit_code(by)
 
 
 class Stopped(BaseException):
-    """A command that stopped at once, wherever it was. What was saved before stays; no `except Exception` holds it up."""
+    """A command that stopped at once, wherever it was. Earlier checkpoints stay; no `except Exception` catches it."""
 
     def __init__(self, by: signal.Signals) -> None:
         super().__init__(by.name)
-        self.by, self.code = by, 128 + by
+        self.by, self.code = by, exit_code(by)
 
 
 def asked() -> signal.Signals | None:
-    """The signal that asked for a stop since `listening` began; None where none did."""
+    """Return the signal that asked for a stop since `listening` began; None if none did."""
     return _mark
-
-
-def agreed() -> signal.Signals | None:
-    """What `asked` says in any of the processes, which all call this after the same step, and so stop together."""
-    from pretrain.core import distributed  # imports torch, which `bench --help` does without
-
-    found = distributed.largest(asked() or 0)
-    return signal.Signals(found) if found else None
 
 
 @contextlib.contextmanager
 def listening(tell: str = "") -> Iterator[None]:
-    """While it lasts, the first signal only leaves a mark; `tell` is then written to stderr. For a command's main thread."""
+    """Mark the first signal within the block instead of stopping, and write `tell` to stderr.
+
+    Only the command's main thread can listen; elsewhere the block changes nothing.
+
+    Raises:
+        Stopped: At a second signal, later than `TOGETHER`.
+    """
     global _mark
     _mark = None
 
@@ -72,7 +77,7 @@ def listening(tell: str = "") -> Iterator[None]:
             raise Stopped(signal.Signals(number))
         if _mark is None:
             _mark, _marked = signal.Signals(number), time.monotonic()
-            os.write(2, tell.encode())  # unlike print, safe wherever the signal came
+            os.write(2, tell.encode())  # unlike print, safe in a signal handler
 
     with _handled_by(leave_mark):
         try:
@@ -83,7 +88,7 @@ def listening(tell: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """While it lasts, and nobody is `listening`, a signal raises `Stopped`."""
+    """Raise `Stopped` at every signal within the block, unless a nested `listening` handles it."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(signal.Signals(number))
@@ -93,16 +98,18 @@ def at_once() -> Iterator[None]:
 
 
 def ignore(worker: int = 0) -> None:
-    """For processes that load: Ctrl-C goes to them too, but the one that trains says when they end."""
+    """Ignore signals in a loader worker: Ctrl-C reaches it too, but the main process shuts it down."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
 
 
 @atexit.register  # after the import of multiprocessing.util, and so called before what that registered
-def _end_loaders() -> None:
-    """What is left of the processes that load when the command ends, for instance by an error, would ignore the SIGTERM by
-    which multiprocessing ends them, and it would wait for them for ever."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # of torch, which takes a killed process for a fault
+def _end_workers() -> None:
+    """Kill loader workers that outlive the command, for instance after an error.
+
+    They ignore the SIGTERM by which multiprocessing ends them, and it would wait for them forever.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a killed worker for a fault
     for child in multiprocessing.active_children():
         if child.daemon:
             child.kill()

@@ -1,4 +1,4 @@
-"""What a run says while it works: `metrics.jsonl`, `log.txt`, TensorBoard's curves, a hook for whoever draws the progress."""
+"""The log of a run: `metrics.jsonl`, `log.txt`, TensorBoard curves, and a hook for progress bars."""
 
 import contextlib
 import json
@@ -12,21 +12,28 @@ from typing import Any
 from pretrain.core.machine_errors import translating_os_errors
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
-"""Called as `progress(stage, done, total, values)` after every step of a stage."""
+"""Called as `progress(stage, done, total, values)` after every step, and as `progress(text, 0, 0, {})` for a message."""
 
 
 METRICS = "metrics.jsonl"
+"""File in the run's folder with one JSON object for each logged step."""
 
 
 class Journal:
-    """Writes a run's course into its folder and passes it on.
+    """Logs the steps and messages of a run into its folder, and passes them to the progress hook.
 
-    Nothing here decides anything: a run with `folder=None` and no hook does the same work in silence. What can't be written
-    ends the run with a StorageError; the lines before are whole.
+    It has no effect on the numbers: with `folder=None` and no hook a run does the same work in silence. A line that can't be
+    written ends the run with a StorageError; the lines before it stay whole.
     """
 
     def __init__(self, folder: Path | None = None, progress: Progress | None = None, *, tensorboard: bool = False) -> None:
-        """`tensorboard`: also draw the values as curves, for `tensorboard --logdir runs`."""
+        """Start the clock; nothing is written yet.
+
+        Args:
+            folder: The run's folder; None: nothing is written.
+            progress: Called after every step and message.
+            tensorboard: Also write the values as curves, for `tensorboard --logdir runs`.
+        """
         self.folder = folder
         self._progress = progress
         self._start, self._before = time.monotonic(), 0.0
@@ -36,7 +43,7 @@ class Journal:
         self._stamps: dict[str, list[tuple[int, float]]] = {}
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
-        """Note that `done` of `total` steps of a stage are finished, with the step's values if there are any."""
+        """Report that `done` of `total` steps of a stage are finished, and log the step's values if there are any."""
         self._stamps[stage] = [*self._stamps.get(stage, [])[:1], (done, time.monotonic())]
         if values and self.folder is not None:
             row = {"stage": stage, "step": done, "of": total, "seconds": self.seconds()}
@@ -47,24 +54,24 @@ class Journal:
             self._progress(stage, done, total, values)
 
     def seconds(self) -> float:
-        """Wall seconds of the work, to milliseconds; with those before the step that `rewind` went back to."""
+        """Return the wall-clock seconds of the run, to milliseconds, including those before the step it resumed from."""
         return round(self._before + time.monotonic() - self._start, 3)
 
     def rewind(self, **steps: int) -> None:
-        """Forget what was noted of each stage after that many steps, which are done again, and any half a line."""
+        """Delete what was logged after the given step of each stage, since those steps are run again, and incomplete lines."""
         path = None if self.folder is None else self.folder / METRICS
         if path is None or not path.is_file():
             return
-        kept = [row for row in _rows(path) if row["step"] <= steps.get(row["stage"], row["step"])]
+        rows = [row for row in _rows(path) if row["step"] <= steps.get(row["stage"], row["step"])]
         temporary = path.with_name(f".{path.name}.tmp")
         with translating_os_errors("write", path):
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             temporary.replace(path)
-        self._before = max((row["seconds"] for row in kept), default=0.0)
-        self._again = max(steps.values(), default=0) + 1 if kept else None
+        self._before = max((row["seconds"] for row in rows), default=0.0)
+        self._again = max(steps.values(), default=0) + 1 if rows else None
 
     def rate(self, stage: str) -> float | None:
-        """Steps per second of a stage, from the end of the first step seen, which warms up; None below two steps."""
+        """Return the steps per second of a stage since the end of its first step, which warms up; None below two steps."""
         stamps = self._stamps.get(stage, [])
         if len(stamps) < 2:
             return None
@@ -80,13 +87,13 @@ class Journal:
             self._curves.add(done, {f"{stage}/{key}": value for key, value in values.items()})
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Flush the curves and close their file."""
         if self._curves is not None and self.folder is not None:
             with translating_os_errors("write the curves", self.folder):
                 self._curves.close()
 
     def say(self, text: str) -> None:
-        """Write a line into the log and show it."""
+        """Log a message, and show it."""
         if self.folder is not None:
             append_line(self.folder / "log.txt", time.strftime("%Y-%m-%d %H:%M:%S ") + text)
         if self._progress is not None:
@@ -94,11 +101,11 @@ class Journal:
 
 
 class _Curves:
-    """TensorBoard's file of events. Its own writer works in a thread, where a full disk would be a traceback of that thread."""
+    """Writes TensorBoard's event file in this thread: a full disk would only be a traceback of TensorBoard's writer thread."""
 
     def __init__(self, folder: Path, again: int | None) -> None:
-        """`again`: the step from which on what an earlier file of the folder drew is drawn again."""
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # takes a moment: only runs that draw something pay it
+        """Open a new file; `again`: first step that an earlier file of the folder holds and this one writes again."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # slow to import: only runs that write curves pay it
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -112,18 +119,18 @@ class _Curves:
             self._records.write(start.SerializeToString())
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """A point of each curve."""
+        """Add a point to each curve."""
         points = [self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         event = self._event(wall_time=time.time(), step=step, summary=self._summary(value=points))
         self._records.write(event.SerializeToString())
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Flush and close the file."""
         self._file.close()
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, whole or not at all: one call of the system, and what a full disk left of it is cut off.
+    """Append a line to a file, whole or not at all: one system call, and a part that a full disk accepted is cut off.
 
     Raises:
         StorageError: If it can't be written.
@@ -136,7 +143,7 @@ def append_line(path: Path, line: str) -> None:
             try:
                 written = os.write(descriptor, data)
                 if written < len(data):
-                    os.write(descriptor, data[written:])  # says why it was not all
+                    os.write(descriptor, data[written:])  # raises the reason why not all was written
             except OSError:
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, before)
@@ -146,7 +153,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines."""
+    """Read the complete lines."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             row = json.loads(line)
@@ -155,7 +162,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def duration(seconds: float) -> str:
-    """`about 3 h 20 min`: a time as a person says it."""
+    """Format a time: `about 3 h 20 min`."""
     for unit, size, below, part in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if seconds >= size:
             return f"about {int(seconds // size)} {unit} {int(seconds % size // part)} {below}"

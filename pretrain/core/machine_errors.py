@@ -1,4 +1,4 @@
-"""What a machine does to a run that is not the run's fault, as one message: disks that fill up, workers that are killed."""
+"""Failures of the machine that end a run, as one message each: full or failing disks, killed loader workers."""
 
 import contextlib
 import errno
@@ -11,28 +11,28 @@ from pathlib import Path
 from pretrain.core.errors import BenchError, StorageError, TrainingError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""No space, no quota, beyond the largest file."""
+"""No space, no quota, or a file beyond the largest size."""
 LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-"""A read-only file system, or a folder of someone else's."""
+"""A read-only file system, or missing permission."""
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 """The folder was removed while it was in use."""
 FAILING = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EMFILE, errno.ENFILE})
 """A disk that fails; too many open files."""
 _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:exited unexpectedly|is killed by signal: ([^.]*))")
-"""How torch says that a process that loads images is no more."""
+"""Start of torch's message for a dead loader worker: its process number, and the signal that killed it."""
 
 
 @contextlib.contextmanager
 def translating_os_errors(what: str, path: Path) -> Iterator[None]:
-    """Within it, what the machine does becomes one message; everything else passes.
+    """Translate OS errors and killed loader workers into `StorageError` and `TrainingError`; other exceptions propagate.
 
     Args:
-        what: Is being done, for the message: `write the run folder`.
-        path: The file or folder, where the failing call doesn't name its own.
+        what: What the block does, for the message: `write the run folder`.
+        path: The file or folder to name if the failing call names none.
 
     Raises:
         StorageError: For a full disk, a read-only or vanished folder, a failing disk.
-        TrainingError: For a loader worker that was killed.
+        TrainingError: For a killed loader worker.
     """
     try:
         yield
@@ -49,11 +49,11 @@ def translating_os_errors(what: str, path: Path) -> Iterator[None]:
 
 
 def unwritable(wrong: str, error: OSError, path: Path) -> BenchError:
-    """The error for a file or folder that a system call refused, with the space that is left."""
+    """Build the error for a file or folder that a system call refused, with the free space on its disk."""
     at = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else path
     fix = "make it writable, or use another --out"
     if error.errno in FULL:
-        fix = "free some space and give the same command again: it goes on from the last checkpoint"
+        fix = "free some space and give the same command again: it resumes from the last checkpoint"
     elif error.errno in GONE:
         fix = "it was there before: mount or restore it, and give the same command again"
     elif error.errno in FAILING:
@@ -62,17 +62,17 @@ def unwritable(wrong: str, error: OSError, path: Path) -> BenchError:
 
 
 def free(path: Path) -> str:
-    """The space left on the disk that a path lies on, in words."""
+    """Describe the free space of the disk that a path lies on."""
     for folder in (path, *path.absolute().parents):
         with contextlib.suppress(OSError):
             return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MiB free on that disk"
-    return "its disk does not answer"
+    return "its disk does not respond"
 
 
 def _worker_lost(found: re.Match[str]) -> TrainingError:
-    how = f"killed by a signal ({found[2]})" if found[2] else "ended without a word"
+    how = f"killed by a signal ({found[2]})" if found[2] else "ended without a message"
     return TrainingError(
-        "a process that loads images is no more",
-        seen=f"process {found[1]}, {how}; the kernel kills processes where memory runs out",
-        fix="give the same command again, with fewer loaders: --set num_workers=1 (it goes on from the last checkpoint)",
+        "a loader worker died",
+        seen=f"process {found[1]}, {how}; the kernel kills processes when memory runs out",
+        fix="give the same command again, with fewer workers: --set num_workers=1 (it resumes from the last checkpoint)",
     )

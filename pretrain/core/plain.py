@@ -1,4 +1,4 @@
-"""Values that a setting may have, from whatever a YAML file or a command line holds: bounded, finite, and plain."""
+"""Plain values from untrusted YAML files and command lines: bounded in size, finite, and of no other type."""
 
 import math
 from collections.abc import Mapping
@@ -10,40 +10,40 @@ import yaml
 from pretrain.core.errors import ConfigError
 
 DEPTH = 20
-"""Lists and mappings inside each other."""
+"""Most levels of nested lists and mappings."""
 VALUES = 200_000
-"""All values together, those behind an alias counted wherever it stands: a few lines of aliases can mean billions."""
-MOST_TEXT = 2**21
-"""Characters of a YAML file; a label map of ImageNet's 21,841 classes has a quarter of that."""
-MOST_INT = 2**63
-"""Integers from here on fit nowhere."""
+"""Most values in total, counted again at every alias: a few lines of aliases can expand to billions."""
+LARGEST_YAML = 2**21
+"""Bytes of a YAML file at most; a label map of ImageNet's 21,841 classes has a quarter of that."""
+TOO_LARGE = 2**63
+"""Integers from here on fit no type of torch or NumPy."""
 SHOWN = 200
-"""Characters of a wrong value that a message shows."""
+"""Characters of a wrong value that a message shows at most."""
 
 
 def require_plain(value: Any, where: str, keys: tuple[type, ...] = (str,)) -> None:
-    """Refuse a value that is no tree of texts, finite numbers, truth values, nulls, lists and mappings.
+    """Refuse anything but a tree of texts, finite numbers, booleans, nulls, lists and mappings.
 
     Args:
-        value: What was read.
-        where: It stands, for the message.
-        keys: Types of a mapping's keys.
+        value: The value.
+        where: Its source, for the message.
+        keys: Types that a mapping's keys may have.
 
     Raises:
-        ConfigError: With the first thing that is wrong.
+        ConfigError: For the first wrong value.
     """
     _Check(where, keys).size(value, 0)
 
 
 class _Check:
-    """A container that occurs several times is looked at once, and counted each time."""
+    """Checks values recursively. A container behind several aliases is checked once, and counted each time."""
 
     def __init__(self, where: str, keys: tuple[type, ...]) -> None:
         self._where, self._keys = where, keys
         self._known: dict[int, int] = {}
 
     def size(self, value: Any, depth: int) -> int:
-        """How many values it is with all inside it."""
+        """Check a value and count it with everything inside it."""
         if not isinstance(value, (Mapping, list, tuple)):
             self._require_scalar(value)
             return 1
@@ -55,7 +55,7 @@ class _Check:
             inside = value.values() if isinstance(value, Mapping) else value
             self._known[id(value)] = 1 + sum(self.size(each, depth + 1) for each in inside)
         if self._known[id(value)] > VALUES:
-            raise self._error(f"more than {VALUES:,} values, written out", "aliases written out by hand, if they are meant")
+            raise self._error(f"more than {VALUES:,} values, written out", "aliases written out by hand, if intended")
         return self._known[id(value)]
 
     def _require_keys(self, value: Mapping[Any, Any]) -> None:
@@ -69,7 +69,7 @@ class _Check:
             if "\0" in value or value != value.encode(errors="replace").decode():
                 raise self._error(shown(value), "text")
         elif isinstance(value, int):
-            if abs(value) >= MOST_INT:
+            if abs(value) >= TOO_LARGE:
                 raise self._error(f"an integer of {value.bit_length()} bits", "integers of up to 63 bits")
         elif isinstance(value, float):
             if not math.isfinite(value):
@@ -82,7 +82,7 @@ class _Check:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: not longer than a line or two."""
+    """Format a value for a message, `SHOWN` characters at most."""
     try:
         return repr(value)[:SHOWN]
     except (ValueError, RecursionError):  # integers of thousands of digits, lists that hold themselves
@@ -90,22 +90,26 @@ def shown(value: Any) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """Read the mapping in a YAML file.
 
     Raises:
         ConfigError: If the file can't be read or holds no mapping.
     """
-    values = parse(read_text(path, MOST_TEXT), where=str(path))
+    values = parse(read_text(path, LARGEST_YAML), where=str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a configuration", seen=type(values).__name__, allowed="lines of `field: value`")
     return values
 
 
 def parse(text: str, *, where: str) -> Any:
-    """YAML as plain values; no tag makes anything else of them.
+    """Parse YAML into plain values, whatever its tags.
+
+    Args:
+        text: The YAML.
+        where: Its source, for messages.
 
     Raises:
-        ConfigError: If it is no YAML, a key stands twice, or `require_plain` refuses it.
+        ConfigError: If it isn't YAML, a key occurs twice, or `require_plain` refuses it.
     """
     try:
         value = _constructed(text)
@@ -131,7 +135,7 @@ def _constructed(text: str) -> Any:
 
 
 def _require_single_keys(node: Any, seen: set[int]) -> None:
-    """Refuse merges (`<<`), which can mean billions of keys, and keys that stand twice, of which one would be lost."""
+    """Refuse merges (`<<`), which can expand to billions of keys, and duplicate keys, of which one would be lost."""
     if id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))
@@ -144,15 +148,15 @@ def _require_single_keys(node: Any, seen: set[int]) -> None:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise ValueError(f"merges (<<) are not read, line {key.start_mark.line + 1}")
             if key.value in names:
-                raise ValueError(f"the key {key.value!r} stands twice, line {key.start_mark.line + 1}")
+                raise ValueError(f"the key {key.value!r} occurs twice, line {key.start_mark.line + 1}")
             names.add(key.value)
 
 
 def read_text(path: Path, most: int) -> str:
-    """The text of a file; the mark of UTF-8 that some editors write first is no part of it.
+    """Read a text file of at most `most` bytes, without the byte-order mark that some editors write.
 
     Raises:
-        ConfigError: If it can't be read, is no file (a device or a pipe may never end), no UTF-8, or too long.
+        ConfigError: If it can't be read, isn't a regular file (a device or a pipe may never end) or UTF-8, or is too long.
     """
     try:
         if path.exists() and not path.is_file():
@@ -165,7 +169,7 @@ def read_text(path: Path, most: int) -> str:
 
 
 def is_file(name: str) -> bool:
-    """Whether there is a file of that name; a text that can't be a name is none."""
+    """Whether a file of that name exists; False too for a text that can't be a file name."""
     try:
         return Path(name).is_file()
     except (OSError, ValueError):

@@ -1,12 +1,12 @@
-"""Types of numbers in settings: what is out of range is refused by name, when the settings are read."""
+"""Types of numbers in settings: a value out of range is refused, with its field's name, when the settings are read."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
-"""Of something that can't be empty."""
+Fraction = Annotated[float, Field(gt=0, le=1)]
+"""A fraction above 0, up to the whole."""
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -16,5 +16,5 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-ShareRange = Annotated[tuple[Share, Share], AfterValidator(_rising)]
+FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]

@@ -1,4 +1,4 @@
-"""Typed, frozen settings read from YAML and `field=value` words: an unknown key is an error with a suggestion."""
+"""Typed, frozen settings, read from YAML and `field=value` words. An unknown key is an error with a suggestion."""
 
 import hashlib
 import json
@@ -11,21 +11,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pretrain.core.errors import ConfigError
 from pretrain.core.plain import parse, read_text, require_plain, shown
 
-MOST_LIST = 2**28
-"""Bytes of a list of images or classes."""
+LARGEST_LIST = 2**28
+"""Bytes of a list of images or classes at most."""
 
 
 class Settings(BaseModel):
-    """Base of every configuration. Instances are immutable; `replace` returns a checked copy."""
+    """Base class of every configuration. Instances are immutable; `replace` returns a checked copy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset()
-    """Fields that do not change the numbers; the others make a run's identity."""
+    """Fields that don't change the numbers. The others make a run's identity."""
 
     @classmethod
     def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:
-        """Build from plain values.
+        """Check plain values and build an instance from them.
+
+        Args:
+            values: Field name → value.
+            where: Source of the values, for messages.
 
         Raises:
             ConfigError: For an unknown key (with the nearest known one), a wrong type or a value out of range.
@@ -40,29 +44,33 @@ class Settings(BaseModel):
             raise _as_config_error(error, where) from None
 
     def replace(self, values: Mapping[str, Any], *, where: str = "the options") -> Self:
-        """This configuration with some fields changed and everything checked again."""
+        """Copy this configuration with some fields changed, and check everything again.
+
+        Raises:
+            ConfigError: As `read` does.
+        """
         return type(self).read({**self.model_dump(), **values}, where=where)
 
     def differences(self, other: "Settings") -> dict[str, Any]:
-        """The fields that change the numbers and whose values differ from those of `other`, as plain JSON values."""
+        """Collect the fields that change the numbers and differ from those of `other`, as plain JSON values."""
         mine, theirs = self.numbers(), other.numbers()
         return {key: value for key, value in mine.items() if theirs.get(key) != value}
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that change the numbers, as plain JSON values; of a field that is settings itself, those of its own."""
+        """Collect the fields that change the numbers, as plain JSON values; nested settings contribute theirs."""
         inner = {name: set(value.RUNTIME) for name, value in self if isinstance(value, Settings)}
         return self.model_dump(mode="json", exclude={**inner, **dict.fromkeys(self.RUNTIME, True)})
 
 
 class TextFile(Settings):
-    """A file that a field names by its path. Its content is part of the run's identity; where it lies isn't."""
+    """A file that a field names by its path. Its content is part of the run's identity, its path isn't."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"path"})
 
     path: str
-    """Where it lies."""
+    """Path of the file."""
     digest: str
-    """Of its lines when the configuration was made."""
+    """Digest of its lines when the configuration was made."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,7 +78,7 @@ class TextFile(Settings):
         return {"path": value, "digest": digest(text_lines(Path(value)))} if isinstance(value, str) else value
 
     def lines(self) -> list[str]:
-        """Its lines, stripped, without blank ones and comments (`#` first)."""
+        """Read its lines, as `text_lines` does."""
         return text_lines(Path(self.path))
 
 
@@ -84,15 +92,15 @@ def _as_config_error(error: ValidationError, where: str) -> ConfigError:
 
 
 def digest(plain: Any) -> str:
-    """First 12 hex digits of the SHA-256 of a JSON value with sorted keys."""
+    """Hash a JSON value, with sorted keys: the first 12 hex digits of its SHA-256."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def assignments(words: Iterable[str]) -> dict[str, Any]:
-    """`["lr=0.1", "steps=[1,2]"]` as a mapping; values are read as YAML.
+    """Parse `["lr=0.1", "steps=[1,2]"]` into a mapping; values are YAML.
 
     Raises:
-        ConfigError: If a word has no `=`, or a value is not YAML.
+        ConfigError: If a word has no `=`, or a value isn't YAML.
     """
     values: dict[str, Any] = {}
     for word in words:
@@ -104,10 +112,10 @@ def assignments(words: Iterable[str]) -> dict[str, Any]:
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a text file, stripped, without blank ones and comments (`#` first).
+    """Read the lines of a text file, stripped, without blank ones and comments (`#` first).
 
     Raises:
         ConfigError: If it can't be read.
     """
-    lines = (line.strip() for line in read_text(path, MOST_LIST).splitlines())
+    lines = (line.strip() for line in read_text(path, LARGEST_LIST).splitlines())
     return [line for line in lines if line and not line.startswith("#")]

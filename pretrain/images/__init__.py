@@ -1,1 +1,1 @@
-"""Image folders and zips: which images there are, and batches of crops of them."""
+"""Image folders and zips: listing, labels, decoding, caching, and batches of random crops."""

@@ -1,4 +1,4 @@
-"""Which classes a run uses, and under which labels: class lists, shares of the classes, and label maps."""
+"""The classes of a run and their labels: class lists, random fractions of the classes, and label maps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,17 +13,18 @@ from pretrain.core.settings import text_lines
 from pretrain.images.imageset import ImageSet
 
 YAML = frozenset({".yaml", ".yml"})
+"""Endings of lists and maps that are YAML; others are lines of text."""
 LISTED = "classes.txt"
 """File in the run's folder with the classes it used."""
 CLASSES = "classes"
-"""Key of the names in a class list that is YAML."""
+"""Key of the names in a YAML class list."""
 
 
 def read_list(path: Path) -> list[str]:
-    """The class folders that a file names: one per line, or YAML with a list under `classes`.
+    """Read the class folders that a file lists: one per line, or YAML with a list under `classes`.
 
     Raises:
-        ConfigError: If it can't be read or names nothing.
+        ConfigError: If it can't be read or lists nothing.
     """
     if path.suffix in YAML:
         values = read_yaml(path).get(CLASSES)
@@ -36,31 +37,33 @@ def read_list(path: Path) -> list[str]:
 
 
 def draw_classes(folders: Sequence[str], fraction: float, seed: int) -> list[str]:
-    """A seeded share of the classes, drawn uniformly; all images of each are used (Huang et al. 2022, arXiv:2208.00275,
-    supplement: 10, 20, 50, 70 and 100 % of ImageNet's classes). One seed's smaller shares are parts of its larger ones.
+    """Draw a seeded, uniform `fraction` of the classes, of which all images are used.
+
+    Huang et al. 2022 (arXiv:2208.00275, supplement) draw 10, 20, 50, 70 and 100 % of ImageNet's classes. With the same seed
+    a smaller fraction is part of a larger one.
 
     Raises:
-        DataError: If that is no class.
+        DataError: If the fraction rounds to no class.
     """
     count = round(fraction * len(folders))
     if not count:
-        raise DataError(f"a share of {fraction:g} of {len(folders)} classes is no class", fix="ask for a larger share")
+        raise DataError(f"a fraction of {fraction:g} of {len(folders)} classes is no class", fix="choose a larger fraction")
     order = np.random.default_rng((seed, 0, 1)).permutation(len(folders))
     return sorted(folders[i] for i in order[:count])
 
 
 def save(folder: Path, images: ImageSet) -> None:
-    """Write the class folders in use into the run's folder, one per line: a list for `--classes` itself."""
+    """Write the class folders in use into the run's folder, one per line: a valid list for `--classes`."""
     used = dict.fromkeys(name.split("/", 1)[0] for name in images.names)
     with replacing(folder / LISTED) as file:
         file.write("".join(f"{name}\n" for name in used).encode())
 
 
 def read_map(path: Path) -> dict[str, str]:
-    """Class folder → label: YAML `folder: label`, or lines `folder,label` or with a tab between.
+    """Read a label map, class folder → label: YAML `folder: label`, or lines `folder,label`, with a comma or a tab.
 
     Raises:
-        ConfigError: If it can't be read, or a line has not two parts.
+        ConfigError: If it can't be read, or a line doesn't have two parts.
     """
     if path.suffix in YAML:
         return {str(folder): str(label) for folder, label in read_yaml(path).items()}
@@ -74,7 +77,7 @@ def read_map(path: Path) -> dict[str, str]:
 
 
 def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
-    """The same images under other labels: the classes are the labels in use, sorted.
+    """Give the images other labels: their classes become the labels in use, sorted.
 
     Raises:
         DataError: If a class has no label; names the first ones.
@@ -84,7 +87,7 @@ def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
         raise DataError(
             f"{len(missing)} of the {len(images.classes)} classes have no label in the label map: {', '.join(missing[:4])}",
             seen=f"{len(labels)} classes in the map",
-            fix="add them to the map, or leave these classes out with --classes",
+            fix="add them to the map, or exclude these classes with --classes",
         )
     classes = tuple(sorted({labels[folder] for folder in images.classes}))
     new = [classes.index(labels[folder]) for folder in images.classes]
@@ -92,8 +95,9 @@ def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
 
 
 def lengthened(epochs: int, images: int, whole: int, batch: int) -> int:
-    """Epochs over `images` images whose steps come nearest to those of `epochs` epochs over `whole` images, both without
-    their incomplete last batches. Huang et al. (supplement 2) lengthen the training of a part of the classes in this way;
-    NOTE: they don't say how they round.
+    """Compute the epochs over `images` images whose number of steps is nearest to `epochs` epochs over `whole` images.
+
+    Incomplete last batches are dropped in both. Huang et al. (supplement 2) lengthen the training on a part of the classes in
+    this way. NOTE: they don't say how they round.
     """
     return max(1, round(epochs * (whole // batch) / (images // batch)))

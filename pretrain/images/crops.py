@@ -1,6 +1,6 @@
-"""What is cut out of an image for a view, and how it is resized.
+"""Crops: the box that is cut out of an image for a view, and its resizing.
 
-Shapes: N images, S side of a view; a box is left, top, right, bottom in pixels.
+Shapes: N images, S side of a view in pixels.
 """
 
 import math
@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 TRIES = 10
-"""Boxes drawn before the central one is taken, as in torchvision."""
+"""Boxes drawn before the central one is used, as in torchvision."""
 NUMBERS = 4
 """Random numbers for each try: area, aspect ratio, left, top."""
 
@@ -28,12 +28,12 @@ class Crop:
     size: int
     """Side of the result, in pixels."""
     scale: tuple[float, float]
-    """Share of the area, uniform."""
+    """Fraction of the image's area, drawn uniformly."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Width over height, log-uniform."""
+    """Width over height, drawn log-uniformly."""
 
     def boxes(self, sizes: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """(N, 4) boxes of whole pixels: of `TRIES` drawn ones the first that fits, or else the central one.
+        """Choose (N, 4) boxes of whole pixels: the first of `TRIES` drawn ones that fits, or the central one if none does.
 
         Args:
             sizes: (N, 2) width and height of each image.
@@ -51,7 +51,7 @@ class Crop:
         return np.where(fits.any(axis=1)[:, None], drawn, self._central(sizes)).astype(np.int64)
 
     def _central(self, sizes: np.ndarray) -> np.ndarray:
-        """(N, 4) the largest boxes in the middle whose ratio is allowed."""
+        """Compute the largest central boxes (N, 4) with an allowed ratio."""
         width, height = sizes[:, 0], sizes[:, 1]
         w = np.minimum(width, np.rint(height * self.ratio[1]))
         h = np.minimum(height, np.rint(width / self.ratio[0]))
@@ -59,9 +59,9 @@ class Crop:
         return np.stack([left, top, left + w, top + h], axis=1)
 
     def cut(self, pixels: Tensor, box: Box) -> Tensor:
-        """(1, 3, S, S) uint8 of an image (3, H, W): cut out first and resized then, antialiased and bilinear.
+        """Cut a box out of an image (3, H, W) and resize it to (1, 3, S, S) uint8, antialiased and bilinear.
 
-        torch's vectorised kernel gives Pillow's result to 1/255 in half the time.
+        torch's vectorised kernel agrees with Pillow's result to 1/255 in half the time.
         """
         left, top, right, bottom = map(int, box)
         part = pixels[None, :, top:bottom, left:right].contiguous(memory_format=torch.channels_last)
@@ -70,19 +70,19 @@ class Crop:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """The evaluation crop: shorter side to `size · 256/224`, then the central square."""
+    """The evaluation crop: the short side resized to `size · 256/224`, then the central square."""
 
     size: int
     """Side of the result, in pixels."""
 
     def boxes(self, sizes: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """(N, 4) boxes of fractions of pixels, for images of these sizes (N, 2); `draws` is not looked at."""
+        """Compute (N, 4) boxes with fractions of pixels, for images of these sizes (N, 2); `draws` is ignored."""
         side = sizes.min(axis=1) * 224 / 256
         left, top = (sizes[:, 0] - side) / 2, (sizes[:, 1] - side) / 2
         return np.stack([left, top, left + side, top + side], axis=1)
 
     def cut(self, pixels: Tensor, box: Box) -> Tensor:
-        """(1, 3, S, S) uint8 of an image (3, H, W): resized in its surroundings, antialiased and bilinear."""
+        """Resize a box of an image (3, H, W) to (1, 3, S, S) uint8, antialiased and bilinear, with the pixels around it."""
         image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
         image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         return torch.from_numpy(np.array(image).reshape(1, self.size, self.size, 3)).permute(0, 3, 1, 2)

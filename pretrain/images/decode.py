@@ -1,12 +1,12 @@
-"""From a file's bytes to RGB pixels: what happens to each kind of image, and when a JPEG is decoded smaller.
+"""Decoding a file's bytes to RGB pixels, and JPEGs at a fraction of their size.
 
-- Grey and palette images become RGB; transparency is dropped, not blended; CMYK is converted without a colour profile: as
-  torchvision's ImageFolder does, by Pillow's `convert("RGB")`.
-- NOTE: 16-bit grey keeps its high byte. Pillow's own conversion would clip everything above 255 to white.
-- Numbers without a known range (32-bit integers, floats) are refused.
-- NOTE: the EXIF orientation is not applied, as in torchvision's ImageFolder: published numbers were made that way.
+- Grey and palette images become RGB; transparency is dropped, not blended; CMYK is converted without a colour profile: as in
+  torchvision's ImageFolder, by Pillow's `convert("RGB")`.
+- NOTE: of 16-bit grey the high byte is used. Pillow's own conversion would clip everything above 255 to white.
+- Pixels without a known range (32-bit integers, floats) are refused.
+- NOTE: the EXIF orientation is not applied, as in torchvision's ImageFolder: published numbers come from it.
 - Images of more than `MAX_PIXELS` are refused before anything is decoded: a file of kilobytes can claim gigabytes.
-- Plain JPEGs are decoded by torchvision where it can, which gives Pillow's bytes in two thirds of the time.
+- Plain JPEGs are decoded by torchvision, which gives Pillow's bytes in two thirds of the time; Pillow is the fallback.
 """
 
 import io
@@ -26,29 +26,27 @@ from pretrain.core.errors import DataError
 from pretrain.images.crops import Box
 
 REDUCTIONS = (8, 4, 2)
-"""What libjpeg can divide both sides by while it decodes, next to 1."""
+"""Factors by which libjpeg can divide both sides while it decodes, besides 1."""
 RESERVE = 2.0
-"""Pixels a reduced box keeps on each side for every pixel of its crop. Crops of images reduced by 2, 4 and 8 were compared
-with crops of the whole images on photographs of 256, 384 and 1024 pixels a side. The same boxes differ by at most 14/255,
-and by 1.1/255 in the mean of the worst set; with a reserve of 1 by 49 and 2.9, with 4 by 5 and 0.4. NOTE: boxes are drawn
-for the whole image and moved to whole pixels of the reduced one, by at most a quarter of the crop's pixels: against the
-boxes as drawn the mean is 3.1/255."""
+"""Pixels along each side of a reduced box, per pixel of its crop, at least. Crops of images reduced by 2, 4 and 8 were
+compared with crops of the whole images, on photographs with sides of 256, 384 and 1024 pixels. With the same boxes they differ
+by at most 14/255, and by 1.1/255 in the mean of the worst set; with a reserve of 1 by 49 and 2.9, with 4 by 5 and 0.4.
+NOTE: boxes are drawn for the whole image and rounded to whole pixels of the reduced one, which moves them by at most a quarter
+of a pixel of the crop: compared with the boxes as drawn the mean is 3.1/255."""
 _decode_jpeg = getattr(torch.ops.image, "decode_jpeg", None)
-"""torchvision's operator, called without its wrapper: since 0.29 that warns that a later release will have neither."""
+"""torchvision's operator without its wrapper, which since 0.29 warns that a later release will drop it; None if dropped."""
 BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, MemoryError, OverflowError, RuntimeError),
     *(AttributeError, LookupError, TypeError, ArithmeticError, AssertionError, Image.DecompressionBombError),
 )
-"""What broken files raise: Pillow's readers trip over anything."""
+"""Exceptions that broken files raise in Pillow's readers."""
 MAX_PIXELS: int = Image.MAX_IMAGE_PIXELS or 2**30 // 12
-"""Most pixels of an image: Pillow's bound, from which on it warns (a quarter of a gigabyte as RGB)."""
-
-
+"""Pixels of an image at most: the bound from which on Pillow warns (a quarter of a gigabyte as RGB)."""
 _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
 
 
 class Picture:
-    """An image whose header was read: `size` is known, and the pixels are decoded when they are asked for."""
+    """An image whose header was read. Its `size` is known; the pixels are decoded on demand."""
 
     __slots__ = ("_data", "_image", "name", "reducible", "size")
 
@@ -56,18 +54,18 @@ class Picture:
         """Read the header.
 
         Raises:
-            DataError: If it is no image; names it.
+            DataError: If it isn't an image; names it.
         """
         self._data, self.name = data, name
         self._image: Image.Image | None = None
         size = plain_jpeg(data)
         self.reducible = size is not None
-        """Whether it can be decoded smaller: a plain JPEG."""
+        """Whether it can be decoded at a fraction of its size: whether it is a plain JPEG."""
         self.size: tuple[int, int] = size or self._opened().size
         """Width and height, in pixels."""
 
     def pixels(self, reduction: int = 1) -> Tensor:
-        """(3, H, W) uint8, channels last in memory; for a JPEG both sides divided by `reduction` and rounded up.
+        """Decode to (3, H, W) uint8, channels last in memory; a JPEG's sides are divided by `reduction` and rounded up.
 
         Raises:
             DataError: If it can't be decoded; names it.
@@ -78,16 +76,16 @@ class Picture:
                 decoded: Tensor = _decode_jpeg(data, ImageReadMode.RGB.value, False)
                 return decoded
             except RuntimeError:
-                pass  # Pillow says what is wrong with it
+                pass  # Pillow decodes it, or raises a better message
         return torch.from_numpy(np.array(self.rgb(reduction))).permute(2, 0, 1)
 
     def rgb(self, reduction: int = 1) -> Image.Image:
-        """The same as an image of Pillow's.
+        """Decode to an image of Pillow's, as `pixels` does.
 
         Raises:
             DataError: If it can't be decoded; names it.
         """
-        image, self._image = self._opened(), None  # decoded, it would hold its pixels for as long as the batch lives
+        image, self._image = self._opened(), None  # kept here, it would hold its pixels until the batch is done
         if reduction > 1:
             image.draft(None, (self.size[0] // reduction, self.size[1] // reduction))
         return rgb(image, self.name)
@@ -99,14 +97,14 @@ class Picture:
 
 
 def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
-    """An image whose header was read.
+    """Open an image and read its header.
 
     Raises:
-        DataError: If it is no image, or larger than `MAX_PIXELS`; names it.
+        DataError: If it isn't an image, or is larger than `MAX_PIXELS`; names it.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its size, which is an error here, and of oddities in its metadata
+            warnings.simplefilter("ignore")  # about its size, which is an error here, and about oddities in its metadata
             image = Image.open(file)
     except Image.DecompressionBombError as error:
         raise undecodable(name, error, _ALLOWED) from None
@@ -118,7 +116,7 @@ def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
 
 
 def rgb(image: Image.Image, name: str, *, upright: bool = False) -> Image.Image:
-    """An opened image decoded, as RGB; `upright`: turned as its EXIF data say.
+    """Decode an opened image to RGB; `upright` applies its EXIF orientation.
 
     Raises:
         DataError: If it can't be decoded; names it.
@@ -132,9 +130,9 @@ def rgb(image: Image.Image, name: str, *, upright: bool = False) -> Image.Image:
 
 
 def plain_jpeg(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a baseline, extended or progressive JPEG, grey or of three colours; None for everything else.
+    """Read the width and height of a baseline, extended or progressive JPEG, grey or of three colours; None for others.
 
-    The frame header is found as ITU-T T.81, B.1 and B.2.2, lay it out.
+    The layout of the frame header is that of ITU-T T.81, B.1 and B.2.2.
     """
     if data[:2] != b"\xff\xd8":
         return None
@@ -145,13 +143,18 @@ def plain_jpeg(data: bytes) -> tuple[int, int] | None:
             height, width, colours = struct.unpack_from(">HHB", data, at + 5)
             known = colours in (1, 3) and 0 < height * width <= MAX_PIXELS
             return (width, height) if known else None
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # a marker may be filled up
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # fill bytes may precede a marker
     return None
 
 
 def reductions(boxes: Sequence[np.ndarray], sizes: Sequence[int]) -> list[int]:
-    """By how much each image can be decoded smaller: the largest of 1, 2, 4, 8 that leaves each of its boxes, V times
-    (N, 4), `RESERVE` × the size of its crop (V of them) on each side.
+    """Choose the factor by which each image is decoded smaller: (N,), each 1, 2, 4 or 8.
+
+    It is the largest that leaves all V boxes of an image at least `RESERVE` × the size of their crops on each side.
+
+    Args:
+        boxes: V of (N, 4).
+        sizes: V sides of the crops, in pixels.
     """
     sides = [(box[:, 2:] - box[:, :2]).min(axis=1) / size for box, size in zip(boxes, sizes, strict=True)]
     least = np.min(sides, axis=0) / RESERVE
@@ -159,13 +162,13 @@ def reductions(boxes: Sequence[np.ndarray], sizes: Sequence[int]) -> list[int]:
 
 
 def reduced_box(box: Box, factor: int) -> Box:
-    """The box in pixels of the reduced image, whole ones: it moves by at most half of one, a quarter of the crop's pixels."""
+    """Scale a box to the reduced image and round it to whole pixels: by half of one at most, a quarter of a crop's pixel."""
     left, top, right, bottom = (round(side / factor) for side in box)
     return left, top, right, bottom
 
 
 def undecodable(name: str, error: object, allowed: str | None = None) -> DataError:
-    """The error for a file that is no image we can read."""
+    """Build the error for a file that isn't an image, or not one that can be decoded."""
     seen = f"{error}" or type(error).__name__
     return DataError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix="replace or remove that file")
 
@@ -178,5 +181,5 @@ def _rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels are numbers without a known range (mode {image.mode})")
-    image.info.pop("transparency", None)  # Pillow would warn about what we mean: it is dropped
+    image.info.pop("transparency", None)  # dropped on purpose: Pillow would warn about it
     return image.convert("RGB")

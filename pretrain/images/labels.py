@@ -1,4 +1,4 @@
-"""Which images keep their label: a class-balanced, seeded share, or those of a list. The choice is saved with the run."""
+"""Which images keep their label: a class-balanced, seeded fraction, or those of a list. The choice is saved with the run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,23 @@ from pretrain.core.errors import DataError
 from pretrain.images.imageset import ImageSet
 
 UNLABELLED = -1
+"""Label of an image whose label isn't used."""
 LABELLED = "labelled.txt"
-"""File in the run's folder with the images that keep their label, one `class folder/image` per line: a list itself."""
+"""File in the run's folder with the images that keep their label, one `class folder/image` per line: a valid label list."""
 
 
 def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str] | None, seed: int) -> list[int]:
-    """The label of each image, or `UNLABELLED`.
+    """Assign each image its label or `UNLABELLED`: (N,).
 
     Args:
         images: All training images.
-        fraction: Share of each class's images that keep their label; None where `names` says which do.
+        fraction: Fraction of each class's images that keep their label; None if `names` lists them.
         names: Images that keep their label, as `listed` reads them.
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Raises:
-        DataError: If labels are asked for where there is one class, or none would be kept, or a name matches no single image.
+        DataError: If labels are asked for and there is only one class, no image would keep its label, or a name doesn't match
+            exactly one image.
     """
     if fraction == 0:
         return [UNLABELLED] * len(images)
@@ -35,7 +37,7 @@ def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str]
     if names is not None:
         labels = listed(images, names)
     else:
-        assert fraction is not None, "the configuration sees to one of the two"
+        assert fraction is not None, "the configuration requires one of the two"
         labels = balanced(images.labels, fraction, seed)
     if all(label == UNLABELLED for label in labels):
         raise DataError(
@@ -47,7 +49,7 @@ def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str]
 
 
 def balanced(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
-    """The labels with all but a class-balanced, seeded `fraction` of each class replaced by `UNLABELLED`."""
+    """Keep the labels of a seeded `fraction` of each class, and replace the others by `UNLABELLED`."""
     chosen = np.full(len(labels), UNLABELLED)
     by_class = np.asarray(labels)
     rng = np.random.default_rng((seed, 1))
@@ -58,9 +60,9 @@ def balanced(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
 
 
 def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
-    """The labels of the images that a list names, and `UNLABELLED` for the others.
+    """Keep the labels of the images that a list names, and replace the others by `UNLABELLED`.
 
-    A name is `class folder/image` or the image alone, with its suffix or without (`n01440764_10026`, as in the lists of
+    A name is `class folder/image` or only the image, with or without its suffix (`n01440764_10026`, as in the lists of
     dddzg/unimoco @ccac034).
 
     Raises:
@@ -68,34 +70,34 @@ def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
     """
     matches = dict.fromkeys(names, 0)
     labels = [UNLABELLED] * len(images)
-    for position, (name, label) in enumerate(zip(images.names, images.labels, strict=True)):
+    for index, (name, label) in enumerate(zip(images.names, images.labels, strict=True)):
         for form in _forms(name) & matches.keys():
             matches[form] += 1
-            labels[position] = label
+            labels[index] = label
     wrong = [name for name, count in matches.items() if count != 1]
     if wrong:
         raise DataError(
             f"{len(wrong)} of {len(matches)} names in the label list match no single image, the first is {wrong[0]!r}",
             seen=f"{matches[wrong[0]]} images of that name among {len(images)}",
-            allowed="class/name or name, with its suffix or without, of one training image",
+            allowed="class/name or name, with or without its suffix, of one training image",
             fix="correct the list, or keep the classes it was made for",
         )
     return labels
 
 
 def _forms(name: str) -> set[str]:
-    """What a list may call an image."""
+    """Return the names by which a list may refer to an image."""
     stem = name.rpartition(".")[0]
     return {name, stem, name.rpartition("/")[2], stem.rpartition("/")[2]}
 
 
 def labelled_fraction(labels: Sequence[int]) -> float:
-    """Share of the images that keep their label."""
+    """Compute the fraction of the images that keep their label."""
     return 1 - sum(label == UNLABELLED for label in labels) / len(labels)
 
 
 def save(folder: Path, images: ImageSet, labels: Sequence[int]) -> None:
-    """Write which images keep their label into the run's folder."""
+    """Write the names of the images that keep their label into the run's folder."""
     names = (name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED)
     with replacing(folder / LABELLED) as file:
         file.write("".join(f"{name}\n" for name in names).encode())

@@ -1,6 +1,6 @@
-"""Batches of crops: an image is decoded once and cropped as often as there are views.
+"""Batches of random crops: each image is decoded once and cropped once per view.
 
-Shapes: N images, V views, S side of a view.
+Shapes: N images, V views, S side of a view in pixels.
 """
 
 import math
@@ -20,36 +20,40 @@ from pretrain.images.skipping import Skipped
 
 
 class Decodable(Protocol):
-    """An image whose size is known before it is decoded."""
+    """An image whose size is known before its pixels are decoded."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, in pixels."""
 
     def pixels(self) -> Tensor:
-        """Decode it: (3, H, W) uint8, channels last in memory."""
+        """Decode to (3, H, W) uint8, channels last in memory."""
 
 
 class Images(Protocol):
-    """Where images come from: files, or a cache."""
+    """A source of images: files, or a cache."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     def picture(self, index: int) -> Decodable:
-        """One of them."""
+        """Open one image.
+
+        Raises:
+            DataError: If it can't be read.
+        """
 
 
 CROPS = 3
-"""Tells the crops' random numbers from those of the order and of the labels kept, which have the same seed."""
+"""Separates the crops' random numbers from those of the order and of the label choice, which have the same seed."""
 Position = tuple[int, int]
-"""Epoch and index of an image: with the seed, all that its crops depend on."""
+"""Epoch and index of an image. Its crops depend on these and the seed alone."""
 Batch = tuple[list[Tensor], Tensor, Tensor]
-"""V views (N, 3, S, S) uint8, each of its own S and channels last in memory; labels (N,); indices (N,)."""
+"""V views (N, 3, S, S) uint8, channels last in memory, S may differ between views; labels (N,); indices (N,)."""
 
 
 class Crops(Dataset[Batch]):
-    """Batches of crops, one for each view."""
+    """A data set whose items are whole batches of crops."""
 
     def __init__(
         self,
@@ -61,15 +65,16 @@ class Crops(Dataset[Batch]):
         reduced: bool = False,
         skipped: Skipped | None = None,
     ) -> None:
-        """Crops of images.
+        """Prepare the crops of images.
 
         Args:
-            images: Where they come from.
-            labels: Label of each.
+            images: The images.
+            labels: (N,) their labels.
             crops: One for each view; their sizes may differ.
-            seed: Of the boxes.
-            reduced: Whether JPEGs much larger than their crops are decoded smaller, see `pretrain.images.decode`.
-            skipped: Takes note of unreadable images, which are replaced; without it they are errors.
+            seed: Seed of the boxes.
+            reduced: Whether JPEGs much larger than their crops are decoded at a fraction of their size, see
+                `pretrain.images.decode`.
+            skipped: Records unreadable images, which are then replaced; None: they raise errors.
         """
         self.images, self.labels, self.crops, self.reduced, self.skipped = images, labels, crops, reduced, skipped
         self._draws = _Draws(seed, (len(crops), TRIES, NUMBERS))
@@ -78,12 +83,12 @@ class Crops(Dataset[Batch]):
         return len(self.images)
 
     def __getitems__(self, positions: Sequence[Position]) -> Batch:
-        """One batch; torch's loader calls this with all positions of a batch at once.
+        """Load one batch; torch's loader calls this with all positions of a batch at once.
 
-        In the place of an unreadable image comes the next readable one, cropped as that would have been.
+        An unreadable image is replaced by the next readable one, cropped with the random numbers of the position.
 
         Raises:
-            DataError: If an image can't be read, and unreadable ones are not skipped.
+            DataError: If an image can't be read and unreadable images aren't skipped.
         """
         indices = [index for _, index in positions]
         while self.skipped is not None:
@@ -98,7 +103,7 @@ class Crops(Dataset[Batch]):
         return self._batch(positions, indices)
 
     def _note_unreadable(self, indices: Sequence[int], skipped: Skipped) -> bool:
-        """Find the unreadable ones among images, of which there should be some; whether there are."""
+        """Record the unreadable ones of these images, and return whether there are any."""
         found = False
         for index in indices:
             try:
@@ -111,7 +116,7 @@ class Crops(Dataset[Batch]):
         return found
 
     def _batch(self, positions: Sequence[Position], indices: Sequence[int]) -> Batch:
-        """A batch of these images, cropped by these positions."""
+        """Load these images and crop them with the random numbers of these positions."""
         pictures = [self.images.picture(index) for index in indices]
         sizes = np.array([picture.size for picture in pictures])
         draws = self._draws(positions)
@@ -123,7 +128,7 @@ class Crops(Dataset[Batch]):
         return views, torch.tensor([self.labels[index] for index in indices]), torch.tensor(indices)
 
     def _cut(self, picture: Decodable, factor: int, boxes: list[Box]) -> list[Tensor]:
-        """The crops (1, 3, S, S) of one image."""
+        """Cut the crops (1, 3, S, S) of one image."""
         if factor > 1 and isinstance(picture, Picture) and picture.reducible:
             pixels, boxes = picture.pixels(factor), [reduced_box(box, factor) for box in boxes]
         else:
@@ -134,8 +139,8 @@ class Crops(Dataset[Batch]):
 class _Draws:
     """Uniform random numbers that depend on the seed, the epoch and the image alone.
 
-    Each epoch has one stream, of which each image has its own stretch: to go there costs a tenth of what a generator of
-    its own for every image costs.
+    Each epoch has one stream, in which each image has its own section: advancing to it costs a tenth of seeding one generator
+    per image.
     """
 
     def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
@@ -144,7 +149,7 @@ class _Draws:
         self._stream = np.random.Generator(self._bits)
 
     def __call__(self, positions: Sequence[Position]) -> np.ndarray:
-        """(N, *shape) for N positions."""
+        """Draw (N, *shape) numbers in [0, 1) for N positions."""
         draws = np.empty((len(positions), *self._shape))
         for row, (epoch, index) in zip(draws, positions, strict=True):
             if epoch != self._epoch:
@@ -157,12 +162,21 @@ class _Draws:
 
 
 class Epochs(Sampler[list[Position]]):
-    """Batches of positions, epoch after epoch, each epoch in its own seeded order; starts at any step."""
+    """Batches of positions, epoch after epoch, each in its own seeded order; can start at any step."""
 
     def __init__(
         self, images: int, *, batch: int, epochs: int, seed: int, start: int = 0, part: tuple[int, int] = (0, 1)
     ) -> None:
-        """`part`: which of how many equal parts of each batch is yielded, for several processes."""
+        """Define the batches.
+
+        Args:
+            images: Number of images.
+            batch: Images per step, all processes together.
+            epochs: Number of epochs.
+            seed: Seed of the order.
+            start: First step to yield.
+            part: Index of this process's part of each batch, and number of equal parts.
+        """
         self.images, self.batch, self.epochs, self.seed, self.start = images, batch, epochs, seed, start
         self.part, self.parts = part
         self.steps_per_epoch = images // batch  # an incomplete last batch is dropped, as published
@@ -183,13 +197,13 @@ class Epochs(Sampler[list[Position]]):
 def loader(
     crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int, pinned: bool = False
 ) -> DataLoader:
-    """A loader over batches of positions.
+    """Build a data loader over batches of positions.
 
     Args:
-        crops: What is loaded.
-        batches: In this order.
-        num_workers: Processes that load; 0 loads in the process itself.
-        pinned: Whether batches lie in memory from which a GPU copies while it computes.
+        crops: The data set.
+        batches: The batches, in order.
+        num_workers: Number of loader workers; 0 loads in the process itself.
+        pinned: Whether batches lie in pinned memory, which a GPU copies from while it computes.
     """
     return DataLoader(
         crops,
@@ -202,7 +216,7 @@ def loader(
 
 
 def in_order(images: int, batch: int) -> list[list[Position]]:
-    """All positions once, in order, the last batch as large as it comes."""
+    """Split the indices of all images, in order, into batches of positions of epoch 0; the last one may be smaller."""
     return [[(0, index) for index in range(start, min(start + batch, images))] for start in range(0, images, batch)]
 
 

@@ -1,4 +1,4 @@
-"""Unreadable images that a run goes on without: each is replaced by the next readable one, counted and listed."""
+"""Unreadable images that don't stop a run: each is replaced by the next readable one, counted and listed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,38 +13,38 @@ from pretrain.core.settings import text_lines
 SKIPPED = "skipped.txt"
 """File in the run's folder with the images that were replaced, one `class folder/image` per line."""
 IN_A_ROW = 100
-"""Neighbours that may all be unreadable; more of them are no bad images, but a data set that is gone."""
-NAMED = 3
+"""Unreadable neighbours at which a run stops: so many aren't bad images, but a data set that is gone."""
+SHOWN_NAMES = 3
 """Images named in a record's note."""
 
 
 class Skipped:
-    """Which images of a run are known to be unreadable. Shared by all loader processes."""
+    """The images of a run that are known to be unreadable, in memory shared by all loader workers."""
 
     def __init__(self, images: int) -> None:
         self._bad: Tensor = torch.zeros(images, dtype=torch.bool).share_memory_()
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def count(self) -> int:
-        """Unreadable images met so far."""
+        """Count the unreadable images found so far."""
         return int(self._bad.sum())
 
     def new(self) -> list[int]:
-        """Indices of the unreadable images met since this was asked before, in this process."""
-        if self.count() == len(self._told):
+        """Return the sorted indices of the unreadable images found since the last call in this process."""
+        if self.count() == len(self._reported):
             return []
-        since = sorted(set(self._bad.nonzero().flatten().tolist()) - self._told)
-        self._told.update(since)
+        since = sorted(set(self._bad.nonzero().flatten().tolist()) - self._reported)
+        self._reported.update(since)
         return since
 
     def add(self, index: int) -> None:
-        """Note an unreadable image."""
+        """Record an unreadable image."""
         self._bad[index] = True
 
     def instead_of(self, index: int) -> int:
-        """The image itself, or the next one in order that is not known to be unreadable; after the last comes the first.
+        """Choose the image itself, or the next one in order that isn't known to be unreadable; the first follows the last.
 
-        A function of the position and of the files alone: a resumed run takes the same.
+        The choice depends on the index and the files alone, so that a resumed run makes the same.
 
         Raises:
             DataError: If `IN_A_ROW` neighbours are unreadable, or all images.
@@ -62,25 +62,25 @@ class Skipped:
 
 
 class Ledger:
-    """The list of replaced images in the run's folder, which a resumed run adds to."""
+    """The list of replaced images in the run's folder; a resumed run appends to it."""
 
     def __init__(self, folder: Path, names: tuple[str, ...], skipped: Skipped) -> None:
         self._file, self._names, self.skipped = folder / SKIPPED, names, skipped
         self._listed = set(self.names())
 
     def update(self) -> None:
-        """List what was replaced since: before the checkpoint that comes after it, so that none is lost."""
+        """Append the images replaced since the last call; called before the next checkpoint, so that none is lost."""
         for name in (self._names[index] for index in self.skipped.new()):
             if name not in self._listed:
                 append_line(self._file, name)
                 self._listed.add(name)
 
     def names(self) -> list[str]:
-        """All that was replaced, sorted; of every process, as far as they have listed it."""
+        """Read the sorted names of all replaced images, of all processes that have written them."""
         return sorted(set(text_lines(self._file))) if self._file.is_file() else []
 
 
 def note(names: Sequence[str], total: int) -> str:
-    """What a record says of them."""
-    first = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    """Write the record's note on the replaced images."""
+    first = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
     return f"{len(names)} of {total:,} images can't be read and were replaced by the next in order ({SKIPPED}): {first}"

@@ -1,4 +1,4 @@
-"""A zip of class folders: what is in it, and the bytes of a member by its position."""
+"""Zips of class folders: their listing, and the bytes of a member by its index."""
 
 import os
 import stat
@@ -14,34 +14,33 @@ import numpy as np
 from pretrain.core.errors import DataError
 
 LOCAL_HEADER = 30
-"""Bytes of the fixed part of a member's own header (PKWARE's APPNOTE, 4.3.7)."""
-MOST_BYTES = 2**30
-"""Of an unpacked image: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
+"""Bytes of the fixed part of a member's local header (PKWARE's APPNOTE, 4.3.7)."""
+LARGEST_IMAGE = 2**30
+"""Bytes of an unpacked image at most: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
 UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
-"""What reading a member can raise."""
+"""Exceptions that reading a member can raise."""
 LENGTHS = 26
-"""Where in it the lengths of the name and of the extra field are, two bytes each."""
-
+"""Offset in that header of the lengths of the name and of the extra field, two bytes each."""
 
 ROW = np.dtype([("head", np.int64), ("packed", np.int64), ("size", np.int64), ("checksum", np.uint32), ("deflated", bool)])
-"""Of a member: where its own header starts, bytes as packed and unpacked, CRC-32, and how it is packed."""
+"""A member: offset of its local header, packed and unpacked bytes, CRC-32, and whether it is deflated."""
 
 
 class Members:
-    """Members of a zip, read by position.
+    """Members of a zip, read by their index.
 
-    A process that inherits or receives them lists nothing again: a zip of a million images takes seconds and a gigabyte
-    to list. Reads need no lock, as no position in the file is shared.
+    A loader worker inherits or receives the table and needn't list the zip again, which takes seconds and a gigabyte for a
+    million images. Reads need no lock, since no file position is shared.
     """
 
     def __init__(self, archive: Path, table: np.ndarray) -> None:
-        """Members of an archive; `table` is (N,) of `ROW`, as `of` makes it."""
+        """Use a table (N,) of `ROW`, as `of` makes it."""
         self.archive, self.table = archive, table
         self._descriptor: int | None = None
 
     @classmethod
     def of(cls, archive: Path, infos: Sequence[zipfile.ZipInfo]) -> Self:
-        """The members that the archive's directory describes so."""
+        """Build the table from entries of the zip's directory."""
         rows = [(i.header_offset, i.compress_size, i.file_size, i.CRC, i.compress_type == zipfile.ZIP_DEFLATED) for i in infos]
         return cls(archive, np.array(rows, ROW))
 
@@ -49,15 +48,15 @@ class Members:
         return len(self.table)
 
     def part(self, indices: Sequence[int]) -> "Members":
-        """Some of the members."""
+        """Select members by their indices."""
         return Members(self.archive, self.table[np.asarray(indices, np.int64)])
 
     def sizes(self) -> Iterator[int]:
-        """Unpacked bytes of each."""
+        """Yield the unpacked bytes of each member."""
         return iter(self.table["size"].tolist())
 
     def read(self, index: int) -> bytes:
-        """The bytes of one image.
+        """Read the bytes of one member.
 
         Raises:
             OSError: If it can't be read, or its checksum is wrong.
@@ -72,13 +71,13 @@ class Members:
         start += LOCAL_HEADER + sum(struct.unpack_from("<HH", head, LENGTHS))
         data = os.pread(self._descriptor, packed, start)
         if deflated:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)  # a bomb goes no further than it claims
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)  # a bomb unpacks to no more than it claims
         if len(data) != size or zlib.crc32(data) != checksum:
-            raise OSError("its checksum in the zip is another")
+            raise OSError("its checksum in the zip differs")
         return data
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptor": None}  # of no use to a process that didn't inherit it
+        return {**self.__dict__, "_descriptor": None}  # invalid in a process that didn't inherit it
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", None) is not None:
@@ -86,15 +85,15 @@ class Members:
 
 
 def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, zipfile.ZipInfo], str]:
-    """The members by `class folder/name`, and the folder inside the zip that all of them are below ("" if none).
+    """List the members by `class folder/name`, and the folder inside the zip that holds all of them ("" if none).
 
     Raises:
-        DataError: If it is no whole zip, or an image in it is packed in a way that can't be read.
+        DataError: If it isn't a whole zip, or an image in it is packed in a way that can't be read.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             infos = [info for info in opened.infolist() if not info.filename.startswith("__MACOSX/")]
-    except Exception as error:  # BadZipFile, and whatever numbers out of range make of Python's reader
+    except Exception as error:  # BadZipFile, and what numbers out of range raise in Python's reader
         raise DataError(f"can't read the zip {archive}", seen=error, fix="copy it again and compare its size") from None
     images = [info for info in infos if is_image(info.filename)]
     _require_plain(archive, images)
@@ -106,22 +105,22 @@ def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, z
 
 
 def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse an archive with an image that is not one file of its own inside it, or that can't be read."""
+    """Refuse an archive with duplicate images, or with an image that isn't a plain file or can't be read."""
     size, names = archive.stat().st_size, set[str]()
     for info in images:
-        found = _amiss(info, size) or ("the second of that name" if info.filename in names else None)
+        found = _defect(info, size) or ("the second of that name" if info.filename in names else None)
         if found is not None:
             raise DataError(
                 f"can't read {info.filename!r} in the zip {archive}",
                 seen=found,
-                allowed=f"images below class folders, each once, stored or deflated, of at most {MOST_BYTES:,} bytes",
-                fix="pack it anew",
+                allowed=f"images below class folders, each once, stored or deflated, of at most {LARGEST_IMAGE:,} bytes",
+                fix="pack it again",
             )
         names.add(info.filename)
 
 
-def _amiss(info: zipfile.ZipInfo, size: int) -> str | None:
-    """What is wrong with a member of an archive of so many bytes, in words."""
+def _defect(info: zipfile.ZipInfo, size: int) -> str | None:
+    """Describe what is wrong with a member of an archive of `size` bytes; None if nothing is."""
     if info.flag_bits & 1:
         return "encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -132,6 +131,6 @@ def _amiss(info: zipfile.ZipInfo, size: int) -> str | None:
         return "a path that leads outside"
     if info.header_offset < 0 or info.header_offset + info.compress_size > size:
         return f"it would end at byte {info.header_offset + info.compress_size:,} of {size:,}"
-    if info.file_size > MOST_BYTES:
+    if info.file_size > LARGEST_IMAGE:
         return f"{info.file_size:,} bytes, unpacked"
     return None

@@ -1,44 +1,109 @@
-"""The methods, each a declaration on the one template. Adding a method is one file and one line of `METHODS`."""
+"""The methods. Each is one file: its own settings and the learner that its parts make. Adding one is that file and one line.
+
+`METHODS` is read without importing torch; a method's file is imported when it is asked for.
+"""
 
 import importlib
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
+from pretrain.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pretrain.backbones import Architecture
+    from pretrain.batch import View
+    from pretrain.learner import Learner
 
 METHODS: dict[str, str] = {
-    "mocov2": "mocov2:MOCOV2",
-    "supervised": "supervised:SUPERVISED",
+    "mocov2": "mocov2:MoCoV2",
+    "mocov1": "mocov1:MoCoV1",
+    "supervised": "supervised:Supervised",
 }
-"""Method name → `module:DECLARATION` in this package."""
+"""Method name → `module:Class` in this package."""
+DEFAULT = "mocov2"
+"""The method of a run that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Over which images batch normalisation takes its statistics."""
+
+    images: int
+    """How many at a time."""
+    means: Literal["whole batch", "parts", "shuffled parts", "synchronised"]
+    """The whole batch in one process; parts of it; parts of a shuffled batch (ShuffleBN); or all processes together."""
+
+    def __str__(self) -> str:
+        return f"{self.images} images, {self.means}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a learner is made for, beside its method's own settings."""
+
+    architecture: "Architecture"
+    stem: str
+    size: int
+    """Side of the largest view, in pixels."""
+    batch: int
+    """Images per step, all processes together."""
+    classes: int
+    labelled: bool
+    """Whether any image keeps its label."""
+    splits: int = 1
+    """Parts of a batch with batch statistics of their own."""
+    synchronised: bool = False
+    """Whether batch statistics are taken over all processes."""
+    bf16: bool = False
 
 
 class Method(Settings):
-    """How a method fills the template: views → encoder → projector → target → loss."""
+    """Base of all methods. Its fields are the method's own settings, all of which change the numbers."""
+
+    source: ClassVar[str]
+    """Where it is published."""
+    version: ClassVar[int] = 1
+    """Raised with every change that moves a number."""
+    labels: ClassVar[Literal["unused", "optional", "required"]]
+    """Whether it can learn from labels."""
+    recipe: ClassVar[Recipe] = Recipe()
+    """The published recipe, from which a run's own starts."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Shared fields of the configuration whose published value differs from the configuration's own."""
+    small: ClassVar[Mapping[str, Any]] = {}
+    """What `--budget small` changes in the method's own settings; `configs/pretrain/small.yaml` changes the rest."""
+    statistics: ClassVar[Statistics | None] = None
+    """What batch normalisation sees in the published runs; None where that says nothing."""
+    shuffles: ClassVar[bool] = False
+    """Whether it shuffles the batch between processes or parts before the pass of its target (ShuffleBN)."""
+    blending: ClassVar[frozenset[str]] = frozenset()
+    """Fields that only say what an augmentation's blends mean: they belong to the augmentation, not to the rest."""
 
     name: str
-    """Its name in tables and commands."""
-    source: str
-    """Where it is published."""
-    views: int
-    """Views of each image."""
-    projector: Literal["linear", "mlp", "classifier"]
-    """Head on the backbone; `classifier` has one output per class and no hidden layer."""
-    target: Literal["none", "momentum"]
-    """Encoder of the keys: none, or a moving average of the query encoder."""
-    negatives: Literal["none", "queue"]
-    """Where negatives come from."""
-    loss: Literal["info-nce", "cross-entropy"]
-    """What is minimised."""
-    needs_labels: bool = False
-    """Whether it can't train without labels."""
-    defaults: Mapping[str, Any] = {}
-    """Fields of the configuration whose published value differs from the configuration's own."""
+    """A name of `METHODS`."""
+
+    @abstractmethod
+    def views(self, recipe: Recipe, size: int) -> "tuple[View, ...]":
+        """Declare the views of each image, in their order."""
+
+    def check(self, batch: int) -> None:
+        """Refuse settings that can't be with batches of that size.
+
+        Raises:
+            ValueError: With what is wrong, in words.
+        """
+
+    @abstractmethod
+    def learner(self, shape: Shape) -> "Learner":
+        """Build the learner; its tensors are drawn with torch's global generator."""
 
 
-def get(name: str) -> Method:
-    """The method of that name.
+def get(name: str) -> type[Method]:
+    """Find the method of that name.
 
     Raises:
         ConfigError: For an unknown name, with the nearest known one.
@@ -46,5 +111,5 @@ def get(name: str) -> Method:
     if name not in METHODS:
         raise ConfigError.unknown("method", name, METHODS)
     module, declaration = METHODS[name].split(":")
-    method: Method = getattr(importlib.import_module(f"pretrain.methods.{module}"), declaration)
+    method: type[Method] = getattr(importlib.import_module(f"pretrain.methods.{module}"), declaration)
     return method

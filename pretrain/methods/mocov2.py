@@ -1,13 +1,133 @@
 """MoCo v2 (Chen et al. 2020, arXiv:2003.04297; facebookresearch/moco @7397dfe, main_moco.py, moco/builder.py)."""
 
-from pretrain.methods import Method
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-MOCOV2 = Method(
-    name="mocov2",
-    source="arXiv:2003.04297; facebookresearch/moco @7397dfe",
-    views=2,
-    projector="mlp",
-    target="momentum",
-    negatives="queue",
-    loss="info-nce",
-)
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from pretrain.augment.mixed import Mixed
+from pretrain.batch import Batch, Progress, View
+from pretrain.core import distributed
+from pretrain.learner import Exported, Learner, Losses
+from pretrain.methods import Method, Shape, Statistics
+from pretrain.parts.branch import Branch
+from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
+from pretrain.parts.heads import mlp
+from pretrain.parts.queue import KeyQueue
+from pretrain.parts.target import MomentumTarget
+from pretrain.recipe import Recipe
+
+
+class MoCoV2(Method):
+    """A query encoder learns to find the key of the same image among a queue of others' keys."""
+
+    source: ClassVar[str] = "arXiv:2003.04297; facebookresearch/moco @7397dfe"
+    labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
+    small: ClassVar[Mapping[str, Any]] = {"temperature": 0.1, "queue": 64, "fill_queue": True, "momentum": 0.99}
+    # In a few hundred steps random vectors in the queue are not recovered from, and a long queue lets keys of the query's class
+    # outvote its own key before classes are told apart.
+    statistics: ClassVar[Statistics | None] = Statistics(32, "shuffled parts")  # 256 images on 8 GPUs
+    shuffles: ClassVar[bool] = True
+    blending: ClassVar[frozenset[str]] = frozenset({"mixed_target"})
+
+    name: Literal["mocov2"] = "mocov2"
+    queue: int = Field(65536, ge=2)
+    """Length of the queue of keys."""
+    fill_queue: bool = False
+    """Fill the queue with keys before the first optimiser step. The published queue starts as random vectors, easy
+    negatives that push all features into one direction; long runs recover from it, runs of minutes don't."""
+    temperature: float = Field(0.2, gt=0)
+    """Softmax temperature."""
+    momentum: float = Field(0.999, ge=0, le=1)
+    """Fraction of the key encoder kept at each step."""
+    projector: Literal["linear", "mlp"] = "mlp"
+    """Head on the backbone: two layers, or MoCo v1's one."""
+    feature_dim: int = Field(128, ge=2)
+    """Length of queries and keys."""
+    label_mode: LabelMode = "positives"
+    """What a key of the query's class is: positives, mean-positives or drop-negatives. A positive, of which the least similar
+    counts most (UniMoCo) or all alike (SupCon's L_out, as in SupMoCo); or no negative."""
+    mixed_target: MixedTarget = "i-mix"
+    """What a blended query is compared with. `i-mix`: all keys of the batch and the queue, each source's key a target by
+    its fraction (arXiv:2010.08887). `un-mix`: own key or partner's key against the queue, by their fractions, beside the loss
+    of the query without the blend (arXiv:2003.05438). `none`: its own key against the queue, whatever was blended in."""
+
+    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
+        """Declare a query, which is augmented, and a key."""
+        query, key = recipe.pipelines()
+        return View("query", query, size, "online"), View("key", key, size, "target")
+
+    def check(self, batch: int) -> None:
+        """Refuse a queue that whole batches don't fill."""
+        if self.queue % batch:
+            nearest = max(batch, round(self.queue / batch) * batch)
+            raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")
+
+    def learner(self, shape: Shape) -> "MoCo":
+        """Build both encoders and the queue."""
+        return MoCo(self, shape)
+
+
+class MoCo(Learner):
+    """The learner of MoCo v1 and v2."""
+
+    def __init__(self, method: MoCoV2, shape: Shape) -> None:
+        super().__init__()
+        self.method = method
+        trunk, last = shape.architecture.build(method.feature_dim, stem=shape.stem, size=shape.size)
+        width = last.in_features
+        head = last if method.projector == "linear" else mlp((width, width, method.feature_dim), last=last)
+        self.query = Branch(trunk, head, splits=shape.splits, bf16=shape.bf16)
+        self.key = MomentumTarget(self.query)
+        self.queue = KeyQueue(method.feature_dim, method.queue)
+        self.contrast = Contrast(method.temperature, method.label_mode, shape.labelled)
+        self.filling_steps = method.queue // shape.batch if method.fill_queue else 0
+        self.shuffled = not shape.synchronised and (shape.splits > 1 or distributed.world() > 1)
+
+    def fills(self, step: int) -> bool:
+        """Return whether the queue still holds random vectors that are to be replaced first."""
+        return step < self.filling_steps
+
+    def before_forward(self, progress: Progress) -> None:
+        """Move the key encoder before its pass, as published."""
+        self.key.move(self.query, self.method.momentum)
+
+    def forward(self, batch: Batch) -> Losses:
+        """Contrast each query with its key and the queue."""
+        query, key = batch.views
+        queries = F.normalize(self.query(query.images), dim=1)
+        keys = self._keys(key.images, batch.order)
+        blended = query.sources is not None and self.method.mixed_target != "none"
+        among_batch = blended and self.method.mixed_target == "i-mix"
+        seen = query if blended else Mixed(query.images)
+        loss, accuracy = self.contrast(queries, keys, self.queue, seen, batch.labels, among_batch=among_batch)
+        terms = {"contrast": loss}
+        if blended and self.method.mixed_target == "un-mix":
+            plain, accuracy = self._without_blend(batch, keys)
+            terms = {"contrast": plain, "mixed": loss}
+        return Losses(terms, {"accuracy": accuracy}, {"keys": keys})
+
+    def after_step(self, batch: Batch, losses: Losses) -> None:
+        """Enqueue the keys once the gradients are taken."""
+        self.queue.enqueue(losses.carried["keys"], batch.labels)
+
+    def export(self) -> Exported:
+        """Return the query encoder."""
+        return Exported(self.query.trunk.state_dict(), self.query.head.state_dict())
+
+    @torch.no_grad()
+    def _keys(self, images: Tensor, order: Tensor) -> Tensor:
+        """(N, D) of unit length; where batch statistics are those of a part of the batch, the parts are of shuffled images."""
+        if not self.shuffled:
+            return F.normalize(self.key(images), dim=1)
+        keys = self.key(distributed.shuffled(images, order))
+        return F.normalize(distributed.unshuffled(keys, order), dim=1)
+
+    def _without_blend(self, batch: Batch, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy of the queries before they were blended (Un-Mix)."""
+        clean = batch.clean[0]
+        queries = F.normalize(self.query(clean), dim=1)
+        return self.contrast(queries, keys, self.queue, Mixed(clean), batch.labels, among_batch=False)

@@ -3,16 +3,57 @@
 Learning rate 0.1 per 256 images and weight decay 1e-4 (megvii-research/revisitAIRL @7afeb02, exp/supervised).
 """
 
-from pretrain.methods import Method
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-SUPERVISED = Method(
-    name="supervised",
-    source="megvii-research/revisitAIRL @7afeb02",
-    views=1,
-    projector="classifier",
-    target="none",
-    negatives="none",
-    loss="cross-entropy",
-    needs_labels=True,
-    defaults={"base_lr": 0.1, "supervision": "full"},
-)
+from pretrain.batch import Batch, View
+from pretrain.learner import Exported, Learner, Losses
+from pretrain.losses.cross_entropy import cross_entropy
+from pretrain.methods import Method, Shape, Statistics
+from pretrain.parts.branch import Branch
+from pretrain.recipe import Recipe
+
+
+class Supervised(Method):
+    """A classifier on the backbone learns the labels of one view of each image."""
+
+    source: ClassVar[str] = "megvii-research/revisitAIRL @7afeb02"
+    labels: ClassVar[Literal["unused", "optional", "required"]] = "required"
+    recipe: ClassVar[Recipe] = Recipe.read({"base_lr": 0.1})
+    defaults: ClassVar[Mapping[str, Any]] = {"supervision": "full"}
+    statistics: ClassVar[Statistics | None] = Statistics(32, "parts")  # 256 images on 8 GPUs
+    blending: ClassVar[frozenset[str]] = frozenset({"mixed_target"})
+
+    name: Literal["supervised"] = "supervised"
+    mixed_target: Literal["i-mix", "none"] = "i-mix"
+    """What a blended image is: `i-mix`: of each source's class by its fraction, as CutMix and MixUp are published; `none`: of
+    its own class, whatever was blended in."""
+
+    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
+        """Declare the one view, by the first pipeline."""
+        return (View("query", recipe.pipelines()[0], size, "online"),)
+
+    def learner(self, shape: Shape) -> "Classifier":
+        """Build the network with a linear classifier."""
+        return Classifier(self, shape)
+
+
+class Classifier(Learner):
+    """A network with one output for each class."""
+
+    def __init__(self, method: Supervised, shape: Shape) -> None:
+        super().__init__()
+        self.blends = method.mixed_target != "none"
+        trunk, linear = shape.architecture.build(shape.classes, stem=shape.stem, size=shape.size)
+        self.query = Branch(trunk, linear, splits=shape.splits, bf16=shape.bf16)
+
+    def forward(self, batch: Batch) -> Losses:
+        """Classify the labelled images; a batch without any gives a loss of 0 that moves nothing."""
+        (view,) = batch.views
+        outputs = self.query(view.images)
+        loss, accuracy = cross_entropy(outputs, view, batch.labels, blends=self.blends)
+        return Losses({"cross-entropy": loss}, {"accuracy": accuracy})
+
+    def export(self) -> Exported:
+        """Return the trunk; the classifier is no projector."""
+        return Exported(self.query.trunk.state_dict(), {})

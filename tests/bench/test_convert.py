@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor
 
 from bench import cli
 from bench.verbs import convert
-from pretrain.core.errors import ConfigError
+from pretrain.core.errors import CheckpointError, ConfigError
 from transfer import norms, prove, sources
 from transfer.sources import Backbone
 
@@ -123,6 +124,33 @@ def test_rescaled_weights_are_written_as_another_backbone(written: Any) -> None:
     about = json.loads(path.with_name("out.pth.json").read_text(encoding="utf-8"))["norm_rescale"]
     assert (about["anchor"], about["scope"], about["tensors"]) == ("0.1", "all", 100)
     assert about["norm_ratio_after"] == pytest.approx(about["norm_ratio_before"] / 10, rel=1e-4)
+
+
+def test_timm_loads_the_file_of_a_vision_transformer_strictly(tmp_path: Path) -> None:
+    done = convert.run("random:vit_small:3", "timm", tmp_path / "vit.pth", silent)
+    model = timm.create_model("vit_small_patch16_224", num_classes=0)
+    model.load_state_dict(torch.load(done.file, weights_only=True), strict=True)
+    backbone = sources.load("random:vit_small:3")
+    assert same(dict(model.state_dict()), backbone.state)
+    about = json.loads(done.about.read_text(encoding="utf-8"))
+    assert (about["arch"], about["heads"], about["features"]) == ("vit_small", 6, "the class token after the final norm")
+    assert "stride" not in about
+    again = sources.load(str(done.file))
+    assert (again.arch, again.provenance) == ("vit_small", backbone.provenance)
+
+
+def test_timm_s_resnets_have_torchvision_s_names(written: Any) -> None:
+    path, backbone = written("timm", "r18.pth")
+    model = timm.create_model("resnet18", num_classes=0)
+    model.load_state_dict(torch.load(path, weights_only=True), strict=True)
+    assert same(dict(model.state_dict()), backbone.state)
+
+
+@pytest.mark.parametrize(("to", "name"), [("torchvision", "v.pth"), ("detectron2", "v.pkl"), ("mmseg", "v.pth")])
+def test_tools_without_names_for_a_vision_transformer_are_refused(tmp_path: Path, to: str, name: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"vit_small can't be written for {to}(.|\n)*--to timm"):
+        convert.run("random:vit_small", to, tmp_path / name, silent)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_anchor_may_be_any_checkpoint(written: Any) -> None:

@@ -16,7 +16,7 @@ from bench import cli
 from bench.report import compare, describe, findings, markdown, read, report
 from bench.report.content import Content
 from pretrain.core.errors import RecordError
-from transfer.board import published
+from transfer.board import published_numbers
 from transfer.board.leaderboard import leaderboard
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def _records():
 
 
 def _content():
-    numbers = published.read(ROOT / "results" / "published")
+    numbers = published_numbers.read(ROOT / "results" / "published")
     mocos = [number for number in numbers if number.source.startswith("facebookresearch/moco detection/README.md")]
     return Content(leaderboard(entries(_records())), (), mocos)
 

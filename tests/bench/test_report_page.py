@@ -1,10 +1,6 @@
-"""The page: what its data holds, and the page itself in a headless Chromium."""
+"""The page in a headless Chromium."""
 
-import base64
-import gzip
 import io
-import json
-import re
 import runpy
 import shutil
 from pathlib import Path
@@ -14,99 +10,15 @@ from rich.console import Console
 
 from bench.report import page, report
 from bench.report.content import Content
-from bench.report.gather import gather
 from transfer.board.leaderboard import leaderboard
 
 HERE = Path(__file__).resolve().parent
 _shared = runpy.run_path(str(HERE.parent / "sample_records.py"))
-made, entries, lay, sample, RANDOM = (_shared[name] for name in ("made", "entries", "lay", "sample", "RANDOM"))
+made, entries, lay, sample, sweep = (_shared[name] for name in ("made", "entries", "lay", "sample", "sweep"))
 Browser = runpy.run_path(str(HERE / "browser.py"))["Browser"]
 HOSTILE = "<img src=x onerror=alert(1)></script><b>&amp; 'x\" `c`"
 CHROMIUM = shutil.which("chromium")
 chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-
-
-def _data(text):
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    return json.loads(found)
-
-
-def test_the_data_holds_every_run_with_its_command_and_a_relative_link(tmp_path):
-    command = "bench transfer --task linear --seed 3 --set a='<b>'"
-    paths = lay([made(command=command), made(aug="cutmix", metrics={"top1": 3.0})], tmp_path / "out" / "runs")
-    report([tmp_path / "out" / "runs"], tmp_path / "out", Console(file=io.StringIO()))
-    data = _data((tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8"))
-    assert [tmp_path / "out" / run[0] for run in data["runs"]] == [path.parent for path in paths]
-    assert [run[-1] for run in data["runs"]] == [command, "bench transfer --task linear"]
-    assert [[cell[5] for cell in row["cells"]] for row in data["rows"]] == [[[0]], [[1]]]
-
-
-def test_a_hostile_folder_is_a_relative_link(tmp_path):
-    folder = tmp_path / 'javascript:alert(1) "x'
-    lay([made()], folder)
-    entry, _ = gather([folder])
-    assert page.link(entry[0], tmp_path) == "javascript%3Aalert%281%29%20%22x/r00/"
-
-
-def test_the_page_names_no_address_and_forbids_every_request(tmp_path):
-    text = page.render(Content(leaderboard(entries(sample()))), tmp_path)
-    assert "default-src 'none'" in text
-    own = re.sub(r'<script type="text/plain" id="plotly">.*?</script>', "", text, flags=re.S)
-    assert not re.findall(r"https?://", own)
-    assert not re.findall(r"<(?:link|img|iframe|script[^>]* src)", own)
-
-
-def test_the_plotting_library_is_the_packages_own_and_absent_where_nothing_is_plotted(tmp_path):
-    text = page.render(Content(leaderboard(entries(sample()))), tmp_path)
-    (packed,) = re.findall(r'id="plotly">(.*?)</script>', text, re.S)
-    assert b"plotly.js v" in gzip.decompress(base64.b64decode(packed))[:200]
-    assert len(page.render(Content(leaderboard(entries([made()]))), tmp_path)) < 100_000
-
-
-def test_the_points_of_a_plot_are_the_means_of_their_columns(tmp_path):
-    board = leaderboard(entries(sample()))
-    data = _data(page.render(Content(board), tmp_path))
-    (pareto,) = [one for one in data["pareto"] if data["titles"][str(one["column"])] == "linear top1 (%)"]
-    assert {row: hours * 3600 for row, hours in pareto["hours"].items()} == {
-        "1": pytest.approx(90),
-        "2": pytest.approx(92.5, 1e-4),
-    }
-    assert pareto["front"] == [1, 2]
-    for place, values in data["values"].items():
-        cells = [board.cells.get((row, int(place))) for row in range(3)]
-        assert values == [cell and pytest.approx(cell.mean, 1e-5) for cell in cells]
-
-
-def _swept(side, linv, **more):
-    options = {"side": side, "fill": "zero"}
-    probe = {"augmentation": "cutout", "options": options, "meanings": {"side": "Share of the shorter side"}}
-    metrics = {"Linv": linv, "Ldiv": linv - 0.1}
-    known = {"intervals": {name: (value - 0.01, value + 0.02) for name, value in metrics.items()}, "probe": probe}
-    return made("representation", metrics, kind="measure", protocol=f"representation@cutout(side={side})", **known, **more)
-
-
-SWEEP = [_swept(0.1, 0.9), _swept(0.5, 0.6), _swept(0.1, 0.8, aug="cutmix"), _swept(0.5, 0.7, aug="cutmix")]
-
-
-def test_the_curves_of_a_sweep_are_the_means_with_the_distances_to_the_ends_of_their_intervals(tmp_path):
-    (sweep,) = _data(page.render(Content(leaderboard(entries(SWEEP))), tmp_path))["sweeps"]
-    assert (sweep["title"], sweep["x"]) == ("cutout side (fill = zero) on shapes", "cutout side (share of the shorter side)")
-    assert [panel["title"] for panel in sweep["panels"]] == ["Linv (cosine, ↑ invariant)", "Ldiv (cosine, ↓ diverse)"]
-    assert sweep["panels"][1]["lines"] == [
-        [0, [0.1, 0.5], [0.8, 0.5], [0.01, 0.01], [0.02, 0.02]],
-        [1, [0.1, 0.5], [0.7, 0.6], [0.01, 0.01], [0.02, 0.02]],
-    ]
-
-
-def test_records_that_are_kept_alone_have_no_links_to_files_that_are_not_there(tmp_path):
-    _, second = lay([made(), made(aug="cutmix")], tmp_path / "results" / "set")
-    for name in ("config.yaml", "command.txt"):
-        (second.parent / name).write_text("", encoding="utf-8")
-    report([tmp_path / "results"], tmp_path, Console(file=io.StringIO()))
-    data = _data((tmp_path / "leaderboard.html").read_text(encoding="utf-8"))
-    assert [name for _, name in data["beside"]] == ["config.yaml", "log.txt", "command.txt"]
-    there = {run[0]: [bool(run[9] & 1 << bit) for bit in range(3)] for run in data["runs"]}
-    assert there == {"results/set/r00/": [False] * 3, "results/set/r01/": [True, False, True]}
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +152,7 @@ def test_a_record_kept_alone_says_what_is_not_there_and_every_link_of_it_leads_s
 
 @chromium
 def test_the_invariance_curves_are_drawn_with_their_bars_axes_and_legend(browser, tmp_path):
-    (tmp_path / "page.html").write_text(page.render(Content(leaderboard(entries(SWEEP))), tmp_path), encoding="utf-8")
+    (tmp_path / "page.html").write_text(page.render(Content(leaderboard(entries(sweep()))), tmp_path), encoding="utf-8")
     browser.console.clear()
     browser.open(f"file://{tmp_path}/page.html")
     browser.run("document.querySelector('#curves').scrollIntoView()")

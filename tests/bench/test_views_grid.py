@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,19 @@ from torch import Tensor
 
 from bench import cli, grid
 from bench.verbs import views as verb
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
+from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
 from pretrain.core.journal import Journal
 from pretrain.images import imageset as image_sets
 from pretrain.inputs import denormalised
-from pretrain.template import Step, Template
-from pretrain.train import train
+from pretrain.learner import Losses
+from pretrain.methods.mocov2 import MoCo
+from pretrain.train import train, training_set
 
 ROWS = 4
-TINY = {"arch": "resnet18", "size": 16, "epochs": 1, "batch": ROWS, "queue": 8, "feature_dim": 8, "num_workers": 0}
+SHARED = {"arch": "resnet18", "size": 16, "epochs": 1, "batch": ROWS, "num_workers": 0}
+TINY = {**SHARED, "queue": 8, "feature_dim": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +43,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def bench_views(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    tiny = [word for field, value in TINY.items() for word in ("--set", f"{field}={value}")]
+def bench_views(monkeypatch: pytest.MonkeyPatch, *words: str, fields: Mapping[str, object] = TINY) -> int:
+    tiny = [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]
     monkeypatch.setattr(sys, "argv", ["bench", "views", *tiny, *words])
     try:
         cli.main()
@@ -71,14 +75,15 @@ class FirstStep(Exception):  # noqa: N818
 def test_the_first_epochs_cells_are_what_the_encoders_get_in_the_first_step_of_training(
     here: Path, monkeypatch: pytest.MonkeyPatch, aug: str
 ) -> None:
-    def stop(self: Template, clean: Tensor, query: Mixed, key: Tensor, labels: Tensor, order: Tensor) -> Step:
-        raise FirstStep(query.images, key)
+    def stop(self: MoCo, batch: Batch) -> Losses:
+        raise FirstStep(*(view.images for view in batch.views))
 
-    monkeypatch.setattr(Template, "forward", stop)
+    monkeypatch.setattr(MoCo, "forward", stop)
     fields = {"aug": aug, "pipeline": "byol", "key_pipeline_options": {"crop_scale": [0.9, 1.0]}, "cache_side": 16, "seed": 5}
     config = PretrainConfig.read({**TINY, **fields})
+    data = training_set(config, image_sets.read(here / "images", "train"))
     with pytest.raises(FirstStep) as stopped:
-        train(config, image_sets.read(here / "images", "train"), here, Journal(), data="noise")
+        train(config, data, here, Journal(), name="noise")
     query, key = (pixels(view) for view in stopped.value.args)
     words = [word for field, value in fields.items() for word in ("--set", f"{field}={value}")]
     assert bench_views(monkeypatch, *words, "--data", "images", "--images", str(ROWS)) == 0
@@ -96,7 +101,7 @@ def test_a_method_of_one_view_has_no_column_of_keys_and_zips_are_read_too(here: 
                 archive.write(path, path.relative_to(here / "images" / split).as_posix())
     for folder in ("images", "zips"):
         words = ["--set", "method=supervised", "--set", "supervision=full", "--data", folder, "--out", f"{folder}.png"]
-        assert bench_views(monkeypatch, *words) == 0
+        assert bench_views(monkeypatch, *words, fields=SHARED) == 0
     with Image.open("images.png") as ours, Image.open("zips.png") as theirs:
         assert np.array_equal(np.asarray(ours), np.asarray(theirs))
         assert ours.width == grid.place(TINY["size"], 1 + verb.EPOCHS, 0)[0]

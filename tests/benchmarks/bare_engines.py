@@ -15,15 +15,14 @@ def torchvision(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     import yaml
 
     from pretrain.core.journal import Journal
-    from transfer import sources
+    from transfer import sources, tasks
     from transfer.datasets import coco
     from transfer.engines.torchvision.data import ORDER, SAMPLING, torch_random
     from transfer.engines.torchvision.engine import FAMILIES, NATIVE_CONFIG
     from transfer.engines.torchvision.train import Fit, learning_rate, make_optimizer, samples
-    from transfer.tasks.detection import DetectionSettings
 
     written = yaml.safe_load((run_folder / NATIVE_CONFIG).read_text())
-    settings = DetectionSettings.read(written["settings"])
+    settings = tasks.get("coco-c4").settings.read(written["settings"])
     content = coco.read(data, **settings.splits())
     torch.manual_seed(0)
     model = FAMILIES[settings.family](arch, len(written["classes"]), settings)
@@ -48,7 +47,8 @@ def detectron2(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     from detectron2.engine import DefaultTrainer, HookBase
     from detectron2.utils.env import seed_all_rng
 
-    from transfer.engines.detectron2.engine import NATIVE_CONFIG, register_heads
+    from transfer.engines.detectron2.engine import NATIVE_CONFIG
+    from transfer.engines.detectron2.heads import register_heads
 
     class Counted(HookBase):
         def after_step(self) -> None:
@@ -75,7 +75,8 @@ def mmseg(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     from mmengine.runner import Runner
     from mmseg.utils import register_all_modules
 
-    from transfer.engines.mmseg.engine import NATIVE_CONFIG, register_heads
+    from transfer.engines.mmseg.engine import NATIVE_CONFIG
+    from transfer.engines.mmseg.heads import register_heads
 
     class Counted(Hook):
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -123,7 +123,7 @@ def one(options: argparse.Namespace) -> dict[str, float]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     fields = {"arch": setting.arch, "size": setting.size, "batch": setting.batch, "queue": QUEUE, "epochs": 10_000}
     config = PretrainConfig.read({**fields, "precision": precision_of(device), "num_workers": options.workers})
-    run = Trainer(config, 2, device)
+    run = Trainer(config, 10_000 * setting.batch, 2, device)
     work = CONTESTANTS[options.only](run, options.images, setting.steps)
     for _ in range(WARMUP):
         next(work)
@@ -144,7 +144,7 @@ def ours(run: Any, folder: Path, steps: int) -> Any:
 
     images = read(folder, "train")
     for step, (crops, labels, _) in enumerate(islice(batches_of(run, images, images.labels), WARMUP + steps)):
-        yield run.step(step, 0, crops, labels)
+        yield run.step(step, crops, labels)
 
 
 def step(run: Any, folder: Path, steps: int) -> Any:
@@ -152,15 +152,18 @@ def step(run: Any, folder: Path, steps: int) -> Any:
     import torch
 
     from pretrain.augment import Mixed
+    from pretrain.batch import Batch
 
-    views, n = in_memory(run), run.config.batch
+    views, n = tuple(in_memory(run)), run.recipe.batch
     labels, order = torch.full((n,), -1, device=run.device), torch.arange(n, device=run.device)
+    batch = Batch(tuple(Mixed(view) for view in views), views, labels, order, run.progress(0))
     while True:
-        done = run.template(views[0], Mixed(views[0]), views[1], labels, order)
+        run.learner.before_forward(batch.progress)
+        losses = run.learner(batch)
         run.optimizer.zero_grad(set_to_none=True)
-        done.loss.backward()
+        losses.total.backward()
         run.optimizer.step()
-        run.template.enqueue(done.keys, labels)
+        run.learner.after_step(batch, losses)
         yield
 
 
@@ -169,25 +172,26 @@ def bare(run: Any, folder: Path, steps: int) -> Any:
     import torch
     import torch.nn.functional as F
 
-    config, (query_view, key_view) = run.config, in_memory(run)
-    query, key = (_plain(config.arch, config.feature_dim).to(run.device, memory_format=torch.channels_last) for _ in range(2))
-    queue = F.normalize(torch.randn(config.feature_dim, config.queue, device=run.device), dim=0)
-    optimizer = torch.optim.SGD(query.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    target = torch.zeros(config.batch, dtype=torch.long, device=run.device)
+    config, moco, recipe, (query_view, key_view) = run.config, run.config.method, run.recipe, in_memory(run)
+    query, key = (_plain(config.arch, moco.feature_dim).to(run.device, memory_format=torch.channels_last) for _ in range(2))
+    queue = F.normalize(torch.randn(moco.feature_dim, moco.queue, device=run.device), dim=0)
+    momentum, decay = recipe.optimizer.momentum, recipe.weight_decay
+    optimizer = torch.optim.SGD(query.parameters(), lr=recipe.lr, momentum=momentum, weight_decay=decay)
+    target = torch.zeros(recipe.batch, dtype=torch.long, device=run.device)
     bf16 = torch.autocast(run.device, torch.bfloat16, enabled=config.precision == "bf16")
     while True:
         with bf16:
             q = F.normalize(query(query_view).float(), dim=1)
         with torch.no_grad():
             for mine, other in zip(key.parameters(), query.parameters(), strict=True):
-                mine.mul_(config.key_momentum).add_(other, alpha=1 - config.key_momentum)
+                mine.mul_(moco.momentum).add_(other, alpha=1 - moco.momentum)
             with bf16:
                 k = F.normalize(key(key_view).float(), dim=1)
-        logits = torch.cat([(q * k).sum(dim=1, keepdim=True), q @ queue], dim=1) / config.temperature
+        logits = torch.cat([(q * k).sum(dim=1, keepdim=True), q @ queue], dim=1) / moco.temperature
         optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(logits, target).backward()
         optimizer.step()
-        queue[:, : config.batch] = k.T
+        queue[:, : recipe.batch] = k.T
         yield
 
 
@@ -195,7 +199,7 @@ def in_memory(run: Any) -> list[Any]:
     """Two views of a batch, ready for the encoders."""
     import torch
 
-    shape = (run.config.batch, 3, run.config.size, run.config.size)
+    shape = (run.recipe.batch, 3, run.config.size, run.config.size)
     return [torch.randn(shape, device=run.device).contiguous(memory_format=torch.channels_last) for _ in range(2)]
 
 

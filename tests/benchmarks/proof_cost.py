@@ -27,7 +27,11 @@ DETECTION: dict[str, Any] = {**SMALL, "min_sizes": [96], "test_size": 96, "rois"
 SEGMENTATION: dict[str, Any] = {**SMALL, "crop": 96, "short_side": 96}
 
 PARTS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
-    "torchvision": ("coco-c4", DETECTION, {"torchvision.c4:C4.load_backbone": "convert", "torchvision.engine:proven": "prove"}),
+    "torchvision": (
+        "coco-c4",
+        DETECTION,
+        {"torchvision.c4:C4.load_backbone": "convert", "torchvision.engine:Torchvision.prove": "prove"},
+    ),
     "detectron2": (
         "coco-c4",
         DETECTION,
@@ -40,7 +44,7 @@ PARTS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "mmseg": (
         "cityscapes",
         SEGMENTATION,
-        {"mmseg.engine:to_mmseg": "convert", "mmseg.engine:save_atomically": "convert", "mmseg.engine:_prove": "prove"},
+        {"mmseg.engine:to_mmseg": "convert", "mmseg.engine:save_atomically": "convert", "mmseg.engine:proven": "prove"},
     ),
 }
 """Engine → a task, settings, and its functions below `transfer.engines` by what they do."""

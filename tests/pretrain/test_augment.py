@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pretrain import augment
+from pretrain.augment.mixed import Mixed
 from pretrain.core.errors import ConfigError
 
 IMAGES = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -37,7 +38,7 @@ def test_unknown_augmentations_and_options_are_refused_with_the_nearest_name() -
         augment.make("mixup", {"alpa": 1})
 
 
-def partner_and_weight(mixed: augment.Mixed) -> tuple[torch.Tensor, torch.Tensor]:
+def partner_and_weight(mixed: Mixed) -> tuple[torch.Tensor, torch.Tensor]:
     assert mixed.sources is not None
     assert mixed.weights is not None
     assert torch.equal(mixed.sources[:, 0], torch.arange(len(mixed.images)))
@@ -135,3 +136,11 @@ def test_every_fill_erases_the_same_pixels_and_gives_them_its_colour(name: str) 
 def test_options_out_of_range_are_refused_by_name(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         augment.make(name, options)
+
+
+@pytest.mark.parametrize(("name", "listed"), augment.AUGMENTATIONS.items())
+def test_an_augmentation_is_listed_as_what_it_does(name: str, listed: augment.Listed) -> None:
+    mixed = augment.make(name)(IMAGES, rng())
+    changed = not torch.equal(mixed.images, IMAGES)
+    blended = mixed.sources is not None
+    assert (changed, blended) == {"none": (False, False), "mask": (True, False), "blend": (True, True)}[listed.kind]

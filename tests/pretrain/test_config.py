@@ -1,17 +1,20 @@
-"""The configuration refuses what it can't mean, and says what to do."""
+"""The configuration refuses what it can't mean, and says what to do; a run's identity is its method's own."""
 
 from pathlib import Path
 
 import pytest
 
+from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import BenchError, ConfigError
+from pretrain.fields import merged
 
 
 def test_the_defaults_are_moco_v2_as_published() -> None:
-    config = PretrainConfig()
-    assert (config.arch, config.epochs, config.batch, config.queue) == ("resnet50", 200, 256, 65536)
-    assert (config.temperature, config.key_momentum, config.lr) == (0.2, 0.999, 0.03)
+    config = PretrainConfig.read({})
+    recipe, method = config.recipe, config.method
+    assert (config.arch, recipe.epochs, recipe.batch, recipe.lr) == ("resnet50", 200, 256, 0.03)
+    assert (method.name, method.queue, method.temperature, method.momentum) == ("mocov2", 65536, 0.2, 0.999)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,19 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
         ({"pipeline_options": {"blurr": 0}}, "did you mean 'blur'"),
         ({"base_lr": float("nan")}, "base_lr"),
         ({"stem": "small", "size": 96}, "up to 64 pixels"),
-        ({"mixed_target": "un-mix", "method": "supervised", "supervision": "full"}, "has none"),
+        ({"mixed_target": "un-mix", "method": "supervised", "supervision": "full"}, "bad value for 'mixed_target'"),
+        ({"fill_queue": True, "method": "supervised"}, "unknown key"),
+        ({"method": {"name": "mocov2", "temprature": 0.1}}, "did you mean 'temperature'"),
+        ({"recipe": {"epoch": 3}}, "did you mean 'epochs'"),
+        ({"momentum": 0.9}, r"name of 2 fields(.|\n)*method.momentum, recipe.optimizer.momentum"),
+        ({"optimizer": "adamw", "optimizer.momentum": 0.9}, "unknown key"),
+        ({"optimizer": "adam"}, "did you mean 'adamw'"),
+        ({"schedule": "cosin"}, "bad value for 'shape'"),
+        ({"keep_iterations": True}, "without classes changes nothing"),
+        ({"aug": "cutmix", "aug_composition": "turn"}, "composes several"),
+        ({"method": "supervised", "key_pipeline_options": {"blur": 0}}, "has one view"),
+        ({"method": "supervised", "aug_views": "both"}, "has one"),
+        ({"arch": "resnet19"}, "did you mean 'resnet18'"),
         ({"aug": "cutmix+mixup", "aug_options": {"alpha": 1.0}}, "unknown part of cutmix"),
     ],
 )
@@ -40,11 +55,11 @@ def test_wrong_fields_are_refused_with_a_reason(fields: dict[str, object], messa
 
 
 def test_a_number_written_as_yaml_reads_it_is_a_number() -> None:
-    assert PretrainConfig.read({"base_lr": "1e-4"}).base_lr == 1e-4
+    assert PretrainConfig.read({"base_lr": "1e-4"}).recipe.base_lr == 1e-4
 
 
 def test_the_learning_rate_scales_with_the_batch() -> None:
-    assert PretrainConfig(batch=512).lr == pytest.approx(0.06)
+    assert PretrainConfig.read({"batch": 512}).recipe.lr == pytest.approx(0.06)
 
 
 @pytest.mark.parametrize(("supervision", "fraction"), [("self", 0.0), ("semi", 0.5), ("full", 1.0)])
@@ -53,13 +68,14 @@ def test_a_supervision_regime_is_a_label_fraction(supervision: str, fraction: fl
 
 
 def test_loader_processes_are_no_part_of_what_changes_the_numbers() -> None:
-    assert PretrainConfig(num_workers=7).differences(PretrainConfig()) == {}
-    assert PretrainConfig(queue=512, batch=256).differences(PretrainConfig()) == {"queue": 512}
+    published = PretrainConfig.published("mocov2")
+    assert PretrainConfig.read({"num_workers": 7}).differences(published) == {}
+    assert PretrainConfig.read({"queue": 512, "batch": 256}).differences(published) == {"method.queue": 512}
 
 
 def test_a_configuration_is_immutable() -> None:
     with pytest.raises(Exception, match="frozen"):
-        PretrainConfig().epochs = 3
+        PretrainConfig.read({}).seed = 3
 
 
 def test_an_error_has_its_four_parts_in_order() -> None:
@@ -110,3 +126,64 @@ def test_where_images_are_kept_is_no_part_of_the_identity_and_their_size_is() ->
     assert ram.differences(disk) == {}
     assert ram.differences(none) == {"cache_side": 144}
     assert PretrainConfig.read({"cache_side": 144, "size": 64}).differences(ram) == {}
+
+
+def test_a_field_has_one_value_under_its_short_its_whole_and_its_nested_name() -> None:
+    wanted = PretrainConfig.read({"queue": 512, "epochs": 3, "optimizer": "adamw", "schedule": "step"})
+    same = PretrainConfig.read(
+        {"method.queue": 512, "recipe": {"epochs": 3, "optimizer": {"name": "adamw"}}, "recipe.schedule.shape": "step"}
+    )
+    assert wanted == same
+    assert PretrainConfig.read({"recipe": {"epochs": 9}, "epochs": 3}).recipe.epochs == 3  # what comes later counts
+    assert PretrainConfig.read(wanted.model_dump(mode="json")) == wanted
+    assert wanted.replace({"epochs": 4}).recipe == wanted.recipe.replace({"epochs": 4})
+
+
+def test_layers_of_fields_are_joined_block_by_block_and_the_later_one_counts() -> None:
+    base = {"method": {"name": "mocov2", "queue": 512}, "recipe": {"epochs": 9, "batch": 64}, "pipeline_options": {"blur": 0}}
+    joined = merged(base, {"recipe": {"epochs": 3}, "method": {"temperature": 0.5}}, {"epochs": 2, "pipeline_options": {}})
+    config = PretrainConfig.read(joined)
+    assert (config.method.queue, config.method.temperature) == (512, 0.5)
+    assert (config.recipe.epochs, config.recipe.batch, config.recipe.pipeline_options) == (2, 64, {})
+
+
+def test_another_optimizer_starts_from_its_own_settings() -> None:
+    sgd = PretrainConfig.read({"optimizer.momentum": 0.5})
+    assert sgd.recipe.optimizer.momentum == 0.5
+    assert sgd.replace({"optimizer": "adamw"}).recipe.optimizer == PretrainConfig.read({"optimizer": "adamw"}).recipe.optimizer
+
+
+def test_a_method_brings_its_published_recipe_and_what_is_given_changes_it() -> None:
+    published = PretrainConfig.published("supervised")
+    assert (published.recipe.base_lr, published.supervision) == (0.1, "full")
+    assert PretrainConfig.read({"method": "supervised", "base_lr": 0.2}).recipe.base_lr == 0.2
+    assert PretrainConfig.read({"method": "supervised", "epochs": 3}).differences(published) == {"recipe.epochs": 3}
+
+
+DUMMY = """
+from typing import ClassVar, Literal
+from pretrain.methods.supervised import Supervised
+
+class Dummy(Supervised):
+    name: Literal["dummy"] = "dummy"
+    strength: float = 1.0
+    '''Of nothing.'''
+"""
+
+
+def test_a_new_method_and_a_field_of_one_move_the_identity_of_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def identities() -> dict[str, object]:
+        runs = [{"method": name, "batch": 64, "epochs": 3} for name in ("mocov2", "mocov1", "supervised")]
+        return {str(run["method"]): PretrainConfig.read(run).identity() for run in runs}
+
+    before = identities()
+    assert before["mocov2"] == {"method": "mocov2", "version": 1, "recipe.batch": 64, "recipe.epochs": 3}
+    (tmp_path / "dummy.py").write_text(DUMMY)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    monkeypatch.setitem(methods.METHODS, "dummy", "dummy:Dummy")
+    dummy = PretrainConfig.read({"method": "dummy", "strength": 2.0})
+    assert dummy.identity() == {"method": "dummy", "version": 1, "method.strength": 2.0}
+    assert PretrainConfig.read({"method": "dummy"}).identity() == {"method": "dummy", "version": 1}
+    assert identities() == before
+    with pytest.raises(ConfigError, match="unknown key"):
+        PretrainConfig.read({"strength": 2.0})

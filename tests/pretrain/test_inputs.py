@@ -1,5 +1,6 @@
 """What the encoders see: which pipeline and which augmentation each view gets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,10 @@ def erased(seen: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
-    _, query, key = inputs(key_pipeline_options={"solarize": 1})(BATCH, generator(0, 0, "cpu"))
-    assert key is not None
+    (query, key), _ = inputs(key_pipeline_options={"solarize": 1})(BATCH, generator(0, 0, "cpu"))
     torch.testing.assert_close(denormalised(query.images), BATCH[0].float() / 255)
     bright = BATCH[1] >= 128
-    torch.testing.assert_close(denormalised(key), torch.where(bright, 255 - BATCH[1], BATCH[1]).float() / 255)
+    torch.testing.assert_close(denormalised(key.images), torch.where(bright, 255 - BATCH[1], BATCH[1]).float() / 255)
 
 
 def test_each_view_is_cropped_by_its_own_pipeline() -> None:
@@ -36,21 +36,30 @@ def test_each_view_is_cropped_by_its_own_pipeline() -> None:
     assert cuts == [Crop(32, (0.2, 1.0)), Crop(32, (0.5, 0.6), (1, 1))]
 
 
+def test_all_views_of_a_method_come_out_in_its_order() -> None:
+    config = PretrainConfig.read({"aug": "cutout", "pipeline_options": OFF})
+    query, key = config.views()
+    several = replace(Inputs.of(config), views=(query, key, replace(query, size=8), key))
+    crops = [BATCH[0], BATCH[1], BATCH[0][:, :, :8, :8], BATCH[1]]
+    views, clean = several(crops, generator(0, 0, "cpu"))
+    assert [tuple(view.images.shape[1:]) for view in views] == [(3, 16, 16), (3, 16, 16), (3, 8, 8), (3, 16, 16)]
+    masked = [bool(erased(view.images, crop).any()) for view, crop in zip(views, crops, strict=True)]
+    assert masked == [True, False, True, False]
+    assert all(torch.equal(one, normalised(crop.float() / 255)) for one, crop in zip(clean, crops, strict=True))
+
+
 def test_a_method_of_one_view_has_no_key() -> None:
-    _, query, key = inputs()(BATCH[:1], generator(0, 0, "cpu"))
-    assert key is None
+    (query,), _ = inputs(method="supervised")(BATCH[:1], generator(0, 0, "cpu"))
     assert torch.equal(query.images, normalised(BATCH[0].float() / 255))
 
 
 @pytest.mark.parametrize("name", ["cutout", "random-erasing"])
 def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their_own(name: str) -> None:
-    _, query, key = inputs(aug=name)(BATCH, generator(0, 0, "cpu"))
-    _, both_query, both_key = inputs(aug=name, aug_views="both")(BATCH, generator(0, 0, "cpu"))
-    assert key is not None
-    assert both_key is not None
+    (query, key), _ = inputs(aug=name)(BATCH, generator(0, 0, "cpu"))
+    (both_query, both_key), _ = inputs(aug=name, aug_views="both")(BATCH, generator(0, 0, "cpu"))
     assert torch.equal(both_query.images, query.images)
-    assert not erased(key, BATCH[1]).any()
-    masks = erased(both_query.images, BATCH[0]), erased(both_key, BATCH[1])
+    assert not erased(key.images, BATCH[1]).any()
+    masks = erased(both_query.images, BATCH[0]), erased(both_key.images, BATCH[1])
     assert all(0.05 < float(mask.float().mean()) < 0.5 for mask in masks)
     same = (masks[0] == masks[1]).flatten(1).all(dim=1)
     assert float(same.float().mean()) < 0.5  # random erasing leaves some images whole in both views
@@ -58,15 +67,14 @@ def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_a_blend_on_both_views_is_the_same_blend(name: str) -> None:
-    clean, query, key = inputs(aug=name, aug_views="both")(BATCH[[0, 0]], generator(0, 0, "cpu"))
+    (query, key), clean = inputs(aug=name, aug_views="both")(BATCH[[0, 0]], generator(0, 0, "cpu"))
     assert query.sources is None  # its own key holds the same blend and is all of its target
-    assert key is not None
-    assert torch.equal(query.images, key)
-    assert not torch.equal(query.images, clean)
+    assert torch.equal(query.images, key.images)
+    assert not torch.equal(query.images, clean[0])
 
 
 def test_the_view_before_the_augmentation_is_the_pipelines() -> None:
-    clean, query, _ = inputs(aug="cutout")(BATCH, generator(0, 0, "cpu"))
+    (query, _), (clean, _) = inputs(aug="cutout")(BATCH, generator(0, 0, "cpu"))
     assert torch.equal(clean, normalised(BATCH[0].float() / 255))
     kept = ~erased(query.images, BATCH[0])[:, None].expand_as(clean)
     assert torch.equal(query.images[kept], clean[kept])

@@ -14,9 +14,10 @@ import torch.distributed as dist
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
+from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
-from pretrain.template import Template
+from pretrain.parts.branch import Branch
 
 STEPS, BATCH, SIZE = 10, 32, 64
 REPO = os.environ.get("MOCO_REPO")
@@ -51,10 +52,10 @@ def test_ten_steps_equal_the_published_codes(published: Any, projector: str, tem
     )
     torch.manual_seed(0)
     theirs = published(torchvision.models.resnet18, 128, 128, 0.999, temperature, projector == "mlp").train()
-    ours = Template(config, classes=2).train()
-    ours.query.load_state_dict(theirs.encoder_q.state_dict())
-    ours.key.load_state_dict(theirs.encoder_k.state_dict())
-    ours.queue.copy_(theirs.queue)
+    ours = config.method.learner(config.shape(classes=2)).train()
+    for branch, encoder in ((ours.query, theirs.encoder_q), (ours.key.branch, theirs.encoder_k)):
+        branch.load_state_dict({_name(name): tensor for name, tensor in encoder.state_dict().items()})
+    ours.queue.keys.copy_(theirs.queue)
     optimizers = [
         torch.optim.SGD(parameters, 0.03, momentum=0.9, weight_decay=1e-4)
         for parameters in (ours.query.parameters(), filter(lambda p: p.requires_grad, theirs.parameters()))
@@ -64,23 +65,33 @@ def test_ten_steps_equal_the_published_codes(published: Any, projector: str, tem
     for step in range(STEPS):
         rng = torch.Generator().manual_seed(step)
         query, key = torch.randn(2, BATCH, 3, SIZE, SIZE, generator=rng)
-        mine = ours(query, Mixed(query), key, labels, torch.arange(BATCH))
+        progress = Progress(step, STEPS, 0, 1)
+        batch = Batch((Mixed(query), Mixed(key)), (query, key), labels, torch.arange(BATCH), progress)
+        ours.before_forward(progress)
+        losses = ours(batch)
+        mine = losses.total
         logits, targets = theirs(im_q=query, im_k=key)
         loss = nn.functional.cross_entropy(logits, targets)
-        for optimizer, value in zip(optimizers, (mine.loss, loss), strict=True):
+        for optimizer, value in zip(optimizers, (mine, loss), strict=True):
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
-        ours.enqueue(mine.keys, labels)
-        differences["loss"] = max(differences["loss"], abs(float(mine.loss.detach()) - float(loss.detach())))
-    differences["queue"] = float((ours.queue - theirs.queue).abs().max())
-    differences["key encoder"] = _largest(ours.key.state_dict(), theirs.encoder_k.state_dict())
-    differences["query encoder"] = _largest(ours.query.state_dict(), theirs.encoder_q.state_dict())
+        ours.after_step(batch, losses)
+        differences["loss"] = max(differences["loss"], abs(float(mine.detach()) - float(loss.detach())))
+    differences["queue"] = float((ours.queue.keys - theirs.queue).abs().max())
+    differences["key encoder"] = _largest(ours.key.branch, theirs.encoder_k.state_dict())
+    differences["query encoder"] = _largest(ours.query, theirs.encoder_q.state_dict())
     print(f"{projector}: largest differences after {STEPS} steps: {differences}")
-    assert int(ours.queue_end) == int(theirs.queue_ptr)
+    assert int(ours.queue.end) == int(theirs.queue_ptr)
     assert max(differences.values()) < 1e-5
 
 
-def _largest(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
+def _name(published: str) -> str:
+    """The name in a branch of a tensor of the published encoder."""
+    return f"head.{published.removeprefix('fc.')}" if published.startswith("fc.") else f"trunk.{published}"
+
+
+def _largest(ours: Branch, published: dict[str, Tensor]) -> float:
+    mine, theirs = ours.state_dict(), {_name(name): tensor for name, tensor in published.items()}
     assert mine.keys() == theirs.keys()
     return max(float((mine[name].double() - theirs[name].double()).abs().max()) for name in mine)

@@ -19,10 +19,10 @@ from pretrain.core.errors import CheckpointError, ConfigError, DataError, Traini
 from pretrain.core.journal import Journal
 from pretrain.images.imageset import ImageSet, read
 from pretrain.methods import METHODS
-from pretrain.template import Template
-from pretrain.train import train
+from pretrain.train import Trained, training_set
+from pretrain.train import train as train_on
 
-TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "queue": 16, "num_workers": 0, "feature_dim": 8}
+TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "num_workers": 0}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 
 
 def config(**fields: object) -> PretrainConfig:
-    return PretrainConfig.read({**TINY, **fields})
+    own = {"queue": 16, "feature_dim": 8} if fields.get("method", "mocov2") != "supervised" else {}
+    return PretrainConfig.read({**TINY, **own, **fields})
+
+
+def train(wanted: PretrainConfig, images: ImageSet, folder: Path, journal: Journal, **more: object) -> Trained:
+    return train_on(wanted, training_set(wanted, images), folder, journal, name="noise", **more)
 
 
 def losses(folder: Path) -> list[str]:
@@ -51,7 +56,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("aug", AUGMENTATIONS)
 @pytest.mark.parametrize("supervision", ["self", "semi", "full"])
 def test_every_augmentation_trains_under_every_regime(images: ImageSet, tmp_path: Path, aug: str, supervision: str) -> None:
-    trained = train(config(aug=aug, supervision=supervision, epochs=1), images, tmp_path, Journal(tmp_path), data="noise")
+    trained = train(config(aug=aug, supervision=supervision, epochs=1), images, tmp_path, Journal(tmp_path))
     assert np.isfinite(trained.loss)
     kept = (tmp_path / "labelled.txt").read_text().splitlines()
     assert len(kept) == {"self": 0, "semi": 12, "full": 24}[supervision]
@@ -59,7 +64,7 @@ def test_every_augmentation_trains_under_every_regime(images: ImageSet, tmp_path
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_leaves_a_whole_backbone(images: ImageSet, tmp_path: Path, method: str) -> None:
-    train(config(method=method, supervision="full"), images, tmp_path, Journal(), data="noise")
+    train(config(method=method, supervision="full"), images, tmp_path, Journal())
     payload = torch.load(tmp_path / "backbone.pth", weights_only=True)
     assert payload["format"] == BACKBONE_FORMAT
     assert payload["provenance"]["method"] == method
@@ -70,16 +75,16 @@ def test_every_method_trains_and_leaves_a_whole_backbone(images: ImageSet, tmp_p
 def test_label_fraction_zero_is_moco_v2_to_the_last_bit(images: ImageSet, tmp_path: Path) -> None:
     for name, fields in {"self": {}, "zero": {"supervision": "semi", "label_fraction": 0.0}}.items():
         (tmp_path / name).mkdir()
-        train(config(**fields), images, tmp_path / name, Journal(tmp_path / name), data="noise")
+        train(config(**fields), images, tmp_path / name, Journal(tmp_path / name))
     ours, theirs = (weights(tmp_path / name / "backbone.pth") for name in ("self", "zero"))
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_filling_the_queue_moves_no_parameter(images: ImageSet, tmp_path: Path) -> None:
     wanted = config(fill_queue=True, epochs=1, queue=24, batch=8)  # three steps fill it, and there are three
-    train(wanted, images, tmp_path, Journal(), data="noise")
+    train(wanted, images, tmp_path, Journal())
     torch.manual_seed(wanted.seed)
-    start = Template(wanted, classes=2).backbone()
+    start = wanted.method.learner(wanted.shape(classes=2)).export().backbone
     left = weights(tmp_path / "backbone.pth")
     parameters = [key for key in start if key.endswith(("weight", "bias"))]
     assert all(torch.equal(start[key], left[key]) for key in parameters)
@@ -89,7 +94,7 @@ def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(images: I
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir(), cut.mkdir()
     wanted = config(epochs=3, aug="cutmix", supervision="semi")
-    train(wanted, images, whole, Journal(whole), data="noise")
+    train(wanted, images, whole, Journal(whole))
 
     class Cut(Exception):  # noqa: N818
         pass
@@ -99,8 +104,8 @@ def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(images: I
             raise Cut
 
     with pytest.raises(Cut):
-        train(wanted, images, cut, Journal(cut, progress), data="noise")
-    train(wanted, images, cut, Journal(cut), data="noise")
+        train(wanted, images, cut, Journal(cut, progress))
+    train(wanted, images, cut, Journal(cut))
     ours, theirs = weights(whole / "backbone.pth"), weights(cut / "backbone.pth")
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
@@ -119,7 +124,7 @@ def test_a_run_stopped_after_any_step_ends_as_one_that_was_not(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir(), cut.mkdir()
     wanted = config(epochs=3, aug="cutmix", supervision="semi", monitor_every=1, fill_queue=True)
-    asked = {"monitor": lambda state: {"knn": float(state["conv1.weight"].sum())}, "data": "noise"}
+    asked = {"monitor": lambda state: {"knn": float(state["conv1.weight"].sum())}}
     expected = train(wanted, images, whole, Journal(whole), **asked)
     for step in (1, 3, 5, 9):
 
@@ -148,27 +153,27 @@ def test_a_killed_run_loses_no_more_than_the_seconds_between_checkpoints(images:
         folder = tmp_path / str(seconds)
         folder.mkdir()
         with pytest.raises(Killed):
-            train(config(epochs=1, checkpoint_seconds=seconds), images, folder, Journal(folder, progress), data="noise")
+            train(config(epochs=1, checkpoint_seconds=seconds), images, folder, Journal(folder, progress))
         assert [torch.load(path, weights_only=True)["step"] for path in folder.glob("last.pth")] == left
 
 
 def test_a_checkpoint_that_is_none_is_refused_with_what_to_do(images: ImageSet, tmp_path: Path) -> None:
     for content in (b"", b"text", b"PK\x03\x04"):
         (tmp_path / "last.pth").write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"can't go on from .*last.pth(.|\n)*remove it to start again"):
-            train(config(), images, tmp_path, Journal(), data="noise")
+        with pytest.raises(CheckpointError, match=r"can't resume from .*last.pth(.|\n)*remove it to start again"):
+            train(config(), images, tmp_path, Journal())
 
 
 def test_going_on_with_other_settings_is_refused_and_with_other_loaders_it_is_not(images: ImageSet, tmp_path: Path) -> None:
-    train(config(), images, tmp_path, Journal(), data="noise")
+    train(config(), images, tmp_path, Journal())
     with pytest.raises(ConfigError, match="temperature"):
-        train(config(temperature=0.1), images, tmp_path, Journal(), data="noise")
-    train(config(save_every=2, checkpoint_seconds=1, keep_every=1), images, tmp_path, Journal(), data="noise")
+        train(config(temperature=0.1), images, tmp_path, Journal())
+    train(config(save_every=2, checkpoint_seconds=1, keep_every=1), images, tmp_path, Journal())
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(images: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="at step"):
-        train(config(base_lr=1e30, epochs=4), images, tmp_path, Journal(), data="noise")
+        train(config(base_lr=1e30, epochs=4), images, tmp_path, Journal())
     assert not (tmp_path / "backbone.pth").exists()
 
 
@@ -180,7 +185,7 @@ def test_an_estimate_is_said_first_and_changes_nothing(images: ImageSet, tmp_pat
     for announce in (True, False):
         folders.append(tmp_path / str(announce))
         folders[-1].mkdir()
-        train(config(epochs=1, **fields), images, folders[-1], Journal(folders[-1]), data="noise", announce_time=announce)
+        train(config(epochs=1, **fields), images, folders[-1], Journal(folders[-1]), announce_time=announce)
     assert "estimated time: about" in (folders[0] / "log.txt").read_text()
     ours, theirs = (weights(folder / "backbone.pth") for folder in folders)
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -189,10 +194,10 @@ def test_an_estimate_is_said_first_and_changes_nothing(images: ImageSet, tmp_pat
 def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_path: Path) -> None:
     few = images.part(range(4))
     with pytest.raises(DataError, match="fewer images than a batch"):
-        train(config(), few, tmp_path, Journal(), data="noise")
+        train(config(), few, tmp_path, Journal())
     one = replace(images, classes=("ant",), labels=(0,) * len(images))
     with pytest.raises(DataError, match="one class"):
-        train(config(supervision="full"), one, tmp_path, Journal(), data="noise")
+        train(config(supervision="full"), one, tmp_path, Journal())
 
 
 def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet, tmp_path: Path) -> None:
@@ -203,7 +208,7 @@ def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet
         return {"knn": 10.0 * len(asked)}
 
     wanted = config(epochs=5, keep_every=2, monitor_every=2)
-    train(wanted, images, tmp_path, Journal(tmp_path), data="noise", monitor=monitor)
+    train(wanted, images, tmp_path, Journal(tmp_path), monitor=monitor)
     kept = sorted(path.name for path in tmp_path.glob("backbone-*.pth"))
     assert kept == ["backbone-0002.pth", "backbone-0004.pth"]
     assert torch.load(tmp_path / kept[0], weights_only=True)["provenance"]["epochs"] == 2

@@ -161,7 +161,7 @@ def test_options_reach_both_views_and_the_keys_own_have_the_last_word() -> None:
     config = PretrainConfig.read(
         {"pipeline": "byol", "pipeline_options": {"grey": 0, "blur": 0.3}, "key_pipeline_options": {"blur": 0.7}}
     )
-    query, key = config.pipelines()
+    query, key = config.recipe.pipelines()
     assert (query.grey, query.blur, query.solarize) == (0, 0.3, 0)
     assert (key.grey, key.blur, key.solarize) == (0, 0.7, 0.2)
     with pytest.raises(ConfigError, match="did you mean 'byol'"):

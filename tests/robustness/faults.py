@@ -1,7 +1,7 @@
-"""Faults on purpose, in whole runs of the command: `python tests/robustness/faults.py`, as root for the disks.
+"""Injected faults in whole runs of the command: `python tests/robustness/faults.py`, as root for the disks.
 
-Each scenario starts `bench pretrain` on tiny images, does the damage once the first checkpoint is there, and looks at how the
-command ended and at what it left. `rows(short)` tries each scenario once or `TRIES` times.
+Each scenario starts `bench pretrain` on tiny images, does the damage once the first checkpoint is there, and checks how the
+command ended and what it left. `rows(short)` tries each scenario once or `TRIES` times.
 """
 
 import os
@@ -27,16 +27,16 @@ from rows import Row  # noqa: E402
 
 TRIES = 10
 IMAGES = 12
-"""Of each of two classes."""
+"""Training images of each of two classes."""
 SETTINGS = ("size=16", "batch=8", "queue=16", "feature_dim=8", "projector=linear")
 DISK_MIB = 240
-"""Of the disk that fills up: the state of this run takes 130 MiB, and a second one beside it is too much."""
+"""Size of the disk that fills up: the state of this run takes 130 MiB, and a second one doesn't fit beside it."""
 WAIT = 240
-"""Seconds until something is there, or ends."""
+"""Seconds to wait for a file or for the end of a process."""
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """The end of a command."""
 
     code: int
     said: str
@@ -44,13 +44,13 @@ class Ended(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a scenario works."""
+    """The folders of a scenario."""
 
     data: Path
     out: Path
 
     def run(self, *options: str, damage: Callable[[int], None] = lambda pid: None) -> Ended:
-        """`bench pretrain`, with the damage done once its first checkpoint is there."""
+        """Run `bench pretrain`, and do the damage once its first checkpoint is there."""
         words = [sys.executable, "-m", "bench", "pretrain", "--arch", "resnet18", "--device", "cpu"]
         words += ["--data", str(self.data), "--out", str(self.out), *options]
         words += [word for setting in SETTINGS for word in ("--set", setting)]
@@ -70,12 +70,12 @@ class Place(NamedTuple):
         return not list(self.out.glob(".*.tmp")) and not (self.out / "result.json").exists()
 
     def image(self, number: int) -> Path:
-        """One of the training images."""
+        """Return the path of a training image."""
         return self.data / "train" / "ant" / f"{number}.png"
 
 
 def one_message(ended: Ended, *words: str) -> bool:
-    """Exit code 2, one message with these words, no traceback."""
+    """Whether a command ended with exit code 2, one message with these words, and no traceback."""
     fine = ended.code == 2 and "Traceback" not in ended.said and ended.said.count("bench: ") == 1
     if not (fine and all(word in ended.said for word in words)):
         print(ended, words, file=sys.stderr)
@@ -84,7 +84,7 @@ def one_message(ended: Ended, *words: str) -> bool:
 
 
 def disk_full(place: Place) -> bool:
-    """A disk without room for a second checkpoint beside the first; with room, the same command goes on."""
+    """A disk without room for a second checkpoint beside the first; with room, the same command resumes."""
     with _disk(place.out, f"size={DISK_MIB}m"):
         first = place.run("--epochs", "3")
         kept = one_message(first, "No space left on device", "MiB free") and place.whole()
@@ -96,7 +96,7 @@ def disk_read_only(place: Place) -> bool:
     """A disk that becomes read-only."""
 
     def lock(pid: int) -> None:
-        # A read-only view of the folder over itself: the kernel refuses to make a disk so on which files are open for writing.
+        # A read-only bind mount of the folder: the kernel refuses to remount a disk on which files are open for writing.
         subprocess.run(["mount", "-o", "bind,ro", place.out, place.out], check=True)
 
     with _disk(place.out, f"size={3 * DISK_MIB}m"):
@@ -107,23 +107,23 @@ def disk_read_only(place: Place) -> bool:
 
 
 def data_lost(place: Place) -> bool:
-    """The folder of images is taken away, and brought back: the same command goes on."""
+    """The folder of images is taken away, and brought back: the same command resumes."""
     away = place.data.with_name("away")
     ended = place.run("--epochs", "300", damage=lambda pid: place.data.rename(away) and None)
     kept = one_message(ended, "is not there any more") and place.whole()
     away.rename(place.data)
-    return kept and _goes_on(place)
+    return kept and _resumes(place)
 
 
 def worker_killed(place: Place) -> bool:
-    """A process that loads images is killed as the kernel does it where memory runs out."""
+    """A loader worker is killed as the kernel does it when memory runs out."""
 
     def kill(pid: int) -> None:
         for child in _children(pid)[:1]:
             os.kill(child, signal.SIGKILL)
 
     ended = place.run("--epochs", "300", "--set", "num_workers=2", damage=kill)
-    return one_message(ended, "a process that loads images is no more") and place.whole() and _goes_on(place)
+    return one_message(ended, "a loader worker died") and place.whole() and _resumes(place)
 
 
 def image_spoilt(place: Place) -> bool:
@@ -141,25 +141,25 @@ def image_skipped(place: Place) -> bool:
 
 
 def loss_not_finite(place: Place) -> bool:
-    """A learning rate beyond reason."""
+    """An absurd learning rate."""
     return one_message(place.run("--epochs", "30", "--set", "base_lr=1e30"), "the loss is") and not list(
         place.out.glob("r*.json")
     )
 
 
 SCENARIOS: tuple[tuple[str, Callable[[Place], bool]], ...] = (
-    ("a full disk ends with one message; the last checkpoint is whole, and the run goes on when there is room", disk_full),
+    ("a full disk ends with one message; the last checkpoint is whole, and the run resumes when there is room", disk_full),
     ("a disk that becomes read-only ends with one message; the last checkpoint is whole", disk_read_only),
-    ("a data set that disappears ends with one message; the run goes on when it is back", data_lost),
-    ("a loader that the kernel kills ends with one message; the run goes on", worker_killed),
+    ("a data set that disappears ends with one message; the run resumes when it is back", data_lost),
+    ("a loader worker that the kernel kills ends with one message; the run resumes", worker_killed),
     ("an unreadable image in the middle of an epoch ends with one message that names it", image_spoilt),
-    ("with --on-bad-image skip, the run goes on with the next image, counted and recorded", image_skipped),
+    ("with --on-bad-image skip, the run takes the next image, counted and recorded", image_skipped),
     ("a loss that is not finite ends with one message, and no result", loss_not_finite),
 )
 
 
 def rows(short: bool) -> list[Row]:
-    """Every scenario once, or `TRIES` times; those that need a disk of their own only where mounting is allowed."""
+    """Try every scenario once or `TRIES` times; those that mount a disk only where mounting is allowed."""
     lines = []
     for promise, scenario in SCENARIOS:
         if scenario in (disk_full, disk_read_only) and not can_mount():
@@ -178,7 +178,7 @@ def can_mount() -> bool:
 
 
 def lay_images(root: Path, train: int = IMAGES) -> None:
-    """Two classes of noise, 24 pixels a side; `train` images of each to train on."""
+    """Write two classes of noise, 24 pixels a side, with `train` training images of each."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", 2)):
         for cls in ("ant", "bee"):
@@ -197,15 +197,15 @@ def _tried(scenario: Callable[[Place], bool]) -> bool:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _goes_on(place: Place) -> bool:
-    """Whether the same run goes on from where it was: it gets one epoch further than its checkpoint, and is stopped."""
+def _resumes(place: Place) -> bool:
+    """Whether the same run resumes: it gets past its checkpoint, and is killed then."""
     before = torch.load(place.out / "last.pth", weights_only=True)["step"]
     place.run("--epochs", "300", damage=lambda pid: _stop_after(pid, place.out / "last.pth"))
     return bool(torch.load(place.out / "last.pth", weights_only=True)["step"] > before)
 
 
 def _stop_after(pid: int, checkpoint: Path) -> None:
-    """Kill a process when it has replaced its checkpoint."""
+    """Kill a process once it has replaced its checkpoint."""
     first, deadline = checkpoint.stat().st_mtime_ns, time.monotonic() + WAIT
     while checkpoint.stat().st_mtime_ns == first and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -218,7 +218,7 @@ def _spoil(path: Path) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    """Processes that a process has forked."""
+    """List the processes that a process has forked."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -25,17 +25,17 @@ Due = Callable[[float], bool]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended."""
+    """The end of a child."""
 
     code: int
-    """Its exit code; −9 where it was killed."""
+    """Its exit code; −9 if it was killed."""
     said: str
-    """All that it wrote."""
+    """Everything that it printed."""
     seconds: float
 
     @property
     def killed(self) -> bool:
-        """By SIGKILL, before it was done."""
+        """Whether SIGKILL ended it before it was done."""
         return self.code == -signal.SIGKILL
 
 
@@ -55,12 +55,12 @@ def bench(words: Iterable[str], said: Path, *, due: Due | None = None, by: signa
 
 
 def after(seconds: float) -> Due:
-    """That long after the start."""
+    """Name the moment `delay` seconds after the start."""
     return lambda elapsed: elapsed >= seconds
 
 
 def saving(folder: Path, count: int, delay: float) -> Due:
-    """`delay` seconds after the `count`th file began to be written in a run's folder."""
+    """Name the moment `delay` seconds after the `count`th file began to be written in a run's folder."""
     seen: set[tuple[str, int]] = set()
     since: list[float] = []
 
@@ -107,7 +107,7 @@ def _forked(words: list[str], said: Path) -> int:
 
 
 def _main(words: list[str]) -> int:
-    """What the command's process would exit with."""
+    """Return the code that the command's process would exit with."""
     from bench import cli
 
     os.setpgid(0, 0)

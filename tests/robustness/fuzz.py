@@ -43,18 +43,18 @@ CRASH, HANG, MEMORY = "crash-", "timeout-", "oom-"
 
 
 def modules() -> list[Path]:
-    """Of targets."""
+    """List the modules of targets."""
     return sorted(HERE.glob("targets_*.py"))
 
 
 def load(path: Path) -> tuple[dict[str, Callable[[bytes], None]], dict[str, list[bytes]]]:
-    """A module's targets and their seeds."""
+    """Return a module's targets and their seeds."""
     found = runpy.run_path(str(path))
     return found["TARGETS"], found["SEEDS"]
 
 
 def fuzz(target: str, seconds: int) -> dict[str, Any]:
-    """Run libFuzzer on one target for so long."""
+    """Run libFuzzer on one target for that many seconds."""
     with tempfile.TemporaryDirectory(prefix="bench-fuzz-") as scratch:
         kept = Path(tempfile.gettempdir()) / "bench-fuzz-failures"
         kept.mkdir(exist_ok=True)
@@ -79,7 +79,7 @@ def fuzz(target: str, seconds: int) -> dict[str, Any]:
 
 
 def rows(short: bool) -> list[Row]:
-    """Every target for ten minutes, or for seconds."""
+    """Run every target for ten minutes, or (`short`) for seconds."""
     lines = []
     for name in (name for path in modules() for name in load(path)[0]):
         done = fuzz(name, SHORT if short else LONG)

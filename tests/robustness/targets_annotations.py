@@ -23,8 +23,8 @@ from transfer.datasets import cityscapes, coco, voc
 from transfer.datasets.detection import DetectionData
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
+from transfer.detection.found import Found
 from transfer.engines.torchvision.data import training_sample
-from transfer.engines.torchvision.evaluate import Found
 
 WIDTH, HEIGHT = 24, 16
 SHORT, LONG = 16, 32

@@ -31,7 +31,7 @@ def checkpoint(data: bytes) -> None:
             backbone = sources.load(str(_FILE))
         except BenchError:
             return
-    assert set(backbone.state) == set(sources.skeleton(backbone.arch)), "a partial load"
+    assert set(backbone.state) == set(backbone.architecture.skeleton()), "a partial load"
 
 
 def content(data: bytes) -> None:

@@ -49,5 +49,5 @@ def sample() -> RunRecord:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"record": read}
 SEEDS: dict[str, list[bytes]] = {
-    "record": [sample().model_dump_json(indent=1).encode(), b'{"schema_version": 1, "metrics": {"a": 1e999}}', b"[[[["]
+    "record": [sample().model_dump_json(indent=1).encode(), b'{"schema_version": 2, "metrics": {"a": 1e999}}', b"[[[["]
 }

@@ -1,4 +1,4 @@
-"""What a machine can do to a run: each fault is one message, and what was good stays good. Whole runs: `machine_errors.py`."""
+"""Failures of the machine: each is one message, and earlier checkpoints stay whole. Whole runs: `faults.py`."""
 
 import os
 import resource
@@ -22,7 +22,7 @@ from pretrain.core.journal import Journal
 from pretrain.images import imageset, skipping
 from pretrain.images.crops import Crop
 from pretrain.images.loading import Crops, Epochs, loader
-from pretrain.train import train
+from pretrain.train import train, training_set
 from transfer import record
 
 HERE = Path(__file__).resolve().parent
@@ -128,7 +128,7 @@ class _Dying(Dataset[int]):
 def test_a_killed_loader_worker_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught, machine_errors.translating_os_errors("train", tmp_path):
         list(DataLoader(_Dying(), num_workers=1))
-    assert in_parts(caught.value, "a process that loads images is no more", "num_workers=1")
+    assert in_parts(caught.value, "a loader worker died", "num_workers=1")
 
 
 HOLDING = """
@@ -212,7 +212,8 @@ def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, m
     found, out, said = imageset.read(root, "train"), root / "run", []
     out.mkdir()
     config = PretrainConfig.read({**TINY, "cache": cache, "on_bad_image": "skip"})
-    trained = train(config, found, out, Journal(out, lambda text, *_: said.append(text)), data="noise")
+    data = training_set(config, found)
+    trained = train(config, data, out, Journal(out, lambda text, *_: said.append(text)), name="noise")
     assert trained.skipped == ("ant/3.png", "bee/5.png")
     assert sorted((out / "skipped.txt").read_text().split()) == ["ant/3.png", "bee/5.png"]
     assert "2 of 24 images can't be read" in said[-1]
@@ -220,4 +221,4 @@ def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, m
         (out / "strict").mkdir()
         strict = PretrainConfig.read({**TINY, "cache": cache})
         with pytest.raises(DataError, match="can't decode the image"):
-            train(strict, found, out / "strict", Journal(), data="noise")
+            train(strict, training_set(strict, found), out / "strict", Journal(), name="noise")

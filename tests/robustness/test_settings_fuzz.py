@@ -27,7 +27,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 FAMILIES: dict[str, Settings] = {
-    "pretrain": PretrainConfig(),
+    "pretrain": PretrainConfig.read({}),
     "measure": MeasureSettings(),
     **{name: tasks.get(name).settings for name in tasks.TASKS},
 }
@@ -94,7 +94,7 @@ def laughs(levels: int) -> str:
     [
         (laughs(12), "more than 200,000 values, written out"),
         ("base: &b {lr: 1}\nmine:\n  <<: *b\n", "merges (<<) are not read"),
-        ("lr: 1\nepochs: 2\nlr: 3\n", "the key 'lr' stands twice"),
+        ("lr: 1\nepochs: 2\nlr: 3\n", "the key 'lr' occurs twice"),
         ("a: " + "9" * 60, "an integer of 200 bits"),
         ("a: .nan", "finite numbers"),
         ("a: 2024-01-01", "text (in quotes)"),

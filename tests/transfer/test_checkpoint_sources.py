@@ -2,17 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import functional
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD, save_backbone
-from pretrain.core.errors import CheckpointError, ProofError
+from pretrain.backbones.resnet import RESNET50
+from pretrain.backbones.vit import VIT_SMALL
+from pretrain.checkpoint import save_backbone
+from pretrain.core.errors import CheckpointError, ConfigError, ProofError
+from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.provenance import Provenance
 from transfer import convert, prove, sources
 from transfer.sources import Backbone
@@ -47,7 +51,7 @@ def test_our_own_file_comes_back_with_its_provenance(tmp_path: Path) -> None:
     assert same(backbone.state, without_head(weights()))
 
 
-@pytest.mark.parametrize("arch", sources.ARCHS)
+@pytest.mark.parametrize("arch", ["resnet18", "resnet34", "resnet50", "resnet101"])
 def test_a_torchvision_file_is_recognised_with_its_architecture(tmp_path: Path, arch: str) -> None:
     torch.save(weights(arch), tmp_path / "tv.pth")
     backbone = sources.load(str(tmp_path / "tv.pth"))
@@ -91,6 +95,11 @@ def backbone(arch: str = "resnet50") -> Backbone:
     return Backbone(arch, without_head(weights(arch)), Provenance(method="random", arch=arch), "0" * 64, "random")
 
 
+def maps(model: nn.Module) -> prove.Features:
+    """The feature maps of a ResNet, as an engine computes them."""
+    return partial(RESNET50.maps, model)
+
+
 def test_the_reference_is_torchvisions_dilated_resnet() -> None:
     expected = torchvision.models.resnet50(replace_stride_with_dilation=[False, False, True])
     expected.load_state_dict(backbone().state, strict=False)
@@ -98,16 +107,28 @@ def test_the_reference_is_torchvisions_dilated_resnet() -> None:
     ours = prove.reference(backbone(), strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        theirs = prove.stage_features(expected.eval())(images)
-        for a, b in zip(prove.stage_features(ours)(images), theirs, strict=True):
+        theirs = RESNET50.maps(expected.eval(), images)
+        for a, b in zip(RESNET50.maps(ours, images), theirs, strict=True):
             assert torch.equal(a, b)
 
 
 def test_a_proof_passes_only_for_the_same_model() -> None:
     model = prove.reference(backbone())
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("fc.")}
-    proof = prove.prove(backbone(), state, prove.stage_features(model), prove.reference(backbone()))
+    proof = prove.prove(backbone(), state, maps(model), prove.reference(backbone()))
     assert proof == {"tensors": 318.0, "max_feature_difference": 0.0}
+
+
+def test_a_vision_transformer_is_proven_and_another_number_of_heads_is_caught() -> None:
+    given = sources.load("random:vit_small:1")
+    model = given.network()
+    proof = prove.prove(given, model.state_dict(), partial(VIT_SMALL.maps, model), given.network())
+    assert proof == {"tensors": 150.0, "max_feature_difference": 0.0}
+    other = dataclasses.replace(VIT_SMALL, heads=12).network(given.state)  # MoCo v3's: the same names and shapes
+    with pytest.raises(ProofError, match=r"blocks\.2 \d\S*[1-9]\S*, blocks\.5 "):
+        prove.prove(given, other.state_dict(), partial(VIT_SMALL.maps, other), model)
+    with pytest.raises(ConfigError, match="vit_small is no ResNet"):
+        prove.reference(given)
 
 
 def test_two_norms_swapped_are_caught() -> None:
@@ -115,7 +136,7 @@ def test_two_norms_swapped_are_caught() -> None:
     first, second = "layer1.0.bn1.running_mean", "layer1.0.bn2.running_mean"
     swapped[first], swapped[second] = swapped[second], swapped[first]
     with pytest.raises(ProofError, match="2 different"):
-        prove.prove(given, swapped, prove.stage_features(prove.reference(given)), prove.reference(given))
+        prove.prove(given, swapped, maps(prove.reference(given)), prove.reference(given))
 
 
 def test_a_stride_in_the_wrong_convolution_is_caught() -> None:
@@ -123,7 +144,7 @@ def test_a_stride_in_the_wrong_convolution_is_caught() -> None:
     block = wrong.layer2[0]
     block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
     with pytest.raises(ProofError, match=r"layer1 0, layer2 0\.\d*[1-9]"):
-        prove.prove(backbone(), backbone().state, prove.stage_features(wrong), prove.reference(backbone()))
+        prove.prove(backbone(), backbone().state, maps(wrong), prove.reference(backbone()))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -142,14 +163,14 @@ def test_a_first_convolution_for_bgr_is_caught() -> None:
     flipped = {**given.state, "conv1.weight": given.state["conv1.weight"].flip(1)}
     expected = prove.reference(given)
     with pytest.raises(ProofError, match=r"fatal: 1 different: conv1.weight\n"):
-        prove.prove(given, flipped, prove.stage_features(expected), expected)
+        prove.prove(given, flipped, maps(expected), expected)
 
 
 def test_the_grouped_list_tells_the_fatal_from_the_new_and_the_dropped() -> None:
     given = dataclasses.replace(backbone("resnet18"), dropped=("fc.weight", "queue", *(f"head{n}.weight" for n in range(4))))
     expected, heads = prove.reference(given), ["decode_head.conv_seg.weight", "decode_head.conv_seg.bias"]
     with pytest.raises(ProofError) as stopped:
-        prove.prove(given, {}, prove.stage_features(expected), expected, new=heads)
+        prove.prove(given, {}, maps(expected), expected, new=heads)
     assert "fatal: 120 not loaded: bn1.bias, bn1.num_batches_tracked, bn1.running_mean, …\n" in str(stopped.value)
     assert "expected-new: 2, decode_head.conv_seg (2)\n" in str(stopped.value)
     assert "dropped: 6, fc (1), queue (1), head0 (1), …\n" in str(stopped.value)
@@ -178,4 +199,4 @@ def test_a_tensor_that_was_not_loaded_is_named() -> None:
     given = backbone("resnet18")
     partial = {name: tensor for name, tensor in given.state.items() if name != "conv1.weight"}
     with pytest.raises(ProofError, match=r"fatal: 1 not loaded: conv1.weight\n"):
-        prove.prove(given, partial, prove.stage_features(prove.reference(given)), prove.reference(given))
+        prove.prove(given, partial, maps(prove.reference(given)), prove.reference(given))

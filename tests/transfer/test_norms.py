@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from pretrain.backbones import BACKBONES
 from pretrain.core.errors import CheckpointError, ConfigError
 from transfer import norms, sources
 
@@ -37,9 +38,15 @@ def trained() -> State:
     return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("fc.")}
 
 
-@pytest.mark.parametrize("arch", sources.ARCHS)
-def test_a_fresh_network_of_any_depth_has_ratio_one(arch: str) -> None:
-    assert norms.norm_ratio(sources.load(f"random:{arch}:3").state) == pytest.approx(1, abs=0.01)
+@pytest.mark.parametrize("arch", BACKBONES)
+def test_a_fresh_network_of_any_architecture_has_ratio_one(arch: str) -> None:
+    assert norms.norm_ratio(sources.load(f"random:{arch}:3").state, arch) == pytest.approx(1, abs=0.01)
+
+
+def test_a_large_norm_says_nothing_of_a_vision_transformer() -> None:
+    state = times(sources.load("random:vit_small").state, 10)
+    assert norms.norm_ratio(state, "vit_small") == pytest.approx(10, abs=0.1)
+    assert norms.warning(state, "vit_small") is None
 
 
 def test_the_ratio_is_the_median_of_the_plain_definition(trained: State) -> None:
@@ -52,13 +59,13 @@ def test_the_ratio_is_the_median_of_the_plain_definition(trained: State) -> None
             ratios.append(math.sqrt(float((tensor.double() ** 2).sum())) / expected)
     ratios.sort()
     middle = (ratios[len(ratios) // 2 - 1] + ratios[len(ratios) // 2]) / 2
-    assert norms.norm_ratio(trained) == pytest.approx(middle, rel=1e-5)
+    assert norms.norm_ratio(trained, "resnet18") == pytest.approx(middle, rel=1e-5)
 
 
 def test_weights_of_ten_times_the_norm_are_flagged_and_others_are_not(fresh: State, trained: State) -> None:
     for state in (fresh, trained, times(trained, 0.3)):
-        assert norms.warning(state) is None
-        message = norms.warning(times(state, 10))
+        assert norms.warning(state, "resnet18") is None
+        message = norms.warning(times(state, 10), "resnet18")
         assert message is not None
         assert "LARS-scaled" in message
         assert "--norm-rescale 0.1" in message
@@ -66,8 +73,8 @@ def test_weights_of_ten_times_the_norm_are_flagged_and_others_are_not(fresh: Sta
 
 def test_the_constant_brings_flagged_weights_back(trained: State) -> None:
     rescaled = norms.rescale(times(trained, 10), 0.1)
-    assert norms.warning(rescaled.state) is None
-    assert norms.norm_ratio(rescaled.state) == pytest.approx(norms.norm_ratio(trained), rel=1e-5)
+    assert norms.warning(rescaled.state, "resnet18") is None
+    assert norms.norm_ratio(rescaled.state, "resnet18") == pytest.approx(norms.norm_ratio(trained, "resnet18"), rel=1e-5)
 
 
 def test_an_anchor_gives_every_tensor_its_norm_and_leaves_its_direction(trained: State, fresh: State) -> None:

@@ -1,8 +1,8 @@
-"""What the source papers claim, and what the runs at hand say about it: supported, contradicted or undecided.
+"""Test what the source papers claim on the runs at hand: supported, contradicted or undecided.
 
 Claims on Linv, Ldiv and accuracy are from arXiv:2310.18850; the one on augmentation and algorithm is from
-arXiv:2403.05726 and in `transfer.board.factors`. A unit of evidence is one contrast within runs that share everything
-but the factor in question, seeds included; so units are paired, and each control run counts once.
+arXiv:2403.05726 and in `transfer.board.factors`. A unit of evidence is one contrast within runs that have everything in
+common but the factor in question, seeds included; so units are paired, and each control run counts once.
 """
 
 from collections import defaultdict
@@ -10,16 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transfer.board.columns import REPRESENTATION
+from pretrain.augment import AUGMENTATIONS
 from transfer.board.comparison import interval
 from transfer.board.leaderboard import Leaderboard, RowKey
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Contrast = Callable[[Mapping[str, float]], float | None]
 
-MASKS = ("random-erasing", "cutout")
+MASKS = tuple(name for name, listed in AUGMENTATIONS.items() if listed.kind == "mask")
 """Augmentations that mask regions."""
 LABELLED = ("semi", "full")
+"""Supervisions that use labels."""
+MEASURES = ("Linv", "Ldiv")
+"""The measures of the representation that the claims are about."""
 MARGIN = 0.02
 """Cosine; a difference this small counts as no change. A hundredth of a cosine's range."""
 
@@ -31,6 +34,7 @@ class Evidence:
     what: str
     """What minus what."""
     column: int
+    """Index of the column."""
     expected: str
     """What the claim says of it."""
     mean: float
@@ -42,7 +46,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and what is known of it."""
+    """A claim and the evidence on it."""
 
     text: str
     source: str
@@ -52,7 +56,7 @@ class Claim:
 
     @property
     def verdict(self) -> Verdict:
-        """Supported by all the evidence there is for all its parts, contradicted by any, or undecided."""
+        """Call it supported by all the evidence there is for all its parts, contradicted by any, or undecided."""
         verdicts = {evidence.verdict for evidence in self.evidence}
         if "contradicted" in verdicts:
             return "contradicted"
@@ -60,7 +64,7 @@ class Claim:
 
 
 def claims(board: Leaderboard) -> tuple[Claim, ...]:
-    """The three claims of arXiv:2310.18850."""
+    """Test the three claims of arXiv:2310.18850."""
     return (_masking(board), _labels(board), _mixup(board))
 
 
@@ -69,7 +73,7 @@ def _masking(board: Leaderboard) -> Claim:
         return _minus(_mean([values[name] for name in MASKS if name in values]), values.get("none"))
 
     what = "masked − unmasked"
-    evidence = [_signed(board, column, what, _aug, masked, -1) for name in ("Linv", "Ldiv") for column in _named(board, name)]
+    evidence = [_signed(board, column, what, _aug, masked, -1) for name in MEASURES for column in _columns(board, name)]
     return Claim(
         "Masking regions lowers invariance and raises diversity.",
         "arXiv:2310.18850",
@@ -83,7 +87,7 @@ def _labels(board: Leaderboard) -> Claim:
         return _minus(_mean([values[name] for name in LABELLED if name in values]), values.get("self"))
 
     evidence = []
-    for column in (place for name in ("Linv", "Ldiv") for place in _named(board, name)):
+    for column in (column for name in MEASURES for column in _columns(board, name)):
         mean, half, units = _over_units(board, column, _supervision, labelled)
         verdict = _equivalent(mean, half)
         evidence.append(Evidence("with labels − without", column, f"within ±{MARGIN:g}", mean, half, units, verdict))
@@ -112,7 +116,7 @@ def _mixup(board: Leaderboard) -> Claim:
         ("top1", "MixUp − the best other", rivals(True), 1),
     ]
     evidence = [
-        _signed(board, column, what, _aug, of, sign) for name, what, of, sign in parts for column in _named(board, name)
+        _signed(board, column, what, _aug, of, sign) for name, what, of, sign in parts for column in _columns(board, name)
     ]
     return Claim(
         "MixUp keeps the most invariance of the augmentations, adds diversity, and reaches the highest top-1.",
@@ -122,20 +126,16 @@ def _mixup(board: Leaderboard) -> Claim:
     )
 
 
-def _named(board: Leaderboard, name: str) -> list[int]:
-    """Places of the columns of a metric; Linv and Ldiv are those of the representation under no probe."""
-    places = [place for place, column in enumerate(board.columns) if column.name == name]
-    return [
-        place
-        for place in places
-        if name == "top1" or (board.columns[place].protocol.key.task == REPRESENTATION and not board.columns[place].probe)
-    ]
+def _columns(board: Leaderboard, name: str) -> list[int]:
+    """List the columns of a metric by index; Linv and Ldiv are those of the representation under no probe."""
+    columns = [column for column in board.columns if column.name == name]
+    return [column.index for column in columns if name not in MEASURES or column.of_base_representation]
 
 
 def _signed(
     board: Leaderboard, column: int, what: str, name: Callable[[RowKey], str], contrast: Contrast, sign: int
 ) -> Evidence:
-    """Evidence for a difference above zero (`sign` 1) or below it (−1)."""
+    """Judge a claim that a difference is above zero (`sign` 1) or below it (−1)."""
     mean, half, units = _over_units(board, column, name, contrast)
     clear = half is not None and abs(mean) > half
     verdict: Verdict = "undecided" if not clear else "supported" if mean * sign > 0 else "contradicted"
@@ -143,7 +143,7 @@ def _signed(
 
 
 def _equivalent(mean: float, half: float | None) -> Verdict:
-    """Supported where the whole interval lies within the margin, contradicted where none of it does."""
+    """Judge a claim of no change: supported where the whole interval lies within the margin, contradicted where none does."""
     if half is None:
         return "undecided"
     if abs(mean) + half <= MARGIN:
@@ -154,11 +154,11 @@ def _equivalent(mean: float, half: float | None) -> Verdict:
 def _over_units(
     board: Leaderboard, column: int, name: Callable[[RowKey], str], contrast: Contrast
 ) -> tuple[float, float | None, int]:
-    """Mean, half interval and number of a contrast over groups of runs that differ in the named factor alone."""
+    """Return mean, half interval and number of a contrast over groups of runs that differ in the named factor alone."""
     groups: dict[tuple[object, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for place, row in enumerate(board.rows):
+    for row_index, row in enumerate(board.rows):
         if not row.baseline:
-            for seeds, value in board.samples.get((place, column), {}).items():
+            for seeds, value in board.samples.get((row_index, column), {}).items():
                 groups[(*_apart_from(row.key, name), *seeds)][name(row.key)].append(value)
     means = [{key: sum(values) / len(values) for key, values in group.items()} for group in groups.values()]
     units = [found for found in map(contrast, means) if found is not None]
@@ -174,7 +174,7 @@ def _supervision(key: RowKey) -> str:
 
 
 def _apart_from(key: RowKey, name: Callable[[RowKey], str]) -> tuple[object, ...]:
-    """What the rows of one group share; hidden settings may hold the factor's own."""
+    """Return what the rows of one group have in common; hidden settings may hold the factor's own."""
     labels = (key.supervision, key.label_fraction) if name is _aug else (key.aug,)
     return (key.method, *labels, key.arch, key.data, key.epochs, key.data_fingerprint)
 

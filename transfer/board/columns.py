@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pretrain.core.settings import digest
-from transfer.board.metrics import Metric, metric, position
+from transfer.metrics import Metric, metric, position
 from transfer.record import Data, Probe, RunRecord
 from transfer.tasks import TASKS
+
+REPRESENTATION = "representation"
+"""The task whose columns are measures of the representation."""
+NO_PROBE = "none"
+"""The probe that adds no augmentation; any other makes a protocol of its own, `representation@PROBE`."""
+PROBED = f"{REPRESENTATION}@"
 
 
 class ProtocolKey(NamedTuple):
@@ -27,7 +33,7 @@ class ProtocolKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Protocol:
-    """The head over one group of columns."""
+    """The heading over one group of columns, and what its numbers were measured with."""
 
     key: ProtocolKey
     heading: str
@@ -42,7 +48,7 @@ class Protocol:
 
     @property
     def id(self) -> str:
-        """Six hex digits that name it in any set of records."""
+        """Return six hex digits that name it in any set of records."""
         return digest(list(self.key))[:6]
 
 
@@ -50,64 +56,72 @@ class Protocol:
 class Column:
     """One metric under one protocol."""
 
+    index: int
+    """Its index in `Leaderboard.columns`."""
     protocol: Protocol
     name: str
     """Name of the metric."""
 
     @property
     def metric(self) -> Metric:
-        """How to show it."""
+        """Look up how to read the numbers."""
         return metric(self.name)
 
     @property
     def probe(self) -> str:
-        """For a measure of the representation under an augmentation: which; empty for every other column."""
-        key = self.protocol.key
-        return key.protocol.removeprefix(f"{REPRESENTATION}@") if key.protocol.startswith(f"{REPRESENTATION}@") else ""
+        """Name the probe of a measure of the representation under an augmentation; empty for every other column."""
+        protocol = self.protocol.key.protocol
+        return protocol.removeprefix(PROBED) if protocol.startswith(PROBED) else ""
 
+    @property
+    def of_representation(self) -> bool:
+        """Whether it is a measure of the representation, and not of a task."""
+        return self.protocol.key.task == REPRESENTATION
 
-REPRESENTATION = "representation"
-"""The task whose columns are measures of the representation."""
-NO_PROBE = "none"
-"""The probe that adds no augmentation; any other makes a protocol of its own, `representation@PROBE`."""
+    @property
+    def of_base_representation(self) -> bool:
+        """Whether it is a measure of the representation under the base pipeline alone."""
+        return self.of_representation and not self.probe
 
 
 def columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
-    """The columns of some records, whatever their order: by task, the published protocol before its variants."""
+    """Make the columns of some records, whatever their order: by task, the published protocol before its variants."""
     groups: dict[ProtocolKey, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[protocol_key(record)].append(record)
     ordered = sorted(groups, key=_protocol_order)
-    made = []
+    made: list[Column] = []
     for key in ordered:
         protocol = _protocol(key, groups[key], [other for other in ordered if _name(other) == _name(key)])
         names = {name for record in groups[key] for name in record.metrics}
-        made += [Column(protocol, name) for name in sorted(names, key=position)]
+        for name in sorted(names, key=position):
+            made.append(Column(len(made), protocol, name))
     return tuple(made)
 
 
 def protocol_key(record: RunRecord) -> ProtocolKey:
-    """What a record's numbers are comparable by."""
+    """Return what a record's numbers are comparable by."""
     changed = json.dumps(record.changed, sort_keys=True)
     data = record.data
     return ProtocolKey(record.task, record.protocol, record.version, changed, record.engine, data.name, data.fingerprint)
 
 
 def _protocol_order(key: ProtocolKey) -> tuple[Any, ...]:
-    """The order of the tasks' table, others after it; the published protocol before its variants."""
+    """Sort by the tasks' table, others after it; the published protocol before its variants."""
     tasks = list(TASKS)
     return (tasks.index(key.task) if key.task in TASKS else len(tasks), key.task, key.changed != "{}", key)
 
 
 def _name(key: ProtocolKey) -> str:
-    """`TASK@SCHEDULE` where a task has several published schedules, else the task's name."""
+    """Name the protocol `TASK@SCHEDULE` where a task has several published schedules, else by its task."""
     return key.protocol if key.protocol.startswith(f"{key.task}@") else key.task
 
 
-def _protocol(key: ProtocolKey, records: Sequence[RunRecord], of_task: Sequence[ProtocolKey]) -> Protocol:
-    number = f" #{of_task.index(key) + 1}" if len(of_task) > 1 else ""
+def _protocol(key: ProtocolKey, records: Sequence[RunRecord], alike: Sequence[ProtocolKey]) -> Protocol:
+    """Describe the protocol of some records; `alike` are the keys of the same name, this one among them."""
+    number = f" #{alike.index(key) + 1}" if len(alike) > 1 else ""
     changed = json.loads(key.changed)
+    star = "*" if changed else ""
     schedules = tuple(dict.fromkeys(record.schedule for record in records if record.schedule))
     notes = tuple(dict.fromkeys(note for record in records for note in record.notes))
-    heading = _name(key) + number + "*" * bool(changed)
-    return Protocol(key, heading, changed, records[0].data, schedules, notes, records[0].probe)
+    return Protocol(key, _name(key) + number + star, changed, records[0].data, schedules, notes, records[0].probe)

@@ -1,4 +1,4 @@
-"""What rows cost: time, memory and speed, and which of them no other row beats at both cost and score."""
+"""Compute what rows cost, in time, memory and speed, and which of them no other row beats at both cost and score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Cost:
 
 
 def mean(records: Sequence[RunRecord]) -> Cost | None:
-    """What one run takes, over repetitions; None without a run."""
+    """Return what one run takes, as the mean over repetitions; None without a run."""
     if not records:
         return None
     whole, count = total(records), len(records)
@@ -34,7 +34,7 @@ def mean(records: Sequence[RunRecord]) -> Cost | None:
 
 
 def total(records: Sequence[RunRecord]) -> Cost:
-    """What all the runs took together."""
+    """Return what all the runs took together."""
     speeds = [record.images_per_second for record in records if record.images_per_second is not None]
     return Cost(
         len(records),
@@ -46,14 +46,14 @@ def total(records: Sequence[RunRecord]) -> Cost:
 
 
 def front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Places of the (cost, score) points that no other beats: cheaper ones all score less. By rising cost.
+    """Return the indices of the (cost, score) points that no other beats: cheaper ones all score less. By rising cost.
 
     Of points that are equal in both, each is on the front.
     """
     best, chosen = float("-inf"), []
     last: tuple[float, float] | None = None
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
-        if points[place][1] > best or points[place] == last:
-            best, last = points[place][1], points[place]
-            chosen.append(place)
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if points[index][1] > best or points[index] == last:
+            best, last = points[index][1], points[index]
+            chosen.append(index)
     return tuple(chosen)

@@ -1,4 +1,4 @@
-"""Does a measure of the representation predict transfer? Rank correlations over the trained rows, with intervals.
+"""Test whether a measure of the representation predicts transfer: rank correlations over the trained rows, with intervals.
 
 n points: one per row that was pre-trained and has both numbers. The untrained backbone is left out: its distance to
 every trained one would make a correlation by itself.
@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.special import ndtri
 
-from transfer.board.columns import REPRESENTATION
+from transfer.board.comparison import TWO_SIDED
 from transfer.board.leaderboard import Leaderboard
 
 FEW = 6
 """Points below which a correlation is only warned about."""
 SMALLEST = 3
 """Points below which there is none."""
-CONFIDENCE = 0.95
-NORMAL = float(ndtri((1 + CONFIDENCE) / 2))
+NORMAL = float(ndtri(TWO_SIDED))
 
 Values = NDArray[np.float64]
 
@@ -46,18 +45,18 @@ class Prediction:
     """One measure against one metric of a task."""
 
     measure: int
-    """Its column."""
+    """Index of its column."""
     metric: int
-    """Its column."""
+    """Index of its column."""
     rows: tuple[int, ...]
-    """The points."""
+    """The points, as indices of rows."""
     spearman: Estimate | None
     """None below `SMALLEST` points, or where one side is the same everywhere."""
     kendall: Estimate | None
 
     @property
     def verdict(self) -> Literal["predicts", "undecided", "too few points"]:
-        """`predicts` where the intervals of both correlations leave out zero on one side."""
+        """Say `predicts` where the intervals of both correlations leave out zero."""
         if len(self.rows) < FEW:
             return "too few points"
         both = self.spearman is not None and self.kendall is not None and self.spearman.certain and self.kendall.certain
@@ -65,19 +64,19 @@ class Prediction:
 
 
 def predictions(board: Leaderboard) -> tuple[Prediction, ...]:
-    """Every measure of a representation, under the base pipeline alone, against every metric of a task, where at least one row
-    has both.
+    """Correlate every measure of a representation with every metric of a task, where at least one row has both.
+
+    Measures under a probe are left out.
     """
     table = _means(board)
-    represents = [column.protocol.key.task == REPRESENTATION for column in board.columns]
-    measures = [place for place, column in enumerate(board.columns) if represents[place] and not column.probe]
-    metrics = [place for place in range(len(board.columns)) if not represents[place]]
-    pairs = [(measure, metric) for measure in measures for metric in metrics]
-    return tuple(made for pair in pairs for made in [_prediction(table, *pair)] if made.rows)
+    measures = [column.index for column in board.columns if column.of_base_representation]
+    metrics = [column.index for column in board.columns if not column.of_representation]
+    made = [_prediction(table, measure, metric) for measure in measures for metric in metrics]
+    return tuple(one for one in made if one.rows)
 
 
 def _means(board: Leaderboard) -> Values:
-    """(rows, columns) means; NaN where absent, and everywhere in untrained rows."""
+    """Tabulate the means, (rows, columns); NaN where absent, and everywhere in untrained rows."""
     table = np.full((len(board.rows), len(board.columns)), np.nan)
     for (row, column), cell in board.cells.items():
         if cell.mean is not None and not board.rows[row].baseline:
@@ -86,6 +85,7 @@ def _means(board: Leaderboard) -> Values:
 
 
 def _prediction(table: Values, measure: int, metric: int) -> Prediction:
+    """Correlate two columns over the rows that have both."""
     x, y = table[:, measure], table[:, metric]
     rows = np.flatnonzero(~(np.isnan(x) | np.isnan(y)))
     x, y = x[rows], y[rows]
@@ -95,30 +95,29 @@ def _prediction(table: Values, measure: int, metric: int) -> Prediction:
 
 
 def spearman(x: Values, y: Values) -> Estimate:
-    """Spearman's rank correlation of (n,) and (n,), ties at their mean rank.
+    """Estimate Spearman's rank correlation of (n,) and (n,), ties at their mean rank.
 
     The interval is Fisher's z with the variance (1 + r²/2) / (n − 3) of Bonett and Wright (2000), eq. 3.
     """
     n = len(x)
-    value = float(np.corrcoef(pd.Series(x).rank(), pd.Series(y).rank())[0, 1])
+    value = float(stats.spearmanr(x, y).statistic)
     step = 12 / (n * (n**2 - 1))  # two neighbours exchanged in an otherwise perfect order
     return _estimate(value, step, (1 + value**2 / 2) / (n - 3) if n > 3 else None)
 
 
 def kendall(x: Values, y: Values) -> Estimate:
-    """Kendall's tau-b of (n,) and (n,).
+    """Estimate Kendall's tau-b of (n,) and (n,).
 
     The interval is Fisher's z with the variance 0.437 / (n − 4) of Fieller, Hartley and Pearson (1957).
     """
     n = len(x)
-    a, b = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
-    value = float((a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum()))
-    step = 4 / (n * (n - 1))
+    value = float(stats.kendalltau(x, y).statistic)
+    step = 4 / (n * (n - 1))  # as above
     return _estimate(value, step, 0.437 / (n - 4) if n > 4 else None)
 
 
 def _estimate(value: float, step: float, variance: float | None) -> Estimate:
-    """The interval around atanh(value).
+    """Put the interval around atanh(value); none without a variance.
 
     NOTE: A perfect order has an infinite z; its interval is that of one step of the statistic short of it.
     """

@@ -1,29 +1,32 @@
-"""The matrix of pre-trainings and probing augmentations: down a column, what training changed; along a row, what the
-augmentation does. A sweep over the strengths of one augmentation is its invariance curve.
+"""Arrange the measures of the representation by probing augmentation: as a matrix, and as curves over its strength.
+
+Down a column of the matrix of pre-trainings and probes stands what training changed; along a row, what the augmentation
+does. A sweep over the strengths of one augmentation is its invariance curve.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from transfer.board.columns import NO_PROBE, REPRESENTATION, Column, Protocol
+from transfer.board.columns import NO_PROBE, Column, Protocol
 from transfer.board.leaderboard import Leaderboard
+from transfer.metrics import METRICS
+from transfer.record import Probe
 
 Interval = tuple[float, float]
-PRIMARY = "Linv_primary"
-"""Only blends have it."""
-SWEPT = ("Linv", "Ldiv")
-MEASURES = (*SWEPT, PRIMARY)
+SWEPT = tuple(name for name, metric in METRICS.items() if metric.swept)
+"""The measures that are drawn as curves; each has a matrix too."""
+IN_MATRICES = tuple(name for name, metric in METRICS.items() if metric.swept or metric.blends_only)
 
 
 class Value(NamedTuple):
     """One measure of one pre-training under one probe."""
 
     mean: float
-    """Over repetitions."""
+    """Mean over repetitions."""
     interval: Interval | None
-    """95 % over images, its ends the means over repetitions; None where a record has none."""
+    """95 % interval over images, its ends the means over repetitions; None where a record has none."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,11 @@ class Matrix:
     """One measure of the representation under several probes, everything else the same."""
 
     column: Column
-    """That of the first probe."""
+    """The column of the first probe."""
     probes: tuple[str, ...]
-    """In order; `none` is the base pipeline alone."""
+    """The probes in order; `none` is the base pipeline alone."""
     values: dict[int, tuple[Value | None, ...]]
-    """Row of the leaderboard → the value under each probe; None where it was not measured."""
+    """Index of a row → the value under each probe; None where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Sweep:
     """The invariance curves of one augmentation: a field of it is swept, everything else the same."""
 
     protocol: Protocol
-    """That of the first strength."""
+    """The protocol of the first strength."""
     augmentation: str
     field: str
     meaning: str
@@ -53,7 +56,7 @@ class Sweep:
     strengths: tuple[Any, ...]
     """Values of the field, rising where they are numbers."""
     values: dict[str, dict[int, tuple[Value | None, ...]]]
-    """Measure → row of the leaderboard → the value at each strength."""
+    """Measure → index of a row → the value at each strength."""
 
     @property
     def numeric(self) -> bool:
@@ -61,13 +64,13 @@ class Sweep:
         return all(map(_is_number, self.strengths))
 
 
-def value(board: Leaderboard, row: int, place: int) -> Value | None:
-    """A cell with its interval over images; None where nothing was measured, or nothing could be computed."""
-    cell, name = board.cells.get((row, place)), board.columns[place].name
+def value(board: Leaderboard, row: int, column: Column) -> Value | None:
+    """Return a cell with its interval over images; None where nothing was measured, or nothing could be computed."""
+    cell = board.cells.get((row, column.index))
     if cell is None or cell.mean is None:
         return None
     records = [board.entries[entry].record for entry in cell.entries]
-    ends = [record.intervals.get(name) for record in records if record.metrics[name] is not None]
+    ends = [record.intervals.get(column.name) for record in records if record.metrics[column.name] is not None]
     known = [pair for pair in ends if pair is not None]
     if len(known) < len(ends):
         return Value(cell.mean, None)
@@ -76,79 +79,84 @@ def value(board: Leaderboard, row: int, place: int) -> Value | None:
 
 
 def matrices(board: Leaderboard) -> tuple[Matrix, ...]:
-    """The matrices with at least two probes, one per measure, data and settings."""
-    made = (_matrix(board, places) for name in MEASURES for places in _alike(board, name).values())
-    return tuple(matrix for matrix in made if len(matrix.probes) > 1 or matrix.column.name == PRIMARY)
+    """Make the matrices, one per measure, data and settings: of two probes or more, or of one that blends."""
+    made = (_matrix(board, columns) for name in IN_MATRICES for columns in _alike(board, name).values())
+    return tuple(matrix for matrix in made if len(matrix.probes) > 1 or matrix.column.metric.blends_only)
 
 
 def sweeps(board: Leaderboard) -> tuple[Sweep, ...]:
-    """Every field of an augmentation that was measured at two strengths or more."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for alike, places in _alike(board, SWEPT[0]).items():
-        for place in places:
-            probe = board.columns[place].protocol.probe
-            for field in probe.options if probe else ():
-                assert probe is not None
-                others = {name: option for name, option in probe.options.items() if name != field}
-                groups.setdefault((alike, probe.augmentation, field, _text(others)), []).append(place)
-    made = (_sweep(board, key[2], places) for key, places in groups.items() if len(places) > 1)
+    """Make a sweep of every field of an augmentation that was measured at two strengths or more."""
+    groups: dict[tuple[Any, ...], list[Column]] = {}
+    for alike, columns in _alike(board, SWEPT[0]).items():
+        for column in columns:
+            probe = column.protocol.probe
+            if probe is not None:
+                for field in probe.options:
+                    group = (alike, probe.augmentation, field, _text(_others(probe, field)))
+                    groups.setdefault(group, []).append(column)
+    made = (_sweep(board, field, columns) for (_, _, field, _), columns in groups.items() if len(columns) > 1)
     return tuple(sweep for sweep in made if len(sweep.strengths) > 1)
 
 
-def _alike(board: Leaderboard, name: str) -> dict[tuple[str, ...], list[int]]:
-    """The columns of a measure that differ in nothing but the probe."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for place, column in enumerate(board.columns):
+def _others(probe: Probe, field: str) -> dict[str, Any]:
+    """Return the options of a probe but one."""
+    return {name: option for name, option in probe.options.items() if name != field}
+
+
+def _alike(board: Leaderboard, name: str) -> dict[tuple[str, ...], list[Column]]:
+    """Group the columns of a measure that differ in nothing but the probe."""
+    groups: dict[tuple[str, ...], list[Column]] = {}
+    for column in board.columns:
         key = column.protocol.key
-        if key.task == REPRESENTATION and column.name == name:
+        if column.of_representation and column.name == name:
             same = (str(key.version), key.changed, key.engine, key.data, key.fingerprint)
-            groups.setdefault(same, []).append(place)
+            groups.setdefault(same, []).append(column)
     return groups
 
 
-def _matrix(board: Leaderboard, places: list[int]) -> Matrix:
-    ordered = sorted(places, key=lambda place: _order(board.columns[place].probe))
-    probes = tuple(board.columns[place].probe or NO_PROBE for place in ordered)
-    return Matrix(board.columns[ordered[0]], probes, _values(board, ordered))
+def _matrix(board: Leaderboard, columns: Sequence[Column]) -> Matrix:
+    ordered = sorted(columns, key=lambda column: _order(column.probe))
+    return Matrix(ordered[0], tuple(column.probe or NO_PROBE for column in ordered), _values(board, ordered))
 
 
-def _sweep(board: Leaderboard, field: str, places: list[int]) -> Sweep:
-    at = {_text(_options(board, place)[field]): place for place in reversed(places)}  # of equal strengths the first
-    ordered = sorted(at.values(), key=lambda place: _rank(_options(board, place)[field]))
-    protocol = board.columns[ordered[0]].protocol
-    assert protocol.probe is not None
+def _sweep(board: Leaderboard, field: str, columns: Sequence[Column]) -> Sweep:
+    by_strength = {_text(_probe(column).options[field]): column for column in reversed(columns)}  # of equal ones the first
+    ordered = sorted(by_strength.values(), key=lambda column: _rank(_probe(column).options[field]))
     values = {}
     for name in SWEPT:
-        columns = {column.protocol.key: other for other, column in enumerate(board.columns) if column.name == name}
-        values[name] = _values(board, [columns.get(board.columns[place].protocol.key) for place in ordered])
+        of_protocol = {column.protocol.key: column for column in board.columns if column.name == name}
+        values[name] = _values(board, [of_protocol.get(column.protocol.key) for column in ordered])
+    probe = _probe(ordered[0])
     return Sweep(
-        protocol,
-        protocol.probe.augmentation,
+        ordered[0].protocol,
+        probe.augmentation,
         field,
-        protocol.probe.meanings.get(field, ""),
-        {name: option for name, option in protocol.probe.options.items() if name != field},
-        tuple(_options(board, place)[field] for place in ordered),
+        probe.meanings.get(field, ""),
+        _others(probe, field),
+        tuple(_probe(column).options[field] for column in ordered),
         values,
     )
 
 
-def _values(board: Leaderboard, places: Iterable[int | None]) -> dict[int, tuple[Value | None, ...]]:
-    """The values of the rows that have any."""
-    ordered = list(places)
-    lines = {
-        row: tuple(None if place is None else value(board, row, place) for place in ordered) for row in range(len(board.rows))
-    }
-    return {row: line for row, line in lines.items() if any(found is not None for found in line)}
+def _values(board: Leaderboard, columns: Iterable[Column | None]) -> dict[int, tuple[Value | None, ...]]:
+    """Collect the values under some columns, for the rows that have any."""
+    ordered = list(columns)
+    lines = {}
+    for row in range(len(board.rows)):
+        line = tuple(None if column is None else value(board, row, column) for column in ordered)
+        if any(found is not None for found in line):
+            lines[row] = line
+    return lines
 
 
-def _options(board: Leaderboard, place: int) -> dict[str, Any]:
-    probe = board.columns[place].protocol.probe
-    assert probe is not None
-    return probe.options
+def _probe(column: Column) -> Probe:
+    """Return the probe of a column that has one."""
+    assert column.protocol.probe is not None
+    return column.protocol.probe
 
 
 def _order(probe: str) -> tuple[str, float, str]:
-    """By augmentation, then by the strength where it is one number."""
+    """Sort by augmentation, then by the strength where it is one number."""
     name, _, options = probe.partition("(")
     strength = options.rstrip(")").rpartition("=")[2]
     try:

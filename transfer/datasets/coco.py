@@ -2,7 +2,7 @@
 
 The classes are the file's categories in the order of their ids, whatever these are.
 
-A file is read once, entry by entry, into columns of numbers. What stays in memory are these, and the masks as arrays.
+A file is read once, entry by entry, into columns of numbers; only these and the masks, as arrays, stay in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,13 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from transfer.datasets import Tell, fingerprint, is_plain_name, stop, wrong_layout
+from transfer.datasets.assemble import assemble
 from transfer.datasets.cocofile import AREA, BOX, CocoFile, Dropped
-from transfer.datasets.detection import DetectionData, Picture, with_objects
+from transfer.datasets.detection import DetectionData, Picture
 from transfer.datasets.jsonlists import read_lists
-from transfer.record import Data
 
 LOOKED_FOR = "annotations/instances_train2017.json, annotations/instances_val2017.json, train2017, val2017"
+"""The layout, for messages."""
 
 
 def read(
@@ -31,14 +32,14 @@ def read(
     """Read the splits.
 
     Args:
-        root: The folder described above.
+        root: Folder of the layout above.
         train: Splits to train on.
         val: Split to evaluate on.
-        max_val_images: Keep so many of its images, evenly spaced; None: all.
-        tell: What is told of wrong images and annotations.
+        max_val_images: Validation images at most, evenly spaced; None: all.
+        tell: Called with the error for a wrong image or annotation; raises it by default.
 
     Raises:
-        DataError: For another layout, or an annotation that can't be read; names the path and the place.
+        DataError: For another layout, or an annotation that can't be read; names the path and the entry.
     """
     splits = dict.fromkeys((*train, val))
     paths = {split: _file(root, split) for split in splits}
@@ -51,32 +52,28 @@ def read(
             tell(DataError(f"{paths[split]} and {paths[val]} name other categories", allowed=allowed))
     ids = tuple(categories)
     pictures = {split: _pictures(root / split, files.pop(split), ids, tell) for split in splits}
-    training = tuple(picture for split in train for picture in pictures[split])
-    kept = with_objects(training)
-    if not kept:
-        tell(DataError(f"no objects to train on in {root}", seen=f"{len(training)} images in {', '.join(train)}"))
     images = [picture.path for split in pictures.values() for picture in split]
-    ref = Data(
-        name=root.resolve().name,
-        layout="coco",
+    return assemble(
+        root,
+        "coco",
         fingerprint=fingerprint(root, images=images, annotations=paths.values()),
-        train=len(kept),
-        val=len(pictures[val]),
-        classes=len(categories),
+        classes=tuple(categories.values()),
+        splits=train,
+        train=tuple(picture for split in train for picture in pictures[split]),
+        val=pictures[val],
+        category_ids=ids,
+        notes=dropped.notes(),
+        max_val_images=max_val_images,
+        tell=tell,
     )
-    notes = dropped.notes()
-    if len(kept) < len(training):
-        notes += (f"{len(training) - len(kept)} training images without objects left out",)
-    data = DetectionData(ref, tuple(categories.values()), kept, pictures[val], ids, notes)
-    return data.limited(max_val_images)
 
 
 def _file(root: Path, split: str) -> Path:
     path = root / "annotations" / f"instances_{split}.json"
-    for place, there in ((path.parent, path.parent.is_dir()), (path, path.is_file()), (root / split, (root / split).is_dir())):
+    for needed, there in ((path.parent, path.parent.is_dir()), (path, path.is_file()), (root / split, (root / split).is_dir())):
         if not there:
             fix = "pass the folder that contains annotations and the image folders with --data"
-            raise wrong_layout(root, layout="COCO", looked_for=LOOKED_FOR, first_wrong=place, fix=fix)
+            raise wrong_layout(root, layout="COCO", looked_for=LOOKED_FOR, first_wrong=needed, fix=fix)
     return path
 
 
@@ -89,7 +86,7 @@ def _read(path: Path, dropped: Dropped, tell: Tell) -> CocoFile:
 
 
 def _pictures(folder: Path, file: CocoFile, categories: Sequence[int], tell: Tell) -> tuple[Picture, ...]:
-    """The images in the order of their ids."""
+    """Read the images of a split, in the order of their ids."""
     there = {each.name for each in folder.iterdir()}
     labels = {identity: label for label, identity in enumerate(categories)}
     pictures = []
@@ -104,27 +101,27 @@ def _pictures(folder: Path, file: CocoFile, categories: Sequence[int], tell: Tel
 def _picture(
     folder: Path, file: CocoFile, identity: int, rows: Sequence[int], labels: Mapping[int, int], there: set[str]
 ) -> Picture:
-    """An image and its objects, which are these rows of the annotations."""
-    name, width, height, at = file.images[identity]
+    """Read an image and its objects, which are these rows of the annotations' columns."""
+    name, width, height, entry = file.images[identity]
     if not is_plain_name(name):
         raise DataError(
-            f"images[{at}] in {file.path} names a file outside its folder", seen=repr(name), allowed=f"a file in {folder}"
+            f"images[{entry}] in {file.path} names a file outside its folder", seen=repr(name), allowed=f"a file in {folder}"
         )
     if name not in there:
         raise DataError(
-            f"{folder / name} is missing", seen=f"images[{at}] in {file.path}", fix="add the image or remove its entry"
+            f"{folder / name} is missing", seen=f"images[{entry}] in {file.path}", fix="add the image or remove its entry"
         )
     for row in rows:
         mask = file.masks[row]
         if isinstance(mask, dict) and mask["size"] != [height, width]:
-            where = f"annotations[{file.places[row]}] in {file.path}"
+            where = f"annotations[{file.entries[row]}] in {file.path}"
             raise DataError(
                 f"{where} has a run-length encoding of another size",
                 seen=mask["size"],
                 allowed=f"its image's, [{height}, {width}]",
             )
     measures = np.array([file.measures_of(row) for row in rows], dtype=np.float64).reshape(-1, AREA + 1)
-    # Sums in float32, as Detectron2's conversion of a single box makes them.
+    # Sums in float32, as in Detectron2's conversion of a single box.
     boxes = measures[:, BOX].astype(np.float32)
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     classes = np.array([labels[file.categories_of[row]] for row in rows], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""COCO's segmentations, checked before anything fills them in: pycocotools' C code trusts its input.
+"""COCO's segmentations, checked before pycocotools draws them: its C code trusts its input.
 
 A run-length encoding counts pixels column by column, background first. Compressed, each count is written in groups of 5
 bits, the lowest first, as the difference to the count two before it, from the third difference on (`maskApi.c`).
@@ -14,23 +14,23 @@ from pycocotools import mask as coco_mask
 from transfer.datasets import shown
 from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, Mask
 
-MIN_COORDINATES = 6
-"""Three points: fewer span no area."""
+LEAST_COORDINATES = 6
+"""Coordinates of three points: fewer span no area."""
 LONGEST_OUTLINE = 2**20
-"""Pixels: pycocotools keeps five points in memory for each pixel of an outline."""
-GROUP_BITS, GO_ON, NEGATIVE, LOWEST = 5, 32, 16, 48
-"""Of a compressed run: bits in a character, the bit that says there is another, the sign's bit, the character of 0."""
+"""Pixels of an outline at most: pycocotools stores five points for each."""
+GROUP_BITS, CONTINUED, NEGATIVE, LOWEST = 5, 32, 16, 48
+"""Encoding of a compressed run: bits per character, the bit that another follows, the sign bit, the character of 0."""
 MOST_GROUPS = 7
-"""Of a count below 2³²."""
+"""Groups of a count below 2³² at most."""
 
 
 def usable(segmentation: Any) -> Mask | None:
-    """Its polygons of three or more points, or its compressed run-length encoding; None where nothing of it can be used.
+    """Check a segmentation: its polygons of three or more points, or its compressed run-length encoding; None if neither.
 
     Polygons with an odd number of coordinates or fewer than three points are left out, as in Detectron2.
 
     Raises:
-        ValueError: If it is no segmentation; says what is wrong.
+        ValueError: If it isn't a segmentation; says what is wrong.
     """
     if isinstance(segmentation, dict):
         return _runs(segmentation)
@@ -43,17 +43,17 @@ def usable(segmentation: Any) -> Mask | None:
 
 
 def _polygon(coordinates: Any) -> NDArray[np.float64] | None:
-    """x0, y0, x1, y1, …; None if they are no three points."""
+    """Check one polygon: x0, y0, x1, y1, …; None if it has fewer than three points."""
     if not isinstance(coordinates, list):
         raise ValueError(f"{shown(coordinates)} is not a list of coordinates")
     numbers = np.array(coordinates)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iuf":
         raise ValueError(f"{shown(coordinates)} is not a list of numbers")
-    if len(numbers) % 2 or len(numbers) < MIN_COORDINATES:
+    if len(numbers) % 2 or len(numbers) < LEAST_COORDINATES:
         return None
     polygon = numbers.astype(np.float64, copy=False)
     reach = np.abs(polygon).max()
-    # No outline of so many points that are so near is too long: most need no closer look. NaN compares as false.
+    # A bound on the length that spares most polygons the exact computation. NaN compares as false.
     if not reach * len(polygon) <= LONGEST_OUTLINE:
         if not reach <= FARTHEST:
             raise ValueError(f"a polygon has the coordinate {polygon[~(np.abs(polygon) <= FARTHEST)][0]:g}")
@@ -70,7 +70,7 @@ def _runs(encoding: Mapping[str, Any]) -> dict[str, Any]:
     runs = _compressed(counts) if isinstance(counts, str) else np.array(counts if isinstance(counts, list) else [])
     if runs.ndim != 1 or runs.dtype.kind not in "iu" or (runs < 0).any():
         raise ValueError(f"a run-length encoding has the counts {shown(counts)}")
-    # The sum of so many counts below 2³² can't overflow 64 bits; a larger count alone is too much.
+    # Counts are below 2³², so their sum can't overflow 64 bits; a single larger count is wrong by itself.
     if runs.max() > size[0] * size[1] or int(runs.sum()) != size[0] * size[1]:
         raise ValueError(f"a run-length encoding doesn't cover its {size[0]} × {size[1]} pixels")
     if isinstance(counts, str):
@@ -79,20 +79,20 @@ def _runs(encoding: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compressed(text: str) -> NDArray[np.int64]:
-    """The counts of a compressed encoding; [-1] if it is none."""
+    """Decode the counts of a compressed encoding; [-1] if it is invalid."""
     groups = np.frombuffer(text.encode("utf-8", "replace"), dtype=np.uint8).astype(np.int64) - LOWEST
     wrong = np.array([-1])
-    if not len(groups) or groups.min() < 0 or groups.max() >= 2 * GO_ON or groups[-1] & GO_ON:
+    if not len(groups) or groups.min() < 0 or groups.max() >= 2 * CONTINUED or groups[-1] & CONTINUED:
         return wrong
-    last = np.flatnonzero(~groups & GO_ON)
+    last = np.flatnonzero(~groups & CONTINUED)
     first = np.concatenate([[0], last[:-1] + 1])
     lengths = last - first + 1
     if lengths.max() > MOST_GROUPS:
         return wrong
     shift = GROUP_BITS * (np.arange(len(groups)) - np.repeat(first, lengths))
-    values = np.add.reduceat((groups & (GO_ON - 1)) << shift, first)
+    values = np.add.reduceat((groups & (CONTINUED - 1)) << shift, first)
     values -= np.where(groups[last] & NEGATIVE, 1 << GROUP_BITS * lengths, 0)
-    # Differences to the count two before, but for the first three.
+    # Undo the differences to the count two before; the first three counts are plain.
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values

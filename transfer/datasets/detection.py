@@ -1,6 +1,7 @@
-"""What the VOC and COCO readers return: images with their objects, and what had to be left out.
+"""What the VOC and COCO readers return: images with their objects, and notes on what was left out.
 
-M objects in an image. Boxes are (left, top, right, bottom) in pixels, continuous: a whole 10-pixel image is (0, 0, 10, 10).
+Shapes: M objects in an image. Boxes are (left, top, right, bottom) in continuous pixels: all of a 10-pixel image is
+(0, 0, 10, 10).
 """
 
 import dataclasses
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from pretrain.core.errors import DataError
-from pretrain.images.decode import BROKEN
+from pretrain.images.decode import BROKEN, opened, rgb
 from transfer.record import Data
 
 LONGEST_SIDE = 65_535
-"""Pixels of an image's side: what JPEG's header can hold."""
+"""Longest side of an image, in pixels: what JPEG's header can hold."""
 FARTHEST = 1_000_000.0
-"""Pixels a coordinate may lie from an image's corner; float32 still tells neighbours apart there."""
+"""Largest distance of a coordinate from an image's corner, in pixels; float32 still tells neighbours apart there."""
 TURNED = (5, 6, 7, 8)
 """EXIF orientations with width and height exchanged."""
 
@@ -33,17 +34,17 @@ class Picture:
 
     path: Path
     identity: str | int
-    """The data's own name of it: file stem (VOC) or image id (COCO)."""
+    """The data's own name of the image: file stem (VOC) or image id (COCO)."""
     width: int
-    """Pixels, as annotated."""
+    """Width in pixels, as annotated."""
     height: int
-    """Pixels, as annotated."""
+    """Height in pixels, as annotated."""
     boxes: NDArray[np.float32]
     """(M, 4)."""
     labels: NDArray[np.int64]
     """(M,), indices into the classes."""
     difficult: NDArray[np.bool_]
-    """(M,), objects VOC's metric neither rewards nor punishes."""
+    """(M,), objects that VOC's metric neither rewards nor punishes."""
     crowd: NDArray[np.bool_]
     """(M,), COCO's crowd regions: never trained on."""
     masks: tuple[Mask, ...] | None
@@ -53,7 +54,7 @@ class Picture:
 
     @property
     def trainable(self) -> NDArray[np.bool_]:
-        """(M,), the objects to train on: all but crowd regions; difficult ones are kept, as in Detectron2."""
+        """Select the objects (M,) to train on: all but crowd regions; difficult ones are kept, as in Detectron2."""
         return ~self.crowd
 
 
@@ -62,9 +63,9 @@ class DetectionData:
     """A detection data set."""
 
     ref: Data
-    """What goes into the record."""
+    """Description of the data for the record."""
     classes: tuple[str, ...]
-    """Names, in the order of the labels."""
+    """Name of each class, in the order of the labels."""
     train: tuple[Picture, ...]
     """Images with at least one object to train on."""
     val: tuple[Picture, ...]
@@ -72,10 +73,10 @@ class DetectionData:
     category_ids: tuple[int, ...] | None = None
     """COCO's own id of each class, whatever it is; None for VOC."""
     notes: tuple[str, ...] = ()
-    """What was left out, and how many."""
+    """Remarks on what was left out, and how often."""
 
     def limited(self, images: int | None) -> Self:
-        """The same with at most so many validation images, evenly spaced; None: all."""
+        """Keep at most so many validation images, evenly spaced; None: all."""
         if images is None or images >= len(self.val):
             return self
         kept = tuple(self.val[index * len(self.val) // images] for index in range(images))
@@ -85,12 +86,12 @@ class DetectionData:
 
 
 def with_objects(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
-    """Those that have something to train on."""
+    """Select the images that have something to train on."""
     return tuple(picture for picture in pictures if picture.trainable.any())
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, turned as the EXIF data say; reads the header alone.
+    """Read width and height in pixels, turned as the EXIF data say, from the header alone.
 
     Raises:
         DataError: If it is no image that can be read; names the path.
@@ -101,3 +102,20 @@ def image_size(path: Path) -> tuple[int, int]:
             return (image.height, image.width) if turned else image.size
     except BROKEN as error:
         raise DataError(f"can't read the image {path}", seen=error) from None
+
+
+def read_image(picture: Picture) -> Image.Image:
+    """Read an image in RGB, turned as its EXIF data say.
+
+    NOTE: of 16-bit grey images Detectron2 clips all above 255 to white; here, as in `pretrain.images`, the high byte is kept.
+
+    Raises:
+        DataError: If it can't be read, or its size is not the annotated one; names the path.
+    """
+    with opened(picture.path, str(picture.path)) as file:
+        image = rgb(file, str(picture.path), upright=True)
+    if image.size != (picture.width, picture.height):
+        annotated = f"{picture.width} x {picture.height} pixels"
+        fix = "correct the size in its annotation"
+        raise DataError(f"{picture.path} has another size than annotated", seen=f"{image.size}", allowed=annotated, fix=fix)
+    return image

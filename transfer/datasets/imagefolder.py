@@ -1,7 +1,8 @@
-"""Image folders and zips of class folders, with a training and a validation split."""
+"""The image-folder layout: a training and a validation split, each a folder or a zip of class folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pretrain.core.errors import DataError
@@ -14,11 +15,14 @@ from transfer.record import Data
 
 @dataclass(frozen=True)
 class ClassificationData:
-    """Images with one label each."""
+    """A classification data set: images with one label each."""
 
     train: imageset.ImageSet
+    """Training images."""
     val: imageset.ImageSet
+    """Validation images, of the same classes."""
     ref: Data
+    """Description of the data for the record."""
 
 
 def read(
@@ -33,18 +37,18 @@ def read(
 
     Args:
         root: Folder of the splits.
-        classes: Class folders to read, or the share of them to draw; all of them without it.
-        labels: Class folder → label, where labels are not the folders' names.
-        seed: Of the share.
-        tell: What is told of classes that one split lacks.
+        classes: Class folders to read, or the fraction of them to draw; None: all.
+        labels: Class folder → label; None: the folders' names are the labels.
+        seed: Seed of the draw.
+        tell: Called with the error for classes that one split lacks; raises it by default.
 
     Raises:
         DataError: For a wrong layout, an empty or missing class folder, splits with different classes, or a class
             without a label.
     """
-    if isinstance(classes, float):
-        classes = choosing.draw_classes(imageset.class_folders(root, "train"), classes, seed)
-    train, val = imageset.read(root, "train", classes), imageset.read(root, "val", classes)
+    chosen = partial(choosing.draw_classes, fraction=classes, seed=seed) if isinstance(classes, float) else classes
+    train = imageset.read(root, "train", chosen)
+    val = imageset.read(root, "val", None if classes is None else train.classes)
     if train.classes != val.classes:
         differing = sorted(set(train.classes) ^ set(val.classes))
         tell(

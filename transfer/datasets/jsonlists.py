@@ -1,7 +1,7 @@
-"""Large JSON files, an entry at a time: an object whose values are lists, such as COCO's annotation files.
+"""Large JSON files, read entry by entry: an object whose values are lists, such as COCO's annotation files.
 
-NOTE: the standard library's decoder on a window of the text. ijson, the usual choice, reads a single list in a pass (COCO has
-three, in any order), and builds an entry of any size before that can be refused.
+NOTE: this runs the standard library's decoder on a window of the text. ijson, the usual choice, reads a single list per pass
+(COCO has three, in any order), and builds an entry of any size before it can be refused.
 """
 
 import json
@@ -14,29 +14,29 @@ from pretrain.core.errors import DataError
 from transfer.datasets import Tell, shown
 
 CHUNK = 2**20
-"""Characters read at a time."""
+"""Characters read at once."""
 LARGEST = 2**22
-"""Characters of an entry at most, which bounds the window."""
+"""Characters of an entry at most; bounds the window."""
 
 Taker = Callable[[int, dict[str, Any]], None]
-"""Takes an entry: its place in its list, counted from 0, and what it is."""
+"""Called with an entry's index in its list, from 0, and the entry."""
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BEGUN = 2
-"""Characters after a number that may still belong to it, such as `e-`."""
+"""Characters at the end of the window that may still belong to a number, such as `e-`."""
 
 
 def read_lists(path: Path, takers: Mapping[str, Taker], tell: Tell) -> None:
-    """Hand every entry of the lists named by `takers` to its taker, in the file's order, and pass over everything else.
+    """Pass every entry of the lists named in `takers` to its taker, in the file's order; skip everything else.
 
     Args:
         path: The file.
-        takers: Name of a list → what takes its entries; it may raise DataError.
-        tell: What is told of a wrong entry.
+        takers: Name of a list → function called with its entries; it may raise DataError.
+        tell: Called with the error of a wrong entry.
 
     Raises:
-        DataError: If it is not such a file, or lacks one of the lists; names the path and the place.
+        DataError: If it isn't such a file, or lacks one of the lists; names the path and the position.
     """
     read: dict[str, int] = {}
     window = None
@@ -54,7 +54,7 @@ def read_lists(path: Path, takers: Mapping[str, Taker], tell: Tell) -> None:
 
 
 def _read_list(window: "_Window", path: Path, takers: Mapping[str, Taker], tell: Tell, read: dict[str, int]) -> None:
-    """One member of the outermost object."""
+    """Read one member of the outermost object."""
     name = window.value()
     window.take(":")
     taker = takers.get(name) if isinstance(name, str) else None
@@ -65,25 +65,25 @@ def _read_list(window: "_Window", path: Path, takers: Mapping[str, Taker], tell:
         return
     if name in read:
         raise DataError(f"{path} has the list {name!r} twice", fix="join the two")
-    for place, _ in enumerate(window.members("[]")):
+    for index, _ in enumerate(window.members("[]")):
         entry = window.value()
-        read[name] = place + 1
+        read[name] = index + 1
         if taker:
-            _take(entry, taker, place, f"{name}[{place}] in {path}", tell)
+            _take(entry, taker, index, f"{name}[{index}] in {path}", tell)
     read.setdefault(name, 0)
 
 
-def _take(entry: Any, taker: Taker, place: int, where: str, tell: Tell) -> None:
+def _take(entry: Any, taker: Taker, index: int, where: str, tell: Tell) -> None:
     try:
         if not isinstance(entry, dict):
             raise DataError(f"{where} is not an object", seen=shown(entry))
-        taker(place, entry)
+        taker(index, entry)
     except DataError as problem:
         tell(problem)
 
 
 def _reason(error: Exception, window: "_Window | None", read: Mapping[str, int]) -> str:
-    """What went wrong and where, in words."""
+    """Describe what went wrong and where."""
     if isinstance(error, OSError) or window is None:
         return str(error)
     where = f" after {list(read)[-1]}[{read[list(read)[-1]] - 1}]" if any(read.values()) else ""
@@ -93,15 +93,19 @@ def _reason(error: Exception, window: "_Window | None", read: Mapping[str, int])
 
 
 class _Window:
-    """The part of a text that is being decoded."""
+    """The part of a text that is being decoded, and a position in it."""
 
     def __init__(self, file: TextIO) -> None:
         self._file, self._text, self._at = file, "", 0
         self.before = 0
-        """Characters of the file before the window."""
+        """Number of characters of the file before the window."""
 
     def value(self) -> Any:
-        """The next value, whole."""
+        """Decode the next value.
+
+        Raises:
+            ValueError: If it isn't valid JSON, or too long.
+        """
         self.peek()
         while True:
             try:
@@ -115,7 +119,7 @@ class _Window:
                     return value
 
     def members(self, brackets: str) -> Iterator[None]:
-        """Once before each member of a list or an object."""
+        """Yield once before each member of a list or an object, whose opening and closing characters are `brackets`."""
         self.take(brackets[0])
         if self.peek() == brackets[1]:
             self.take(brackets[1])
@@ -126,16 +130,20 @@ class _Window:
                 return
 
     def peek(self) -> str:
-        """The next character that is no space, which stays; nothing at the end."""
+        """Return the next character that isn't white space, without moving past it; empty at the end of the file."""
         while True:
             space = _SPACE.match(self._text, self._at)
-            assert space is not None, "the pattern matches nothing, too"
+            assert space is not None, "the pattern also matches the empty string"
             self._at = space.end()
             if self._at < len(self._text) or not self._more():
                 return self._text[self._at : self._at + 1]
 
     def take(self, allowed: str) -> str:
-        """The next character that is no space."""
+        """Return the next character that isn't white space, and move past it.
+
+        Raises:
+            JSONDecodeError: If it isn't one of `allowed`.
+        """
         found = self.peek()
         if not found or found not in allowed:
             raise json.JSONDecodeError(f"Expecting {' or '.join(allowed)}", self._text, self._at)
@@ -143,12 +151,16 @@ class _Window:
         return found
 
     def end(self) -> None:
-        """Nothing but space is left."""
+        """Check that only white space is left.
+
+        Raises:
+            JSONDecodeError: If something else follows.
+        """
         if self.peek():
             raise json.JSONDecodeError("Extra data", self._text, self._at)
 
     def _more(self) -> bool:
-        """Read on, twice as far each time that this was not enough; False, and nothing moved, at the end of the file."""
+        """Extend the window, doubling what is left in it; False at the end of the file, where nothing changes."""
         rest = self._text[self._at :]
         if len(rest) > LARGEST:
             raise ValueError(f"an entry of more than {LARGEST} characters")

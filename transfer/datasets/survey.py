@@ -1,6 +1,6 @@
-"""What is in a data set: counts, classes, and what to know of it before a run takes days. Nothing here stops a run.
+"""Count what is in a data set, by classes, and note what to know of it before a run takes days. Nothing here stops a run.
 
-A survey takes what a layout's `read` returned, whichever layout that was.
+A survey takes what a layout's `read` returned; it tells the three kinds of data apart, not their layouts.
 """
 
 import os
@@ -16,9 +16,9 @@ from pretrain.core.errors import DataError
 from pretrain.core.journal import Progress
 from pretrain.images.imageset import ImageSet
 from transfer.datasets import Tell
-from transfer.datasets.cityscapes import SegmentationData
 from transfer.datasets.detection import DetectionData, Picture, image_size
 from transfer.datasets.imagefolder import ClassificationData
+from transfer.datasets.segmentation import SegmentationData
 
 Content = ClassificationData | DetectionData | SegmentationData
 SPLITS = ("train", "val")
@@ -27,7 +27,7 @@ FEW = 4
 
 
 class Row(tuple[str, str, str]):
-    """What is counted, in the training and in the validation split."""
+    """A line of counts: what is counted, in the training split, in the validation split."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Survey:
     """What is in a data set."""
 
     counts: tuple[Row, ...]
-    """Of the whole."""
+    """Counts of the whole data set."""
     classes: tuple[Row, ...]
-    """Of each class, in the order of the labels."""
+    """Counts of each class, in the order of the labels."""
     unit: str
     """What the classes' rows count."""
     notes: tuple[str, ...]
-    """What to know: it changes what is trained on or measured, and stops nothing."""
+    """Remarks on what changes the training or the metric without stopping a run."""
 
 
 def survey(data: Content) -> Survey:
@@ -113,7 +113,7 @@ def _detection(data: DetectionData) -> Survey:
 
 
 def _outside(pictures: Sequence[Picture]) -> Iterator[str]:
-    """Boxes that reach out of their image, and boxes that lie outside altogether."""
+    """Report boxes that reach out of their image, and boxes that lie outside altogether."""
     for what, is_so, then in (
         ("reach out of their image", _reaches_out, "training clips them"),
         ("lie outside their image", _is_out, "training leaves them out, and the metric counts them as missed"),
@@ -127,13 +127,13 @@ def _outside(pictures: Sequence[Picture]) -> Iterator[str]:
 
 
 def _is_out(picture: Picture) -> np.ndarray:
-    """(M,), whether nothing of a box is inside."""
+    """Tell of each box (M,) whether nothing of it is inside."""
     left, top, right, bottom = picture.boxes.T
     return np.asarray((right <= 0) | (bottom <= 0) | (left >= picture.width) | (top >= picture.height))
 
 
 def _reaches_out(picture: Picture) -> np.ndarray:
-    """(M,), whether a part of a box, not all of it, is outside."""
+    """Tell of each box (M,) whether a part of it, not all, is outside."""
     left, top, right, bottom = picture.boxes.T
     out = (left < 0) | (top < 0) | (right > picture.width) | (bottom > picture.height)
     return np.asarray(out & ~_is_out(picture))
@@ -149,8 +149,8 @@ def _absent(classes: Sequence[str], counts: Sequence[Sequence[int]], what: str) 
 
 def _segmentation(data: SegmentationData) -> Survey:
     pixels = (data.pixels, data.val_pixels)
-    shares = [[f"{100 * count / max(sum(found), 1):.2f} %" if count else "–" for count in found] for found in pixels]
-    classes = tuple(Row(line) for line in zip(data.classes, *shares, strict=True))
+    fractions = [[f"{100 * count / max(sum(found), 1):.2f} %" if count else "–" for count in found] for found in pixels]
+    classes = tuple(Row(line) for line in zip(data.classes, *fractions, strict=True))
     counts = (_row("images", len(data.train), len(data.val)),)
     notes = [f"images have a short side of {data.short_side} pixels, most of them", *_absent(data.classes, pixels, "a pixel")]
     return Survey(counts, classes, "share of the labelled pixels", tuple(notes))

@@ -1,4 +1,4 @@
-"""Cityscapes' training ids, which the download lacks, made by the data set's own package, `cityscapesscripts`.
+"""Make Cityscapes' training ids, which the download lacks, by the data set's own package, `cityscapesscripts`.
 
 The table from label ids to training ids and the drawing of polygons are that package's; what goes into them is checked here.
 """
@@ -18,20 +18,19 @@ from pretrain.core.journal import Progress
 from pretrain.images.decode import BROKEN
 from transfer.datasets import Tell, content
 from transfer.datasets.cityscapes import (
+    CLASSES_FILE,
     IMAGE_SUFFIX,
-    IMAGES,
-    LABEL_SUFFIX,
-    LABELS,
     POLYGON_SUFFIX,
     RAW_LABEL_SUFFIX,
     SPLITS,
+    folders_of,
     stems_of,
 )
 from transfer.datasets.detection import LONGEST_SIDE
 
 PACKAGE = "cityscapesscripts"
 LARGEST_POLYGONS = 2**26
-"""Bytes of a polygon file at most; Cityscapes' own have up to 500 kB."""
+"""Largest polygon file, in bytes; Cityscapes' own have up to 500 kB."""
 
 _Coordinate = Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE, allow_inf_nan=False)]
 _Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
@@ -44,7 +43,7 @@ class _Outline(BaseModel):
 
 
 class _Polygons(BaseModel):
-    """`*_gtFine_polygons.json`."""
+    """The content of a `*_gtFine_polygons.json`."""
 
     imgWidth: _Side  # noqa: N815
     imgHeight: _Side  # noqa: N815
@@ -59,15 +58,15 @@ def make(root: Path, tell: Tell, progress: Progress) -> int:
     Raises:
         DataError: If `cityscapesscripts` is missing, or the data names classes of its own.
     """
-    if (root / "classes.json").is_file():
+    if (root / CLASSES_FILE).is_file():
         raise DataError(
             f"{root} has training ids of its own",
-            seen=root / "classes.json",
+            seen=root / CLASSES_FILE,
             allowed="Cityscapes' own labels",
             fix="make the label maps with the classes of that file",
         )
     draw, table = _package()
-    missing = [place for split in SPLITS for place in _missing(root, split)]
+    missing = [label_map for split in SPLITS for label_map in _missing(root, split)]
     made = 0
     for done, (image, target, source) in enumerate(missing, start=1):
         try:
@@ -80,7 +79,7 @@ def make(root: Path, tell: Tell, progress: Progress) -> int:
 
 
 def _package() -> tuple[Callable[..., Image.Image], dict[int, int]]:
-    """The package's drawing of label maps, and its table from label ids to training ids."""
+    """Import the package's drawing of label maps, and its table from label ids to training ids."""
     try:
         from cityscapesscripts.helpers.labels import labels
         from cityscapesscripts.preparation.json2labelImg import createLabelImage
@@ -92,19 +91,16 @@ def _package() -> tuple[Callable[..., Image.Image], dict[int, int]]:
 
 
 def _missing(root: Path, split: str) -> list[tuple[Path, Path, Path]]:
-    """Image, label map to make, and what it is made from."""
-    images, labels = root / IMAGES / split, root / LABELS / split
+    """List the label maps to make: image, label map, and the file it is made from."""
+    folders = folders_of(split)
+    images, labels = root / folders.images, root / folders.labels
     if not labels.is_dir():
         return []
     stems = stems_of(images, IMAGE_SUFFIX)
     todo = dict.fromkeys(stems_of(labels, RAW_LABEL_SUFFIX), RAW_LABEL_SUFFIX)
     todo |= dict.fromkeys(stems_of(labels, POLYGON_SUFFIX), POLYGON_SUFFIX)
-    places = [
-        (images / f"{stem}{IMAGE_SUFFIX}", labels / f"{stem}{LABEL_SUFFIX}", labels / f"{stem}{suffix}")
-        for stem, suffix in sorted(todo.items())
-        if stem in stems
-    ]
-    return [place for place in places if not os.path.lexists(place[1])]
+    found = [(*folders.pair(root, stem), labels / f"{stem}{suffix}") for stem, suffix in sorted(todo.items()) if stem in stems]
+    return [(image, target, source) for image, target, source in found if not os.path.lexists(target)]
 
 
 def _looked_up(source: Path, table: dict[int, int]) -> Image.Image:
@@ -125,8 +121,8 @@ def _drawn(source: Path, image: Path, draw: Callable[..., Image.Image]) -> Image
         found = _Polygons.model_validate_json(content(source, LARGEST_POLYGONS))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise DataError(f"can't read the polygons in {source}", seen=f"{place}: {first['msg']}") from None
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(f"can't read the polygons in {source}", seen=f"{field}: {first['msg']}") from None
     try:
         with Image.open(image) as opened:
             size = opened.size

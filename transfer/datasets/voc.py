@@ -1,40 +1,25 @@
 """The PASCAL VOC layout as Detectron2 expects it: `VOC2007/{Annotations,ImageSets/Main,JPEGImages}` and `VOC2012`.
 
-The classes are the lines of `classes.txt` beside those folders, or else the sorted names in the annotations
-(for the real VOC these are its 20 classes in their usual order).
+The classes are the lines of `classes.txt` beside those folders, or without that file the sorted names in the annotations
+(for the real VOC: its 20 classes in their usual order).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from pretrain.core.errors import DataError
-from pretrain.images.imageset import SUFFIXES
-from transfer.datasets import Tell, content, fingerprint, is_plain_name, shown, stop, wrong_layout
-from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, DetectionData, Picture, image_size, with_objects
-from transfer.record import Data
+from pretrain.images.listing import SUFFIXES
+from transfer.datasets import Tell, content, fingerprint, is_plain_name, stop, wrong_layout
+from transfer.datasets.assemble import assemble
+from transfer.datasets.detection import DetectionData, Picture, image_size
+from transfer.datasets.vocfile import Annotation, read_annotation
 
 LOOKED_FOR = "VOC2007/{Annotations,ImageSets/Main,JPEGImages}; for VOC07+12 also VOC2012"
-LARGEST_XML, LARGEST_LIST = 2**22, 2**26
-"""Bytes of an annotation and of a list of names at most; VOC's own have up to 10 kB and 250 kB."""
-SIDES = ("xmin", "ymin", "xmax", "ymax")
-
-
-@dataclass(frozen=True)
-class _Annotation:
-    """What one XML file says; corners as written, counted from 1 and inclusive."""
-
-    path: Path
-    image: Path
-    size: tuple[int, int] | None
-    names: tuple[str, ...]
-    corners: tuple[tuple[float, float, float, float], ...]
-    difficult: tuple[bool, ...]
+"""The layout, for messages."""
+LARGEST_LIST = 2**26
+"""Bytes of a list of names at most; VOC's own have up to 250 kB."""
 
 
 def read(
@@ -48,11 +33,11 @@ def read(
     """Read the splits, each `FOLDER/NAME`.
 
     Args:
-        root: The folder described above.
+        root: Folder of the layout above.
         train: Splits to train on.
         val: Split to evaluate on.
-        max_val_images: Keep so many of its images, evenly spaced; None: all.
-        tell: What is told of wrong images and annotations.
+        max_val_images: Validation images at most, evenly spaced; None: all.
+        tell: Called with the error for a wrong image or annotation; raises it by default.
 
     Raises:
         DataError: For another layout, or an annotation that can't be read; names the path.
@@ -63,34 +48,29 @@ def read(
     classes = _listed(names) if names.is_file() else _named([*training, *validation])
     dropped: list[str] = []
     pictures = _pictures(training, classes, dropped, tell)
-    kept, held_out = with_objects(pictures), _pictures(validation, classes, dropped, tell)
-    if not kept:
-        tell(
-            DataError(f"no objects to train on in {root}", seen=f"{len(pictures)} images of {', '.join(train)}", fix=LOOKED_FOR)
-        )
-    ref = Data(
-        name=root.resolve().name,
-        layout="voc",
+    held_out = _pictures(validation, classes, dropped, tell)
+    return assemble(
+        root,
+        "voc",
         fingerprint=_fingerprint(root, (*train, val), [*training, *validation]),
-        train=len(kept),
-        val=len(held_out),
-        classes=len(classes),
+        classes=classes,
+        splits=train,
+        train=pictures,
+        val=held_out,
+        notes=_notes(dropped, [*training, *validation]),
+        max_val_images=max_val_images,
+        tell=tell,
     )
-    corners = [box for annotation in (*training, *validation) for box in annotation.corners]
-    thin = sum(left == right or top == bottom for left, top, right, bottom in corners)
-    notes = _notes(dropped, thin, without=len(pictures) - len(kept))
-    return DetectionData(ref, classes, kept, held_out, notes=notes).limited(max_val_images)
 
 
-def _split(root: Path, split: str, tell: Tell) -> list[_Annotation]:
+def _split(root: Path, split: str, tell: Tell) -> list[Annotation]:
     folder, _, name = split.partition("/")
     if not (is_plain_name(folder) and is_plain_name(name)):
         raise DataError("no split of the VOC layout", seen=split, allowed="FOLDER/NAME, such as VOC2007/trainval")
     listing = root / folder / "ImageSets" / "Main" / f"{name}.txt"
-    places = (root / folder, root / folder / "Annotations", root / folder / "JPEGImages", listing)
-    for place in places:
-        if not (place.is_file() if place is listing else place.is_dir()):
-            raise wrong_layout(root, layout="VOC", looked_for=LOOKED_FOR, first_wrong=place, fix=_fix(folder))
+    for path in (root / folder, root / folder / "Annotations", root / folder / "JPEGImages", listing):
+        if not (path.is_file() if path is listing else path.is_dir()):
+            raise wrong_layout(root, layout="VOC", looked_for=LOOKED_FOR, first_wrong=path, fix=_fix(folder))
     lines = _lines(listing)
     if not lines:
         raise DataError(f"{listing} lists no image", fix="write one file stem per line")
@@ -98,7 +78,7 @@ def _split(root: Path, split: str, tell: Tell) -> list[_Annotation]:
     for path in sorted((root / folder / "JPEGImages").iterdir()):
         if path.suffix.lower() in SUFFIXES:
             images.setdefault(path.stem, []).append(path)
-    found: dict[str, _Annotation] = {}
+    found: dict[str, Annotation] = {}
     for number, line in enumerate(lines, start=1):
         identity = line.split()[0]
         try:
@@ -119,7 +99,7 @@ def _fix(folder: str) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """Its lines that are not empty."""
+    """Read the lines that aren't empty."""
     try:
         text = content(path, LARGEST_LIST).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -127,7 +107,7 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _annotation(folder: Path, identity: str, images: Mapping[str, list[Path]], listing: Path) -> _Annotation:
+def _annotation(folder: Path, identity: str, images: Mapping[str, list[Path]], listing: Path) -> Annotation:
     if not is_plain_name(identity):
         raise DataError(
             f"{listing} names a file outside {folder}", seen=repr(identity), allowed="a file's name without its ending"
@@ -142,56 +122,7 @@ def _annotation(folder: Path, identity: str, images: Mapping[str, list[Path]], l
         raise DataError(
             f"{what} for {identity!r} in {listing}", seen=seen, allowed=f"{folder.parent / 'JPEGImages' / identity}.jpg"
         )
-    tree = _parse(path)
-    objects = [(f"object {number} in {path}", each) for number, each in enumerate(tree.findall("object"), start=1)]
-    return _Annotation(
-        path,
-        pictures[0],
-        _size(tree),
-        tuple(_text(where, each, "name") for where, each in objects),
-        tuple(_corners(where, each) for where, each in objects),
-        tuple((each.findtext("difficult") or "0").strip() == "1" for _, each in objects),
-    )
-
-
-def _parse(path: Path) -> Element:
-    """The root element. A document type is refused: an annotation needs none, and its entities can expand without limit."""
-    try:
-        root: Element = fromstring(content(path, LARGEST_XML), forbid_dtd=True)
-    except DefusedXmlException:
-        raise DataError(f"{path} declares a document type", allowed="plain elements", fix="remove the DOCTYPE") from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{path} is not XML that can be read", seen=error) from None
-    return root
-
-
-def _size(tree: Element) -> tuple[int, int] | None:
-    """Width and height; None where they are absent, zero or no size, as some tools write them."""
-    try:
-        width, height = (int(tree.findtext(f"size/{side}") or 0) for side in ("width", "height"))
-    except ValueError:
-        return None
-    return (width, height) if 0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE else None
-
-
-def _text(where: str, element: Element, name: str) -> str:
-    text = (element.findtext(name) or "").strip()
-    if not text:
-        raise DataError(f"{where} has no <{name}>")
-    return text
-
-
-def _corners(where: str, element: Element) -> tuple[float, float, float, float]:
-    texts = [_text(where, element, f"bndbox/{side}") for side in SIDES]
-    try:
-        left, top, right, bottom = map(float, texts)
-    except ValueError:
-        raise DataError(f"the box of {where} is not four numbers", seen=shown(texts)) from None
-    if not np.isfinite([left, top, right, bottom]).all():
-        raise DataError(f"the box of {where} is not finite", seen=shown(texts))
-    if max(map(abs, (left, top, right, bottom))) > FARTHEST:
-        raise DataError(f"the box of {where} is too far away", seen=shown(texts), allowed=f"at most {FARTHEST:,.0f} pixels")
-    return left, top, right, bottom
+    return read_annotation(path, pictures[0])
 
 
 def _listed(path: Path) -> tuple[str, ...]:
@@ -201,12 +132,12 @@ def _listed(path: Path) -> tuple[str, ...]:
     return classes
 
 
-def _named(annotations: Iterable[_Annotation]) -> tuple[str, ...]:
+def _named(annotations: Iterable[Annotation]) -> tuple[str, ...]:
     return tuple(sorted({name for annotation in annotations for name in annotation.names}))
 
 
 def _pictures(
-    annotations: Iterable[_Annotation], classes: tuple[str, ...], dropped: list[str], tell: Tell
+    annotations: Iterable[Annotation], classes: tuple[str, ...], dropped: list[str], tell: Tell
 ) -> tuple[Picture, ...]:
     labels, pictures = {name: label for label, name in enumerate(classes)}, []
     for annotation in annotations:
@@ -217,7 +148,7 @@ def _pictures(
     return tuple(pictures)
 
 
-def _picture(annotation: _Annotation, classes: Mapping[str, int], dropped: list[str]) -> Picture:
+def _picture(annotation: Annotation, classes: Mapping[str, int], dropped: list[str]) -> Picture:
     for number, name in enumerate(annotation.names, start=1):
         if name not in classes:
             raise DataError.unknown(f"class of object {number} in {annotation.path}:", name, classes)
@@ -234,19 +165,19 @@ def _picture(annotation: _Annotation, classes: Mapping[str, int], dropped: list[
     return Picture(annotation.image, stem, width, height, boxes[whole], labels[whole], difficult[whole], crowd, None)
 
 
-def _fingerprint(root: Path, splits: Sequence[str], annotations: list[_Annotation]) -> str:
+def _fingerprint(root: Path, splits: Sequence[str], annotations: list[Annotation]) -> str:
     lists = {root / folder / "ImageSets" / "Main" / f"{name}.txt" for folder, name in (split.split("/") for split in splits)}
     names = {root / "classes.txt"} if (root / "classes.txt").is_file() else set()
     texts = {annotation.path for annotation in annotations} | lists | names
     return fingerprint(root, images={annotation.image for annotation in annotations}, annotations=texts)
 
 
-def _notes(dropped: list[str], thin: int, *, without: int) -> tuple[str, ...]:
+def _notes(dropped: list[str], annotations: list[Annotation]) -> tuple[str, ...]:
+    corners = [box for annotation in annotations for box in annotation.corners]
+    thin = sum(left == right or top == bottom for left, top, right, bottom in corners)
     notes = []
     if dropped:
         notes.append(f"{len(dropped)} boxes without area left out, the first in {dropped[0]}")
     if thin:
         notes.append(f"{thin} boxes are one pixel thin (equal corners); kept, as in Detectron2")
-    if without:
-        notes.append(f"{without} training images without objects left out")
     return tuple(notes)

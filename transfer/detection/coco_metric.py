@@ -10,18 +10,18 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from transfer.datasets.detection import DetectionData, Picture
-from transfer.engines.torchvision.evaluate import Found
+from transfer.detection.found import Found
 
 KINDS = {"box": "bbox", "seg": "segm"}
 """Suffix of the metric → pycocotools' name."""
 STATS = ("AP", "AP50", "AP75")
 """The first entries of `COCOeval.stats`."""
 MOST_DETECTIONS = 100
-"""Per image and class."""
+"""Detections counted per image and class."""
 
 
 def coco_metrics(found: Sequence[Found], data: DetectionData, *, masks: bool) -> dict[str, float | None]:
-    """`AP_box`, `AP50_box`, `AP75_box` and, with masks, the same with `_seg`; percent, null where undefined."""
+    """Compute `AP_box`, `AP50_box`, `AP75_box` and, with masks, the same with `_seg`, in percent; None where undefined."""
     assert data.category_ids is not None, "the COCO reader gives them"
     kinds = [kind for kind in KINDS if kind == "box" or masks]
     results = _results(found, data)
@@ -29,7 +29,7 @@ def coco_metrics(found: Sequence[Found], data: DetectionData, *, masks: bool) ->
 
 
 def _results(found: Sequence[Found], data: DetectionData) -> list[dict[str, Any]]:
-    """In COCO's result form, with the file's own category ids."""
+    """Turn detections into COCO's form of results, with the file's own category ids."""
     assert data.category_ids is not None
     results = []
     for picture, each in zip(data.val, found, strict=True):
@@ -63,7 +63,7 @@ def _evaluate(results: list[dict[str, Any]], data: DetectionData, kind: str) -> 
 
 
 def _coco(data: DetectionData) -> COCO:
-    """The truth as pycocotools reads it from a file, made anew each time, because it writes into what it is given.
+    """Make the truth as pycocotools reads it from a file, anew each time, because it writes into what it is given.
 
     NOTE: objects are numbered from 1, because pycocotools takes a matched object whose id is 0 for an unmatched one.
     """
@@ -95,11 +95,11 @@ def _object(picture: Picture, index: int, categories: Sequence[int]) -> dict[str
 
 
 def _for_kind(results: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """Without boxes for masks: their areas would otherwise be taken from the boxes."""
+    """Leave boxes out for masks, whose areas would otherwise be taken from the boxes."""
     left_out = "bbox" if kind == "seg" else "segmentation"
     return [{key: value for key, value in result.items() if key != left_out} for result in results]
 
 
 def _percent(value: float) -> float | None:
-    """pycocotools writes −1 for undefined."""
+    """Turn a fraction into percent; None for the −1 that pycocotools writes for undefined."""
     return 100 * float(value) if value >= 0 and math.isfinite(value) else None

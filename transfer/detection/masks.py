@@ -14,28 +14,28 @@ from torchvision.ops import roi_align
 from transfer.datasets.detection import Mask
 
 SMALLEST_SIDE = 0.1
-"""Pixels; a thinner box is scaled as if it were this wide."""
+"""Pixels of the shortest side that a box is scaled by; a thinner box is scaled as if it were this wide."""
 THRESHOLD = 0.5
 """Probability from which a pixel belongs to the object."""
 
 SeenMask = tuple[NDArray[np.float64], ...] | NDArray[np.uint8]
-"""In pixels of the image the detector sees: polygons, or (height, width) of 0 and 1."""
+"""A mask in pixels of the image that the detector sees: polygons, or (height, width) of 0 and 1."""
 
 
 def decode(encoding: Mask) -> NDArray[np.uint8]:
-    """A run-length encoding as (height, width) of 0 and 1."""
+    """Decode a run-length encoding to (height, width) of 0 and 1."""
     return np.asarray(coco_mask.decode(encoding), dtype=np.uint8)
 
 
 def in_image(mask: Mask, height: int, width: int) -> NDArray[np.uint8]:
-    """A mask as (height, width) of 0 and 1."""
+    """Draw a mask as (height, width) of 0 and 1."""
     if isinstance(mask, dict):
         return decode(mask)
     return decode(coco_mask.merge(coco_mask.frPyObjects(list(mask), height, width)))
 
 
 def crop(masks: Sequence[SeenMask], boxes: Tensor, side: int) -> Tensor:
-    """The part of each mask inside its box (R, 4), as (R, side, side) of 0 and 1 in float32, on the boxes' device."""
+    """Cut each mask to its box (R, 4): (R, side, side) of 0 and 1 in float32, on the boxes' device."""
     cells = [_crop_one(mask, box, side) for mask, box in zip(masks, boxes.cpu(), strict=True)]
     if not cells:
         return boxes.new_zeros((0, side, side))
@@ -52,7 +52,7 @@ def _crop_one(mask: SeenMask, box: Tensor, side: int) -> Tensor:
 
 
 def _rasterise(polygons: tuple[NDArray[np.float64], ...], box: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Polygons moved and scaled with their box onto a square, then filled as COCO fills polygons."""
+    """Move and scale polygons with their box onto a square, then fill them as COCO fills polygons."""
     width, height = box[2] - box[0], box[3] - box[1]
     scale = np.array([side / max(width, SMALLEST_SIDE), side / max(height, SMALLEST_SIDE)])
     moved = [((polygon.reshape(-1, 2) - box[:2]) * scale).ravel() for polygon in polygons]
@@ -61,7 +61,7 @@ def _rasterise(polygons: tuple[NDArray[np.float64], ...], box: NDArray[np.float3
 
 
 def paste(mask: Tensor, box: Tensor, height: int, width: int) -> NDArray[np.uint8]:
-    """A mask (side, side) of probabilities inside its box (4,) as (height, width) of 0 and 1.
+    """Paste a mask (side, side) of probabilities inside its box (4,) into (height, width) of 0 and 1.
 
     Each pixel's centre samples the mask bilinearly, outside it is 0 (`layers/mask_ops.py`).
     """
@@ -77,6 +77,6 @@ def paste(mask: Tensor, box: Tensor, height: int, width: int) -> NDArray[np.uint
 
 
 def encode(pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    """(height, width) of 0 and 1 as a run-length encoding that fits into JSON."""
+    """Encode (height, width) of 0 and 1 by run lengths, as text that fits into JSON."""
     encoding: dict[str, Any] = coco_mask.encode(np.asfortranarray(pixels))
     return encoding | {"counts": encoding["counts"].decode("ascii")}

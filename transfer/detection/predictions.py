@@ -1,4 +1,4 @@
-"""A picture of what a detector finds: some validation images, the truth on the left, the predictions on the right."""
+"""Draw a detector's predictions: some validation images, the truth on the left, the predictions on the right."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torchvision.ops import nms
 
-from transfer.datasets.detection import DetectionData, Mask, Picture
+from transfer import sheet
+from transfer.datasets.detection import DetectionData, Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
-from transfer.detection import sheet
-from transfer.detection.sheet import GAP, TEXT
-from transfer.engines.torchvision.data import read_image
-from transfer.engines.torchvision.evaluate import Found
+from transfer.detection.found import Found
+from transfer.sheet import GAP, TEXT
 
 ROWS = 4
 SIDE = 420
@@ -35,7 +34,7 @@ COLOURS = (
     (170, 110, 40),
     (128, 0, 0),
 )
-"""Told apart on light and dark images; class k has colour k modulo their number."""
+"""Colours that differ on light and dark images; class k has colour k modulo their number."""
 
 
 class _Shape(NamedTuple):

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transfer.datasets.detection import Picture
-from transfer.engines.torchvision.evaluate import Found
+from transfer.detection.found import Found
 
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 RECALLS = np.arange(0.0, 1.1, 0.1)
 """The 11 points of the 2007 interpolation, as floating point makes them."""
 SCORE_DIGITS, CORNER_DIGITS = 3, 1
-"""Decimals the VOC result files keep; the ranking of near-equal scores depends on them."""
+"""Decimals that VOC's result files keep; the ranking of near-equal scores depends on them."""
 
 
 def voc_metrics(found: Sequence[Found], pictures: Sequence[Picture], classes: int) -> tuple[dict[str, float | None], list[int]]:
-    """`AP50`, `AP75` and `AP`, the mean over thresholds .50 to .95, in percent; and the classes left out.
+    """Compute `AP50`, `AP75` and `AP`, the mean over thresholds .50 to .95, in percent; and list the classes left out.
 
     NOTE: a class without a (not difficult) object among the images has no AP and is left out of the mean;
     Detectron2 counts it as 0. On VOC itself every class is present.
@@ -37,7 +37,7 @@ def voc_metrics(found: Sequence[Found], pictures: Sequence[Picture], classes: in
 
 
 def average_precisions(found: Sequence[Found], pictures: Sequence[Picture], label: int) -> NDArray[np.float64] | None:
-    """The AP of one class at each threshold, (T,), 0 to 1; None where no object of it counts."""
+    """Compute the AP of one class at each threshold, (T,), 0 to 1; None where no object of it counts."""
     truths = [_truth(picture, label) for picture in pictures]
     objects = sum(int((~difficult).sum()) for _, difficult in truths)
     if objects == 0:
@@ -50,13 +50,13 @@ def average_precisions(found: Sequence[Found], pictures: Sequence[Picture], labe
 
 
 def _truth(picture: Picture, label: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Boxes with pixel indices counted from 1 and inclusive, and which are difficult."""
+    """Return boxes with pixel indices counted from 1 and inclusive, and which objects are difficult."""
     chosen = picture.labels == label
     return picture.boxes[chosen].astype(np.float64) + np.array([1, 1, 0, 0]), picture.difficult[chosen]
 
 
 def _detections(found: Sequence[Found], label: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Image, score and box of each, rounded as in a result file."""
+    """Return image, score and box of each detection, rounded as in a result file."""
     image, scores, boxes = [], [], []
     for at, each in enumerate(found):
         for index in np.flatnonzero(each.labels == label):
@@ -69,7 +69,7 @@ def _detections(found: Sequence[Found], label: int) -> tuple[NDArray[np.int64], 
 
 
 def _best(box: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, int]:
-    """Largest overlap with a true box of the image, and which; pixels are counted, so a side is one more than a difference."""
+    """Find the largest overlap with a true box, and which box; pixels are counted, so a side is one more than a difference."""
     if not len(truth):
         return -np.inf, -1
     corner = np.maximum(truth[:, :2], box[:2])
@@ -92,7 +92,7 @@ def _precision(
     objects: int,
     threshold: float,
 ) -> float:
-    """The 11-point AP at one threshold: each object is found once, difficult ones count neither way."""
+    """Compute the 11-point AP at one threshold: each object is found once, difficult ones count neither way."""
     right, wrong = np.zeros(len(image)), np.zeros(len(image))
     taken: set[tuple[int, int]] = set()
     for rank, (at, (overlap, index)) in enumerate(zip(image.tolist(), best, strict=True)):

@@ -1,89 +1,69 @@
-"""The engines: each turns a job into metrics through the same small interface, and is imported when asked for."""
+"""The engines: each turns a job into metrics. Adding one is a folder with an `engine` module and one line of `ENGINES`.
+
+`transfer.engines.driver` has the functions that an engine consists of, and the order in which they are called.
+"""
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from pretrain.core.errors import EngineError
-from pretrain.core.journal import Journal
-from pretrain.core.settings import digest
+from pretrain import backbones
+from pretrain.backbones import IMAGENET, SMALL
+from pretrain.core.errors import CheckpointError, EngineError
+from transfer.engines.job import Job, Outcome
 from transfer.sources import Backbone
-from transfer.tasks import Task, TaskSettings
+from transfer.tasks import Task
 
-ENGINES: dict[str, tuple[str, ...]] = {
-    "probe": ("transfer.engines.probe.engine", "torch"),
-    "torchvision": ("transfer.engines.torchvision.engine", "torchvision"),
-    "detectron2": ("transfer.engines.detectron2.engine", "detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
-    "mmseg": ("transfer.engines.mmseg.engine", "mmseg"),
-}
-"""Engine name → our module, and the packages it needs."""
-ONE_PROCESS = frozenset({"probe"})
-"""Engines whose work is not divided among processes."""
+__all__ = ["ENGINES", "EngineInfo", "Job", "Outcome", "choose", "get", "missing", "require_usable"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """One transfer: everything an engine needs, nothing it must look for."""
-
-    task: Task
-    settings: TaskSettings
-    """The task's settings with the user's changes; of the class of `task.settings`."""
-    backbone: Backbone
-    data: Any
-    """What the task's layout reader returned (`transfer.datasets`)."""
-    folder: Path
-    """The run's folder; the engine may write below it."""
-    seed: int
-    device: str
-    """`cpu` or `cuda`; of several processes each has its own, `cuda:1`."""
-    journal: Journal
-    announce_time: bool = False
-    """Measure and say the estimated time before the work starts."""
-
-    @property
-    def identity(self) -> str:
-        """Digest of all that changes the numbers; a training checkpoint of another is refused."""
-        plain = {"settings": self.settings.numbers(), "seed": self.seed}
-        return digest(plain | {"backbone": self.backbone.sha256, "data": self.data.ref.fingerprint})
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a job yielded."""
-
-    metrics: Mapping[str, float | None]
-    """Percent, 0 to 100; null where the engine could not compute one."""
-    proof: Mapping[str, float]
-    """What `transfer.prove.prove` returned."""
-    notes: tuple[str, ...] = field(default=())
-    """What a reader of the number must know (for instance: plain BN instead of synchronised BN on one process)."""
-    spent: tuple[Path, ...] = field(default=(), compare=False)
-    """Files to go on from, of no use once the result is written; the caller removes them then, in this order, not before:
-    a process killed in between would have lost the run."""
-
-
-class Engine(Protocol):
-    """An engine module."""
+class Runs(Protocol):
+    """An engine, as far as its caller is concerned: a class derived from `transfer.engines.driver.Engine`."""
 
     def fit(self, job: Job) -> Outcome:
-        """Load the backbone with proof, fine-tune, evaluate.
+        """Run a job."""
 
-        In a process group every process calls this. The first one writes, speaks, and returns what was found; the
-        others have a silent journal, and what they return is not used.
-        """
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """One line of the table of engines."""
+
+    engine: str
+    """`module:Class` of the engine in this package."""
+    packages: tuple[str, ...]
+    """Packages it needs."""
+    several: bool = True
+    """Whether its work is divided among several processes."""
+    stems: tuple[str, ...] = (IMAGENET,)
+    """First layers of a backbone that it takes (`pretrain.backbones`)."""
+    families: tuple[str, ...] | None = ("ResNet",)
+    """Classes of architectures that it takes (`pretrain.backbones`); None: all."""
+    hint: str = ""
+    """What to say before `install PACKAGE` where a package is missing."""
+
+
+ENGINES: dict[str, EngineInfo] = {
+    "probe": EngineInfo("probe.engine:Probe", ("torch",), several=False, stems=(IMAGENET, SMALL), families=None),
+    "torchvision": EngineInfo("torchvision.engine:Torchvision", ("torchvision",)),
+    "detectron2": EngineInfo(
+        "detectron2.engine:Detectron2",
+        ("detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
+        hint="optional, the torchvision engine is tested equal to it; the README says how; ",
+    ),
+    "mmseg": EngineInfo("mmseg.engine:MMSegmentation", ("mmseg",)),
+}
+"""Name → engine, imported when asked for."""
 
 
 def missing(name: str) -> str | None:
-    """The first package an engine needs and which is not installed; None where it can run."""
-    absent = (package for package in ENGINES[name][1:] if importlib.util.find_spec(package) is None)
+    """Return the first package that an engine needs and that is not installed; None where it can run."""
+    absent = (package for package in ENGINES[name].packages if importlib.util.find_spec(package) is None)
     return next(absent, None)
 
 
-def get(name: str) -> Engine:
-    """The engine of that name.
+def get(name: str) -> Runs:
+    """Import the engine of that name.
 
     Raises:
         EngineError: If there is no such engine, or what it needs is not installed.
@@ -93,18 +73,19 @@ def get(name: str) -> Engine:
     package = missing(name)
     if package is not None:
         raise EngineError(f"the engine {name!r} needs {package!r}, which is not installed", fix="see `bench doctor`")
-    engine: Engine = importlib.import_module(ENGINES[name][0])
+    module, kind = ENGINES[name].engine.split(":")
+    engine: Runs = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     return engine
 
 
 def choose(task: Task, name: str | None = None, processes: int = 1) -> str:
-    """The engine for a task: the one asked for, or the first of the task's that can run here.
+    """Choose the engine for a task: the one asked for, or the first of the task's that can run here.
 
     Raises:
         EngineError: If the task has no such engine, none of its engines is installed, or it can't use several processes.
     """
     chosen = _chosen(task, name)
-    if processes > 1 and chosen in ONE_PROCESS:
+    if processes > 1 and not ENGINES[chosen].several:
         seen = f"{processes} processes for {task.name}"
         raise EngineError(f"the engine {chosen!r} runs in one process", seen=seen, fix="leave --devices away")
     return chosen
@@ -121,3 +102,32 @@ def _chosen(task: Task, name: str | None) -> str:
         if missing(each) is None:
             return each
     raise EngineError(f"no engine for {task.name!r} is installed", allowed=", ".join(task.engines), fix="see `bench doctor`")
+
+
+def require_usable(backbone: Backbone, engine: str, task: Task, checkpoint: str) -> None:
+    """Refuse a backbone that an engine can't take.
+
+    Args:
+        backbone: What would be transferred.
+        engine: Name of the engine.
+        task: The task, for the message.
+        checkpoint: What the user calls the backbone, for the message.
+
+    Raises:
+        CheckpointError: If its architecture or its first layers are none that the engine takes.
+    """
+    info, architecture = ENGINES[engine], backbones.get(backbone.arch)
+    if info.families is not None and type(architecture).__name__ not in info.families:
+        usable = [name for name in backbones.BACKBONES if type(backbones.get(name)).__name__ in info.families]
+        raise CheckpointError(
+            f"{checkpoint} is a {backbone.arch}, which {task.name} can't use yet",
+            seen=f"the engine {engine!r}",
+            allowed=f"{', '.join(usable)}; linear and knn take every architecture",
+        )
+    if backbone.stem not in info.stems:
+        raise CheckpointError(
+            f"{checkpoint} has the stem for small images, which {task.name} can't use",
+            seen="a first convolution of 3 × 3 without pooling",
+            allowed="torchvision's 7 × 7; linear and knn take both",
+            fix="pre-train with --set stem=imagenet",
+        )

@@ -1,4 +1,4 @@
-"""Precise BN: the population's statistics in place of the running averages (fvcore, `fvcore/nn/precise_bn.py`)."""
+"""Precise BN: statistics of the population in place of running averages (fvcore, `fvcore/nn/precise_bn.py`)."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,7 +12,7 @@ LAYERS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 class _Population:
-    """Mean and variance over all batches a layer has seen, as if they were one.
+    """Compute mean and variance over all batches that a layer has seen, as if they were one.
 
     Where BN is synchronised each batch counts once in every process, with the number of values there (as in fvcore).
     """
@@ -25,29 +25,29 @@ class _Population:
         self.square = torch.zeros_like(self.mean)
 
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Before the layer runs: how many values per channel this batch has."""
+        """Count the values per channel of a batch, before the layer runs."""
         self.count = inputs[0].numel() // inputs[0].shape[1]
 
     def add(self) -> None:
-        """After the pass, whose statistics are the running ones at momentum 1 (an unbiased variance)."""
+        """Add the batch's statistics after the pass: at momentum 1 they are the running ones (with an unbiased variance)."""
         if self.count == 0:
             return
         mean, variance = _buffer(self.layer.running_mean), _buffer(self.layer.running_var)
         self.seen += self.count
-        share = self.count / self.seen
+        fraction = self.count / self.seen
         square = mean.square() + variance * ((self.count - 1) / self.count)
-        self.mean += (mean - self.mean) * share
-        self.square += (square - self.square) * share
+        self.mean += (mean - self.mean) * fraction
+        self.square += (square - self.square) * fraction
         self.count = 0
 
     def join(self) -> None:
-        """Add what the other processes have seen."""
+        """Add the statistics of the other processes."""
         if distributed.world() == 1:
             return
         seen = distributed.gather(torch.tensor([self.seen], device=self.mean.device))
-        share = (seen / seen.sum().clamp(min=1))[:, None].to(self.mean.dtype)
-        self.mean = (distributed.gather(self.mean[None]) * share).sum(dim=0)
-        self.square = (distributed.gather(self.square[None]) * share).sum(dim=0)
+        fraction = (seen / seen.sum().clamp(min=1))[:, None].to(self.mean.dtype)
+        self.mean = (distributed.gather(self.mean[None]) * fraction).sum(dim=0)
+        self.square = (distributed.gather(self.square[None]) * fraction).sum(dim=0)
         self.seen = int(seen.sum())
 
     def write(self) -> None:

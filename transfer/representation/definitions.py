@@ -1,10 +1,10 @@
-"""What the features of seeded views say of a backbone: the definitions, each a function of features.
+"""The representation measures: definitions, each a function of features.
 
 Linv and Ldiv after "Exploring Data Augmentations on Self-/Semi-/Fully-Supervised Pre-trained Models" (arXiv:2310.18850) as
 summarised there in words: the mean similarity between augmented views and the original image, and the mean similarity between
 different views of one image. Both are similarities: a lower Ldiv is more diverse.
 
-Shapes: N images, M views, S sources of a blend, D features.
+Shapes: N images, M views, S sources of a blend, D features, B bootstrap replicates.
 """
 
 import math
@@ -15,20 +15,22 @@ from torch import Tensor
 
 UNIFORMITY_SCALE = 2.0
 """t of Wang and Isola's uniformity."""
+RANK_FLOOR = 1e-7
+"""Added to each normalised singular value by RankMe, so that a value of 0 has a logarithm."""
 NEIGHBOURS = 20
-"""Of the nearest-neighbour accuracy among the images."""
+"""Nearest images that vote in the accuracy among the measured images."""
 
 
 def invariance(anchors: Tensor, views: Tensor) -> Tensor:
-    """(N,) Linv of each image: mean cosine between its views (N, M, D) and its anchor (N, D).
+    """Return Linv (N,) of each image: the mean cosine between its views (N, M, D) and its anchor (N, D).
 
-    How little the augmentation moves the features. Read it against the anisotropy, which inflates every cosine.
+    It says how little the augmentation moves the features. Read it against the anisotropy, which inflates every cosine.
     """
     return (F.normalize(views, dim=-1) @ F.normalize(anchors, dim=-1)[..., None]).squeeze(-1).mean(dim=1)
 
 
 def blended_invariance(anchors: Tensor, views: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
-    """(N,) Linv of each image where views are blends: the cosine to each source's anchor, by its share.
+    """Return Linv (N,) of images whose views are blends: the cosine to each source's anchor, by the source's weight.
 
     Against its own anchor alone a blend looks variant for the trivial reason that it shows two images.
 
@@ -44,9 +46,9 @@ def blended_invariance(anchors: Tensor, views: Tensor, sources: Tensor, weights:
 
 
 def view_similarity(views: Tensor) -> Tensor:
-    """(N,) Ldiv of each image: mean cosine between different views (N, M, D) of it.
+    """Return Ldiv (N,) of each image: the mean cosine between different views (N, M, D) of it.
 
-    An affine copy of the alignment below; `diversity` is 1 minus this.
+    It is an affine copy of the alignment below; `diversity` is 1 minus this.
     """
     m = views.shape[1]
     total = F.normalize(views, dim=-1).sum(dim=1)
@@ -54,7 +56,7 @@ def view_similarity(views: Tensor) -> Tensor:
 
 
 def diversity_cap(linv: Tensor, views: int) -> Tensor:
-    """(N,) the largest diversity that an image's Linv (N,) allows: M (1 − Linv²) / (M − 1).
+    """Return the largest diversity (N,) that an image's Linv (N,) allows: M (1 − Linv²) / (M − 1).
 
     The mean view is at least Linv long (Cauchy-Schwarz), so a "trade-off" between the two is partly an identity.
     """
@@ -62,7 +64,7 @@ def diversity_cap(linv: Tensor, views: int) -> Tensor:
 
 
 def alignment(views: Tensor) -> Tensor:
-    """(N,) mean squared distance between different views (N, M, D) of an image on the unit sphere; lower is closer.
+    """Return the mean squared distance (N,) between different views (N, M, D) of an image on the unit sphere; lower is closer.
 
     Wang and Isola 2020 (arXiv:2005.10242), alpha = 2: equal to 2 − 2 Ldiv.
     """
@@ -70,7 +72,7 @@ def alignment(views: Tensor) -> Tensor:
 
 
 def similarity_between(directions: Tensor, weights_sum: Tensor, weights_squared: Tensor) -> Tensor:
-    """(B,) mean cosine between different images: the baseline that inflates Linv and Ldiv.
+    """Return the mean cosine (B,) between different images: the baseline that inflates Linv and Ldiv.
 
     Args:
         directions: (B, D) sum of the images' unit features, each times its weight.
@@ -82,7 +84,7 @@ def similarity_between(directions: Tensor, weights_sum: Tensor, weights_squared:
 
 
 def uniformity(features: Tensor, weights: Tensor) -> Tensor:
-    """(B,) log of the mean of exp(−2 d²) over pairs of different images; lower is more uniform on the sphere.
+    """Return the log of the mean of exp(−2 d²) (B,) over pairs of different images; lower is more uniform on the sphere.
 
     Wang and Isola 2020 (arXiv:2005.10242), t = 2.
 
@@ -99,19 +101,19 @@ def uniformity(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def effective_rank(features: Tensor) -> float:
-    """Exponential of the entropy of the normalised singular values of the features (N, D): how many directions they use.
+    """Return the exponential of the entropy of the features' (N, D) normalised singular values: how many directions they use.
 
     RankMe (Garrido et al. 2023, arXiv:2210.02885, equation 1). It can't exceed N, so N belongs beside it.
     """
     values = torch.linalg.svdvals(features.double())
-    share = values / values.sum() + 1e-7
-    return math.exp(-float((share * share.log()).sum()))
+    fractions = values / values.sum() + RANK_FLOOR
+    return math.exp(-float((fractions * fractions.log()).sum()))
 
 
 def neighbour_hits(features: Tensor, labels: Tensor) -> Tensor:
-    """(N,) whether the votes of its 20 nearest other images (fewer where there are fewer) give an image its label.
+    """Tell for each image (N,) whether the votes of its 20 nearest other images, or of as many as there are, give its label.
 
-    The label-based companion: what invariance is worth depends on whether the classes stay apart.
+    This is the label-based companion: what invariance is worth depends on whether the classes stay apart.
     """
     unit = F.normalize(features, dim=1)
     cosine = (unit @ unit.T).fill_diagonal_(-torch.inf)

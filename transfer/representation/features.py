@@ -1,6 +1,7 @@
-"""Frozen features of images: eval-mode norms, the average over the last feature map."""
+"""Frozen features of images: the architecture's pooled features, norms in eval mode."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,9 @@ from transfer.sources import Backbone
 
 
 def extractor(backbone: Backbone, device: str) -> tuple[nn.Module, dict[str, float]]:
-    """A frozen ResNet that maps normalised images (N, 3, S, S) to features (N, D), and the proof that it is the backbone."""
-    model = prove.reference(backbone)
-    proof = prove.prove(backbone, model.state_dict(), prove.stage_features(model), prove.reference(backbone))
+    """Build the frozen trunk, normalised images (N, 3, S, S) → features (N, D), and prove that it is the backbone."""
+    model = backbone.network()
+    proof = prove.prove(backbone, model.state_dict(), partial(backbone.architecture.maps, model), backbone.network())
     model.requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval(), proof
 
@@ -24,8 +25,9 @@ def extractor(backbone: Backbone, device: str) -> tuple[nn.Module, dict[str, flo
 def centre_features(
     model: nn.Module, images: ImageSet, *, size: int, batch: int, num_workers: int, device: str, start: int = 0
 ) -> Iterator[Tensor]:
-    """Features (N, D), on the CPU, of every image's centre crop: batch after batch in the images' order, from the batch on
-    that begins with image `start`.
+    """Yield the features (N, D), on the CPU, of every image's centre crop of `size` × `size` pixels, batch after batch.
+
+    The batches come in the images' order, from the one that begins with image `start`.
     """
     crops = Crops(images, images.labels, [CentreCrop(size)], seed=0)
     batches = [positions for positions in in_order(len(images), batch) if positions[0][1] >= start]

@@ -1,4 +1,4 @@
-"""Label maps as pictures: a few images with truth and prediction side by side, and a legend of the classes.
+"""Draw label maps: a few images with truth and prediction side by side, and a legend of the classes.
 
 Letters: H height and W width of an image, C classes, K colours.
 """
@@ -14,16 +14,16 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from pretrain.images.decode import opened, rgb
-from transfer.detection import sheet
+from transfer import sheet
 
 LEVELS = (0, 51, 102, 153, 204, 255)
-"""Of red, green and blue, from which the colours are chosen."""
+"""Levels of red, green and blue, from which the colours are chosen."""
 IGNORED = (0, 0, 0)
 PAPER = (255, 255, 255)
 PANEL_WIDTH, LINE, COLUMNS = 320, 20, 6
 """Pixels: width of a panel, height of a legend line. Legend entries in a line."""
 NUMBERED = 0.01
-"""Share of the picture from which on a region carries the number of its class."""
+"""Fraction of the picture from which on a region carries the number of its class."""
 VISIONS: tuple[NDArray[np.float64], ...] = (
     np.eye(3),
     np.array([(0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)]),
@@ -39,13 +39,13 @@ class Sample(NamedTuple):
 
     image: Path
     truth: NDArray[np.uint8]
-    """Label ids, (H, W)."""
+    """Label ids (H, W)."""
     prediction: NDArray[np.uint8]
-    """Label ids, (H, W)."""
+    """Label ids (H, W)."""
 
 
 def palette(classes: int) -> list[list[int]]:
-    """A distinct colour for each of C classes, told apart by the colour-blind, too: red, green and blue, 0 to 255.
+    """Choose a colour for each of C classes that the colour-blind can tell apart, too: red, green and blue, 0 to 255.
 
     Each colour is, of all there are to choose from, the one farthest from black, white and the colours before it, as seen by
     who sees the least of the difference.
@@ -66,12 +66,12 @@ def _palette(classes: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def _apart(seen: Sequence[NDArray[np.float64]], index: int) -> NDArray[np.float64]:
-    """Of every colour from one of them, in CIELAB, as seen by who sees the least: (K,)."""
+    """Compute every colour's distance (K,) from one of them, in CIELAB, as seen by who sees the least."""
     return np.min([np.linalg.norm(lab - lab[index], axis=1) for lab in seen], axis=0)
 
 
 def _lab(colours: NDArray[np.int64], vision: NDArray[np.float64]) -> NDArray[np.float64]:
-    """CIELAB of sRGB colours (K, 3) seen with that vision."""
+    """Compute the CIELAB values of sRGB colours (K, 3) seen with that vision."""
     encoded = colours / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4) @ vision.T
     to_xyz = np.array([(0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)])
@@ -82,7 +82,7 @@ def _lab(colours: NDArray[np.int64], vision: NDArray[np.float64]) -> NDArray[np.
 
 
 def coloured(labels: NDArray[np.uint8], classes: int) -> Image.Image:
-    """A label map (H, W) in the colours of `palette`; ids beyond the classes, such as the ignored one, are black."""
+    """Colour a label map (H, W) by `palette`; ids beyond the classes, such as the ignored one, are black."""
     table = np.full((256, 3), IGNORED, dtype=np.uint8)
     table[:classes] = palette(classes)
     return Image.fromarray(table[labels])
@@ -122,7 +122,7 @@ def _number(picture: Image.Image, labels: NDArray[np.uint8], classes: int) -> No
 
 
 def _write(picture: Image.Image, middle: tuple[int, int], label: int, classes: int) -> None:
-    """A class's number on its own colour, in black or white, whichever stands out."""
+    """Write a class's number on its own colour, in black or white, whichever stands out."""
     light = _lab(np.array([palette(classes)[label]]), VISIONS[0])[0, 0] > 55
     ImageDraw.Draw(picture).text(middle, str(label), fill="black" if light else "white", font=sheet.font(), anchor="mm")
 
@@ -132,8 +132,8 @@ def _legend(shown: Sequence[int], classes: Sequence[str], width: int) -> Image.I
     picture = Image.new("RGB", (width, max(1, lines) * LINE), "white")
     pen, colours = ImageDraw.Draw(picture), palette(len(classes))
     box = LINE + 4
-    for place, number in enumerate(shown):
-        left, top = place % COLUMNS * (width // COLUMNS), place // COLUMNS * LINE
+    for position, number in enumerate(shown):
+        left, top = position % COLUMNS * (width // COLUMNS), position // COLUMNS * LINE
         pen.rectangle((left, top, left + box, top + LINE - 4), fill=tuple(colours[number]))
         _write(picture, (left + box // 2, top + LINE // 2 - 2), number, len(classes))
         pen.text((left + box + 6, top + LINE // 2 - 2), classes[number], fill="black", font=sheet.font(), anchor="lm")

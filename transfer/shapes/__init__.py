@@ -1,1 +1,1 @@
-"""The generated data: scenes of shapes in every layout that a task reads."""
+"""The generated data `shapes`: scenes of patterned shapes in every layout that a task reads."""

@@ -1,4 +1,4 @@
-"""Exact polygons of masks: what they enclose is the mask, no more and no less.
+"""Exact polygons of masks: they enclose the mask's pixels and no others.
 
 Coordinates are pixel corners: the pixel in column x and row y covers [x, x + 1] × [y, y + 1], as in COCO.
 """
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 ZOOM = 3
-"""OpenCV's contours run through pixel centres. Thrice as fine, every centre on a border is nearest to the border itself."""
+"""Enlargement of the mask. OpenCV's contours run through pixel centres; at three times the size, the centres on a border
+round to the border itself."""
 
 
 def polygons(mask: Mask) -> list[list[int]]:
-    """Outlines [x0, y0, x1, y1, …] of the parts of a mask, which together enclose exactly its pixels.
+    """Trace the parts of a mask as polygons [x0, y0, x1, y1, …] that together enclose exactly its pixels.
 
     NOTE: COCO's polygons have no holes. A part with a hole is cut in two through the hole.
     """
@@ -32,7 +33,7 @@ def polygons(mask: Mask) -> list[list[int]]:
 
 
 def box(mask: Mask) -> tuple[int, int, int, int]:
-    """(x, y, width, height) of the smallest box around a mask."""
+    """Compute the smallest box (x, y, width, height) around a mask, in pixels."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return x, y, width, height
 
@@ -42,6 +43,6 @@ def _rows(hierarchy: NDArray[Any] | None) -> NDArray[Any]:
 
 
 def _corners(contour: NDArray[Any]) -> NDArray[np.int64]:
-    """P×2 pixel corners next to a contour's points, without repetitions."""
+    """Round a contour's points to pixel corners (P×2), without repetitions."""
     points = np.round((contour.reshape(-1, 2) + 0.5) / ZOOM).astype(np.int64)
     return points[(points != np.roll(points, 1, axis=0)).any(axis=1)]

@@ -1,8 +1,8 @@
-"""Draws scenes of textured, shaded, overlapping objects: the pictures of the generated data `shapes`.
+"""Scenes of patterned, shaded, overlapping objects: the pictures of the generated data `shapes`.
 
-The class of an object is its surface pattern and its outline, and nothing else. Colour, light, size, place, background
-and what else is in the picture are drawn at random and say nothing about the class (domain randomisation, Tobin et al.
-2017): they are what a backbone must learn to ignore.
+The class of an object is its surface pattern and its outline (`transfer.shapes.classes`), and nothing else. Colour, light,
+size, position, background and the other objects are random and independent of the class (domain randomisation, Tobin et al.
+2017): a backbone must learn to ignore them.
 
 Legend: S side of the picture in pixels, H = `FINE`·S side of the canvas it is drawn on, O objects.
 """
@@ -13,46 +13,46 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.shapes import surfaces
+from transfer.shapes import outlines, surfaces
+from transfer.shapes.classes import CLASSES, Floats, outline_of, pattern_of
+from transfer.shapes.outlines import Mask, Shape
+from transfer.shapes.surfaces import Image
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-
-CLASSES = tuple(f"{pattern}-{outline}" for pattern in surfaces.PATTERNS for outline in surfaces.OUTLINES)
 FINE = 2
 """Canvas pixels per picture pixel and side: edges are smooth because the canvas is averaged down."""
 MOST_OBJECTS = 5
+"""Objects in a scene at most."""
 LEAST_VISIBLE = 0.5
-"""An object of which less can be seen, behind others or beyond the border, is not drawn at all."""
+"""Least visible fraction of an object; one that is hidden or cut off more is not drawn at all."""
 LEAST_FOCUS_VISIBLE = 0.8
-"""The same for the object that gives the picture its label in the image-folder layout."""
-PLACES_TRIED = 8
+"""The same for the object in focus, which gives the picture its label in the image-folder layout."""
+POSITIONS_TRIED = 8
+"""Random positions tried for an object before it is given up."""
 RADIUS = (0.16, 0.34)
-"""Of an object, as a fraction of the picture's side: COCO's medium and large sizes at 96 pixels."""
+"""Range of an object's radius, as a fraction of the picture's side: COCO's medium and large sizes at 96 pixels."""
 MOST_NOISE = 0.03
-"""Standard deviation of a camera's noise, of a range of 1."""
+"""Largest standard deviation of the camera's noise; pixels range from 0 to 1."""
 CROP_SIDE = 64
 """Side in pixels of the image-folder layout's pictures."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An object and where it is."""
+    """An object at its position."""
 
     label: int
     """Index into `CLASSES`."""
-    shape: surfaces.Shape
+    shape: Shape
     """Its outline, in canvas pixels."""
     whole: Mask
-    """H×H: the canvas pixels it would cover if nothing were in front of it."""
+    """H×H: the canvas pixels that it would cover if nothing were in front of it."""
     visible: float
     """Fraction of the object, in (0, 1], that is inside the picture and behind nothing."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it. `instances` holds what is visible: every other annotation follows from it."""
+    """A picture and its annotation. `instances` holds the visible pixels: every other annotation follows from it."""
 
     image: Image
     """S×S×3, BGR."""
@@ -69,7 +69,13 @@ class Scene:
 
 
 def draw(rng: np.random.Generator, *, size: int, focus: int) -> Scene:
-    """A scene of 1 to `MOST_OBJECTS` objects, one of which has the class `focus` and is well visible."""
+    """Draw a scene of 1 to `MOST_OBJECTS` objects, one of which has the class `focus` and is well visible.
+
+    Args:
+        rng: Source of all randomness.
+        size: S.
+        focus: Index into `CLASSES`.
+    """
     side = FINE * size
     placed, subject = compose(rng, side=side, focus=focus)
     canvas = surfaces.background(rng, side)
@@ -90,9 +96,9 @@ def draw(rng: np.random.Generator, *, size: int, focus: int) -> Scene:
 
 
 def compose(rng: np.random.Generator, *, side: int, focus: int) -> tuple[list[Placed], int]:
-    """Objects from front to back, each visible enough, and which of them is the one in focus.
+    """Place objects from front to back, each visible enough; returns them and the index of the one in focus.
 
-    Placed from the front, an object hides nothing that is already there: visibility is known when it is placed.
+    In this order an object hides none of the earlier ones, so its visibility is known when it is placed.
     """
     while True:
         count = int(rng.integers(1, MOST_OBJECTS + 1))
@@ -113,13 +119,12 @@ def compose(rng: np.random.Generator, *, side: int, focus: int) -> tuple[list[Pl
 
 
 def _place(rng: np.random.Generator, taken: Mask, *, label: int, least: float) -> Placed | None:
-    """An object somewhere behind `taken` with at least the fraction `least` of it visible, or None if none was found."""
+    """Place an object behind `taken` with at least the fraction `least` of it visible; None if no position was found."""
     side = len(taken)
-    outline = surfaces.OUTLINES[label % len(surfaces.OUTLINES)]
     radius = side * rng.uniform(*RADIUS)
-    for _ in range(PLACES_TRIED):
+    for _ in range(POSITIONS_TRIED):
         centre = rng.uniform(0.5 * radius, side - 0.5 * radius, 2)
-        shape = surfaces.shape(rng, outline, centre=centre, radius=radius)
+        shape = outlines.shape(rng, outline_of(label), centre=centre, radius=radius)
         whole = shape.mask(side)
         visible = np.count_nonzero(whole & ~taken) / shape.area
         if visible >= least:
@@ -128,12 +133,11 @@ def _place(rng: np.random.Generator, taken: Mask, *, label: int, least: float) -
 
 
 def _paint(rng: np.random.Generator, canvas: Floats, item: Placed, light: Floats) -> None:
-    """Lay an object over the canvas: first its shadow, then its shaded surface."""
-    pattern = surfaces.PATTERNS[item.label // len(surfaces.OUTLINES)]
+    """Paint an object over the canvas: first its shadow, then its shaded surface."""
     _cast_shadow(canvas, item, light)
     rows, columns = item.shape.window(len(canvas))
     inside = item.whole[rows, columns, None]
-    surface = surfaces.surface(rng, pattern, item.shape, light, rows, columns)
+    surface = surfaces.surface(rng, pattern_of(item.label), item.shape, light, rows, columns)
     canvas[rows, columns] = np.where(inside, surface, canvas[rows, columns])
 
 
@@ -146,16 +150,17 @@ def _cast_shadow(canvas: Floats, item: Placed, light: Floats) -> None:
 
 
 def _instances(wholes: list[Mask], size: int) -> Image:
-    """S×S instance map: each pixel belongs to whatever covers most of its canvas pixels, the front one on a tie."""
+    """Compute the S×S instance map: a pixel belongs to what covers most of its canvas pixels, on a tie to the front."""
     fine = np.zeros(wholes[0].shape, dtype=np.uint8)
     for index in reversed(range(len(wholes))):
         fine[wholes[index]] = index + 1
-    shares = np.stack([_share(fine == index) for index in [*range(1, len(wholes) + 1), 0]])
-    winner = shares.argmax(axis=0).astype(np.uint8)
+    counts = np.stack([_count(fine == index) for index in [*range(1, len(wholes) + 1), 0]])
+    winner = counts.argmax(axis=0).astype(np.uint8)
     return np.where(winner == len(wholes), 0, winner + 1).astype(np.uint8)
 
 
-def _share(mask: Mask) -> NDArray[np.int64]:
+def _count(mask: Mask) -> NDArray[np.int64]:
+    """Count the canvas pixels of a mask (H×H) in each pixel of the picture: S×S."""
     return np.sum([mask[row::FINE, column::FINE] for row in range(FINE) for column in range(FINE)], axis=0)
 
 
@@ -164,7 +169,7 @@ def _hidden_by_others(placed: list[Placed], index: int) -> bool:
 
 
 def _crop(rng: np.random.Generator, canvas: Floats, mask: Mask) -> Floats:
-    """A square around an object with some of its surroundings, not exactly centred, resized to `CROP_SIDE`."""
+    """Cut a square around an object with some of its surroundings, not exactly centred, and resize it to `CROP_SIDE`."""
     x, y, width, height = (FINE * number for number in cv2.boundingRect(mask.astype(np.uint8)))
     side = min(int(max(width, height) * rng.uniform(1.0, 1.3)), len(canvas))
     wander = rng.uniform(-0.1, 0.1, 2) * side

@@ -1,49 +1,37 @@
-"""Any checkpoint → one canonical backbone: torchvision's ResNet names, without a classifier.
+"""Any checkpoint → one canonical backbone: its library's names, without a classifier.
 
 `SOURCES` is the table of key patterns; the first line that fits decides. Adding a source is one declaration there.
 """
 
 import hashlib
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torchvision
-from torch import Tensor
 
-from pretrain.checkpoint import BACKBONE_FORMAT
+from pretrain import backbones
+from pretrain.backbones import BACKBONES, shapes_of
 from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance, Supervision
-from transfer.sources import files, published
-from transfer.sources.backbone import ARCHS, COUNTER, SMALL_STEM, Backbone, Branch, Features, digest, groups, listed, skeleton
+from transfer.sources import files, own, published
+from transfer.sources.architecture import arch_of
+from transfer.sources.backbone import Backbone, Branch, digest, groups, listed
+from transfer.sources.codebases import SOURCES, KeyLayout, Source
 from transfer.sources.files import Payload
+from transfer.sources.own import OWN
 from transfer.sources.recognise import Found, recognise
-from transfer.sources.refusals import arch_of
-from transfer.sources.table import SOURCES, KeyLayout, Source
+from transfer.sources.weights import cleaned
 
-__all__ = [
-    "ARCHS",
-    "SMALL_STEM",
-    "SOURCES",
-    "Backbone",
-    "Branch",
-    "Features",
-    "KeyLayout",
-    "Source",
-    "groups",
-    "listed",
-    "load",
-    "skeleton",
-]
+__all__ = ["SOURCES", "Backbone", "Branch", "KeyLayout", "Source", "groups", "listed", "load"]
 
-OWN = "bench"
-"""Files of this project; with `RANDOM`, the sources that need no recognising."""
 RANDOM = "random"
+"""Untrained backbones; with `OWN`, the sources that need no recognising."""
+CLASSES = 1000
+"""Outputs of the classifier that is drawn with a random backbone, as torchvision and timm draw it."""
 
 
 def load(checkpoint: str, *, source: str | None = None, branch: str | None = None, trust: bool = False) -> Backbone:
-    """Read `--ckpt`.
+    """Read what `--ckpt` names.
 
     Args:
         checkpoint: A file; `torchvision:ARCH/WEIGHTS`; `random:ARCH` or `random:ARCH:SEED` for an untrained backbone.
@@ -72,98 +60,44 @@ def load(checkpoint: str, *, source: str | None = None, branch: str | None = Non
 
 def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, provenance: Provenance | None) -> Backbone:
     payload = files.read(path, trust=trust)
-    said = payload.content.get("format")
-    own = isinstance(said, str) and said == BACKBONE_FORMAT
-    found = _own(payload, source, branch) if own else recognise(payload, path, source=source, branch=branch)
+    ours = own.is_own(payload, path)
+    how = {"source": source, "branch": branch}
+    found = own.found(payload, **how) if ours else recognise(payload, path, **how)
     published.require_strides(path, found.source)
-    arch = arch_of(found.state, path, source=found.source, beside=found.dropped, small_stem=own)
-    state = {key: _clean(key, tensor, path) for key, tensor in found.state.items()}
-    missing = tuple(key for key in skeleton(arch) if key not in state)
-    state |= {key: torch.zeros((), dtype=torch.int64) for key in missing}
-    state = {key: state[key] for key in skeleton(arch)}
+    said = own.arch(payload) if ours else None
+    arch = arch_of(found.state, path, source=found.source, beside=found.dropped, own=ours, said=said)
+    state, missing = _completed(found, arch, path)
     if provenance is None:
         provenance = _provenance(found, payload, arch, path)
     # a branch against the project's own choice is another backbone of the same file, and must not pass for the same run
     sha256 = _digest(path) if found.own_choice else digest(state)
-    projector = _projector(_level(payload, "projector"), path) if own else {}
-    return Backbone(arch, state, provenance, sha256, found.source, found.branch, found.why, found.dropped, projector, missing)
+    projector = own.projector(payload, path) if ours else {}
+    why = found.why if ours else "; ".join(filter(None, (found.why, backbones.get(arch).assumed)))
+    return Backbone(arch, state, provenance, sha256, found.source, found.branch, why, found.dropped, projector, missing)
 
 
-def _own(payload: Payload, source: str | None, branch: str | None) -> Found:
-    if source or branch == "momentum":
-        seen = f"--source {source}" if source else "--branch momentum"
-        raise CheckpointError(
-            "the file says it is a backbone of this project, of one encoder", seen=seen, fix="leave that away"
-        )
-    tensors = _level(payload, "state_dict")
-    return Found(OWN, "online", tensors, (), f"it says so: format {BACKBONE_FORMAT}")
-
-
-def _level(payload: Payload, name: str) -> dict[str, Tensor]:
-    inside = payload.content.get(name)
-    return files.tensors(inside) if isinstance(inside, Mapping) else {}
-
-
-def _projector(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The tensors of one linear layer, or of several in order, as `pretrain.checkpoint.save_backbone` names them.
-
-    Raises:
-        CheckpointError: If they are others, or don't fit each other.
-    """
-    layers = sorted({name.rpartition(".")[0] for name in tensors}, key=lambda layer: (len(layer), layer))
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    sides: list[tuple[int, ...]] = [shapes.get(f"{layer}.weight".lstrip("."), ()) for layer in layers]
-    expected = {f"{layer}.{kind}".lstrip(".") for layer in layers for kind in ("weight", "bias")}
-    chain = all(len(side) == 2 and (layer.isdecimal() or not layer) for side, layer in zip(sides, layers, strict=True))
-    fits = chain and expected == set(tensors) and all(a[0] == b[1] for a, b in itertools.pairwise(sides))
-    if not fits or any(shapes[f"{layer}.bias".lstrip(".")] != side[:1] for layer, side in zip(layers, sides, strict=True)):
-        raise CheckpointError(
-            f"the projector in {path} is no row of linear layers",
-            seen=", ".join(f"{name} {list(shape)}" for name, shape in list(shapes.items())[:4]),
-            allowed="weight and bias; or 0.weight, 0.bias, 2.weight, 2.bias, each as wide as the one before is high",
-            fix="take the backbone.pth that `bench pretrain` wrote",
-        )
-    return {name: _clean(name, tensor, path) for name, tensor in tensors.items()}
-
-
-def _clean(key: str, tensor: Tensor, path: Path) -> Tensor:
-    """A backbone tensor as float32, counters as int64, on the CPU.
-
-    Raises:
-        CheckpointError: If it is of a type that holds no weights, or not finite.
-    """
-    tensor = tensor.detach().to("cpu")
-    if key.endswith(COUNTER):
-        return tensor.to(torch.int64)
-    if not tensor.is_floating_point():
-        raise CheckpointError(
-            f"the weights in {path} are not numbers with a point",
-            seen=f"{key} is {str(tensor.dtype).removeprefix('torch.')}",
-            allowed="float32; float16, bfloat16 and float64 are converted",
-            fix="export the model before it was quantised",
-        )
-    tensor = tensor.to(torch.float32).contiguous()
-    if not all(bool(edge.isfinite()) for edge in tensor.aminmax()):  # of any NaN, both; several times as fast as to ask each
-        raise CheckpointError(
-            f"the weights in {path} are broken",
-            seen=f"{key} holds {int((~tensor.isfinite()).sum())} values that are not finite",
-            allowed="finite numbers",
-            fix="the training diverged, or a value is beyond float32; take an earlier checkpoint",
-        )
-    return tensor
+def _completed(found: Found, arch: str, path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Clean a file's tensors, add the counters it lacks, and put all in the library's order; with the names added."""
+    given = {key: cleaned(key, tensor, path) for key, tensor in found.state.items()}
+    architecture = backbones.get(arch)
+    order = architecture.skeleton(size=architecture.size_of(shapes_of(given)))  # whatever the stem, the names are the same
+    missing = tuple(key for key in order if key not in given)
+    given |= {key: torch.zeros((), dtype=torch.int64) for key in missing}
+    return {key: given[key] for key in order}, missing
 
 
 def _random(text: str) -> Backbone:
+    """Draw `random:ARCH` or `random:ARCH:SEED`, the weights that the library's own model has after that seed."""
     _, arch, *rest = text.split(":")
-    if arch not in ARCHS:
-        raise CheckpointError.unknown("architecture", arch, ARCHS)
+    if arch not in BACKBONES:
+        raise CheckpointError.unknown("architecture", arch, BACKBONES)
     if len(rest) > 1 or (rest and not rest[0].isdigit()):
         raise CheckpointError("not a random backbone", seen=text, allowed="random:ARCH or random:ARCH:SEED")
     seed = int(rest[0]) if rest else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = getattr(torchvision.models, arch)()
-    state = {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
+        trunk, _ = backbones.get(arch).build(CLASSES)
+    state = trunk.state_dict()
     provenance = Provenance(
         method="random", aug="none", supervision="none", label_fraction=0.0, arch=arch, data="none", epochs=0, seed=seed
     )

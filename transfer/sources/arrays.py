@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 PLAIN = re.compile(r"[<>|=]?[fiub][1248]")
-"""dtypes of numbers and truth values."""
+"""Matches the dtypes of numbers and truth values."""
 
 
 class RefusedError(Exception):
@@ -36,7 +36,7 @@ class _Dtype:
         self.value = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Of all that a dtype's state can say, the byte order is what numbers need."""
+        """Take the byte order: of all that a dtype's state can say, numbers need no more."""
         if state[1] in ("<", ">"):
             self.value = self.value.newbyteorder(state[1])
 
@@ -107,7 +107,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def load(path: Path) -> Any:
-    """What a pickle of arrays, numbers, text and containers of them holds.
+    """Read a pickle of arrays, numbers, text and containers of them.
 
     Raises:
         RefusedError: If it asks for anything else; nothing has been run.

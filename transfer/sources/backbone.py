@@ -1,30 +1,24 @@
-"""A backbone in canonical form: torchvision's ResNet names, without a classifier."""
+"""A backbone in canonical form: its library's own names, without a classifier."""
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Literal
 
-import torch
-import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
+from pretrain import backbones
+from pretrain.backbones import Architecture, shapes_of
 from pretrain.provenance import Provenance
 
-ARCHS = ("resnet18", "resnet34", "resnet50", "resnet101")
-SMALL_STEM = (64, 3, 3, 3)
-"""Shape of the first convolution that `pretrain.template.small_stem` builds."""
 COUNTER = "num_batches_tracked"
-"""The one backbone tensor a file may lack: norms count batches for a momentum that no ResNet here uses."""
-
+"""The one backbone tensor a file may lack: norms count batches for a momentum that no backbone here uses."""
 WRAPPERS = ("module", "_orig_mod")
 """Modules that only hold another: DistributedDataParallel, torch.compile."""
+ENCODER_MARKS = (".layer", ".blocks.")
+"""What only names of encoders contain, of whichever family; `encoder_k.layer1.0.conv1.weight` tells `encoder_k` for one."""
 
 Branch = Literal["online", "momentum"]
-Features = Callable[[Tensor], list[Tensor]]
-"""Images (N, 3, H, W), normalised → the outputs of layer1 to layer4, each (N, C, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +26,12 @@ class Backbone:
     """A backbone in canonical form."""
 
     arch: str
+    """A name of `pretrain.backbones.BACKBONES`."""
     state: dict[str, Tensor]
-    """torchvision's names, `fc` removed, float32 (counters int64), on the CPU."""
+    """The library's names without its classifier's, float32 (counters int64), on the CPU."""
     provenance: Provenance
     sha256: str
-    """Of the file; of the tensors where the file alone does not decide them: a random backbone, or a branch asked for
+    """Digest of the file; of the tensors where the file alone does not decide them: a random backbone, or a branch asked for
     that is not the source's own choice."""
     source: str
     """The line of `SOURCES` that recognised it."""
@@ -52,18 +47,27 @@ class Backbone:
     """Backbone tensors the file lacks, all of them counters, set to 0."""
 
     @property
-    def small_stem(self) -> bool:
-        """Whether it has the stem for small images, which only frozen features can use."""
-        return tuple(self.state["conv1.weight"].shape) == SMALL_STEM
+    def architecture(self) -> Architecture:
+        """The entry of the table of backbones."""
+        return backbones.get(self.arch)
+
+    @property
+    def stem(self) -> str:
+        """Which of its architecture's stems it has; that for small images serves frozen features only."""
+        return self.architecture.stem_of(shapes_of(self.state))
+
+    def network(self) -> nn.Module:
+        """Build the trunk with these weights, in eval mode: normalised images (N, 3, S, S) → features (N, D)."""
+        return self.architecture.network(self.state)
 
     def account(self) -> dict[str, float]:
-        """How many tensors the file holds, and how many of them are the backbone or dropped: the first is the sum."""
+        """Count the tensors of the file and what became of them: all of them are the backbone or dropped."""
         used = len(self.state) - len(self.filled)
         counts = {"source_tensors": used + len(self.dropped), "source_used": used, "source_dropped": len(self.dropped)}
         return {name: float(count) for name, count in (counts | {"counters_filled": len(self.filled)}).items()}
 
     def summary(self) -> list[str]:
-        """What was recognised and what became of every key, a line each."""
+        """Say what was recognised and what became of every key, a line each."""
         lines = [f"checkpoint: {self.source}, {self.arch}; {self.why}"]
         if self.dropped:
             used = len(self.state) - len(self.filled)
@@ -74,43 +78,31 @@ class Backbone:
 
 
 def groups(keys: tuple[str, ...]) -> dict[str, int]:
-    """Keys counted by what they belong to: `encoder_k`, a whole encoder; `encoder_q.fc`, a part of one; `optimizer`."""
-    whole = {_words(key)[0] for key in keys if ".layer" in key}
+    """Count keys by what they belong to: `encoder_k`, a whole encoder; `encoder_q.fc`, a part of one; `optimizer`."""
+    whole = {_modules(key)[0] for key in keys if any(mark in key for mark in ENCODER_MARKS)}
     counts: dict[str, int] = {}
     for key in keys:
-        words = _words(key)
+        words = _modules(key)
         name = words[0] if words[0] in whole else ".".join(words[:2])
         counts[name] = counts.get(name, 0) + 1
     return counts
 
 
-def _words(key: str) -> list[str]:
-    """The names of the modules a key runs through, without wrappers and indices; the entry of the file for one elsewhere."""
-    entry, slash, _ = key.partition("/")
-    parts = [entry] if slash else [part for part in key.split(".") if part not in WRAPPERS and not part.isdigit()]
-    return parts[:-1] or parts or [key]
-
-
 def listed(keys: tuple[str, ...]) -> str:
-    """`encoder_k (122), queue (1)`: every key of the tuple named by its group."""
+    """Name every key by its group: `encoder_k (122), queue (1)`."""
     return ", ".join(f"{name} ({count})" for name, count in groups(keys).items())
 
 
-@cache
-def skeleton(arch: str) -> Mapping[str, Tensor]:
-    """Shapes and types of every backbone tensor of an architecture, on the meta device."""
-    with torch.device("meta"):
-        model = getattr(torchvision.models, arch)()
-    return {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
-
-
 def digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named tensors, whatever their order."""
+    """Return the SHA-256 of named tensors, whatever their order."""
     hashed = hashlib.sha256()
     for key in sorted(state):
         hashed.update(key.encode() + state[key].numpy().tobytes())
     return hashed.hexdigest()
 
 
-TRUNK = re.compile(r"(conv1|bn1|layer[1-4]\.\d+\.(conv[123]|bn[123]|downsample\.[01]))\.\w+")
-"""What a backbone tensor's canonical name looks like."""
+def _modules(key: str) -> list[str]:
+    """Split a key into the modules it runs through, without wrappers and indices; one elsewhere in the file is its entry."""
+    entry, slash, _ = key.partition("/")
+    parts = [entry] if slash else [part for part in key.split(".") if part not in WRAPPERS and not part.isdigit()]
+    return parts[:-1] or parts or [key]

@@ -1,4 +1,4 @@
-"""What a checkpoint may ask for before anything of it is read: a small file can claim more memory than a machine has.
+"""Bounding what a checkpoint asks for before it is read: a small file can claim more memory than a machine has.
 
 The bounds are far above what any code base's files need, and each refusal names its bound.
 """
@@ -13,15 +13,15 @@ from typing import IO, Any
 from pretrain.core.errors import CheckpointError
 
 INFLATION = 10
-"""What the entries of a zip may add up to, in sizes of the file: torch.save doesn't compress, and weights hardly can be."""
+"""Largest unpacked size of a zip, in sizes of the file: torch.save doesn't compress, and weights hardly can be."""
 SPARE = 2**20
 """Bytes beyond that, for small files."""
 DEPTH = 100
-"""Containers inside each other. Python hashes a tuple of tuples by recursion, without a limit: deep ones end the process."""
+"""Most containers inside each other. Python hashes nested tuples by recursion, without a limit: deep ones end the process."""
 ENTRIES = 10_000_000
-"""Values of a file, those that stand in several places counted in each."""
+"""Most values in a file, those that stand in several places counted in each."""
 LEGACY_PICKLES = 5
-"""With which a file of torch.save before 1.6 begins: magic number, version, system, content, names of the storages."""
+"""Pickles at the start of a file of torch.save before 1.6: magic number, version, system, content, names of the storages."""
 
 
 def require_bounded(path: Path, pickles: int) -> None:
@@ -65,7 +65,7 @@ def _require_shallow(file: IO[bytes], path: Path) -> None:
 
 
 def _depths(file: IO[bytes]) -> Iterator[int]:
-    """How deep each tuple of a pickle is nested, from its opcodes alone: nothing is built.
+    """Yield how deep each tuple of a pickle is nested, from its opcodes alone: nothing is built.
 
     The stack and the memo hold, in the place of each value, the depth of tuples in it.
     """
@@ -89,7 +89,7 @@ def _depths(file: IO[bytes]) -> Iterator[int]:
 
 
 def _taken(stack: list[int], opcode: pickletools.OpcodeInfo) -> list[int]:
-    """Take from the stack what an opcode takes."""
+    """Remove from the stack what an opcode consumes, and return it."""
     taken: list[int] = []
     for kind in reversed(opcode.stack_before):
         if kind is pickletools.stackslice:
@@ -101,7 +101,7 @@ def _taken(stack: list[int], opcode: pickletools.OpcodeInfo) -> list[int]:
 
 
 def tamed(content: Mapping[Any, Any], path: Path) -> dict[Any, Any]:
-    """A file's content as plain dictionaries, lists and values, which can be walked through: of bounded depth and size.
+    """Copy a file's content into plain dictionaries, lists and values of bounded depth and size, safe to walk through.
 
     Raises:
         CheckpointError: If it is nested too deep, contains itself, or is larger than `ENTRIES` when written out.
@@ -117,7 +117,7 @@ class _Tamer:
         self._done: dict[int, tuple[Any, int]] = {}
 
     def tame(self, value: Any, depth: int) -> tuple[Any, int]:
-        """The value, and how many values it is with all inside it."""
+        """Return the plain value, and how many values it is with all inside it."""
         if not isinstance(value, (Mapping, list, tuple)):
             return value, 1
         if id(value) not in self._done:

@@ -1,4 +1,4 @@
-"""Bytes → names and tensors, without running what is in the file.
+"""Reading checkpoint files: bytes → names and tensors, without running what is in the file.
 
 A checkpoint is a program for pickle's machine; opened carelessly it does whatever its author liked. Every format is read by
 a loader that only makes tensors; what needs more is refused with the name of what it asked for.
@@ -32,7 +32,7 @@ OPTIONS: list[Any] = [argparse.Namespace]
 
 @dataclass(frozen=True)
 class Payload:
-    """What a file holds."""
+    """The content of a checkpoint file and its format."""
 
     content: Mapping[str, Any]
     form: Form
@@ -42,7 +42,7 @@ def read(path: Path, *, trust: bool = False) -> Payload:
     """Open a checkpoint of any format.
 
     Args:
-        path: Of the file.
+        path: The file.
         trust: Let a pickle do what it asks for, which runs whatever code is in it.
 
     Raises:
@@ -73,7 +73,7 @@ def read(path: Path, *, trust: bool = False) -> Payload:
 
 
 def _form(path: Path) -> Form:
-    """The format, by the file's first bytes: its name proves nothing."""
+    """Tell the format by the file's first bytes: its name proves nothing."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith((ZIP, OLD_TORCH)):
@@ -110,7 +110,7 @@ def _open(path: Path, form: Form, trust: bool) -> Any:
 
 
 def _pickles(path: Path, form: Form) -> int:
-    """How many pickles a file begins with; a zip begins with none."""
+    """Count the pickles that a file begins with; a zip begins with none."""
     if form == "pickle":
         return 1
     with path.open("rb") as file:
@@ -137,9 +137,9 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 
 
 def tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of one level of a file by their names; numpy arrays become tensors.
+    """Return the tensors of one level of a file by their names; numpy arrays become tensors.
 
-    What has no place for each of its numbers (sparse, quantised, without content) is no tensor here.
+    Tensors without memory for each of their numbers (sparse, on the meta device) are left out.
     """
     found: dict[str, Tensor] = {}
     for key, value in mapping.items():
@@ -155,13 +155,13 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def fullest(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of the level of a file that holds most, wherever it is."""
+    """Return the tensors of the level of a file that holds most, wherever it is."""
     inner = [fullest(value) for value in mapping.values() if isinstance(value, Mapping)]
     return max([tensors(mapping), *inner], key=len)
 
 
 def elsewhere(mapping: Mapping[Any, Any], taken: Mapping[Any, Any], at: str = "") -> list[str]:
-    """Names, joined by `/`, of every tensor of a file outside the level that was taken."""
+    """List the names, joined by `/`, of every tensor of a file outside the level that was taken."""
     names: list[str] = []
     for key, value in mapping.items():
         if value is taken:

@@ -1,4 +1,4 @@
-"""Where a backbone came from, when its own file doesn't say: torchvision's published weights, and what lies beside a file."""
+"""Finding where a backbone came from, when its own file doesn't say: torchvision's weights, and what lies beside a file."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from urllib.parse import urlparse
 import torch
 import torchvision
 
+from pretrain import backbones
 from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance
 from transfer.convert import FORMAT
-from transfer.sources.backbone import ARCHS
 
 
 def torchvision_weights(text: str) -> tuple[Path, Provenance]:
-    """The file of a version of torchvision's weights, fetched once into torch's own cache, and where they came from.
+    """Find the file of a version of torchvision's weights, fetched once into torch's own cache, and say where they came from.
 
     The version must be named: V1 and V2 of a ResNet-50 differ by points of AP.
 
@@ -24,8 +24,9 @@ def torchvision_weights(text: str) -> tuple[Path, Provenance]:
         CheckpointError: If there are no such weights, or they are not in the cache and can't be fetched.
     """
     arch, _, version = text.removeprefix("torchvision:").partition("/")
-    if arch not in ARCHS:
-        raise CheckpointError.unknown("architecture", arch, ARCHS)
+    named = [each.name for each in backbones.every() if each.family == "resnet"]  # of the others torchvision has other names
+    if arch not in named:
+        raise CheckpointError.unknown("architecture", arch, named)
     weights = {weight.name: weight for weight in torchvision.models.get_model_weights(arch)}
     if version not in weights:
         raise CheckpointError(
@@ -44,7 +45,7 @@ def torchvision_weights(text: str) -> tuple[Path, Provenance]:
         label_fraction=1.0,
         arch=arch,
         data="imagenet",
-        settings=f"torchvision {version}",
+        changed={"weights": f"torchvision {version}"},
     )
     return path, provenance
 
@@ -64,7 +65,7 @@ def _fetch(url: str, path: Path) -> None:
 
 
 def beside(path: Path) -> Provenance | None:
-    """What `bench convert` wrote beside a file, if it is still that file."""
+    """Read the provenance that `bench convert` wrote beside a file, if it is still that file."""
     about = path.with_name(path.name + ".json")
     try:
         plain = json.loads(about.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Which line of the table a file is of, which of its encoders is taken, and what becomes of every key."""
+"""Recognising whose file it is: the line of the table, which of its encoders is taken, and what becomes of every key."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,16 +8,19 @@ from typing import Any, get_args
 
 from torch import Tensor
 
+from pretrain import backbones
+from pretrain.backbones import Architecture
 from pretrain.core.errors import CheckpointError
 from transfer.sources import files
-from transfer.sources.backbone import TRUNK, WRAPPERS, Branch
+from transfer.sources.backbone import WRAPPERS, Branch
+from transfer.sources.codebases import SOURCES, KeyLayout, Names
 from transfer.sources.files import Payload
 from transfer.sources.refusals import nothing_recognised
-from transfer.sources.table import SOURCES, KeyLayout, Names
 
 ENOUGH = 10
-"""Tensors with a trunk's names that make a file worth calling by a source's name; the smallest backbone has 122."""
-PARTS = frozenset({"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"})
+"""Tensors with a family's names that make a file worth calling by a source's name; the smallest backbone has 120."""
+Trunk = dict[str, tuple[str, Tensor]]
+"""Canonical name → the level's name and the tensor, of all that is part of a trunk."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Found:
     source: str
     branch: Branch
     state: dict[str, Tensor]
-    """Under torchvision's names; nothing checked yet."""
+    """Under canonical names; nothing checked yet."""
     dropped: tuple[str, ...]
     """Every other tensor of the file, by the file's own names."""
     why: str
@@ -40,7 +43,7 @@ def recognise(payload: Payload, path: Path, *, source: str | None = None, branch
 
     Args:
         payload: What the file holds.
-        path: Of the file, for messages.
+        path: The file, for messages.
         source: A line of the table, where the user says whose file it is.
         branch: `online` or `momentum`; None: what the project's own conversion takes.
 
@@ -53,13 +56,14 @@ def recognise(payload: Payload, path: Path, *, source: str | None = None, branch
         raise CheckpointError.unknown("branch", branch, get_args(Branch))
     file = _File(payload)
     for name, layout in _candidates(file, source):
-        if all(file.holds(place, layout.names) for place in (layout.online, layout.momentum) if place is not None):
+        places = [place for place in (layout.online, layout.momentum) if place is not None]
+        if all(file.trunk(place, layout.names, SOURCES[name].families) for place in places):
             return _found(file, path, name, layout, branch, forced=source is not None)
     raise nothing_recognised(path, files.fullest(payload.content), source)
 
 
 def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, KeyLayout]]:
-    """The table's layouts in order; of a source that was named all, those first whose marks are there."""
+    """Yield the table's layouts in order; of a source that was named all, those first whose marks are there."""
     if source is not None:
         layouts = sorted(SOURCES[source].layouts, key=lambda layout: layout.said or not file.marked(layout))
         yield from ((source, layout) for layout in layouts)
@@ -81,11 +85,11 @@ def _found(file: "_File", path: Path, name: str, layout: KeyLayout, branch: str 
     chosen: Branch = "momentum" if (branch or layout.default) == "momentum" else "online"
     place = layout.momentum if chosen == "momentum" else layout.online
     assert place is not None
-    taken, level = file.backbone(place, layout.names), file.level(place)
-    kept = {key for key, _ in taken.values()}
-    dropped = [level.own[key] for key in level.tensors if key not in kept] + files.elsewhere(file.payload.content, level.raw)
-    example = level.own[taken["conv1.weight"][0]] if "conv1.weight" in taken else "its blocks"
-    reasons = [_why(layout, place, example, forced=forced), SOURCES[name].assumed]
+    taken, level = file.trunk(place, layout.names, SOURCES[name].families), file.level(place)
+    used = {key for key, _ in taken.values()}
+    dropped = [level.own[key] for key in level.tensors if key not in used] + files.elsewhere(file.payload.content, level.raw)
+    first = next((level.own[taken[each.first][0]] for each in backbones.every() if each.first in taken), "its blocks")
+    reasons = [_why(layout, place, first, forced=forced), SOURCES[name].assumed]
     if layout.momentum is not None:
         own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
         reasons.insert(0, f"{chosen} encoder, {own}")
@@ -132,7 +136,7 @@ class _File:
         self._levels: dict[str, _Level] = {}
 
     def level(self, place: str) -> _Level:
-        """The mapping that a place lies in; an empty one where the file has none."""
+        """Return the mapping that a place lies in; an empty one where the file has none."""
         steps = place.partition(":")[0]
         if steps not in self._levels:
             at = self.entry(steps.split("/")) if steps else self.payload.content
@@ -140,39 +144,43 @@ class _File:
         return self._levels[steps]
 
     def entry(self, steps: list[str]) -> Any:
-        """What lies at the end of a path of keys; None where it breaks off."""
+        """Return what lies at the end of a path of keys; None where it breaks off."""
         at: Any = self.payload.content
         for step in steps:
             at = at.get(step) if isinstance(at, Mapping) else None
         return at
 
-    def backbone(self, place: str, names: Names) -> dict[str, tuple[str, Tensor]]:
-        """torchvision's name → the level's name and the tensor, of all that is part of a trunk."""
+    def trunk(self, place: str, names: Names, families: tuple[str, ...]) -> Trunk:
+        """Return what of a place is a trunk of one of the families, whole or not; nothing where none is there."""
+        for architecture in {each.family: each for each in backbones.every() if each.family in families}.values():
+            taken = self._parts(place, names, architecture)
+            if sum(architecture.names.fullmatch(name) is not None for name in taken) >= ENOUGH:
+                return taken
+        return {}
+
+    def _parts(self, place: str, names: Names, architecture: Architecture) -> Trunk:
+        """Return the tensors of a place that belong to parts of the architecture's family, under canonical names."""
         prefix = place.partition(":")[2]
-        taken: dict[str, tuple[str, Tensor]] = {}
+        taken: Trunk = {}
         for key, tensor in self.level(place).tensors.items():
             if not key.startswith(prefix):
                 continue
             name = _renamed(key.removeprefix(prefix), names)
-            if name is None or name.split(".")[0] not in PARTS:
+            if name is None or name.split(".")[0] not in architecture.parts:
                 continue
             if name in taken:
                 raise CheckpointError("two tensors of one name", seen=f"{taken[name][0]} and {key}", allowed=f"one {name}")
             taken[name] = (key, tensor)
         return taken
 
-    def holds(self, place: str, names: Names) -> bool:
-        """Whether a trunk is there, whole or not."""
-        return sum(TRUNK.fullmatch(name) is not None for name in self.backbone(place, names)) >= ENOUGH
-
     def marked(self, layout: KeyLayout) -> bool:
-        """Whether the layout's marks and format are there."""
+        """Tell whether the layout's marks and format are there."""
         if layout.form not in (None, self.payload.form):
             return False
         return all(self.has(mark, layout.online) for mark in layout.marks)
 
     def has(self, mark: str, place: str) -> bool:
-        """Whether a mark is there; `place` tells the level of a pattern of keys."""
+        """Tell whether a mark is there; `place` gives the level of a pattern of keys."""
         if mark.startswith("/"):
             steps, equals, value = mark[1:].partition("=")
             at = self.entry(steps.split("/"))
@@ -189,7 +197,7 @@ def _unwrapped(raw: Mapping[Any, Any]) -> _Level:
 
 
 def _renamed(key: str, names: Names) -> str | None:
-    """The key under torchvision's names; None where the table has no word for it."""
+    """Return the canonical name of a key; None where the table has no word for it."""
     name = key
     for pattern, replacement in names:
         name = pattern.sub(replacement, name)

@@ -1,21 +1,24 @@
 """Why a file holds no backbone that can be taken, in words: the likeliest reason first."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from pretrain.backbones import Shapes, shapes_of
+from pretrain.backbones.vit import PATCH
 from pretrain.core.errors import CheckpointError
-from transfer.sources.backbone import ARCHS, COUNTER, SMALL_STEM, listed, skeleton
-from transfer.sources.table import SOURCES
+from transfer.sources.codebases import SOURCES
 
-Shapes = Mapping[str, tuple[int, ...]]
 Reason = tuple[Callable[[Shapes], bool], str]
+"""A question about names and shapes, and the words for where it is answered with yes. An example: in a state dict of timm's
+resnet50d, `conv1.0.weight` stands in the place of `conv1.weight`, so that the first of `MISFITS` says that its stem is three
+3 × 3 convolutions."""
 
 DEEP = "its stem is three 3×3 convolutions (ResNetV1c, timm's d models), which is another function than a 7×7 stem"
 TRANSFORMER_WORDS = ("cls_token", "class_token", "pos_embed", "position_embedding", "patch_embed")
 OWN_NAME = "backbone.pth"
-"""What `bench pretrain` calls the file to transfer, beside the state it goes on from."""
+"""What `bench pretrain` calls the file to transfer, beside the state it resumes from."""
 OTHER_DEPTHS = {(3, 8, 36, 3): 152, (3, 24, 36, 3): 200}
 """Blocks of layer1 to layer4 → the depth they make."""
 
@@ -28,6 +31,11 @@ def _conv1(shapes: Shapes) -> tuple[int, ...]:
 def _middle(shapes: Shapes) -> tuple[int, ...]:
     """(outputs, inputs, height, width) of the first block's second convolution, which is 64 wide in every ResNet."""
     return shapes.get("layer1.0.conv2.weight", (64, 64, 3, 3))
+
+
+def _patch(shapes: Shapes) -> tuple[int, ...]:
+    """(height, width) of a ViT's patches; the table's own where there are none."""
+    return shapes.get("patch_embed.proj.weight", ())[2:] or (PATCH, PATCH)
 
 
 def _blocks(shapes: Shapes) -> tuple[int, ...]:
@@ -43,7 +51,8 @@ STRANGERS: tuple[Reason, ...] = (
         "it is one of MSRA's ResNets (Caffe2's names): stride in the 1×1 convolutions and BGR images, another function",
     ),
 )
-"""Of files in which nothing looks like a backbone."""
+"""Reasons for files in which nothing looks like a backbone that the source may hold. An example: MoCo v3's ViT-S has
+`base_encoder.cls_token`; its 12 attention heads, where timm's have 6, would show in no tensor."""
 
 MISFITS: tuple[Reason, ...] = (
     (lambda s: any(key.endswith(("stem.0.weight", "conv1.0.weight")) for key in s), DEEP),
@@ -59,79 +68,42 @@ MISFITS: tuple[Reason, ...] = (
         lambda s: "bn1.weight" in s and not any(key.endswith("running_mean") for key in s),
         "its norms have no running statistics (GroupNorm, or statistics left out)",
     ),
+    (lambda s: _patch(s) != (PATCH, PATCH), f"it is a vision transformer whose patches are not of {PATCH} × {PATCH} pixels"),
+    (lambda s: any(".ls1." in key for key in s), "it is a vision transformer with layer scale, such as DINOv2's"),
+    (lambda s: "norm_pre.weight" in s, "it is a vision transformer with a norm before its blocks, such as CLIP's"),
+    (lambda s: not {"reg_token", "dist_token"}.isdisjoint(s), "it is a vision transformer with more tokens than the class's"),
 )
-"""Of files in which a backbone was found that is none of `ARCHS`."""
+"""Reasons for files in which a backbone was found that is none of the table. An example: the first block's second convolution
+(128, 4, 3, 3) has fewer inputs than outputs, so that its file is called a ResNeXt."""
 
 
 def nothing_recognised(path: Path, tensors: Mapping[str, Tensor], source: str | None) -> CheckpointError:
-    """The error for a file that no line of the table fits, or not the one that was named."""
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
-    reason = _reason(STRANGERS, shapes)
-    fix = "leave --source away" if source else "pass a whole ResNet checkpoint; --source NAME says whose it is"
+    """Return the error for a file that no line of the table fits, or not the one that was named."""
+    shapes = shapes_of(tensors)
+    reason = reason_of(STRANGERS, shapes)
+    fix = "leave --source away" if source else "pass the checkpoint of a whole backbone; --source NAME says whose it is"
     if path.with_name(OWN_NAME).is_file() and path.name != OWN_NAME:
         fix = f"pass the {OWN_NAME} beside it"
     return CheckpointError(
         f"no backbone {f'of {source} ' if source else ''}recognised in {path}" + (f": {reason}" if reason else ""),
         seen=f"{len(shapes)} tensors, the first are {list(shapes)[:3]}",
-        allowed=_patterns(source) if source else f"a ResNet of one of {', '.join(SOURCES)} (`bench ls sources`)",
+        allowed=_patterns(source) if source else _families(),
         fix=fix,
     )
 
 
+def reason_of(table: tuple[Reason, ...], shapes: Shapes) -> str | None:
+    """Return the words of the first reason that holds; None where none does."""
+    return next((words for fits, words in table if fits(shapes)), None)
+
+
 def _patterns(source: str) -> str:
-    """Where a source keeps its backbones."""
+    """Say where a source keeps its backbones."""
     places = dict.fromkeys(layout.online for layout in SOURCES[source].layouts)
     return " or ".join(f"keys {place.partition(':')[2]}… in {place.partition(':')[0] or 'the top level'}" for place in places)
 
 
-def arch_of(
-    state: Mapping[str, Tensor], path: Path, *, source: str, beside: Iterable[str] = (), small_stem: bool = False
-) -> str:
-    """The architecture whose tensors these are, all of them (counters may be missing) and no other.
-
-    Args:
-        state: Under torchvision's names.
-        path: Of the file, for messages.
-        source: The line that recognised it, for messages.
-        beside: The file's other keys, for the reason of a refusal.
-        small_stem: Whether a stem of one 3 × 3 convolution is known to be ours; of others' the weights don't say
-            whether a pooling follows.
-
-    Raises:
-        CheckpointError: With what is missing, extra or of another shape, and the likeliest reason.
-    """
-    shapes = {key: tuple(value.shape) for key, value in state.items()}
-    if small_stem and shapes.get("conv1.weight") == SMALL_STEM:
-        shapes["conv1.weight"] = tuple(skeleton(ARCHS[0])["conv1.weight"].shape)
-    wrong = {arch: _wrong(shapes, arch) for arch in ARCHS}
-    nearest = min(wrong, key=lambda arch: len(wrong[arch]))
-    if not wrong[nearest]:
-        return nearest
-    expected = skeleton(nearest)
-    kinds = {
-        "missing": [key for key in wrong[nearest] if key not in shapes],
-        "extra": [key for key in wrong[nearest] if key not in expected],
-        "of another shape": [f"{key} {list(shapes[key])}" for key in wrong[nearest] if key in shapes and key in expected],
-    }
-    seen = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in kinds.items() if keys)
-    beside = tuple(beside)
-    seen += f"; dropped: {listed(beside)}" if beside else ""
-    reason = _reason(MISFITS, dict.fromkeys(beside, ()) | shapes)
-    raise CheckpointError(
-        f"{path} holds no whole backbone" + (f": {reason}" if reason else ""),
-        seen=f"a file of {source}; nearest is {nearest}, with {len(wrong[nearest])} tensors amiss: {seen}",
-        allowed=", ".join(ARCHS) + ", as torchvision builds them",
-        fix="take a checkpoint of one of those"
-        if reason
-        else "part of a backbone transfers as noise; get the whole checkpoint",
-    )
-
-
-def _wrong(shapes: Shapes, arch: str) -> list[str]:
-    expected = {key: tuple(value.shape) for key, value in skeleton(arch).items()}
-    wrong = [key for key in expected.keys() | shapes.keys() if expected.get(key) != shapes.get(key)]
-    return sorted(key for key in wrong if key in shapes or not key.endswith(COUNTER))
-
-
-def _reason(table: tuple[Reason, ...], shapes: Shapes) -> str | None:
-    return next((words for fits, words in table if fits(shapes)), None)
+def _families() -> str:
+    """Say which families are taken from whom."""
+    vits = [name for name, line in SOURCES.items() if "vit" in line.families]
+    return f"a ResNet of one of {', '.join(SOURCES)}; a ViT of {' or '.join(vits)} (`bench ls sources`)"

@@ -1,16 +1,18 @@
-"""The protocols, one declaration each. Adding a task is one file (or one declaration in a family's file) and one line."""
+"""The protocols, one declaration each. Adding a task is one file (or one declaration in a family's file) and one line.
+
+A family's settings are in the file of its name: `detection`, `segmentation`, `probe`.
+"""
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
+from transfer.datasets import LAYOUTS
 from transfer.record import Data
-
-Layout = Literal["imagefolder", "voc", "coco", "cityscapes"]
 
 TASKS: dict[str, str] = {
     "linear": "linear:LINEAR",
@@ -27,38 +29,40 @@ TASKS: dict[str, str] = {
 
 
 class TaskSettings(Settings):
-    """Base of every task's settings. A task that can be changed by `--iters`, `--batch`, `--size`, `--rois`, `--lr-search` or
-    `--precise-bn` has the method of that name after `with_`, which returns a changed copy.
+    """Base of every task's settings.
+
+    Settings that `--iters`, `--batch`, `--size`, `--rois`, `--lr-search` or `--precise-bn` can change have the method of that
+    name after `with_`, which returns a changed copy.
     """
 
     def schedule(self) -> str:
-        """The schedule in words."""
+        """Describe the schedule in words."""
         return ""
 
     def splits(self) -> dict[str, Any]:
-        """What the layout's `read` is told beside the root."""
+        """Return the arguments of the layout's `read` beside the root."""
         return {}
 
 
 class Published(Settings):
-    """A benchmark of `results/published` that a task's published protocol equals: the numbers may stand in one column."""
+    """A benchmark of `results/published` that a task's published protocol equals, so that their numbers share a column."""
 
     name: str
     """The task's name in those files."""
     classes: int
-    """Classes of its data."""
+    """Number of classes in its data."""
     val: int
-    """Images its metric is computed on; with the classes, what tells the benchmark's data from others of that layout."""
+    """Number of images its metric is computed on; with the classes, it tells the benchmark's data from others."""
     schedule: str | None = None
     """Name of the task's schedule; None where it has one."""
     source: str = ""
-    """Only rows with this in their source, where papers of different protocols share the name."""
+    """Substring that a published row's source must contain; disambiguates papers that reuse a benchmark's name."""
     noise: Mapping[str, float] = {}
     """Metric → standard deviation over repetitions, as published."""
 
 
 class Expected(Settings):
-    """A published row of the unchanged protocol on its benchmark's own data: what a run of it should come near."""
+    """A published row of the unchanged protocol on its benchmark's own data, which a run of it should come near."""
 
     checkpoint: str
     """Method and epochs, in words; a ResNet-50 of ImageNet-1K, unless it says otherwise."""
@@ -72,7 +76,7 @@ class Expected(Settings):
     """Where it is printed."""
 
     def numbers_in_words(self) -> str:
-        """The numbers, such as `AP50 82.5 ± 0.2, AP 57.4 ± 0.2`."""
+        """Format the numbers, such as `AP50 82.5 ± 0.2, AP 57.4 ± 0.2`."""
         spread = {name: f" ± {value:g}" for name, value in self.spread.items()}
         return ", ".join(f"{name} {value:.1f}{spread.get(name, '')}" for name, value in self.metrics.items())
 
@@ -87,11 +91,11 @@ class Task(BaseModel):
     version: int
     """Raised with every change that moves a number."""
     title: str
-    """What it is, in one line."""
+    """Description in one line."""
     source: str
     """Where the protocol is published."""
-    layout: Layout
-    """Data layout it reads."""
+    layout: str
+    """Data layout it reads; one of `transfer.datasets.LAYOUTS`."""
     engines: tuple[str, ...]
     """Engines that can run it, the preferred one first."""
     settings: TaskSettings
@@ -111,11 +115,22 @@ class Task(BaseModel):
     expected: tuple[Expected, ...] = ()
     """Published numbers of those benchmarks, a few well-known ones; all that are known are in `results/published`."""
 
-    def benchmark(self, data: Data, schedule: str | None = None) -> Published | None:
-        """The published benchmark that the unchanged protocol equals on data of that size; None: none, as for some of the
-        classes of larger data, however many they are.
+    @field_validator("layout")
+    @classmethod
+    def _known(cls, layout: str) -> str:
+        if layout not in LAYOUTS:
+            raise ValueError(f"one of {', '.join(LAYOUTS)}")
+        return layout
 
-        `schedule`: None for the one that these settings have.
+    def benchmark(self, data: Data, schedule: str | None = None) -> Published | None:
+        """Find the published benchmark that the unchanged protocol equals on data of that size.
+
+        Args:
+            data: What was trained and evaluated on.
+            schedule: Name of the schedule; None for the one that these settings have.
+
+        Returns:
+            The benchmark; None if there is none, as for some of the classes of larger data, however many they are.
         """
         if data.chosen_from is not None:
             return None
@@ -123,17 +138,17 @@ class Task(BaseModel):
         return next((one for one in self.published if (one.schedule, one.classes, one.val) == wanted), None)
 
     def expectations(self) -> list[str]:
-        """What is expected of this schedule, in words."""
+        """Describe what is expected of this schedule, a line for each published row."""
         rows = [row for row in self.expected if row.schedule == self.schedule]
         return [f"{row.checkpoint}: {row.numbers_in_words()} ({row.source})" for row in rows]
 
     @property
     def protocol(self) -> str:
-        """The protocol's full name, such as `coco-c4@2x`."""
+        """Return the protocol's full name, such as `coco-c4@2x`."""
         return f"{self.name}@{self.schedule}" if self.schedule else self.name
 
     def with_schedule(self, schedule: str) -> Self:
-        """The same protocol with another of its published schedules.
+        """Return the same protocol with another of its published schedules.
 
         Raises:
             ConfigError: If it has none of that name.
@@ -146,7 +161,7 @@ class Task(BaseModel):
 
 
 def get(name: str, schedule: str | None = None) -> Task:
-    """The task of that name: `TASK`, or `TASK@SCHEDULE`, or the schedule beside it.
+    """Find the task of that name: `TASK`, or `TASK@SCHEDULE`, or the schedule beside it.
 
     Raises:
         ConfigError: For an unknown name, with the nearest known one; for an unknown schedule, or two different ones.

@@ -14,7 +14,8 @@ NOTE: images are scaled by OpenCV, there by Pillow, whose bilinear scaling avera
 from typing import Any
 
 from transfer.tasks import Expected, Published, Task
-from transfer.tasks.cityscapes import GENERATED, SMALL, SegmentationSettings
+from transfer.tasks.cityscapes import SHORT_SIDE
+from transfer.tasks.segmentation import GENERATED, METRICS, SMALL, DeepLabV3Settings
 
 _SHORTER: dict[str, Any] = {"crop_aspect": 1.0, "scale_choices": None, "hard_pixels": 1.0, "warmup_iters": 20, "precise_bn": 10}
 """What small budgets change beside what they change in `cityscapes`: crops as wide as high for images of any shape, and the
@@ -26,7 +27,7 @@ PUBLISHED = {
     "S-MoCo v2+, 100 epochs": 77.1,
     "BYOL, 100 epochs": 77.6,
 }
-"""mIoU; without a spread. Supervised-1000 is supervised on all of ImageNet-1K."""
+"""Checkpoint → mIoU, printed without a spread. Supervised-1000 is supervised on all of ImageNet-1K."""
 
 CITYSCAPES_DEEPLABV3 = Task(
     name="cityscapes-deeplabv3",
@@ -35,8 +36,7 @@ CITYSCAPES_DEEPLABV3 = Task(
     source="revisitAIRL: deeplab_v3_R_50_os16_mg124_poly_bs16.yaml; arXiv 2208.00275, table 2",
     layout="cityscapes",
     engines=("mmseg",),
-    settings=SegmentationSettings(
-        family="deeplabv3",
+    settings=DeepLabV3Settings(
         milestones=(),
         poly_power=0.9,
         warmup_iters=1000,
@@ -48,10 +48,11 @@ CITYSCAPES_DEEPLABV3 = Task(
         scale_choices=7,
         multi_grid=(1, 2, 4),
         precise_bn=200,
+        usual_side=SHORT_SIDE,
     ),
     small={**SMALL, **_SHORTER},
     generated={**GENERATED, **_SHORTER, "warmup_iters": 5},
-    metrics=("mIoU", "mAcc", "aAcc"),
+    metrics=METRICS,
     published=(Published(name="cityscapes-deeplabv3", classes=19, val=500),),
     expected=tuple(
         Expected(checkpoint=checkpoint, metrics={"mIoU": value}, source="arXiv 2208.00275, supplement, table 2")

@@ -8,7 +8,7 @@ megvii-research/revisitAIRL, `det/coco_R_50_C4_1x.yaml` (C4, 1x), `det/Base-RCNN
 from typing import Any
 
 from transfer.tasks import Expected, Published, Task
-from transfer.tasks.detection import FPN_GENERATED, FPN_SMALL, GENERATED, SMALL, DetectionSettings
+from transfer.tasks.detection import FPN_GENERATED, FPN_SMALL, GENERATED, SMALL, C4Settings, FPNSettings
 
 MIN_SIZES = tuple(range(640, 801, 32))
 """640, 672, ..., 800."""
@@ -30,27 +30,15 @@ def _expected(schedule: str, checkpoint: str, source: str, **metrics: float) -> 
 PYCONTRAST = "HobbitLong/PyContrast @84f94ea, pycontrast/detection/README.md"
 TABLE_5D = "arXiv 1911.05722, table 5d"
 
-_C4 = DetectionSettings(
-    masks=True,
-    metric="coco",
-    train_splits=("train2017",),
-    val_split="val2017",
-    warmup=1000,
-    min_sizes=MIN_SIZES,
-    **SCHEDULES["2x"],
-)
-
-_FPN = _C4.replace(
-    {
-        "family": "fpn",
-        "roi_resolution": 7,
-        "pre_nms_train": 2000,
-        "post_nms_train": 1000,
-        "pre_nms_test": 1000,
-        "post_nms_test": 1000,
-        **SCHEDULES["1x"],
-    }
-)
+_SHARED: dict[str, Any] = {
+    "masks": True,
+    "metric": "coco",
+    "train_splits": ("train2017",),
+    "val_split": "val2017",
+    "warmup": 1000,
+    "min_sizes": MIN_SIZES,
+}
+_FPN_PROPOSALS = {"pre_nms_train": 2000, "post_nms_train": 1000, "pre_nms_test": 1000, "post_nms_test": 1000}
 
 COCO_C4 = Task(
     name="coco-c4",
@@ -59,7 +47,7 @@ COCO_C4 = Task(
     source="MoCo: coco_R_50_C4_2x.yaml; revisitAIRL: coco_R_50_C4_1x.yaml",
     layout="coco",
     engines=("detectron2", "torchvision"),
-    settings=_C4,
+    settings=C4Settings(**_SHARED, **SCHEDULES["2x"]),
     schedules=SCHEDULES,
     schedule="2x",
     small=SMALL,
@@ -86,7 +74,7 @@ COCO_FPN = Task(
     source="revisitAIRL: coco_R_50_FPN_1x_moco.yaml; PyContrast: R_50_FPN_1x.yaml, R_50_FPN_2x.yaml",
     layout="coco",
     engines=("detectron2", "torchvision"),
-    settings=_FPN,
+    settings=FPNSettings(**_SHARED, **_FPN_PROPOSALS, **SCHEDULES["1x"]),
     schedules=SCHEDULES,
     schedule="1x",
     small=FPN_SMALL,

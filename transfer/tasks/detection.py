@@ -1,4 +1,4 @@
-"""What the detection protocols share: one set of settings, and how the command line's shortcuts change them."""
+"""What the detection protocols share: their settings, and how the command line's shortcuts change them."""
 
 from typing import Any, ClassVar, Literal, Self
 
@@ -7,19 +7,17 @@ from pydantic import Field, model_validator
 from transfer.tasks import TaskSettings
 
 PYRAMID_MAPS = 5
-WARMUP_SHARE = 10
+WARMUP_PART = 10
 """A shortened schedule warms up for at most one iteration in this many."""
 
 
 class DetectionSettings(TaskSettings):
-    """An R-CNN recipe. The defaults are Detectron2's, from its `Base-RCNN-C4.yaml` and `config/defaults.py`."""
+    """Train an R-CNN. The defaults are Detectron2's, from its `Base-RCNN-C4.yaml` and `config/defaults.py`."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "checkpoint_seconds"})
 
-    family: Literal["c4", "fpn"] = "c4"
-    """Detector family: `c4` cuts regions from the stride-16 map and runs the backbone's last stage on each; `fpn` cuts them
-    from a feature pyramid, with four convolutions and one linear layer before the box head (4conv1fc), four before the
-    mask head, and BN in all of them."""
+    family: str
+    """Kind of the detector."""
     masks: bool
     """Train and measure a mask head (Mask R-CNN) or boxes only (Faster R-CNN)."""
     metric: Literal["voc", "coco"]
@@ -37,15 +35,15 @@ class DetectionSettings(TaskSettings):
     warmup: int = Field(ge=0)
     """Iterations of linear warm-up."""
     warmup_factor: float = Field(default=0.001, gt=0, le=1)
-    """Share of the learning rate the warm-up starts from."""
+    """Fraction of the learning rate that the warm-up starts from."""
     steps: tuple[int, ...]
     """Iterations at which the learning rate is multiplied by `gamma`."""
     gamma: float = Field(default=0.1, gt=0, le=1)
     """Factor of each decay."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Of SGD."""
+    """Momentum of SGD."""
     weight_decay: float = Field(default=1e-4, ge=0)
-    """Of every parameter but those of normalisation layers, which have none."""
+    """Weight decay of every parameter but those of normalisation layers, which have none."""
     min_sizes: tuple[int, ...] = Field(min_length=1)
     """Short sides in pixels, one drawn per training image."""
     test_size: int = Field(default=800, gt=0)
@@ -53,14 +51,13 @@ class DetectionSettings(TaskSettings):
     max_size: int = Field(default=1333, gt=0)
     """Largest long side in pixels; a longer image is scaled down to it."""
     anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
-    """Square roots of the anchors' areas, pixels: all on the one map of `c4`, one on each of the five maps of `fpn`."""
+    """Square roots of the anchors' areas, in pixels."""
     rois: int = Field(default=512, ge=1)
     """Regions sampled per image to train the box and mask heads."""
     object_share: float = Field(default=0.25, gt=0, le=1)
-    """Largest share of objects among them."""
+    """Largest fraction of objects among them."""
     roi_resolution: int = Field(default=14, ge=2)
-    """Cells per side of a pooled region: `c4`, before the last stage halves them; `fpn`, for the box head, and twice as
-    many for the mask head."""
+    """Cells per side of a pooled region."""
     rpn_batch: int = Field(default=256, ge=2)
     """Anchors sampled per image to train the RPN, at most half of them objects."""
     pre_nms_train: int = Field(default=12000, ge=1)
@@ -81,9 +78,9 @@ class DetectionSettings(TaskSettings):
     """Evaluate on this many images, evenly spaced; null: on all."""
 
     num_workers: int = Field(default=4, ge=0)
-    """Processes that decode and resize images; 0: the training process itself. Changes no number."""
+    """Worker processes that decode and resize images; 0: the training process itself. Changes no number."""
     checkpoint_seconds: float = Field(default=120.0, ge=0)
-    """Time between the checkpoints from which a broken run goes on; 0: after every iteration. Changes no number."""
+    """Seconds between the checkpoints that a broken run resumes from; 0: after every iteration. Changes no number."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,41 +88,71 @@ class DetectionSettings(TaskSettings):
             raise ValueError(f"steps must increase, got {self.steps}")
         if self.max_size < max(*self.min_sizes, self.test_size):
             raise ValueError(f"max_size {self.max_size} is below a short side of {max(*self.min_sizes, self.test_size)}")
-        if self.family == "fpn" and len(self.anchor_sizes) != PYRAMID_MAPS:
-            raise ValueError(f"the pyramid has {PYRAMID_MAPS} maps, got {len(self.anchor_sizes)} anchor_sizes")
         return self
 
     def with_iters(self, iters: int) -> Self:
-        """Another length: the decays move in proportion, and the warm-up takes at most a tenth of it."""
-        share = iters / self.iters if self.iters else 0.0
-        steps = tuple(round(step * share) for step in self.steps)
-        return self.replace({"iters": iters, "steps": steps, "warmup": min(self.warmup, iters // WARMUP_SHARE)})
+        """Change the length: the decays move in proportion, and the warm-up takes at most a tenth of it."""
+        factor = iters / self.iters if self.iters else 0.0
+        steps = tuple(round(step * factor) for step in self.steps)
+        return self.replace({"iters": iters, "steps": steps, "warmup": min(self.warmup, iters // WARMUP_PART)})
 
     def with_batch(self, batch: int) -> Self:
-        """Another batch, with the learning rate scaled linearly (Goyal et al. 2017, arXiv 1706.02677)."""
+        """Change the batch, and scale the learning rate linearly (Goyal et al. 2017, arXiv 1706.02677)."""
         return self.replace({"batch": batch, "lr": self.lr * batch / self.batch})
 
     def with_size(self, size: int) -> Self:
-        """One short side in pixels, for training and test."""
+        """Set one short side in pixels, for training and test."""
         return self.replace({"min_sizes": (size,), "test_size": size, "max_size": max(self.max_size, size)})
 
     def with_rois(self, rois: int) -> Self:
-        """Another number of regions per image."""
+        """Change the number of regions per image."""
         return self.replace({"rois": rois})
 
     def with_precise_bn(self, forwards: int) -> Self:
-        """Another number of forward passes for the BN statistics."""
+        """Change the number of forward passes for the BN statistics."""
         return self.replace({"precise_bn": forwards})
 
     def splits(self) -> dict[str, Any]:
-        """The splits' names."""
+        """Return the splits' names."""
         return {"train": self.train_splits, "val": self.val_split, "max_val_images": self.max_val_images}
 
     def schedule(self) -> str:
-        """The schedule in words."""
+        """Describe the schedule in words."""
         return (
             f"{self.iters} iterations of {self.batch} images, learning rate {self.lr:g}, x{self.gamma:g} at {list(self.steps)}"
         )
+
+
+class C4Settings(DetectionSettings):
+    """Train a detector that cuts regions from the stride-16 map and runs the backbone's last stage on each of them."""
+
+    family: Literal["c4"] = "c4"
+    """Kind of the detector."""
+    anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Square roots of the anchors' areas, in pixels, all on the one map."""
+    roi_resolution: int = Field(default=14, ge=2)
+    """Cells per side of a pooled region, before the last stage halves them."""
+
+
+class FPNSettings(DetectionSettings):
+    """Train a detector that cuts regions from a feature pyramid.
+
+    Four convolutions and one linear layer come before the box head (4conv1fc), four convolutions before the mask head, and
+    BN is in all of them.
+    """
+
+    family: Literal["fpn"] = "fpn"
+    """Kind of the detector."""
+    anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Square roots of the anchors' areas, in pixels, one on each of the pyramid's five maps."""
+    roi_resolution: int = Field(default=7, ge=2)
+    """Cells per side of a region that is pooled for the box head; twice as many for the mask head."""
+
+    @model_validator(mode="after")
+    def _one_size_per_map(self) -> Self:
+        if len(self.anchor_sizes) != PYRAMID_MAPS:
+            raise ValueError(f"the pyramid has {PYRAMID_MAPS} maps, got {len(self.anchor_sizes)} anchor_sizes")
+        return self
 
 
 SMALL: dict[str, Any] = {

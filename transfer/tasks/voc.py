@@ -5,7 +5,7 @@ Source: facebookresearch/moco, `detection/configs/pascal_voc_R_50_C4_24k.yaml` (
 """
 
 from transfer.tasks import Expected, Published, Task
-from transfer.tasks.detection import GENERATED, SMALL, DetectionSettings
+from transfer.tasks.detection import GENERATED, SMALL, C4Settings
 
 MIN_SIZES = tuple(range(480, 801, 32))
 """480, 512, ..., 800."""
@@ -18,18 +18,18 @@ README = "facebookresearch/moco @132aea9, detection/README.md: mean of 5"
 
 
 def _moco(checkpoint: str, *values: float) -> Expected:
-    """A row of MoCo's README, which states one spread for all."""
+    """Declare a row of MoCo's README, which states one spread for all."""
     metrics = dict(zip(METRICS, values, strict=True))
     return Expected(checkpoint=checkpoint, metrics=metrics, spread=NOISE, source=README)
 
 
 def _table_4(checkpoint: str, *values: float) -> Expected:
-    """A row of MoCo's paper."""
+    """Declare a row of MoCo's paper."""
     metrics = dict(zip(METRICS, values, strict=True))
     return Expected(checkpoint=checkpoint, metrics=metrics, source="arXiv 1911.05722, table 4: mean of 5")
 
 
-_VOC0712 = DetectionSettings(
+_VOC0712 = C4Settings(
     masks=False,
     metric="voc",
     train_splits=("VOC2007/trainval", "VOC2012/trainval"),

@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from pretrain.backbones.convolution import LARGEST, Convolution, as_products
+from pretrain.backbones.vit import VIT_SMALL
 from pretrain.config import PretrainConfig
 from pretrain.trainer import Trainer
 
@@ -60,6 +61,29 @@ def test_a_network_in_bf16_is_as_near_to_the_exact_result_as_with_convolutions()
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_a_run_on_a_cpu_takes_products_in_bf16_only(precision: str) -> None:
     fields: dict[str, Any] = {"arch": "resnet18", "size": 32, "batch": 2, "queue": 4, "precision": precision}
-    run = Trainer(PretrainConfig.read(fields), 2, "cpu")
-    kinds = {type(module) for module in run.template.modules() if isinstance(module, nn.Conv2d)}
+    run = Trainer(PretrainConfig.read(fields), 2, 2, "cpu")
+    kinds = {type(module) for module in run.learner.modules() if isinstance(module, nn.Conv2d)}
     assert kinds == {Convolution if precision == "bf16" else nn.Conv2d}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"bias": True},
+        {"bias": False, "groups": 2},
+        {"bias": False, "dilation": 2},
+        {"bias": False, "padding": "same"},
+        {"bias": False, "padding": (1, 0)},
+        {"bias": False, "padding": 1, "padding_mode": "reflect"},
+    ],
+)
+def test_a_convolution_of_another_kind_stays_as_it_is(how: dict[str, Any]) -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3, **how), nn.Conv2d(4, 4, 3, bias=False))
+    as_products(network)
+    assert [type(module) for module in network] == [nn.Conv2d, Convolution]
+
+
+def test_a_vision_transformer_stays_as_it_is() -> None:
+    trunk, _ = VIT_SMALL.build(2, size=32)
+    as_products(trunk)
+    assert not any(isinstance(module, Convolution) for module in trunk.modules())

@@ -12,11 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.augment import Mixed
+from pretrain.augment.mixed import Mixed
+from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
 from pretrain.core.distributed import divided, gather, mine, shuffled, unshuffled
 from pretrain.core.errors import ConfigError
-from pretrain.template import Template
 
 TINY = ["arch=resnet18", "size=16", "batch=8", "queue=16", "feature_dim=8", "num_workers=0", "precision=fp32"]
 HERE = Path(__file__).resolve()
@@ -31,7 +31,7 @@ def test_on_one_process_everything_is_the_identity() -> None:
     assert torch.equal(unshuffled(shuffled(images, order), order), images)
 
 
-def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+def test_a_batch_that_processes_cannot_divide_is_refused() -> None:
     assert divided(8, 2) == 4
     with pytest.raises(ConfigError, match="choose a batch of 9"):
         divided(8, 3)
@@ -57,18 +57,20 @@ def _check_keys(rank: int, order: torch.Tensor) -> None:
         {"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32"}
     )
     torch.manual_seed(0)
-    template = Template(config, classes=2).train()
+    moco = config.method.learner(config.shape(classes=2)).train()
     torch.manual_seed(1)
     images = torch.randn(8, 3, 16, 16)
     own = images[rank * 4 : rank * 4 + 4]
-    step = template(own, Mixed(own), own, torch.full((4,), -1), order)
+    views = (Mixed(own), Mixed(own))
+    step = Batch(views, (own, own), torch.full((4,), rank), order, Progress(0, 1, 0, 1))
+    losses = moco(step)
     expected = torch.empty(8, 8)
     for half in (order[:4], order[4:]):  # each process normalises the four images that the shuffle sent it
-        expected[half] = F.normalize(template.key(images[half]), dim=1)
-    torch.testing.assert_close(step.keys, expected[rank * 4 : rank * 4 + 4], rtol=1e-4, atol=1e-5)
-    template.enqueue(step.keys, torch.full((4,), rank))
-    torch.testing.assert_close(template.queue[:, :8].T, expected, rtol=1e-4, atol=1e-5)
-    assert template.queue_labels[:8].tolist() == [0] * 4 + [1] * 4
+        expected[half] = F.normalize(moco.key(images[half]), dim=1)
+    torch.testing.assert_close(losses.carried["keys"], expected[rank * 4 : rank * 4 + 4], rtol=1e-4, atol=1e-5)
+    moco.after_step(step, losses)
+    torch.testing.assert_close(moco.queue.keys[:, :8].T, expected, rtol=1e-4, atol=1e-5)
+    assert moco.queue.labels[:8].tolist() == [0] * 4 + [1] * 4
 
 
 def test_the_shuffle_is_undone_exactly_across_two_processes() -> None:
@@ -116,7 +118,7 @@ def stop_while_it_goes_on(folder: Path, out: Path, *words: str) -> tuple[int, st
         command(*words, "--out", str(out)), cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 100
-    while "going on after step" not in (out / "log.txt").read_text() and time.monotonic() < deadline:
+    while "resuming after step" not in (out / "log.txt").read_text() and time.monotonic() < deadline:
         time.sleep(0.02)
     running.send_signal(signal.SIGTERM)
     said = running.communicate(timeout=100)[1]
@@ -143,7 +145,7 @@ def test_two_processes_train_and_a_run_killed_and_stopped_ends_as_one_that_was_n
     assert re.search(r"another number of processes\n.*1 processes now\n.*2, as before", alone.stderr)
     again = bench(tmp_path, *words, "--out", str(killed), "--resume")
     assert again.returncode == 0, again.stderr[-3000:]
-    assert (killed / "log.txt").read_text().count("going on after step") == 2
+    assert (killed / "log.txt").read_text().count("resuming after step") == 2
     ours, theirs = (torch.load(path / "backbone.pth", weights_only=True)["state_dict"] for path in (whole, killed))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -151,5 +153,5 @@ def test_two_processes_train_and_a_run_killed_and_stopped_ends_as_one_that_was_n
 def test_a_batch_of_odd_parts_is_one_message(root: Path, tmp_path: Path) -> None:
     done = bench(tmp_path, "--data", str(root), "--devices", "3")  # the later option counts
     assert done.returncode == 2
-    assert done.stderr.startswith("bench: 3 processes can't share a batch of 8")
+    assert done.stderr.startswith("bench: 3 processes can't divide a batch of 8")
     assert not (tmp_path / "runs").exists()

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from pretrain.core import interrupt
+from pretrain.core import distributed, interrupt
 
 
 def test_the_first_signal_only_leaves_a_mark_and_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     with interrupt.listening("stopping\n"):
         assert interrupt.asked() is None
         os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupt.asked() == interrupt.agreed() == signal.SIGTERM
+        assert interrupt.asked() == distributed.agreed_stop() == signal.SIGTERM
         os.kill(os.getpid(), signal.SIGINT)  # the same request, passed on by a launcher
         assert interrupt.asked() == signal.SIGTERM
     assert interrupt.asked() is None
@@ -56,3 +56,8 @@ def test_a_thread_that_may_not_handle_signals_works_without() -> None:
     thread.start()
     thread.join()
     assert seen == [None]
+
+
+def test_an_exit_code_says_by_which_signal_a_process_was_stopped() -> None:
+    assert [interrupt.signal_of(interrupt.exit_code(each)) for each in interrupt.SIGNALS] == list(interrupt.SIGNALS)
+    assert [interrupt.signal_of(code) for code in (0, 1, 2, 137)] == [None] * 4

@@ -1,6 +1,7 @@
 """Kept images give the same crops as those that are decoded each time, wherever they are kept."""
 
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,16 +101,16 @@ def test_an_image_that_cannot_be_decoded_leaves_no_file(found: ImageSet, tmp_pat
 def test_what_does_not_fit_is_refused_beforehand(
     found: ImageSet, where: str, what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cache, "free_memory", lambda num_workers: 1000)
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: cache.shutil._ntuple_diskusage(10, 9, 1))
+    monkeypatch.setattr(cache.ram, "free_memory", lambda num_workers: 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(DataError, match=what):
         keep(found, where)
     assert not list(tmp_path.glob("cache/bench-transfer/*"))
 
 
 def test_free_memory_is_a_part_of_this_machines() -> None:
-    assert 0 < cache.free_memory(0) < 2**50
-    assert cache.free_memory(2) <= cache.free_memory(0) * 1.5
+    assert 0 < memory.free_memory(0) < 2**50
+    assert memory.free_memory(2) <= memory.free_memory(0) * 1.5
 
 
 def test_a_groups_limit_counts_and_files_it_has_read_do_not(tmp_path: Path) -> None:

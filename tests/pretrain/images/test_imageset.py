@@ -41,8 +41,12 @@ def test_classes_that_are_not_there_are_counted_and_the_first_named(root: Path, 
     assert len(str(refused.value).splitlines()) == 4
 
 
-def test_the_class_folders_of_a_folder_and_of_a_zip_are_the_same(root: Path, zipped: Zipped) -> None:
-    assert imageset.class_folders(root, "train") == imageset.class_folders(zipped("train/"), "train") == ["ant", "bee"]
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_function_chooses_from_the_class_folders_of_a_folder_and_of_a_zip(root: Path, zipped: Zipped, packed: bool) -> None:
+    offered: list[str] = []
+    found = imageset.read(zipped("train/") if packed else root, "train", lambda folders: offered.extend(folders) or ["bee"])
+    assert offered == ["ant", "bee"]
+    assert (found.classes, found.folders) == (("bee",), 2)
 
 
 def test_images_in_folders_below_a_class_folder_belong_to_it(root: Path) -> None:

@@ -104,10 +104,10 @@ def test_mixups_place_needs_the_most_invariance_more_diversity_and_the_highest_t
 
 
 def _key(aug, method, arch="resnet18"):
-    return RowKey(method, aug, "self", 0.0, arch, "imagenet", 200, None, None, None)
+    return RowKey(method, aug, "self", 0.0, arch, "imagenet", 200, None, "{}", "{}", None)
 
 
-def test_the_shares_of_a_balanced_design_are_those_of_a_two_way_anova():
+def test_the_fractions_of_a_balanced_design_are_those_of_a_two_way_anova():
     rng = np.random.default_rng(0)
     cells = [(aug, method) for aug in "abc" for method in "mn" for _ in range(4)]
     y = np.array([{"a": 0, "b": 2, "c": 5}[aug] + {"m": 0, "n": 1}[method] for aug, method in cells]) + rng.normal(size=24)
@@ -117,16 +117,16 @@ def test_the_shares_of_a_balanced_design_are_those_of_a_two_way_anova():
         levels = sorted({cell[place] for cell in cells})
         means = [y[[cell[place] == level for cell in cells]].mean() for level in levels]
         between = 24 / len(levels) * sum((mean - y.mean()) ** 2 for mean in means)
-        assert found.shares[name].share == pytest.approx(between / total)
-    assert sum(share.share for share in found.shares.values()) + found.residual == pytest.approx(1)
+        assert found.contributions[name].fraction == pytest.approx(between / total)
+    assert sum(one.fraction for one in found.contributions.values()) + found.residual == pytest.approx(1)
     freedom = 24 - 4  # one mean, two effects of aug, one of method
-    ratio = found.shares["method"].share / (found.residual / freedom)
-    assert found.shares["method"].p == pytest.approx(stats.f.sf(ratio, 1, freedom))
+    ratio = found.contributions["method"].fraction / (found.residual / freedom)
+    assert found.contributions["method"].p == pytest.approx(stats.f.sf(ratio, 1, freedom))
 
 
 def test_factors_that_were_only_varied_together_are_inseparable():
     found = variance(0, [_key("a", "m"), _key("a", "m"), _key("b", "n"), _key("b", "n")], [1.0, 1.1, 5.0, 5.2])
-    assert [(share.share, share.p) for share in found.shares.values()] == [(pytest.approx(0, abs=1e-9), None)] * 2
+    assert [(one.fraction, one.p) for one in found.contributions.values()] == [(pytest.approx(0, abs=1e-9), None)] * 2
     assert found.verdict == "undecided"
 
 

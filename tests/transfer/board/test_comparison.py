@@ -35,9 +35,9 @@ def test_a_control_that_differs_in_more_than_the_augmentation_is_none(change):
 
 
 def test_of_two_controls_the_one_with_the_same_settings_is_taken_and_none_where_neither_has_them():
-    both = [made(settings="a"), made(settings="b")]
-    assert differences(_board(*both, made(aug="cutmix", settings="b")))[2, 0].baseline == 1
-    assert differences(_board(*both, made(aug="cutmix", settings="c"))) == {}
+    both = [made(settings={"q": 1}), made(settings={"q": 2})]
+    assert differences(_board(*both, made(aug="cutmix", settings={"q": 2})))[2, 0].baseline == 1
+    assert differences(_board(*both, made(aug="cutmix", settings={"q": 3}))) == {}
 
 
 @pytest.mark.parametrize("shifts", [(1.0, 2.0, 4.0), (0.5, -0.5, 0.2, 0.1), (3.0, 3.1)])

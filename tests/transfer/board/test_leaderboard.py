@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transfer.board.leaderboard import leaderboard, newest
+from transfer.board.entries import newest
+from transfer.board.leaderboard import leaderboard
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[2] / "sample_records.py"))
 made, entries, sample = _shared["made"], _shared["entries"], _shared["sample"]
@@ -113,8 +114,8 @@ def test_every_visible_field_of_a_pre_training_makes_its_own_row(change):
 
 
 def test_rows_alike_but_for_hidden_settings_are_kept_apart_and_say_so():
-    board = _board(made(settings="aaa"), made(settings="bbb"), made(settings="aaa", aug="mixup"))
-    assert [row.variant for row in board.rows] == ["settings aaa", "settings bbb", ""]
+    board = _board(made(settings={"recipe.batch": 64}), made(), made(settings={"recipe.batch": 64}, aug="mixup"))
+    assert [row.variant for row in board.rows] == ["recipe.batch 64", "recipe.batch as published", ""]
 
 
 def test_checkpoints_of_unknown_seed_are_no_repetitions_of_each_other():

@@ -56,7 +56,7 @@ def test_what_only_blends_have_is_a_matrix_with_one_probe_too() -> None:
 
 def test_probes_have_tables_of_their_own_and_no_columns_on_the_board() -> None:
     content = Content.of(entries(RECORDS))
-    assert {column.probe for _, column in words.columns(content.board)} == {""}
+    assert {column.probe for column in words.columns(content.board)} == {""}
     first = measures.matrices(content)[0]
     assert first.headings == ("pre-training", "none", "cutout(side=0.1)", "cutout(side=0.5)", "mixup")
     text = markdown.render(content, Path())
@@ -69,11 +69,12 @@ def test_the_interval_of_repetitions_is_the_mean_of_theirs_and_absent_where_one_
         return made("representation", {"Linv": 0.5 + seed / 10}, kind="measure", seed=seed, **more)
 
     both = leaderboard(entries([seen(0, intervals={"Linv": (0.4, 0.6)}), seen(1, intervals={"Linv": (0.58, 0.66)})]))
-    found = value(both, 0, 0)
+    found = value(both, 0, both.columns[0])
     assert found is not None
     assert found.interval is not None
     assert (round(found.mean, 9), [round(end, 9) for end in found.interval]) == (0.55, [0.49, 0.63])
-    assert value(leaderboard(entries([seen(0, intervals={"Linv": (0.4, 0.6)}), seen(1)])), 0, 0) == Value(0.55, None)
+    without = leaderboard(entries([seen(0, intervals={"Linv": (0.4, 0.6)}), seen(1)]))
+    assert value(without, 0, without.columns[0]) == Value(0.55, None)
 
 
 def swept(side: float, linv: float, *, fill: str = "zero", name: str | None = None, **more: Any) -> Any:

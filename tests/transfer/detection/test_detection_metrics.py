@@ -10,8 +10,8 @@ from transfer.datasets import coco
 from transfer.datasets.detection import DetectionData, Picture
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
+from transfer.detection.found import Found
 from transfer.detection.voc_metric import voc_metrics
-from transfer.engines.torchvision.evaluate import Found
 
 SQUARES = ((0, 0, 20, 20), (40, 40, 60, 60))
 

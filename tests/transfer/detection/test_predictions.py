@@ -9,7 +9,7 @@ from PIL import Image
 from transfer.datasets import coco
 from transfer.detection import masks as mask_ops
 from transfer.detection import predictions
-from transfer.engines.torchvision.evaluate import Found
+from transfer.detection.found import Found
 
 Lay = Callable[..., Path]
 

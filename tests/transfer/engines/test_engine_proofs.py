@@ -66,14 +66,18 @@ WRONG: dict[str, tuple[Callable[[Detector], None], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 @pytest.mark.parametrize("task", ["voc07", "coco-fpn"])
 def test_a_wrong_torchvision_detector_is_refused_with_the_grouped_list(
-    case: str, task: str, tiny_detection: Tiny, tmp_path: Path
+    case: str, task: str, tiny_detection: Tiny, lay_voc: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (spoil, words), settings = WRONG[case], tiny_detection(task)
-    ours = job(task, settings, None, tmp_path)
-    model = engine.build(ours, settings, 3)
-    spoil(model)
+    spoil, words = WRONG[case]
+    build = engine.Torchvision.build
+
+    def spoiled(self: engine.Torchvision) -> None:
+        build(self)
+        spoil(self.model)
+
+    monkeypatch.setattr(engine.Torchvision, "build", spoiled)
     with pytest.raises(ProofError, match=words) as stopped:
-        engine.proven(model, ours)
+        engine.Torchvision.fit(job(task, tiny_detection(task), voc.read(lay_voc()), tmp_path))
     if case != "BGR":
         assert "expected-new: " in str(stopped.value)
         assert "rpn" in str(stopped.value)
@@ -96,4 +100,4 @@ def test_a_wrong_detectron2_setting_is_refused(
     native_config = config.native_config
     monkeypatch.setattr(engine, "native_config", lambda *args, **named: native_config(*args, **named) | changes)
     with pytest.raises(ProofError, match=words):
-        engine.fit(job("voc07", tiny_detection(), voc.read(lay_voc()), tmp_path))
+        engine.Detectron2.fit(job("voc07", tiny_detection(), voc.read(lay_voc()), tmp_path))

@@ -40,5 +40,5 @@ def test_an_engine_that_can_not_run_is_refused(
 
 def test_what_an_engine_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engines.missing("torchvision") is None
-    monkeypatch.setitem(engines.ENGINES, "torchvision", ("a", "torch", "no_such_package", "nor_this"))
+    monkeypatch.setitem(engines.ENGINES, "torchvision", engines.EngineInfo("a:A", ("torch", "no_such_package", "nor_this")))
     assert engines.missing("torchvision") == "no_such_package"

@@ -11,12 +11,15 @@ from PIL import Image
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.images import imageset as image_sets
+from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Crops, in_order, loader
 from pretrain.inputs import generator, normalised
 from transfer import sources
 from transfer.representation import definitions
 from transfer.representation.features import extractor
 from transfer.representation.measure import Measured, MeasureSettings, measure
+from transfer.sources import Backbone
 
 BACKBONE = sources.load("random:resnet18:0")
 
@@ -33,9 +36,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
     return image_sets.read(root, "val")
 
 
-def measured(images: ImageSet, *, seed: int = 0, splits: int = 1, **settings: object) -> list[Measured]:
+def measured(
+    images: ImageSet, *, seed: int = 0, splits: int = 1, backbone: Backbone = BACKBONE, **settings: object
+) -> list[Measured]:
     plain = MeasureSettings.read({"views": 4, "size": 32, "batch": 8, **settings})
-    return measure(BACKBONE, images, plain, Journal(), seed=seed, device="cpu", splits=splits)
+    return measure(backbone, images, plain, Journal(), seed=seed, device="cpu", splits=splits)
 
 
 def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: ImageSet) -> None:
@@ -121,11 +126,26 @@ def test_a_record_is_told_all_fields_of_the_probe_and_what_they_are() -> None:
     probed = MeasureSettings.read({"probe": "cutout", "probe_options": {"side": 0.3}}).probed()
     assert probed is not None
     assert (probed.augmentation, probed.options) == ("cutout", {"side": 0.3, "fill": "zero"})
-    assert probed.meanings["side"] == "Side of the square as a share of the image's shorter side"
+    assert probed.meanings["side"] == "Side of the square as a fraction of the image's short side"
     assert MeasureSettings().probed() is None
     both = MeasureSettings.read({"probe": "cutmix+mixup", "probe_options": {"mixup": {"alpha": 2.0}}}).probed()
     assert both is not None
     assert (both.augmentation, both.options) == ("cutmix+mixup", {"mixup": {"alpha": 2.0}})
+
+
+def test_a_vision_transformer_is_measured_by_its_class_token(images: ImageSet) -> None:
+    backbone = sources.load("random:vit_small:0")
+    found = measured(images, backbone=backbone)[0]
+    assert found.proof == {"tensors": 150.0, "max_feature_difference": 0.0}
+    network, anchors = backbone.network(), []
+    with torch.inference_mode():
+        source = Crops(images, images.labels, [CentreCrop(32)], seed=0)
+        for crops, _, _ in loader(source, in_order(len(images), 8), num_workers=0):
+            anchors.append(network.forward_features(normalised(crops[0].float() / 255))[:, 0])
+    rank = definitions.effective_rank(torch.cat(anchors))
+    assert found.metrics["effective_rank"] == pytest.approx(rank, rel=1e-4)
+    with pytest.raises(ConfigError, match="can't see images of 40 × 40 pixels"):
+        measured(images, backbone=backbone, size=40)
 
 
 def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfer.detection.sheet import GAP, TEXT
 from transfer.segmentation.label_maps import PANEL_WIDTH, VISIONS, Sample, _lab, coloured, draw, palette
+from transfer.sheet import GAP, TEXT
 
 VIENOT = {
     "protanopia": [(0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0)],

@@ -14,6 +14,7 @@ from pycocotools import mask as masks
 from pretrain.core.errors import DataError
 from pretrain.core.journal import Journal
 from transfer.shapes import contours, generate, scenes
+from transfer.shapes.classes import CLASSES
 
 TRAIN, VAL, SIZE = 20, 10, 64
 SPLITS = {"train": TRAIN, "val": VAL}
@@ -86,16 +87,16 @@ def test_a_larger_set_begins_with_the_smaller_one(root: Path, tmp_path: Path) ->
 def test_the_object_in_focus_takes_the_classes_in_turn(root: Path) -> None:
     for split, count in SPLITS.items():
         found = Counter(path.parent.name for path in (root / "imagenet" / split).glob("*/*.jpg"))
-        assert found == Counter(scenes.CLASSES[index % 20] for index in range(count))
+        assert found == Counter(CLASSES[index % 20] for index in range(count))
 
 
 def test_there_are_twenty_classes_and_every_layout_names_them(root: Path) -> None:
-    assert len(set(scenes.CLASSES)) == 20
-    assert (root / "voc/classes.txt").read_text().split() == list(scenes.CLASSES)
-    assert [category["name"] for category in coco(root, "val")["categories"]] == list(scenes.CLASSES)
+    assert len(set(CLASSES)) == 20
+    assert (root / "voc/classes.txt").read_text().split() == list(CLASSES)
+    assert [category["name"] for category in coco(root, "val")["categories"]] == list(CLASSES)
     city = json.loads((root / "cityscapes/classes.json").read_text())
     assert city["num_classes"] == 21
-    assert list(city["present_trainIds"].values()) == ["background", *scenes.CLASSES]
+    assert list(city["present_trainIds"].values()) == ["background", *CLASSES]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -124,7 +125,7 @@ def test_voc_has_the_boxes_of_coco_counted_from_one_with_the_last_pixel_included
         expected = []
         for annotation in (entry for entry in content["annotations"] if entry["image_id"] == number):
             x, y, width, height = annotation["bbox"]
-            expected.append((scenes.CLASSES[annotation["category_id"] - 1], x + 1, y + 1, x + width, y + height))
+            expected.append((CLASSES[annotation["category_id"] - 1], x + 1, y + 1, x + width, y + height))
         found = [
             (item.findtext("name"), *(int(item.findtext(f"bndbox/{side}") or -1) for side in ("xmin", "ymin", "xmax", "ymax")))
             for item in tree.iter("object")

@@ -15,14 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pretrain import backbones
 from pretrain.checkpoint import save_backbone
 from pretrain.core.errors import BenchError, CheckpointError
 from pretrain.provenance import Provenance
 from transfer import sources
+from transfer.sources.architecture import arch_of
 from transfer.sources.bounds import DEPTH, ENTRIES, INFLATION
 from transfer.sources.files import Payload
 from transfer.sources.recognise import recognise
-from transfer.sources.refusals import arch_of
 
 
 def resnet18() -> dict[str, Tensor]:
@@ -117,7 +118,7 @@ def test_it_is_refused_with_one_message(tmp_path: Path, kind: str) -> None:
 def test_old_files_of_torch_are_read_within_the_same_bounds(tmp_path: Path) -> None:
     path = tmp_path / "old.pth"
     torch.save(resnet18(), path, _use_new_zipfile_serialization=False)
-    assert set(sources.load(str(path)).state) == set(sources.skeleton("resnet18"))
+    assert set(sources.load(str(path)).state) == set(backbones.get("resnet18").skeleton())
     deep: Any = ()
     for _ in range(2 * DEPTH):
         deep = (deep,)
@@ -174,6 +175,6 @@ def test_any_set_of_keys_is_a_whole_backbone_or_refused(
         arch = arch_of(found.state, Path("a.pth"), source=found.source, beside=found.dropped)
     except BenchError:
         return
-    counters = {name for name in sources.skeleton(arch) if name.endswith("num_batches_tracked")}
-    assert set(found.state) | counters == set(sources.skeleton(arch))
+    counters = {name for name in backbones.get(arch).skeleton() if name.endswith("num_batches_tracked")}
+    assert set(found.state) | counters == set(backbones.get(arch).skeleton())
     assert len(found.state) + len(found.dropped) == len(state)

@@ -1,8 +1,9 @@
 import pytest
 
 from pretrain.core.errors import ConfigError
-from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
+from transfer.tasks.cityscapes import CITYSCAPES
 from transfer.tasks.cityscapes_deeplabv3 import CITYSCAPES_DEEPLABV3
+from transfer.tasks.segmentation import FCNSettings, SegmentationSettings
 
 
 def test_the_defaults_are_the_published_protocol() -> None:
@@ -28,24 +29,24 @@ def test_deeplabs_settings_are_those_of_its_code() -> None:
 
 
 def test_another_length_keeps_the_shares_of_the_milestones() -> None:
-    shorter = SegmentationSettings(warmup_iters=1000).with_iters(200)
+    shorter = FCNSettings(warmup_iters=1000).with_iters(200)
     assert (shorter.iters, shorter.steps, shorter.warmup_iters) == (200, (140, 180), 20)
-    assert SegmentationSettings().with_iters(0).steps == (0, 0)
+    assert FCNSettings().with_iters(0).steps == (0, 0)
 
 
 def test_the_learning_rate_is_scaled_with_the_batch() -> None:
-    halved = SegmentationSettings().with_batch(8)
+    halved = FCNSettings().with_batch(8)
     assert (halved.batch, halved.lr) == (8, 0.005)
 
 
 def test_the_crop_keeps_its_share_of_the_short_side() -> None:
-    half = SegmentationSettings().with_size(512)
+    half = CITYSCAPES.settings.with_size(512)
     assert (half.short_side, half.crop) == (512, 384)
     assert half.with_size(1024).crop == 768
 
 
 def test_the_small_budget_changes_the_protocol_and_worker_processes_do_not() -> None:
-    published = SegmentationSettings()
+    published = CITYSCAPES.settings
     assert published.replace({"num_workers": 0, "checkpoint_every": 7}).differences(published) == {}
     small = published.replace(dict(CITYSCAPES.small))
     assert small.differences(published).keys() == CITYSCAPES.small.keys() - {"num_workers"}
@@ -54,4 +55,16 @@ def test_the_small_budget_changes_the_protocol_and_worker_processes_do_not() -> 
 @pytest.mark.parametrize("wrong", [{"milestones": [0.9, 0.7]}, {"milestones": [63000]}, {"scale": [2.0, 0.5]}, {"batch": 0}])
 def test_a_setting_out_of_range_is_refused_with_its_name(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        SegmentationSettings().replace(wrong)
+        FCNSettings().replace(wrong)
+
+
+def test_a_size_without_a_short_side_to_scale_from_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--size can't scale the crop"):
+        FCNSettings().with_size(512)
+
+
+def test_a_family_has_no_settings_of_the_other() -> None:
+    with pytest.raises(ConfigError, match="head_convs"):
+        CITYSCAPES_DEEPLABV3.settings.replace({"head_convs": 3})
+    with pytest.raises(ConfigError, match="family"):
+        CITYSCAPES.settings.replace({"family": "deeplabv3"})

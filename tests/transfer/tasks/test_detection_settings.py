@@ -114,9 +114,14 @@ def test_regions_and_statistics_have_their_shortcuts() -> None:
         ({"max_size": 700}, "max_size 700"),
         ({"batch": 0}, "batch"),
         ({"min_sizes": ()}, "min_sizes"),
-        ({"family": "fpn", "anchor_sizes": (32, 64)}, "5 maps, got 2"),
+        ({"family": "fpn"}, "family"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         settings("voc07").replace(changes)
+
+
+def test_a_pyramid_has_an_anchor_size_for_each_of_its_maps() -> None:
+    with pytest.raises(ConfigError, match="5 maps, got 2"):
+        settings("coco-fpn").replace({"anchor_sizes": (32, 64)})

@@ -1,17 +1,17 @@
-"""The run as Detectron2's own configuration: plain values under Detectron2's names, without importing it.
+"""Write a run as Detectron2's own configuration: plain values under Detectron2's names, without importing it.
 
 The constants are the contract of MoCo's transfer (facebookresearch/moco, `detection/configs/Base-RCNN-C4-BN.yaml` and
 `coco_R_50_C4_2x_moco.yaml`; for FPN, megvii-research/revisitAIRL, `det/Base-RCNN-FPN.yaml`): each differs from Detectron2's
 default, and each, left at the default, costs points of AP in silence.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pretrain.backbones import get
+from pretrain.backbones.resnet import ResNet
 from pretrain.core.errors import EngineError
-from transfer.datasets.detection import Picture
-from transfer.engines.torchvision.detector import PIXEL_MEAN, PIXEL_STD
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer.tasks.detection import DetectionSettings
 
 FREEZE_AT = 0
@@ -22,28 +22,26 @@ NORMS = {"c4": "naiveSyncBN", "fpn": "SyncBN"}
 MoCo's C4 has `naiveSyncBN` since November 2020 (d00ef73). Without a process group both are plain BN.
 """
 NORMS_ON_CPUS = {"c4": "naiveSyncBN", "fpn": "naiveSyncBN_N"}
-"""In several processes on CPUs, for which torch has no `SyncBN`: Detectron2's own; `_N` takes images without objects, too."""
+"""Norms in several processes on CPUs, for which torch has no `SyncBN`: Detectron2's own; `_N` takes images without objects,
+too."""
 STRIDE_IN_1X1 = False
 """torchvision's ResNets have the stride in the 3x3 convolution; Detectron2 expects it in the 1x1 before."""
 FORMAT = "RGB"
-"""Of the images; Detectron2's default is BGR, and its default mean and std are not ImageNet's."""
+"""Order of the channels; Detectron2's default is BGR, and its default mean and std are not ImageNet's."""
 PRECISE_BN = True
-"""The statistics of every norm are set anew before the evaluation."""
+"""Whether the statistics of every norm are set anew before the evaluation."""
 EXTRA_NORM_HEADS = "Res5ROIHeadsExtraNorm"
 """C4's heads with one more norm after the last stage: MoCo's name for them, registered by its `train_net.py` and by us."""
 
-DEPTHS = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101}
-BOTTLENECK_FROM = 50
+STAGE_HALVINGS = 3
+"""The number of channels doubles that often from the first stage to the last."""
 PYRAMID = ("p2", "p3", "p4", "p5", "p6")
 STAGES = ("res2", "res3", "res4", "res5")
 HEAD_CONVOLUTIONS, BOX_LINEAR_LAYERS = 4, 1
-"""4conv1fc."""
-
-XYXY_ABS = 0
-"""`BoxMode.XYXY_ABS`: corners in pixels."""
+"""The heads known as 4conv1fc."""
 
 Flat = dict[str, Any]
-"""`A.B.C` → value, as `CfgNode.merge_from_list` takes it."""
+"""Names such as `A.B.C` → value, for `CfgNode.merge_from_list`."""
 
 
 def native_config(
@@ -58,7 +56,7 @@ def native_config(
     device: str,
     processes: int = 1,
 ) -> Flat:
-    """Detectron2's configuration of a run, but for its files.
+    """Make Detectron2's configuration of a run, but for its files.
 
     Args:
         settings: The recipe.
@@ -66,10 +64,10 @@ def native_config(
         classes: K.
         train: Name of the training set in Detectron2's catalogue.
         val: Name of the validation set.
-        bit_masks: Masks are not all polygons.
-        seed: Of the order of the images.
+        bit_masks: Whether some masks are no polygons.
+        seed: Seed of the order of the images.
         device: `cpu` or `cuda`.
-        processes: That share each batch.
+        processes: Number of processes that each batch is divided among.
 
     Raises:
         EngineError: If Detectron2 can't follow the schedule.
@@ -99,16 +97,17 @@ def native_config(
 
 
 def files(weights: Path, output: Path) -> Flat:
-    """Where the converted backbone lies and the checkpoints go."""
+    """Name the file of the converted backbone, and the folder of the checkpoints."""
     return {"MODEL.WEIGHTS": str(weights), "OUTPUT_DIR": str(output)}
 
 
 def _backbone(arch: str, norm: str) -> Flat:
-    depth = DEPTHS[arch]
+    resnet = get(arch)
+    assert isinstance(resnet, ResNet), "the table of engines refuses others"
     return {
         "MODEL.BACKBONE.FREEZE_AT": FREEZE_AT,
-        "MODEL.RESNETS.DEPTH": depth,
-        "MODEL.RESNETS.RES2_OUT_CHANNELS": 256 if depth >= BOTTLENECK_FROM else 64,
+        "MODEL.RESNETS.DEPTH": resnet.depth,
+        "MODEL.RESNETS.RES2_OUT_CHANNELS": resnet.width // 2**STAGE_HALVINGS,
         "MODEL.RESNETS.NORM": norm,
         "MODEL.RESNETS.STRIDE_IN_1X1": STRIDE_IN_1X1,
         "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
@@ -176,7 +175,7 @@ def _training(settings: DetectionSettings) -> Flat:
 
 
 def _decays(settings: DetectionSettings) -> tuple[int, ...]:
-    """The decays before the end, which are the ones that change anything.
+    """List the decays before the end, which are the ones that change anything.
 
     Raises:
         EngineError: If two fall together or one is at the start, which Detectron2's scheduler can't do.
@@ -186,32 +185,3 @@ def _decays(settings: DetectionSettings) -> tuple[int, ...]:
         allowed = "different iterations, none of them 0"
         raise EngineError("Detectron2 can't decay so", seen=f"steps {list(steps)}", allowed=allowed, fix="--set steps=[...]")
     return steps
-
-
-def described(pictures: Sequence[Picture], *, truth: bool, masks: bool) -> list[dict[str, Any]]:
-    """Images as Detectron2 describes them; validation images without their objects."""
-    described: list[dict[str, Any]] = []
-    for picture in pictures:
-        size = {"height": picture.height, "width": picture.width}
-        described.append({"file_name": str(picture.path), "image_id": picture.identity, **size})
-        if truth:
-            described[-1]["annotations"] = _annotations(picture, masks=masks)
-    return described
-
-
-def _annotations(picture: Picture, *, masks: bool) -> list[dict[str, Any]]:
-    annotations = []
-    for index, (box, label) in enumerate(zip(picture.boxes.tolist(), picture.labels.tolist(), strict=True)):
-        annotation = {"bbox": box, "bbox_mode": XYXY_ABS, "category_id": label, "iscrowd": int(picture.crowd[index])}
-        if masks and picture.masks is not None:
-            mask = picture.masks[index]
-            annotation["segmentation"] = mask if isinstance(mask, dict) else list(mask)
-        annotations.append(annotation)
-    return annotations
-
-
-def has_bit_masks(picture: Picture) -> bool:
-    """Whether a mask to train on is no polygon."""
-    if picture.masks is None:
-        return False
-    return any(isinstance(mask, dict) for mask, kept in zip(picture.masks, picture.trainable, strict=True) if kept)

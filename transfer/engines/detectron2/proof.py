@@ -1,11 +1,10 @@
-"""The proof that Detectron2's model is the backbone, by its modules and without importing it."""
+"""Prove that Detectron2's model is the backbone, by its modules and without importing it."""
 
 import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from transfer.convert import to_detectron2
 from transfer.prove import prove, reference
@@ -13,16 +12,11 @@ from transfer.sources import Backbone
 from transfer.tasks.detection import DetectionSettings
 
 BACKBONE = ("backbone.bottom_up.", "backbone.stem.", "backbone.res", *(f"roi_heads.res5.{block}." for block in range(3)))
-"""What Detectron2 calls the backbone in its detectors."""
-
-
-def bare(model: nn.Module) -> nn.Module:
-    """The detector without what averages its gradients over processes."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
+"""Beginnings of the backbone's names in Detectron2's detectors."""
 
 
 def proven(backbone: Backbone, model: nn.Module, settings: DetectionSettings) -> dict[str, float]:
-    """Compare the trainer's own model, before training, with the backbone; on the CPU, where it is exact."""
+    """Compare the trainer's own model, before training, with the backbone, on the CPU, where it is exact."""
     copied: Any = copy.deepcopy(model).cpu()
     copied.eval()
     body = copied.backbone.bottom_up if settings.family == "fpn" else copied.backbone

@@ -5,56 +5,47 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
-from transfer.datasets.cityscapes import SegmentationData
-from transfer.tasks.cityscapes import LAST_DILATION, OUTPUT_STRIDE, SegmentationSettings
+from pretrain.backbones import get
+from pretrain.backbones.resnet import ResNet
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
+from transfer.datasets.segmentation import SegmentationData
+from transfer.tasks.segmentation import (
+    LAST_DILATION,
+    OUTPUT_STRIDE,
+    DeepLabV3Settings,
+    FCNSettings,
+    SegmentationSettings,
+)
 
 STRIDES, DILATIONS = (1, 2, 2, 1), (1, 1, 1, LAST_DILATION)
-"""Of layer1 to layer4: output stride 16, every 3 × 3 convolution of layer4 dilated; under a multi-grid each by its factor."""
+"""Strides and dilations of layer1 to layer4: output stride 16; under a multi-grid each block of layer4 has its own dilation."""
 PYRAMID_HEAD = "PublishedASPPHead"
-"""DeepLabV3's head as Detectron2 has it: `transfer.engines.mmseg.engine.register_heads`."""
-DEPTHS = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101}
-BASIC_BLOCK_CHANNELS, BOTTLENECK_CHANNELS = 512, 2048
-"""Channels of layer4, without and with bottlenecks (from depth 50 on)."""
+"""DeepLabV3's head as Detectron2 has it: `transfer.engines.mmseg.heads`."""
 
 
 def model(
     settings: SegmentationSettings, data: SegmentationData, arch: str, backbone: Path, *, synchronised: bool
 ) -> dict[str, Any]:
-    """The segmenter; `synchronised`: whether its norms see the images of all processes."""
+    """Make the configuration of the segmenter; `synchronised`: whether its norms see the images of all processes."""
     # On one process BN over the batch is what synchronised BN over the same batch computes.
     norm = {"type": "SyncBN" if synchronised else "BN", "requires_grad": True}
-    depth = DEPTHS[arch]
-    # MMSegmentation's factors take the place of the dilation.
-    grid = {"multi_grid": settings.last_dilations} if set(settings.multi_grid) != {1} else {}
+    resnet = get(arch)
+    assert isinstance(resnet, ResNet), "the table of engines refuses others"
     return {
         "type": "EncoderDecoder",
         "data_preprocessor": {
             "type": "SegDataPreProcessor",
-            "mean": [255 * value for value in IMAGENET_MEAN],
-            "std": [255 * value for value in IMAGENET_STD],
+            "mean": list(PIXEL_MEAN),
+            "std": list(PIXEL_STD),
             "bgr_to_rgb": True,
             "pad_val": 0,
             "seg_pad_val": data.ignore,
             "size": settings.crop_size,
         },
         "pretrained": None,
-        "backbone": {
-            "type": "ResNet",
-            "depth": depth,
-            "num_stages": 4,
-            "out_indices": (0, 1, 2, 3),
-            "strides": STRIDES,
-            "dilations": DILATIONS,
-            "contract_dilation": False,
-            **grid,
-            "style": "pytorch",
-            "norm_cfg": norm,
-            "norm_eval": False,
-            "init_cfg": {"type": "Pretrained", "checkpoint": str(backbone)},
-        },
+        "backbone": _backbone(settings, resnet, norm, backbone),
         "decode_head": {
-            "in_channels": BOTTLENECK_CHANNELS if depth >= DEPTHS["resnet50"] else BASIC_BLOCK_CHANNELS,
+            "in_channels": resnet.width,
             "in_index": 3,
             "channels": settings.head_channels,
             "dropout_ratio": 0.0,
@@ -62,17 +53,49 @@ def model(
             "norm_cfg": norm,
             "ignore_index": data.ignore,
             **_loss(settings, data),
-            **(_convolutions(settings) if settings.family == "fcn" else _pyramid(settings)),
+            **_head(settings),
         },
         "train_cfg": {},
-        "test_cfg": {"mode": "whole"},
+        "test_cfg": _test(settings),
     }
 
 
-def _convolutions(settings: SegmentationSettings) -> dict[str, Any]:
+def _backbone(settings: SegmentationSettings, resnet: ResNet, norm: dict[str, Any], weights: Path) -> dict[str, Any]:
+    # MMSegmentation's factors take the place of the dilation.
+    grid = {"multi_grid": settings.last_dilations} if set(settings.multi_grid) != {1} else {}
+    return {
+        "type": "ResNet",
+        "depth": resnet.depth,
+        "num_stages": 4,
+        "out_indices": (0, 1, 2, 3),
+        "strides": STRIDES,
+        "dilations": DILATIONS,
+        "contract_dilation": False,
+        **grid,
+        "style": "pytorch",
+        "norm_cfg": norm,
+        "norm_eval": False,
+        "init_cfg": {"type": "Pretrained", "checkpoint": str(weights)},
+    }
+
+
+def _test(settings: SegmentationSettings) -> dict[str, Any]:
+    if settings.window_stride is None:
+        return {"mode": "whole"}
+    return {"mode": "slide", "crop_size": settings.crop_size, "stride": (settings.window_stride, settings.window_stride)}
+
+
+def _head(settings: SegmentationSettings) -> dict[str, Any]:
+    if isinstance(settings, FCNSettings):
+        return _convolutions(settings)
+    assert isinstance(settings, DeepLabV3Settings), "the other of the two families"
+    return _pyramid(settings)
+
+
+def _convolutions(settings: FCNSettings) -> dict[str, Any]:
     return {
         "type": "FCNHead",
-        "num_convs": 2,
+        "num_convs": settings.head_convs,
         "dilation": settings.head_dilation,
         "concat_input": False,
         # The features of a 769 = 48 × 16 + 1 crop lie on its corners, as in MMSegmentation's configurations of that size.
@@ -80,8 +103,8 @@ def _convolutions(settings: SegmentationSettings) -> dict[str, Any]:
     }
 
 
-def _pyramid(settings: SegmentationSettings) -> dict[str, Any]:
-    """The head with its window of pooling, a whole training crop, and with the initial classifier of Detectron2's."""
+def _pyramid(settings: DeepLabV3Settings) -> dict[str, Any]:
+    """Configure the head with its pooling window, a whole training crop, and with the initial classifier of Detectron2's."""
     return {
         "type": PYRAMID_HEAD,
         "dilations": (1, *(settings.head_dilation * times for times in (1, 2, 3))),
@@ -92,7 +115,7 @@ def _pyramid(settings: SegmentationSettings) -> dict[str, Any]:
 
 
 def _loss(settings: SegmentationSettings, data: SegmentationData) -> dict[str, Any]:
-    """Cross-entropy, the (weighted) mean over the pixels that count, as PyTorch has it; or over the hardest of all pixels.
+    """Configure cross-entropy: the (weighted) mean over the pixels that count, as in PyTorch, or over the hardest pixels.
 
     NOTE: MMSegmentation divides by all pixels unless told, so that a padded crop weighs less. With class weights it divides
     by the weights of the pixels that count, and fails if told. What the hardest pixels leave of the sum is divided by all
@@ -110,6 +133,6 @@ def _loss(settings: SegmentationSettings, data: SegmentationData) -> dict[str, A
 
 
 def class_weights(pixels: Sequence[int], power: float) -> list[float]:
-    """(median share / share)^power for each class, from its number of pixels; 1 for a class without any."""
+    """Compute (median fraction / fraction)^power of each class, from its number of pixels; 1 for a class without any."""
     middle = median(count for count in pixels if count)
     return [round((middle / count) ** power, 6) if count else 1.0 for count in pixels]

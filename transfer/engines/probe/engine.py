@@ -1,89 +1,141 @@
-"""The engine of the frozen-feature protocols: linear evaluation and nearest neighbours.
+"""The engine of the frozen-feature protocols: what linear evaluation and nearest neighbours do alike."""
 
-Shapes: N images, D features, C classes.
-"""
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
 
-import dataclasses
-import time
-
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pretrain.core.errors import DataError, EngineError
-from pretrain.core.journal import duration
+from pretrain.core.errors import EngineError
+from pretrain.images.decode import opened, rgb
+from pretrain.inputs import normalised
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.engines import Job, Outcome
-from transfer.engines.probe import frozen, linear
-from transfer.engines.probe.heads import top
+from transfer.engines.driver import Engine, Resumed
+from transfer.engines.estimate import Step, Work
+from transfer.engines.job import Job
+from transfer.engines.probe import frozen
+from transfer.engines.probe.knn import knn_metrics
+from transfer.engines.probe.linear import STATE, prepare
 from transfer.representation.features import extractor
-from transfer.tasks.probe import KnnSettings, LinearSettings, ProbeSettings
+from transfer.tasks import TaskSettings
+from transfer.tasks.knn import KnnSettings
+from transfer.tasks.linear import LinearSettings
+from transfer.tasks.probe import ProbeSettings
 
 TIMED_IMAGES = 8
-"""Images timed for an estimate."""
+"""Images of the step that is timed."""
 
 
-def fit(job: Job) -> Outcome:
-    """Run the task's protocol on frozen features; goes on from what a broken run left in `job.folder`.
+class Probe(Engine[ProbeSettings, ClassificationData]):
+    """A job on frozen features; in its folder it keeps the features that it has read."""
 
-    Raises:
-        EngineError: If a backbone tensor moved, which would make the number another protocol's.
-        CheckpointError: If the folder holds a broken state, or one of another run.
-        Interrupted: If asked to stop, after what there is was saved.
-    """
-    model, proof = extractor(job.backbone, job.device)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    if job.announce_time:
-        _announce(job, model)
-    outcome = (_knn if isinstance(job.settings, KnnSettings) else linear.fit)(job, model, proof)
-    moved = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])]
-    if moved:
-        raise EngineError("the frozen backbone moved", seen=f"{len(moved)} tensors, the first are {moved[:3]}")
-    return dataclasses.replace(outcome, spent=(job.folder / linear.STATE, *frozen.kept(job)))
+    NAME = "probe"
+    SETTINGS: ClassVar[type[TaskSettings]] = ProbeSettings
+    TASKS = "linear evaluation and nearest neighbours"
+
+    @classmethod
+    def of(cls, job: Job) -> "Probe":
+        """Make the engine of nearest neighbours, or that of linear evaluation."""
+        return (Knn if isinstance(job.settings, KnnSettings) else Linear)(job)
+
+    def build(self) -> None:
+        """Build the frozen backbone, and prove it."""
+        self.model, self.proof = extractor(self.job.backbone, self.job.device)
+        self._before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+    def prepared(self, path: Path) -> Tensor:
+        """See `Engine`."""
+        with opened(path, str(path)) as image:
+            pixels = torch.from_numpy(np.array(rgb(image, str(path)))).permute(2, 0, 1)
+        return normalised(pixels[None].float() / 255)[0]
+
+    def prove(self) -> dict[str, float]:
+        """Return the proof that came with the frozen backbone."""
+        return self.proof
+
+    def step(self) -> Step:
+        """Prepare a forward pass of a few images."""
+        images = torch.zeros(TIMED_IMAGES, 3, self.settings.size, self.settings.size, device=self.job.device)
+
+        def step() -> Work:
+            with torch.inference_mode():
+                self.model(images)
+            return Work(forwarded=TIMED_IMAGES)
+
+        return step
+
+    def work(self) -> Work:
+        """Count one forward pass of every image."""
+        return Work(forwarded=len(self.data.train) + len(self.data.val))
+
+    def evaluate(self) -> None:
+        """Check that the backbone stayed frozen.
+
+        Raises:
+            EngineError: If a tensor moved, which would make the number another protocol's.
+        """
+        state = self.model.state_dict()
+        moved = [name for name, tensor in state.items() if not torch.equal(tensor, self._before[name])]
+        if moved:
+            raise EngineError("the frozen backbone moved", seen=f"{len(moved)} tensors, the first are {moved[:3]}")
+
+    @abstractmethod
+    def notes(self) -> tuple[str, ...]:
+        """See `Engine`."""
+
+    def spent(self) -> tuple[Path, ...]:
+        """Return the classifiers' state, then the features."""
+        return (self.job.folder / STATE, *frozen.feature_files(self.job))
 
 
-def _knn(job: Job, model: nn.Module, proof: dict[str, float]) -> Outcome:
-    settings, data = job.settings, job.data
-    assert isinstance(settings, KnnSettings)
-    assert isinstance(data, ClassificationData)
-    if settings.neighbours > len(data.train):
-        raise DataError("more neighbours than training images", seen=f"{settings.neighbours} of {len(data.train)}")
-    train, train_labels = frozen.features(job, model, data.train, "train")
-    val, val_labels = frozen.features(job, model, data.val, "val")
-    k, temperature = settings.neighbours, settings.temperature
-    votes = knn_votes(train, train_labels, val, classes=data.ref.classes, k=k, temperature=temperature)
-    return Outcome({"knn": top(votes, val_labels, 1)}, proof)
+class Knn(Probe):
+    """Nearest neighbours."""
+
+    def resume(self) -> Resumed:
+        """Resume nothing: features that were read before are found where they are needed."""
+        return Resumed()
+
+    def train(self) -> None:
+        """Let the training images vote."""
+        self._metrics = knn_metrics(self.job, self.model)
+
+    def measure(self) -> Mapping[str, float | None]:
+        """See `Engine`."""
+        return self._metrics
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Engine`."""
+        return ()
 
 
-def knn_votes(train: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k: int, temperature: float) -> Tensor:
-    """(M, C): for each query the sum over its k nearest training features of exp(cosine / temperature), by class.
+class Linear(Probe):
+    """Linear evaluation."""
 
-    Args:
-        train: (N, D).
-        labels: (N,).
-        queries: (M, D).
-        classes: C.
-        k: Neighbours that vote.
-        temperature: Of the votes.
-    """
-    train, votes = F.normalize(train, dim=1), []
-    for part in F.normalize(queries, dim=1).split(1024):
-        cosine, nearest = (part @ train.T).topk(k, dim=1)
-        weight = (cosine / temperature).exp()
-        votes.append(torch.zeros(len(part), classes).scatter_add_(1, labels[nearest], weight))
-    return torch.cat(votes)
+    def work(self) -> Work:
+        """Count the forward passes, of the training images one in every epoch where their crops are new."""
+        passes = self.settings.epochs if isinstance(self.settings, LinearSettings) else 1
+        return Work(forwarded=passes * len(self.data.train) + len(self.data.val))
 
+    def resume(self) -> Resumed:
+        """Read the features to evaluate on, and load the classifiers' state."""
+        self.training = prepare(self.job, self.model)
+        return self.training.resume()
 
-def _announce(job: Job, model: nn.Module) -> None:
-    settings, data = job.settings, job.data
-    assert isinstance(settings, ProbeSettings)
-    assert isinstance(data, ClassificationData)
-    images = torch.zeros(TIMED_IMAGES, 3, settings.size, settings.size, device=job.device)
-    with torch.inference_mode():
-        model(images)
-        began = time.monotonic()
-        model(images)
-    each = (time.monotonic() - began) / TIMED_IMAGES
-    passes = settings.epochs if isinstance(settings, LinearSettings) else 1
-    total = passes * len(data.train) + len(data.val)
-    job.journal.say(f"estimated time: {duration(each * total)} ({total:,} forward passes, {TIMED_IMAGES} timed now)")
+    def train(self) -> None:
+        """Train the classifiers, and keep the best one at its best epoch."""
+        self.training.train(self.model)
+
+    def measure(self) -> Mapping[str, float | None]:
+        """Return the best classifier's accuracies."""
+        return self.training.best.metrics
+
+    def chosen(self) -> Mapping[str, float]:
+        """Return the learning rate that a search chose."""
+        return self.training.chosen()
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a search chose, and on what."""
+        return self.training.notes()

@@ -14,15 +14,17 @@ from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, Epochs, loader
 from pretrain.inputs import normalised
-from transfer.engines import Job, state
+from transfer.engines import state
+from transfer.engines.job import Job
 from transfer.representation.features import centre_features
-from transfer.tasks.probe import LinearSettings, ProbeSettings
+from transfer.tasks.linear import LinearSettings
+from transfer.tasks.probe import ProbeSettings
 
 PREFIX = "features-"
 
 
 def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[Tensor, Tensor]:
-    """Features (N, D) of every image's centre crop and the labels (N,), on the CPU.
+    """Read the features (N, D) of every image's centre crop and the labels (N,), onto the CPU.
 
     Raises:
         CheckpointError: If the run's folder holds a broken file of them, or one of another run.
@@ -46,15 +48,15 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     return torch.cat(found), torch.tensor(images.labels)
 
 
-def kept(job: Job) -> list[Path]:
-    """Files that `features` left."""
+def feature_files(job: Job) -> list[Path]:
+    """List the files that `features` left."""
     return list(job.folder.glob(f"{PREFIX}*.pth"))
 
 
 def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features (N, D) and labels (N,) of new random crops for each step, on the job's device.
+    """Yield for each step the features (N, D) and labels (N,) of new random crops, on the job's device.
 
-    Everything random is a function of the seed, the epoch, the image and the step: it needs no state to go on.
+    Everything random is a function of the seed, the epoch, the image and the step: resuming needs no state.
     """
     settings = job.settings
     assert isinstance(settings, LinearSettings)
@@ -69,7 +71,7 @@ def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> 
 
 
 def cached(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same of each image's centre crop, which is read once."""
+    """Yield the same of each image's centre crop, which is read once."""
     found, labels = features(job, model, images, "train")
     for positions in batches:
         chosen = torch.tensor([index for _, index in positions])

@@ -1,8 +1,9 @@
-"""Linear evaluation: classifiers trained on frozen features, chosen, and taken up again where the run was broken.
+"""Linear evaluation: classifiers trained on frozen features, chosen, and resumed where the run was broken.
 
 Shapes: N images, D features.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,26 +15,29 @@ from pretrain.images import labels
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Epochs
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.engines import Job, Outcome, state
+from transfer.engines import state
+from transfer.engines.driver import Resumed
+from transfer.engines.job import Job
+from transfer.engines.probe.classifiers import Classifiers, top
 from transfer.engines.probe.frozen import augmented, cached, features
-from transfer.engines.probe.heads import Heads, top
-from transfer.tasks.probe import CachedSettings, HeadSettings
+from transfer.tasks.linear import CachedSettings, HeadSettings
 
 STATE = "last.pth"
+"""The file of the classifiers' state."""
 Labelled = tuple[Tensor, Tensor]
 """Features (N, D) and labels (N,)."""
 
 
-def fit(job: Job, model: nn.Module, proof: dict[str, float]) -> Outcome:
-    """Train classifiers on the features of `model`, and report the best one at its best epoch.
+def prepare(job: Job, model: nn.Module) -> "Training":
+    """Read the features to evaluate on, and make the classifiers.
 
-    Which and when is judged on the validation images where there is one learning rate, as published; on held-out training
-    images where several were tried. Goes on from what the run's folder holds.
+    Which classifier is reported, and at which epoch, is judged on the validation images where there is one learning rate, as
+    published; on held-out training images where several were tried.
 
     Raises:
         DataError: If a class has too few images to hold some out.
-        CheckpointError: If the folder holds a broken state, or one of another run.
-        Interrupted: If asked to stop, after the state was saved.
+        CheckpointError: If the folder holds broken features, or those of another run.
+        Interrupted: If asked to stop, after what has been read was saved.
     """
     settings, data = job.settings, job.data
     assert isinstance(settings, HeadSettings)
@@ -41,18 +45,12 @@ def fit(job: Job, model: nn.Module, proof: dict[str, float]) -> Outcome:
     images, held_images = held_out(data.train, settings, job.seed) if settings.lr_search else (data.train, None)
     val = features(job, model, data.val, "val")
     held = features(job, model, held_images, "held-out") if held_images else val
-    training = _Training(job, settings, Heads(val[0].shape[1], data.ref.classes, settings, job.seed), held, val)
-    batches = Epochs(len(images), batch=min(settings.batch, len(images)), epochs=settings.epochs, seed=job.seed)
-    total = len(batches)
-    batches.start = training.resume(total)
-    stream = (cached if isinstance(settings, CachedSettings) else augmented)(job, model, images, batches)
-    for step, (found, truth) in enumerate(stream, batches.start + 1):
-        training.step(found, truth, step, total)
-    return training.outcome(proof)
+    classifiers = Classifiers(val[0].shape[1], data.ref.classes, settings, job.seed)
+    return Training(job, settings, classifiers, images, held, val)
 
 
 def held_out(images: ImageSet, settings: HeadSettings, seed: int) -> tuple[ImageSet, ImageSet]:
-    """The training images without, and only, the seeded share of each class that is held out.
+    """Split the training images: those to train on, and the seeded fraction of each class that is held out.
 
     Raises:
         DataError: If a class would have no image in one of the two.
@@ -64,13 +62,13 @@ def held_out(images: ImageSet, settings: HeadSettings, seed: int) -> tuple[Image
         raise DataError(
             "a class has too few training images to choose a learning rate on some of them",
             seen=f"{len(held)} of {len(images)} images held out, {settings.held_out:g} of each class",
-            fix="change the share (--set held_out=...), or leave --lr-search away",
+            fix="change the fraction (--set held_out=...), or leave --lr-search away",
         )
     return parts
 
 
 @dataclass
-class _Best:
+class Best:
     """The best classifier so far, at its best epoch."""
 
     accuracy: float
@@ -78,72 +76,100 @@ class _Best:
     epoch: int
     """Passes over the training images; 0: untrained."""
     head: int
+    """Which of the classifiers it is."""
     metrics: dict[str, float | None]
+    """Accuracies on the validation images, in percent."""
 
 
-class _Training:
-    """The moving parts: classifiers, optimiser, and the best so far."""
+class Training:
+    """The training of a job: classifiers, optimiser, and the best classifier so far."""
 
-    def __init__(self, job: Job, settings: HeadSettings, heads: Heads, held: Labelled, val: Labelled) -> None:
-        self.job, self.settings, self.held, self.val = job, settings, held, val
-        self.heads = heads.to(job.device).train()
-        self.optimizer = heads.optimizer()
-        self.best = _Best(-1.0, 0, 0, {})
+    def __init__(
+        self, job: Job, settings: HeadSettings, classifiers: Classifiers, images: ImageSet, held: Labelled, val: Labelled
+    ) -> None:
+        self.job, self.settings, self.images, self.held, self.val = job, settings, images, held, val
+        self.classifiers = classifiers.to(job.device).train()
+        self.optimizer = classifiers.optimizer()
+        self.best = Best(-1.0, 0, 0, {})
+        batch = min(settings.batch, len(images))
+        self.batches = Epochs(len(images), batch=batch, epochs=settings.epochs, seed=job.seed)
+        self.total = len(self.batches)
 
-    def resume(self, total: int) -> int:
-        """Steps already done, of `total`; the epoch before the first is judged, too."""
+    def resume(self) -> Resumed:
+        """Load the state, if there is one.
+
+        Raises:
+            CheckpointError: If it is broken or of another run.
+        """
         content = state.load(self.job.folder / STATE, self.job.identity, {"step", "heads", "optimizer", "best"})
         done = 0 if content is None else int(content["step"])
-        judged = done * self.settings.epochs // total if done else -1  # epoch 0 is that before the first
-        self.job.journal.rewind(**{"linear": done, "held-out": judged})
-        if content is None:
-            self.judge(0)
-            return 0
-        self.heads.load_state_dict(content["heads"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.best = _Best(**content["best"])
-        self.job.journal.say(f"going on after step {done} of {total}")
-        return done
+        if content is not None:
+            self.classifiers.load_state_dict(content["heads"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.best = Best(**content["best"])
+        self.batches.start = done
+        judged = done * self.settings.epochs // self.total if done else -1  # epoch 0 is that before the first
+        return Resumed(done, self.total, "step", {"linear": done, "held-out": judged})
 
-    def step(self, found: Tensor, truth: Tensor, step: int, total: int) -> None:
-        """The step of that number, from 1, on features (N, D); judged and saved when it ends an epoch."""
-        per_epoch = total // self.settings.epochs
-        losses = self.heads.step(self.optimizer, found, truth, (step - 1) // per_epoch)
-        names = [f"loss_{rate:g}" for rate in self.heads.rates] if self.settings.lr_search else ["loss"]
-        self.job.journal.step("linear", step, total, **dict(zip(names, losses, strict=True)))
+    def train(self, model: nn.Module) -> None:
+        """Train on the features of `model`; the untrained classifiers are judged, too.
+
+        Raises:
+            TrainingError: If no loss is finite any more.
+            Interrupted: If asked to stop, after the state was saved.
+        """
+        start = self.batches.start
+        if not start:
+            self._judge(0)
+        stream = cached if isinstance(self.settings, CachedSettings) else augmented
+        for step, batch in enumerate(stream(self.job, model, self.images, self.batches), start + 1):
+            self._step(*batch, step)
+
+    def _step(self, found: Tensor, truth: Tensor, step: int) -> None:
+        """Do the step of that number, from 1, on features (N, D); judge and save when it ends an epoch."""
+        per_epoch = self.total // self.settings.epochs
+        losses = self.classifiers.step(self.optimizer, found, truth, (step - 1) // per_epoch)
+        names = [f"loss_{rate:g}" for rate in self.classifiers.rates] if self.settings.lr_search else ["loss"]
+        self.job.journal.step("linear", step, self.total, **dict(zip(names, losses, strict=True)))
         epoch, rest = divmod(step, per_epoch)
         if not rest:
-            self.judge(epoch)
-        by = interrupt.asked() if step < total else None
+            self._judge(epoch)
+        by = interrupt.asked() if step < self.total else None
         if by or (not rest and epoch % self.settings.save_every == 0):
-            self.save(step)
+            self._save(step)
         if by:
-            raise interrupt.Interrupted(by, f"step {step:,} of {total:,}")
+            raise interrupt.Interrupted(by, f"step {step:,} of {self.total:,}")
 
-    def judge(self, epoch: int) -> None:
-        """Keep the best: of equal ones the earliest, and the smallest learning rate."""
-        features, truth = self.held
-        found = [top(self.heads.scores(head, features), truth, 1) or 0.0 for head in range(len(self.heads.rates))]
+    def _judge(self, epoch: int) -> None:
+        """Keep the best classifier: of equal ones that of the earliest epoch, and of the smallest learning rate."""
+        held, truth = self.held
+        rates = self.classifiers.rates
+        found = [top(self.classifiers.scores(which, held), truth, 1) or 0.0 for which in range(len(rates))]
         if self.settings.lr_search:
-            named = {f"top1_{rate:g}": accuracy for rate, accuracy in zip(self.heads.rates, found, strict=True)}
+            named = {f"top1_{rate:g}": accuracy for rate, accuracy in zip(rates, found, strict=True)}
             self.job.journal.step("held-out", epoch, self.settings.epochs, **named)
         if max(found) > self.best.accuracy:
-            head = found.index(max(found))
-            scores = self.heads.scores(head, self.val[0])
-            self.best = _Best(max(found), epoch, head, {f"top{k}": top(scores, self.val[1], k) for k in (1, 5)})
+            which = found.index(max(found))
+            scores = self.classifiers.scores(which, self.val[0])
+            self.best = Best(max(found), epoch, which, {f"top{k}": top(scores, self.val[1], k) for k in (1, 5)})
 
-    def save(self, step: int) -> None:
-        """Everything needed to go on after `step` steps."""
-        content: dict[str, Any] = {"step": step, "heads": self.heads.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state.save(self.job.folder / STATE, self.job.identity, {**content, "best": vars(self.best)})
+    def _save(self, step: int) -> None:
+        """Save everything that is needed to resume after `step` steps."""
+        heads, optimizer = self.classifiers.state_dict(), self.optimizer.state_dict()
+        content: dict[str, Any] = {"step": step, "heads": heads, "optimizer": optimizer, "best": vars(self.best)}
+        state.save(self.job.folder / STATE, self.job.identity, content)
 
-    def outcome(self, proof: dict[str, float]) -> Outcome:
-        """The best one's metrics; of a search, what was chosen and on what."""
+    def chosen(self) -> Mapping[str, float]:
+        """Return the learning rate that a search chose."""
+        return {"chosen_lr": self.classifiers.rates[self.best.head]} if self.settings.lr_search else {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Say of a search what was chosen, and on what."""
         if not self.settings.lr_search:
-            return Outcome(self.best.metrics, proof)
-        rates, rate = self.heads.rates, self.heads.rates[self.best.head]
+            return ()
+        rates, rate = self.classifiers.rates, self.classifiers.rates[self.best.head]
         tried = f"the best of {len(rates)} from {min(rates):g} to {max(rates):g}"
         chosen = f"chosen on {len(self.held[1])} training images that were held out (top1 {self.best.accuracy:.2f} on them)"
         note = f"learning rate {rate:g}, {tried}, and epoch {self.best.epoch}: {chosen}"
         edge = "; it is the end of what was tried" if rate in (min(rates), max(rates)) and len(rates) > 1 else ""
-        return Outcome(self.best.metrics, {**proof, "chosen_lr": rate}, (note + edge,))
+        return (note + edge,)

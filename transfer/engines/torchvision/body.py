@@ -18,7 +18,7 @@ class Body(nn.Module):
             self.add_module(name, getattr(resnet, name))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → the outputs of the layers, each half as fine as the one before."""
+        """Compute the outputs of the layers from normalised images (N, 3, H, W), each half as fine as the one before."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         maps = []
         for name in self.layers:

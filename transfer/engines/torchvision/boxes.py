@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-"""Scales of (x, y, width, height) offsets in the second stage; 1 in the first."""
+"""Scales of the (x, y, width, height) offsets in the second stage; in the first they are 1."""
 LARGEST_LOG_RATIO = math.log(1000 / 16)
 """A predicted side is at most this much longer than its source, so that the exponential stays finite."""
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
-"""Height over width."""
+"""Height over width of the anchors."""
 
 Weights = tuple[float, float, float, float]
 
 
 def cell_anchors(sizes: tuple[int, ...]) -> Tensor:
-    """Anchors around the origin, (sizes x ratios, 4), not rounded; `sizes` are square roots of areas in pixels."""
+    """Make anchors around the origin, (sizes x ratios, 4), not rounded; `sizes` are square roots of areas in pixels."""
     anchors = []
     for size in sizes:
         for ratio in ASPECT_RATIOS:
@@ -27,7 +27,7 @@ def cell_anchors(sizes: tuple[int, ...]) -> Tensor:
 
 
 def grid_anchors(cells: Tensor, height: int, width: int, stride: int) -> Tensor:
-    """Anchors of a map of height x width cells, (height x width x cells, 4), in that order."""
+    """Repeat a cell's anchors over a map of height x width cells: (height x width x cells, 4), in that order."""
     x = torch.arange(width, dtype=torch.float32, device=cells.device) * stride
     y = torch.arange(height, dtype=torch.float32, device=cells.device) * stride
     y, x = torch.meshgrid(y, x, indexing="ij")
@@ -36,7 +36,7 @@ def grid_anchors(cells: Tensor, height: int, width: int, stride: int) -> Tensor:
 
 
 def encode(boxes: Tensor, targets: Tensor, weights: Weights) -> Tensor:
-    """Offsets (R, 4) that move `boxes` (R, 4) onto `targets` (R, 4)."""
+    """Compute the offsets (R, 4) that move `boxes` (R, 4) onto `targets` (R, 4)."""
     x, y, width, height = _centres(boxes)
     to_x, to_y, to_width, to_height = _centres(targets)
     scale_x, scale_y, scale_width, scale_height = weights
@@ -50,7 +50,7 @@ def encode(boxes: Tensor, targets: Tensor, weights: Weights) -> Tensor:
 
 
 def decode(offsets: Tensor, boxes: Tensor, weights: Weights) -> Tensor:
-    """Boxes (R, k, 4) that offsets (R, k, 4) make of `boxes` (R, 4)."""
+    """Apply offsets (R, k, 4) to `boxes` (R, 4): boxes (R, k, 4)."""
     x, y, width, height = (side[:, None] for side in _centres(boxes))
     move_x, move_y, log_width, log_height = (offsets[..., i] / weight for i, weight in enumerate(weights))
     new_x, new_y = move_x * width + x, move_y * height + y
@@ -66,19 +66,19 @@ def _centres(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes (..., 4) cut to an image of (height, width) pixels."""
+    """Cut boxes (..., 4) to an image of (height, width) pixels."""
     height, width = size
     limits = torch.tensor([width, height, width, height], dtype=boxes.dtype, device=boxes.device)
     return torch.minimum(boxes.clamp(min=0), limits)
 
 
 def has_area(boxes: Tensor) -> Tensor:
-    """(R,), which boxes have both sides longer than 0."""
+    """Select the boxes (R,) with both sides longer than 0."""
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
 def overlap(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union of each pair, (M, 4) and (R, 4) → (M, R), 0 where they don't meet."""
+    """Compute the intersection over union of each pair, (M, 4) and (R, 4) → (M, R); 0 where they don't meet."""
     corner = torch.maximum(boxes[:, None, :2], others[:, :2])
     sides = (torch.minimum(boxes[:, None, 2:], others[:, 2:]) - corner).clamp(min=0)
     shared = sides.prod(dim=2)
@@ -87,7 +87,7 @@ def overlap(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def area(boxes: Tensor) -> Tensor:
-    """(R,), in square pixels."""
+    """Compute the areas (R,) in square pixels."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
@@ -114,13 +114,13 @@ def match(quality: Tensor, low: float, high: float, *, rescue: bool = False) -> 
     return index, label
 
 
-def sample(labels: Tensor, count: int, share: float, background: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw up to `count` regions: objects for up to `share` of them, the rest background.
+def sample(labels: Tensor, count: int, fraction: float, background: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw up to `count` regions: objects for up to `fraction` of them, the rest background.
 
     Args:
         labels: (R,), `background`, −1 for neither, anything else an object.
         count: How many.
-        share: Of objects, 0 to 1.
+        fraction: Largest fraction of objects, 0 to 1.
         background: Label of the background.
         generator: On the CPU, wherever the labels are, so that the draw is the same there.
 
@@ -129,7 +129,7 @@ def sample(labels: Tensor, count: int, share: float, background: int, generator:
     """
     positive = torch.nonzero((labels != -1) & (labels != background)).squeeze(1)
     negative = torch.nonzero(labels == background).squeeze(1)
-    positives = min(len(positive), int(count * share))
+    positives = min(len(positive), int(count * fraction))
     negatives = min(len(negative), count - positives)
     chosen = torch.randperm(len(positive), generator=generator)[:positives]
     others = torch.randperm(len(negative), generator=generator)[:negatives]

@@ -41,30 +41,30 @@ class C4(Detector):
         self.mask = MaskHead(channels, classes) if settings.masks else None
 
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
-        """Load a canonical backbone, every tensor of it."""
+        """Load every tensor of a canonical backbone."""
         last = {key.removeprefix(LAST_STAGE): value for key, value in state.items() if key.startswith(LAST_STAGE)}
         self.body.load_state_dict({key: value for key, value in state.items() if not key.startswith(LAST_STAGE)}, strict=True)
         self.res5.load_state_dict(last, strict=True)
 
     def backbone_state(self) -> dict[str, Tensor]:
-        """The backbone's tensors under canonical names."""
+        """Return the backbone's tensors under canonical names."""
         return self.body.state_dict() | {LAST_STAGE + key: value for key, value in self.res5.state_dict().items()}
 
     def backbone_features(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → layer1 to layer4, by this detector's own modules."""
+        """Compute layer1 to layer4 by this detector's own modules, from normalised images (N, 3, H, W)."""
         maps = self.body(images)
         return [*maps, self.res5(maps[-1])]
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → layer3's map."""
+        """Compute layer3's map from normalised images (N, 3, H, W)."""
         return [self.body(images)[-1]]
 
     def box_features(self, maps: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Means over the last stage's cells (R, C), and the cells, from which masks are predicted, too."""
+        """Compute the means over the last stage's cells (R, C), and the cells, from which masks are predicted, too."""
         features = self.mask_features(maps, boxes)
         return features.mean(dim=(2, 3)), features
 
     def mask_features(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
-        """The last stage on each region: (R, C, side, side)."""
+        """Run the last stage on each region: (R, C, side, side)."""
         features: Tensor = self.norm(self.res5(pool(maps, (STRIDE,), boxes, self.settings.roi_resolution)))
         return features

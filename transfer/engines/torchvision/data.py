@@ -1,6 +1,6 @@
 """Images and their objects as the detector sees them: order, resizing, flipping (`data/dataset_mapper.py`).
 
-Everything random is a function of (seed, stream, count), so that a resumed run goes on with the same images.
+Everything random is a function of (seed, stream, count), so that a resumed run continues with the same images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,22 +13,20 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pretrain.core.errors import DataError
 from pretrain.core.interrupt import ignore
-from pretrain.images.decode import opened, rgb
-from transfer.datasets.detection import Mask, Picture
+from transfer.datasets.detection import Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.rpn import Target
 from transfer.tasks.detection import DetectionSettings
 
 ORDER, AUGMENT, SAMPLING, STATISTICS = range(4)
 """Streams of random numbers: the order of images, their size and flip, the sampled regions, images for precise BN."""
-FLIP_SHARE = 0.5
+FLIP_PROBABILITY = 0.5
 SMALLEST_SIDE = 1e-5
-"""Pixels; an object with a shorter side in the resized image is left out."""
+"""Pixels of the shortest side of an object in the resized image; a thinner one is left out."""
 
 Draw = tuple[int, int]
-"""Count of the draw, and index of the image drawn."""
+"""Number of the draw, and index of the image drawn."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +34,30 @@ class Sample:
     """One image for the detector."""
 
     image: Tensor
-    """(3, height, width), RGB, uint8."""
+    """Pixels (3, height, width), RGB, uint8."""
     target: Target
     """Its objects; empty for a test image."""
     masks: tuple[mask_ops.SeenMask, ...] = ()
-    """One per object, where masks are trained."""
+    """Mask of each object, where masks are trained."""
 
     def to(self, device: torch.device) -> "Sample":
-        """The same with its tensors on a device; masks are cropped on the CPU."""
+        """Move its tensors to a device; masks are cropped on the CPU."""
         target = Target(self.target.boxes.to(device), self.target.labels.to(device))
         return Sample(self.image.to(device), target, self.masks)
 
 
 def random(seed: int, stream: int, count: int) -> np.random.Generator:
-    """The random numbers of one draw or step."""
+    """Make the random generator of one draw or step."""
     return np.random.default_rng((seed, stream, count))
 
 
 def torch_random(seed: int, stream: int, count: int) -> torch.Generator:
-    """The same for torch, on the CPU."""
+    """Make torch's random generator of one draw or step, on the CPU."""
     return torch.Generator().manual_seed(int(random(seed, stream, count).integers(2**62)))
 
 
 def batches(pictures: Sequence[Picture], batch: int, seed: int, stream: int = ORDER) -> Iterator[list[Draw]]:
-    """Endless batches, each of only wide or only tall images so that little is padded.
+    """Yield batches endlessly, each of only wide or only tall images, so that little is padded.
 
     Like Detectron2's, a batch is formed as soon as enough images of its kind have come up in the shuffled order.
     """
@@ -76,30 +74,30 @@ def batches(pictures: Sequence[Picture], batch: int, seed: int, stream: int = OR
 def _draws(images: int, seed: int, stream: int) -> Iterator[Draw]:
     epoch = 0
     while True:
-        for place, index in enumerate(random(seed, stream, epoch).permutation(images)):
-            yield epoch * images + place, int(index)
+        for position, index in enumerate(random(seed, stream, epoch).permutation(images)):
+            yield epoch * images + position, int(index)
         epoch += 1
 
 
 class TrainingImages(Dataset[Sample]):
-    """Decodes, resizes and flips the images drawn."""
+    """The training images, decoded, resized and flipped as they are drawn."""
 
     def __init__(self, pictures: Sequence[Picture], settings: DetectionSettings, seed: int) -> None:
         self.pictures, self.settings, self.seed = pictures, settings, seed
 
     def __getitem__(self, draw: Draw) -> Sample:
-        """The sample of one draw."""
+        """Make the sample of one draw."""
         count, index = draw
         numbers = random(self.seed, AUGMENT, count)
         short = int(numbers.choice(self.settings.min_sizes))
-        flip = bool(numbers.random() < FLIP_SHARE)
+        flip = bool(numbers.random() < FLIP_PROBABILITY)
         return training_sample(self.pictures[index], short, self.settings.max_size, flip, masks=self.settings.masks)
 
 
 def loader(
     pictures: Sequence[Picture], settings: DetectionSettings, order: Iterator[list[Draw]], seed: int
 ) -> DataLoader[Sample]:
-    """Samples of the batches in `order`."""
+    """Load the samples of the batches in `order`."""
     return DataLoader(
         TrainingImages(pictures, settings, seed),
         batch_sampler=order,
@@ -111,7 +109,7 @@ def loader(
 
 
 def training_sample(picture: Picture, short: int, longest: int, flip: bool, *, masks: bool) -> Sample:
-    """An image and its objects, resized to a short side in pixels and possibly mirrored."""
+    """Read an image and its objects, resized to a short side in pixels and possibly mirrored."""
     image = read_image(picture)
     height, width = resized_shape(picture.height, picture.width, short, longest)
     pixels = resize(image, height, width)
@@ -126,25 +124,8 @@ def training_sample(picture: Picture, short: int, longest: int, flip: bool, *, m
     return Sample(as_tensor(pixels[:, ::-1] if flip else pixels), target, seen)
 
 
-def read_image(picture: Picture) -> Image.Image:
-    """The image in RGB, turned as its EXIF data say.
-
-    NOTE: of 16-bit grey images Detectron2 clips all above 255 to white; here, as in `pretrain.images`, the high byte is kept.
-
-    Raises:
-        DataError: If it can't be read, or its size is not the annotated one; names the path.
-    """
-    with opened(picture.path, str(picture.path)) as file:
-        image = rgb(file, str(picture.path), upright=True)
-    if image.size != (picture.width, picture.height):
-        annotated = f"{picture.width} x {picture.height} pixels"
-        fix = "correct the size in its annotation"
-        raise DataError(f"{picture.path} has another size than annotated", seen=f"{image.size}", allowed=annotated, fix=fix)
-    return image
-
-
 def resized_shape(height: int, width: int, short: int, longest: int) -> tuple[int, int]:
-    """(height, width) with that short side, or with that long side where it would be longer."""
+    """Compute (height, width) with that short side, or with that long side where it would be longer."""
     scale = short / min(height, width)
     new_height, new_width = (float(short), scale * width) if height < width else (scale * height, float(short))
     if max(new_height, new_width) > longest:
@@ -154,12 +135,12 @@ def resized_shape(height: int, width: int, short: int, longest: int) -> tuple[in
 
 
 def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
-    """(height, width, 3), by PIL's bilinear filter, which averages when it shrinks."""
+    """Resize to (height, width, 3) by PIL's bilinear filter, which averages when it shrinks."""
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """(height, width, 3) → (3, height, width)."""
+    """Turn (height, width, 3) into (3, height, width)."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 

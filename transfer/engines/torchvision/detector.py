@@ -1,4 +1,4 @@
-"""What every detector family has: how images go in, the two stages, the losses, and what the engine asks of it."""
+"""What every kind of detector has: how images go in, the two stages, the losses, and what the engine asks of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core import distributed
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.data import Sample
 from transfer.engines.torchvision.heads import BoxHead, Detections, MaskHead, Regions, draw
 from transfer.engines.torchvision.rpn import RPN, Size
 from transfer.tasks.detection import DetectionSettings
-
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-"""RGB, 0 to 255: ImageNet's."""
-PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 class Detector(nn.Module, ABC):
@@ -39,34 +36,34 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
-        """Load a canonical backbone, every tensor of it."""
+        """Load every tensor of a canonical backbone."""
 
     @abstractmethod
     def backbone_state(self) -> dict[str, Tensor]:
-        """The backbone's tensors under canonical names."""
+        """Return the backbone's tensors under canonical names."""
 
     @abstractmethod
     def backbone_features(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → layer1 to layer4, by this detector's own modules."""
+        """Compute layer1 to layer4 by this detector's own modules, from normalised images (N, 3, H, W)."""
 
     @abstractmethod
     def maps(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → the maps that anchors lie on and regions are cut from, the finest first."""
+        """Compute the maps for anchors and regions from normalised images (N, 3, H, W), the finest map first."""
 
     @abstractmethod
     def box_features(self, maps: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Vectors (R, C) for the box head; and (R, C, side, side) if masks are predicted from the same pass."""
+        """Compute vectors (R, C) for the box head; and (R, C, side, side) if masks are predicted from the same pass."""
 
     @abstractmethod
     def mask_features(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
-        """What the mask head sees of regions, (R, C, side, side)."""
+        """Compute the mask head's input of regions, (R, C, side, side)."""
 
     def forward(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
-        """The losses; torch's DistributedDataParallel takes part only in this."""
+        """Compute the losses, by the one method that torch's DistributedDataParallel wraps."""
         return self.losses(samples, generator)
 
     def losses(self, samples: Sequence[Sample], generator: torch.Generator) -> dict[str, Tensor]:
-        """The losses of a batch, whose sum is trained on; `generator` samples anchors and regions."""
+        """Compute the losses of a batch, whose sum is trained on; `generator` samples anchors and regions."""
         images, sizes = self.batch([sample.image for sample in samples])
         targets = [sample.target for sample in samples]
         maps = self.maps(images)
@@ -83,7 +80,7 @@ class Detector(nn.Module, ABC):
 
     @torch.no_grad()
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:
-        """What is in images (3, height, width) of uint8."""
+        """Detect in images (3, height, width) of uint8."""
         batch, sizes = self.batch(images)
         maps = self.maps(batch)
         proposals = self.rpn.proposals(self.rpn(maps), sizes)
@@ -97,7 +94,9 @@ class Detector(nn.Module, ABC):
     def _mask_loss(
         self, head: MaskHead, maps: list[Tensor], shared: Tensor | None, samples: Sequence[Sample], regions: list[Regions]
     ) -> Tensor:
-        """Of the regions that are objects; 0 without any, and then nothing else runs: an empty batch has no statistics.
+        """Compute the loss of the regions that are objects.
+
+        It is 0 without any, and then nothing else runs: an empty batch has no statistics.
 
         NOTE: of several processes one without objects sends one region through, whose loss is 0: the others average their
         gradients and statistics with it.
@@ -128,11 +127,11 @@ class Detector(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the detector is."""
+        """Return the device the detector is on."""
         return self.pixel_mean.device
 
     def batch(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Size]]:
-        """Normalised images in the corner of one tensor (N, 3, H, W), 0 elsewhere, and their sizes."""
+        """Put normalised images in the corner of one tensor (N, 3, H, W), 0 elsewhere; returns it and their sizes."""
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         height, width = (-(-max(side) // self.DIVISOR) * self.DIVISOR for side in zip(*sizes, strict=True))
         batch = self.pixel_mean.new_zeros((len(images), 3, height, width))

@@ -1,9 +1,7 @@
-"""Detection by our re-implementation of Detectron2's recipe, which needs nothing but torch and torchvision."""
+"""Detection by this project's own implementation of Detectron2's recipe, which needs nothing but torch and torchvision."""
 
 import copy
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,127 +11,128 @@ from PIL import Image
 from torch import Tensor
 
 from pretrain.core import distributed
-from pretrain.core.errors import EngineError
-from pretrain.core.journal import duration
+from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer import prove
-from transfer.datasets.detection import DetectionData, Picture
-from transfer.detection.average_precision import bn_note, measure
-from transfer.detection.predictions import write_predictions
-from transfer.engines import Job, Outcome
+from transfer.datasets.detection import Picture, read_image
+from transfer.detection.found import Found
+from transfer.engines.detection import DetectionEngine
+from transfer.engines.driver import Resumed
+from transfer.engines.estimate import Step, Work
+from transfer.engines.job import Job
 from transfer.engines.torchvision.c4 import C4
-from transfer.engines.torchvision.data import ORDER, SAMPLING, as_tensor, read_image, torch_random
-from transfer.engines.torchvision.detector import PIXEL_MEAN, PIXEL_STD, Detector
+from transfer.engines.torchvision.data import ORDER, SAMPLING, as_tensor, torch_random
+from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.evaluate import find
 from transfer.engines.torchvision.fpn import FPN
-from transfer.engines.torchvision.train import CHECKPOINT, Fit, samples, set_statistics, synchronised, train
+from transfer.engines.torchvision.train import CHECKPOINT, Fit, begin, samples, set_statistics, synchronised, train
 from transfer.tasks.detection import DetectionSettings
 
 FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4, "fpn": FPN}
 """`DetectionSettings.family` → a detector from architecture, number of classes and settings."""
 BACKBONE = ("body.", "res5.")
-"""What a detector calls the backbone."""
-BACKWARD_COST = 2.0
-"""A training image costs this many forward passes more than a test image with as many regions."""
+"""Beginnings of the backbone's names in a detector."""
 NATIVE_CONFIG = "torchvision_config.yaml"
 ENGINE_NOTE = "torchvision re-implementation of Detectron2's recipe, tested equal to it"
 
 
-def fit(job: Job) -> Outcome:
-    """Load the backbone with proof, fine-tune, evaluate, and draw some predictions.
+class Torchvision(DetectionEngine):
+    """A job on this engine; in its folder it leaves `torchvision_config.yaml`, `predictions.png` and `last.pth`."""
 
-    Goes on from `last.pth` in `job.folder`, if there is one; leaves `torchvision_config.yaml` and `predictions.png` there.
+    NAME = "torchvision"
 
-    Raises:
-        EngineError: If the settings are not a detector's.
-        ProofError: If the model is not the backbone.
-        TrainingError: If the loss is not finite.
-        DataError: If an image can't be read.
-    """
-    settings = job.settings
-    if not isinstance(settings, DetectionSettings):
-        raise EngineError(f"the engine 'torchvision' can't run {job.task.name!r}", allowed="detection tasks")
-    data: DetectionData = job.data
-    model = build(job, settings, len(data.classes))
-    proof = proven(model, job)
-    if distributed.rank() == 0:
-        write_config(job, settings, data)
-    run = Fit(data.train, settings, job.seed, job.folder, job.identity, job.journal)
-    if job.announce_time and distributed.rank() == 0:
-        job.journal.say(estimate(model, run, len(data.val)))
-    model = synchronised(model)
-    train(model, run)
-    set_statistics(model, run)
-    found = find(model, data.val, settings, job.journal)
-    if distributed.rank():
-        return Outcome({}, proof)
-    metrics, notes = measure(found, data, settings)
-    write_predictions(job.folder / "predictions.png", data, found)
-    said = (ENGINE_NOTE, bn_note(job.device != "cpu"), *data.notes, *notes)
-    return Outcome(metrics, proof, said, spent=(job.folder / CHECKPOINT,))
+    def __init__(self, job: Job) -> None:
+        """See `Engine`."""
+        super().__init__(job)
+        self.training = Fit(self.data.train, self.settings, job.seed, job.folder, job.identity, job.journal)
+
+    def build(self) -> None:
+        """Build the detector on the CPU, and write the configuration."""
+        self.model = detector(self.job, self.settings, len(self.data.classes))
+        if distributed.rank() == 0:
+            self._write_config()
+
+    def _write_config(self) -> None:
+        """Write, beside the backbone and the data, all it takes to build and train the same detector."""
+        job, settings = self.job, self.settings
+        plain = {
+            "engine": self.NAME,
+            "detector": FAMILIES[settings.family].__module__,
+            "arch": job.backbone.arch,
+            "backbone": job.backbone.sha256,
+            "input": {"order": "RGB", "mean": list(PIXEL_MEAN), "std": list(PIXEL_STD)},
+            "seed": job.seed,
+            "data": self.data.ref.model_dump(mode="json"),
+            "classes": list(self.data.classes),
+            "settings": settings.model_dump(mode="json"),
+        }
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        (job.folder / NATIVE_CONFIG).write_text(text, encoding="utf-8")
+
+    def prepared(self, path: Path) -> Tensor:
+        """See `Engine`."""
+        with Image.open(path) as file:
+            size = file.size
+        boxes, labels, no = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+        picture = Picture(path, "probe", *size, boxes=boxes, labels=labels, difficult=no, crowd=no, masks=None)
+        return self.model.batch([as_tensor(np.asarray(read_image(picture)))])[0][0]
+
+    def prove(self) -> dict[str, float]:
+        """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
+        model, backbone = self.model.eval(), self.job.backbone
+        heads = [key for key in model.state_dict() if not key.startswith(BACKBONE)]
+        proof = prove.prove(backbone, model.backbone_state(), model.backbone_features, prove.reference(backbone), new=heads)
+        model.to(torch.device(self.job.device))
+        return proof
+
+    def step(self) -> Step:
+        """Prepare a training step on one image, taken twice, so that BN has something to normalise."""
+        trial = copy.deepcopy(self.model).train()
+        sample = next(samples(self.training, ORDER))[0].to(trial.device)
+
+        def step() -> Work:
+            losses = trial.losses([sample, sample], torch_random(self.training.seed, SAMPLING, 0))
+            torch.stack(list(losses.values())).sum().backward()
+            return Work(trained=2)
+
+        return step
+
+    def resume(self) -> Resumed:
+        """Load model and optimiser from `last.pth`, if it is there."""
+        self.model = synchronised(self.model)
+        self.optimizer, self.start = begin(self.model, self.training)
+        return Resumed(self.start, self.settings.iters, stages={"train": self.start})
+
+    def train(self) -> None:
+        """Train, and set the statistics of BN anew."""
+        train(self.model, self.training, self.optimizer, self.start)
+        set_statistics(self.model, self.training)
+
+    def evaluate(self) -> None:
+        """Detect in the validation images."""
+        self._found = find(self.model, self.data.val, self.settings, self.job.journal)
+
+    def found(self) -> Sequence[Found]:
+        """See `DetectionEngine`."""
+        return self._found
+
+    def about(self) -> str:
+        """See `DetectionEngine`."""
+        return ENGINE_NOTE
+
+    @property
+    def synchronised(self) -> bool:
+        """See `DetectionEngine`; torch synchronises BN on GPUs alone."""
+        return self.job.device != "cpu"
+
+    def spent(self) -> tuple[Path, ...]:
+        """See `Engine`."""
+        return (self.job.folder / CHECKPOINT,)
 
 
-def build(job: Job, settings: DetectionSettings, classes: int) -> Detector:
-    """The detector with the backbone; its new layers are a function of the seed."""
+def detector(job: Job, settings: DetectionSettings, classes: int) -> Detector:
+    """Build the detector with the backbone in it; its new layers are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = FAMILIES[settings.family](job.backbone.arch, classes, settings)
     model.load_backbone(job.backbone.state)
     return model
-
-
-def proven(model: Detector, job: Job) -> dict[str, float]:
-    """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
-    model.eval()
-    prove.prove_input(partial(prepared, model))
-    heads = [key for key in model.state_dict() if not key.startswith(BACKBONE)]
-    expected = prove.reference(job.backbone)
-    proof = prove.prove(job.backbone, model.backbone_state(), model.backbone_features, expected, new=heads)
-    model.to(torch.device(job.device))
-    return proof
-
-
-def prepared(model: Detector, path: Path) -> Tensor:
-    """A picture as the detector sees it."""
-    with Image.open(path) as file:
-        size = file.size
-    boxes, labels, no = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    picture = Picture(path, "probe", *size, boxes=boxes, labels=labels, difficult=no, crowd=no, masks=None)
-    return model.batch([as_tensor(np.asarray(read_image(picture)))])[0][0]
-
-
-def write_config(job: Job, settings: DetectionSettings, data: DetectionData) -> None:
-    """Write what the engine ran: with the backbone and the data, all it takes to build and train the same detector."""
-    plain = {
-        "engine": "torchvision",
-        "detector": FAMILIES[settings.family].__module__,
-        "arch": job.backbone.arch,
-        "backbone": job.backbone.sha256,
-        "input": {"order": "RGB", "mean": list(PIXEL_MEAN), "std": list(PIXEL_STD)},
-        "seed": job.seed,
-        "data": data.ref.model_dump(mode="json"),
-        "classes": list(data.classes),
-        "settings": settings.model_dump(mode="json"),
-    }
-    (job.folder / NATIVE_CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-def estimate(model: Detector, run: Fit, images: int) -> str:
-    """The time a run will take, from one training step on one image."""
-    settings = run.settings
-    trial = copy.deepcopy(model).train()
-    sample = next(samples(run, ORDER))[0].to(trial.device)
-    seconds = 0.0
-    for _ in range(2):  # the first pass allocates, and doesn't count
-        start = time.monotonic()
-        losses = trial.losses([sample, sample], torch_random(run.seed, SAMPLING, 0))
-        torch.stack(list(losses.values())).sum().backward()
-        if sample.image.is_cuda:
-            torch.cuda.synchronize()
-        seconds = (time.monotonic() - start) / 2
-    forward = seconds / (1 + BACKWARD_COST)
-    regions = settings.post_nms_test / settings.rois
-    alone = seconds * settings.batch * settings.iters + forward * (
-        settings.batch * settings.precise_bn + images * max(regions, 1)
-    )
-    total = alone / distributed.world()
-    return f"estimated time: {duration(total)} ({settings.schedule()}; then {images} validation images)"

@@ -1,40 +1,23 @@
-"""Run a detector over the validation images and bring what it finds into their own pixels."""
+"""Run a detector over the validation images, and map its detections into their own pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
-from transfer.datasets.detection import Picture
+from transfer.datasets.detection import Picture, read_image
 from transfer.detection import masks as mask_ops
+from transfer.detection.found import Found
 from transfer.engines.torchvision import boxes as box_ops
-from transfer.engines.torchvision.data import as_tensor, read_image, resize, resized_shape
+from transfer.engines.torchvision.data import as_tensor, resize, resized_shape
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.heads import Detections
 from transfer.tasks.detection import DetectionSettings
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was found in one image, best first."""
-
-    boxes: NDArray[np.float32]
-    """(R, 4), in pixels of the image file."""
-    scores: NDArray[np.float32]
-    """(R,), 0 to 1."""
-    labels: NDArray[np.int64]
-    """(R,)."""
-    masks: tuple[dict[str, Any], ...] | None
-    """Run-length encodings of the image's size."""
-
-
 def find(model: Detector, pictures: Sequence[Picture], settings: DetectionSettings, journal: Journal) -> list[Found]:
-    """Detect in each image, one at a time, in eval mode. Processes share the images; the first one gets everything."""
+    """Detect in each image, one at a time, in eval mode. The images are dealt to the processes; the first gets all results."""
     model.eval()
     found, world = [], distributed.world()
     for count, picture in enumerate(distributed.dealt(pictures), start=1):
@@ -46,7 +29,7 @@ def find(model: Detector, pictures: Sequence[Picture], settings: DetectionSettin
 
 
 def in_file_pixels(detections: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Found:
-    """Scale from the (height, width) seen to the file's; what is left without area is dropped."""
+    """Map detections from an image of (height, width) `seen` to its file of `size`; those left without area are dropped."""
     scale = torch.tensor([size[1] / seen[1], size[0] / seen[0]]).repeat(2)
     boxes = box_ops.clip(detections.boxes.cpu() * scale, size)
     whole = box_ops.has_area(boxes)

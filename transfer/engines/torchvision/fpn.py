@@ -26,13 +26,13 @@ from transfer.tasks.detection import DetectionSettings
 STRIDES = (4, 8, 16, 32, 64)
 """Pixels per cell of the pyramid's maps; regions are cut from all but the last."""
 CHANNELS = 256
-"""Of the pyramid and of the heads' convolutions."""
+"""Channels of the pyramid and of the heads' convolutions."""
 CONVOLUTIONS = 4
-"""In each head."""
+"""Convolutions in each head."""
 VECTOR = 1024
 """Width of the box head's linear layer."""
 MASK_SIDE = 2
-"""Sides of the mask head's regions, in those of the box head's: 14 and 7 cells."""
+"""Side of the mask head's regions, in sides of the box head's: 14 and 7 cells."""
 
 
 class FPN(Detector):
@@ -65,28 +65,28 @@ class FPN(Detector):
         self.mask = MaskHead(CHANNELS, classes) if settings.masks else None
 
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
-        """Load a canonical backbone, every tensor of it."""
+        """Load every tensor of a canonical backbone."""
         self.body.load_state_dict(state, strict=True)
 
     def backbone_state(self) -> dict[str, Tensor]:
-        """The backbone's tensors under canonical names."""
+        """Return the backbone's tensors under canonical names."""
         return self.body.state_dict()
 
     def backbone_features(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → layer1 to layer4, by this detector's own modules."""
+        """Compute layer1 to layer4 by this detector's own modules, from normalised images (N, 3, H, W)."""
         return list(self.body(images))
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised → the pyramid's five maps."""
+        """Compute the pyramid's five maps from normalised images (N, 3, H, W)."""
         named = OrderedDict(zip(LAYERS, self.body(images), strict=True))
         return list(self.pyramid(named).values())
 
     def box_features(self, maps: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, None]:
-        """Vectors (R, `VECTOR`)."""
+        """Compute vectors (R, `VECTOR`)."""
         return self.box_body(pool(maps[:-1], STRIDES[:-1], boxes, self.settings.roi_resolution)), None
 
     def mask_features(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
-        """(R, `CHANNELS`, side, side)."""
+        """Compute features (R, `CHANNELS`, side, side)."""
         assert self.mask_body is not None, "asked for only where there is a mask head"
         side = MASK_SIDE * self.settings.roi_resolution
         features: Tensor = self.mask_body(pool(maps[:-1], STRIDES[:-1], boxes, side))

@@ -15,36 +15,36 @@ OBJECT_FROM = 0.5
 """Overlap from which a proposal counts as its object."""
 NMS_OVERLAP = 0.5
 CLASS_STD, BOX_STD, MASK_STD = 0.01, 0.001, 0.001
-"""Of the initial weights."""
+"""Standard deviations of the initial weights."""
 MASK_CHANNELS = 256
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Regions of one image sampled for training."""
+    """The regions of one image that are sampled for training."""
 
     boxes: Tensor
-    """(R, 4)."""
+    """Boxes (R, 4)."""
     labels: Tensor
-    """(R,), classes, or K for background."""
+    """Classes (R,), K for background."""
     objects: Tensor
-    """(R,), index of the object each overlaps most; meaningless where there is none."""
+    """Index (R,) of the object that each overlaps most; meaningless where there is none."""
     aims: Tensor
-    """(R, 4), that object's box."""
+    """That object's box (R, 4)."""
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found in one image, best first."""
+    """The detections in one image, best first, before they are mapped to its file."""
 
     boxes: Tensor
-    """(R, 4), in pixels of the image the detector saw."""
+    """Boxes (R, 4), in pixels of the image that the detector saw."""
     scores: Tensor
-    """(R,), 0 to 1."""
+    """Scores (R,), 0 to 1."""
     labels: Tensor
-    """(R,)."""
+    """Classes (R,)."""
     masks: Tensor | None = None
-    """(R, side, side), the probability that a cell of the box belongs to the object."""
+    """Probabilities (R, side, side) that a cell of the box belongs to the object."""
 
 
 @torch.no_grad()
@@ -62,7 +62,7 @@ def draw(proposals: Tensor, target: Target, classes: int, settings: DetectionSet
 
 
 class BoxHead(nn.Module):
-    """Class scores and one box per class from a region's feature vector."""
+    """The head that predicts class scores and one box per class from a region's feature vector."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -74,11 +74,11 @@ class BoxHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """(R, C) → class logits (R, K + 1), background last, and offsets (R, K, 4)."""
+        """Map vectors (R, C) to class logits (R, K + 1), background last, and offsets (R, K, 4)."""
         return self.scores(vectors), self.offsets(vectors).view(-1, self.classes, 4)
 
     def losses(self, logits: Tensor, offsets: Tensor, regions: list[Regions]) -> dict[str, Tensor]:
-        """`cls`, a mean over regions, and `box_reg`, L1 over the objects divided by the number of all regions."""
+        """Compute `cls`, a mean over regions, and `box_reg`, L1 over the objects divided by the number of all regions."""
         labels = torch.cat([each.labels for each in regions])
         objects = torch.nonzero(labels < self.classes).squeeze(1)
         boxes = torch.cat([each.boxes for each in regions])[objects]
@@ -87,7 +87,7 @@ class BoxHead(nn.Module):
         return {"cls": F.cross_entropy(logits, labels), "box_reg": located / max(len(labels), 1)}
 
     def detect(self, logits: Tensor, offsets: Tensor, proposals: Tensor, size: Size, threshold: float, keep: int) -> Detections:
-        """The detections among one image's proposals (R, 4)."""
+        """Select the detections among one image's proposals (R, 4)."""
         scores = logits.softmax(dim=-1)
         boxes = box_ops.decode(offsets, proposals, box_ops.BOX_WEIGHTS)
         finite = torch.isfinite(boxes).flatten(1).all(dim=1) & torch.isfinite(scores).all(dim=1)
@@ -99,7 +99,7 @@ class BoxHead(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """One mask per class from a region's features, twice as fine as they are."""
+    """The head that predicts one mask per class from a region's features, twice as fine as they are."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -111,12 +111,12 @@ class MaskHead(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """(R, C, s, s) and classes (R,) → the logits of those classes' masks, (R, 2s, 2s)."""
+        """Map features (R, C, s, s) and classes (R,) to the logits of those classes' masks, (R, 2s, 2s)."""
         logits = self.predict(F.relu(self.upsample(features)))
         chosen: Tensor = logits[torch.arange(len(labels), device=labels.device), labels]
         return chosen
 
     @staticmethod
     def loss(logits: Tensor, truth: Tensor) -> Tensor:
-        """Mean over cells of logits (R, s, s) against masks (R, s, s) of 0 and 1."""
+        """Compute cross-entropy of logits (R, s, s) against masks (R, s, s) of 0 and 1, the mean over cells."""
         return F.binary_cross_entropy_with_logits(logits, truth)

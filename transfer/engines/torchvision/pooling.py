@@ -1,4 +1,4 @@
-"""Regions of interest cut out of one map or of a pyramid (`modeling/poolers.py`)."""
+"""Cut regions of interest out of one map or of a pyramid (`modeling/poolers.py`)."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from torchvision.ops import roi_align
 from transfer.engines.torchvision import boxes as box_ops
 
 CANONICAL_SIDE, CANONICAL_STRIDE = 224, 16
-"""A region of that side in pixels, that of ImageNet's crops, is cut from the map of that stride (arXiv 1612.03144, eq. 1)."""
+"""Side in pixels of ImageNet's crops; a region of that side is cut from the map of that stride (arXiv 1612.03144, eq. 1)."""
 EPSILON = 1e-8
-"""Keeps the logarithm of an empty box finite."""
+"""Added to a side, so that the logarithm of an empty box is finite."""
 
 
 def pool(maps: list[Tensor], strides: tuple[int, ...], boxes: list[Tensor], side: int) -> Tensor:
@@ -36,7 +36,7 @@ def pool(maps: list[Tensor], strides: tuple[int, ...], boxes: list[Tensor], side
 
 
 def levels(boxes: Tensor, strides: tuple[int, ...]) -> Tensor:
-    """Which map each box (R, 4) is cut from: the coarser, the larger the box; (R,), indices into `strides`."""
+    """Choose the map each box (R, 4) is cut from, the coarser the larger the box: indices (R,) into `strides`."""
     sides = box_ops.area(boxes).sqrt()
     canonical, first, last = (stride.bit_length() - 1 for stride in (CANONICAL_STRIDE, strides[0], strides[-1]))
     level = torch.floor(canonical + torch.log2(sides / CANONICAL_SIDE + EPSILON))

@@ -12,7 +12,7 @@ from transfer.engines.torchvision import boxes as box_ops
 from transfer.tasks.detection import DetectionSettings
 
 BACKGROUND_BELOW, OBJECT_FROM = 0.3, 0.7
-"""Overlaps that label an anchor."""
+"""Overlaps below which an anchor is background, and from which it is an object."""
 OBJECT_SHARE = 0.5
 NMS_OVERLAP = 0.7
 INITIAL_STD = 0.01
@@ -24,32 +24,32 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Target:
-    """What is in an image."""
+    """The objects in an image."""
 
     boxes: Tensor
-    """(M, 4)."""
+    """Boxes (M, 4)."""
     labels: Tensor
-    """(M,)."""
+    """Classes (M,)."""
 
 
 class Anchored(NamedTuple):
-    """What the network says about every anchor, per map; a map's anchors go row by row, and cell by cell."""
+    """The network's output for every anchor, per map; a map's anchors are ordered by rows, then by cells."""
 
     anchors: list[Tensor]
-    """(A, 4)."""
+    """Anchors (A, 4)."""
     logits: list[Tensor]
-    """(N, A), of being an object."""
+    """Logits (N, A) of being an object."""
     offsets: list[Tensor]
-    """(N, A, 4), from the anchor to the object."""
+    """Offsets (N, A, 4) from the anchor to the object."""
 
 
 class RPN(nn.Module):
-    """Objectness and offsets of every anchor, the losses, and the proposals."""
+    """The network that finds regions: objectness and offsets of every anchor, the losses, and the proposals."""
 
     def __init__(
         self, channels: int, sizes: tuple[tuple[int, ...], ...], strides: tuple[int, ...], settings: DetectionSettings
     ) -> None:
-        """Build.
+        """Build with random weights.
 
         Args:
             channels: Of each map.
@@ -71,7 +71,7 @@ class RPN(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: list[Tensor]) -> Anchored:
-        """Anchors of each map and what the network says about them."""
+        """Compute objectness and offsets of every map's anchors."""
         anchors, logits, offsets = [], [], []
         for level, (features, stride) in enumerate(zip(maps, self.strides, strict=True)):
             hidden = F.relu(self.conv(features))
@@ -84,7 +84,7 @@ class RPN(nn.Module):
 
     @torch.no_grad()
     def proposals(self, seen: Anchored, sizes: list[Size]) -> list[Tensor]:
-        """Per image the best boxes after non-maximum suppression, (R, 4), best first.
+        """Return for each image the best boxes after non-maximum suppression, (R, 4), best first.
 
         NOTE: Detectron2 raises in training where a box is not finite; here it is dropped, and the loss tells.
         """
@@ -102,7 +102,7 @@ class RPN(nn.Module):
         return [_suppress(b, s, level_of, size, after) for b, s, size in zip(merged, score, sizes, strict=True)]
 
     def losses(self, seen: Anchored, targets: list[Target], generator: torch.Generator) -> dict[str, Tensor]:
-        """`rpn_cls` and `rpn_loc`: sums over the sampled anchors, divided by the number asked for."""
+        """Compute `rpn_cls` and `rpn_loc`: sums over the sampled anchors, divided by the number asked for."""
         every = torch.cat(seen.anchors)
         picked = [self._label(every, target, generator) for target in targets]
         labels = torch.stack([label for label, _ in picked])
@@ -117,7 +117,7 @@ class RPN(nn.Module):
 
     @torch.no_grad()
     def _label(self, anchors: Tensor, target: Target, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Labels (A,) of the sampled anchors, −1 for the rest, and each anchor's object (A, 4)."""
+        """Sample anchors: labels (A,), −1 for those left out, and each anchor's object (A, 4)."""
         index, label = box_ops.match(box_ops.overlap(target.boxes, anchors), BACKGROUND_BELOW, OBJECT_FROM, rescue=True)
         positive, negative = box_ops.sample(label, self.settings.rpn_batch, OBJECT_SHARE, 0, generator)
         label = torch.full_like(label, -1)

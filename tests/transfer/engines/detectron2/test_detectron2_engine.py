@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from pretrain import backbones
 from pretrain.core import interrupt
 from pretrain.core.errors import CheckpointError, DataError, ProofError, TrainingError
 from pretrain.core.journal import Journal
@@ -104,7 +105,7 @@ def test_a_broken_run_goes_on_from_its_last_checkpoint(task: str, tiny_detection
         fit(task, settings, data, tmp_path / "run", progress=stop)
     assert [path.name for path in (tmp_path / "run/detectron2").glob("model_*")] == ["model_0000001.pth"]
     outcome = fit(task, settings, data, tmp_path / "run")
-    assert "continuing at iteration 1 of 3" in (tmp_path / "run/log.txt").read_text()
+    assert "resuming at iteration 1 of 3" in (tmp_path / "run/log.txt").read_text()
     assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3]
     assert any("not the order of the images" in note for note in outcome.notes)
     assert outcome.proof["max_feature_difference"] == 0
@@ -211,7 +212,7 @@ def test_every_architecture_is_proven_to_the_last_bit(
 ) -> None:
     settings = tiny_detection(task, iters=0, precise_bn=0, max_val_images=1)
     outcome = fit(task, settings, read(task)[1].limited(1), tmp_path / "run", arch)
-    assert outcome.proof == {"tensors": float(len(sources.skeleton(arch))), "max_feature_difference": 0.0}
+    assert outcome.proof == {"tensors": float(len(backbones.get(arch).skeleton())), "max_feature_difference": 0.0}
 
 
 def test_a_stride_in_the_wrong_convolution_stops_the_run(

@@ -8,7 +8,7 @@ import pytest
 
 from transfer import tasks
 from transfer.datasets import coco
-from transfer.engines.detectron2 import engine
+from transfer.engines.detectron2 import catalogue
 
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; the head of the parity tests says what it needs")
 
@@ -22,7 +22,7 @@ def test_built_in_data_sets_are_never_overwritten(lay_coco: Callable[..., Path])
     known = dict(DatasetCatalog)
     described = {name: MetadataCatalog.get(name).as_dict() for name in known}
     assert "coco_2017_val" in known
-    with engine._registered(data, tasks.get("coco-c4").settings) as names:
+    with catalogue.registered(data, tasks.get("coco-c4").settings) as names:
         assert all(name.startswith("bench_coco_2017_val_") for name in names)
         assert not known.keys() & set(names)
         assert {name: DatasetCatalog[name] for name in known} == known

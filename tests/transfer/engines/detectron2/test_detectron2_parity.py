@@ -26,15 +26,16 @@ from transfer.datasets import coco, voc
 from transfer.datasets.detection import Picture
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
+from transfer.detection.found import Found
 from transfer.detection.voc_metric import voc_metrics
-from transfer.engines.detectron2 import engine
 from transfer.engines.detectron2.config import native_config
+from transfer.engines.detectron2.heads import register_heads
 from transfer.engines.precise_bn import precise_bn
 from transfer.engines.torchvision import pooling
 from transfer.engines.torchvision.data import Sample, training_sample
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.engine import FAMILIES
-from transfer.engines.torchvision.evaluate import Found, in_file_pixels
+from transfer.engines.torchvision.evaluate import in_file_pixels
 from transfer.engines.torchvision.heads import Detections
 from transfer.engines.torchvision.rpn import Target
 from transfer.engines.torchvision.train import learning_rate, make_optimizer
@@ -108,7 +109,7 @@ def recipe(task: str = "coco-c4", **changes: Any) -> DetectionSettings:
 
 
 def their_config(arch: str, settings: DetectionSettings) -> CfgNode:
-    engine.register_heads()
+    register_heads()
     names = {"train": "none", "val": "none", "bit_masks": False}
     flat = native_config(settings, arch=arch, classes=CLASSES, seed=0, device="cpu", **names)
     cfg = get_cfg()

@@ -12,7 +12,7 @@ from pretrain.core.journal import Journal
 from transfer import engines, sources, tasks
 from transfer.datasets import coco
 from transfer.engines import Job, Outcome
-from transfer.tasks.detection import DetectionSettings
+from transfer.tasks.detection import DetectionSettings, FPNSettings
 
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; the head of the parity tests says what it needs")
 
@@ -56,7 +56,7 @@ def test_two_processes_evaluate_as_one_and_go_on_from_a_checkpoint(
 def check_two_processes(root: str, folder: str, plain: str, alone: str) -> None:
     """What each of two processes asserts."""
     torch.set_num_threads(1)
-    settings, data = DetectionSettings.model_validate_json(plain), Path(root)
+    settings, data = FPNSettings.model_validate_json(plain), Path(root)
     with distributed.group("cpu"):
         first = distributed.rank() == 0
         outcome, told = fit(settings.replace({"iters": 0, "precise_bn": 0}), data, Path(folder) / "untrained")
@@ -65,6 +65,6 @@ def check_two_processes(root: str, folder: str, plain: str, alone: str) -> None:
         with pytest.raises(InterruptionError):
             fit(settings, data, Path(folder) / "run", stop=2)
         outcome, told = fit(settings, data, Path(folder) / "run")
-        assert "continuing at iteration 2 of 2" in told
+        assert "resuming at iteration 2 of 2" in told
         assert outcome.proof["max_feature_difference"] == 0
         assert not first or any(note.startswith("BN synchronised over 2 processes") for note in outcome.notes)

@@ -14,9 +14,10 @@ from pretrain.core.journal import Journal
 from transfer import sources, tasks
 from transfer.datasets import cityscapes
 from transfer.engines import Job
-from transfer.engines.mmseg import engine
+from transfer.engines.mmseg import engine, runner
 from transfer.engines.mmseg.config import native_config
-from transfer.tasks.cityscapes import SegmentationSettings
+from transfer.engines.mmseg.proof import proven
+from transfer.tasks.segmentation import SegmentationSettings
 
 pytest.importorskip("mmseg", reason="MMSegmentation is not installed")
 
@@ -25,12 +26,12 @@ PUBLISHED = tasks.get("cityscapes-deeplabv3").settings
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> cityscapes.SegmentationData:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return cityscapes.read(TINY["lay"](tmp_path_factory.mktemp("scenes"), train=4, val=2))
 
 
 def config(data: Any, arch: str, work: Path, settings: Any = PUBLISHED) -> dict[str, Any]:
-    engine._fill_tables()
+    runner.fill_tables()
     return native_config(settings, data, arch=arch, backbone=work / "backbone.pth", work=work, seed=0)
 
 
@@ -39,7 +40,7 @@ def build(model: dict[str, Any]) -> Any:
     from mmseg.registry import MODELS
 
     init_default_scope("mmseg")
-    with engine._quiet():
+    with runner._quiet():
         return MODELS.build(model)
 
 
@@ -52,8 +53,7 @@ def test_every_architecture_is_proven_to_the_last_bit(task: str, arch: str, data
     save_atomically({"state_dict": backbone.state, "meta": {}}, tmp_path / "backbone.pth")
     model = build(config(data, arch, tmp_path, settings)["model"] | {"decode_head": _small_head()})
     model.backbone.init_weights()
-    job = Job(chosen, settings, backbone, data, tmp_path, 0, "cpu", Journal())
-    proof = engine._prove(job, settings, model)
+    proof = proven(backbone, model, settings)
     assert proof == {"tensors": float(len(backbone.state)), "max_feature_difference": 0.0}
     blocks = [block.conv2 if hasattr(block, "conv3") else block.conv1 for block in model.backbone.layer4]
     dilations = (2, 2, 2) if task == "cityscapes" else (2, 4, 8)
@@ -156,8 +156,8 @@ def test_a_run_is_trained_and_its_statistics_are_made_anew(data: Any, tmp_path: 
     journal = Journal(progress=lambda stage, *_: stages.append(stage))
     task = tasks.get("cityscapes-deeplabv3")
     job = Job(task, PUBLISHED.replace(tiny), sources.load("random:resnet18"), data, tmp_path, 0, "cpu", journal)
-    first = engine.fit(job)
+    first = engine.MMSegmentation.fit(job)
     assert stages == ["train"] * 2 + ["precise-bn"] * 2 + ["evaluate"] * 3
     assert "PublishedASPPHead" in (tmp_path / "mmseg_config.py").read_text()
     # What is evaluated again has the same statistics, and so the same metrics.
-    assert engine.fit(job).metrics == first.metrics
+    assert engine.MMSegmentation.fit(job).metrics == first.metrics

@@ -18,8 +18,8 @@ from transfer import sources
 from transfer.datasets import cityscapes
 from transfer.engines import Job
 from transfer.engines.mmseg import engine
-from transfer.engines.mmseg.watch import LAST
-from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
+from transfer.engines.mmseg.checkpoint import LAST
+from transfer.tasks.cityscapes import CITYSCAPES
 
 pytest.importorskip("mmseg", reason="MMSegmentation is not installed")
 
@@ -30,7 +30,7 @@ QUICK = {"iters": ITERS, "batch": 4, "lr": 0.02, "crop": 64, "head_dilation": 1,
 
 
 def job(root: Path, folder: Path, journal: Journal) -> Job:
-    settings = SegmentationSettings().replace(QUICK)
+    settings = CITYSCAPES.settings.replace(QUICK)
     folder.mkdir(exist_ok=True)
     return Job(CITYSCAPES, settings, sources.load("random:resnet18"), cityscapes.read(root), folder, 0, "cpu", journal)
 
@@ -40,7 +40,9 @@ def run_as_one_of_two(root: str, out: str) -> None:
     torch.set_num_threads(1)
     with distributed.group("cpu"):
         first = not distributed.rank()
-        whole = engine.fit(job(Path(root), Path(out) / "whole", Journal(Path(out) / "whole") if first else Journal()))
+        whole = engine.MMSegmentation.fit(
+            job(Path(root), Path(out) / "whole", Journal(Path(out) / "whole") if first else Journal())
+        )
         model = {name: tensor.sum().item() for name, tensor in _last(Path(out) / "whole").items()}
         sums = distributed.gather(torch.tensor(list(model.values()), dtype=torch.float64)[None])
         assert torch.equal(sums[0], sums[1])
@@ -50,9 +52,9 @@ def run_as_one_of_two(root: str, out: str) -> None:
                 interrupt._mark = signal.SIGTERM
 
         with pytest.raises(interrupt.Interrupted, match="iteration 3 of 4"):
-            engine.fit(job(Path(root), Path(out) / "cut", Journal(progress=stop)))
+            engine.MMSegmentation.fit(job(Path(root), Path(out) / "cut", Journal(progress=stop)))
         interrupt._mark = None
-        rest = engine.fit(job(Path(root), Path(out) / "cut", Journal()))
+        rest = engine.MMSegmentation.fit(job(Path(root), Path(out) / "cut", Journal()))
     if first:
         kept = {"whole": [dict(whole.metrics), whole.proof, whole.notes], "cut": [dict(rest.metrics), rest.notes]}
         (Path(out) / "outcomes.json").write_text(json.dumps(kept))
@@ -89,7 +91,7 @@ def test_two_processes_find_the_metric_that_one_finds_with_the_same_weights(
     out, outcomes = ran
     (tmp_path / "one/mmseg").mkdir(parents=True)
     (tmp_path / "one/mmseg" / LAST).write_bytes((out / "whole/mmseg" / LAST).read_bytes())
-    one = engine.fit(job(scenes, tmp_path / "one", Journal()))  # nothing is left to train
+    one = engine.MMSegmentation.fit(job(scenes, tmp_path / "one", Journal()))  # nothing is left to train
     assert outcomes["whole"][0] == dict(one.metrics)
 
 
@@ -111,7 +113,7 @@ def test_one_process_writes_and_counts_the_images_of_both(ran: tuple[Path, dict[
 def test_a_run_of_two_that_one_is_asked_to_stop_ends_as_one_that_was_not(ran: tuple[Path, dict[str, Any]]) -> None:
     out, outcomes = ran
     assert outcomes["cut"][0] == outcomes["whole"][0]
-    assert "went on from iteration 3" in outcomes["cut"][1][-1]
+    assert "resumed at iteration 3" in outcomes["cut"][1][-1]
     ours, theirs = _last(out / "cut"), _last(out / "whole")
     trained = [name for name in theirs if "running" not in name]  # the statistics were averaged once more on the way
     assert all(torch.equal(ours[name], theirs[name]) for name in trained)

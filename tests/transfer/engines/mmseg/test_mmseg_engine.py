@@ -18,10 +18,11 @@ from pretrain.core.errors import CheckpointError, EngineError, ProofError, Train
 from pretrain.core.journal import Journal
 from transfer import sources
 from transfer.datasets import cityscapes
+from transfer.datasets.segmentation import SegmentationData
 from transfer.engines import Job, Outcome
-from transfer.engines.mmseg import engine, watch
+from transfer.engines.mmseg import checkpoint, engine
 from transfer.segmentation.label_maps import Sample
-from transfer.tasks.cityscapes import CITYSCAPES, SegmentationSettings
+from transfer.tasks.cityscapes import CITYSCAPES
 from transfer.tasks.linear import LINEAR
 
 pytest.importorskip("mmseg", reason="MMSegmentation is not installed")
@@ -40,14 +41,14 @@ def _one_thread() -> Any:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> cityscapes.SegmentationData:
+def data(tmp_path_factory: pytest.TempPathFactory) -> SegmentationData:
     return cityscapes.read(TINY["lay"](tmp_path_factory.mktemp("scenes")))
 
 
 @pytest.fixture(scope="module")
-def make(data: cityscapes.SegmentationData) -> Callable[..., Job]:
+def make(data: SegmentationData) -> Callable[..., Job]:
     def make(folder: Path, arch: str = "resnet18", journal: Journal | None = None, **changes: Any) -> Job:
-        settings = SegmentationSettings().replace(QUICK | changes)
+        settings = CITYSCAPES.settings.replace(QUICK | changes)
         return Job(CITYSCAPES, settings, sources.load(f"random:{arch}"), data, folder, 0, "cpu", journal or Journal(folder))
 
     return make
@@ -59,7 +60,7 @@ def trained(make: Callable[..., Job], tmp_path_factory: pytest.TempPathFactory) 
     folder, drawn, draw = tmp_path_factory.mktemp("trained"), [], engine.draw
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "draw", lambda path, samples, classes: (drawn.extend(samples), draw(path, samples, classes)))
-        outcome = engine.fit(make(folder))
+        outcome = engine.MMSegmentation.fit(make(folder))
     return outcome, folder, drawn
 
 
@@ -70,7 +71,7 @@ def test_the_model_is_exactly_the_backbone_it_was_given(trained: Any) -> None:
 def test_training_beats_the_untrained_model_and_any_single_class(
     trained: Any, make: Callable[..., Job], tmp_path: Path
 ) -> None:
-    untrained = engine.fit(make(tmp_path, iters=0))
+    untrained = engine.MMSegmentation.fit(make(tmp_path, iters=0))
     assert [path.name for path in tmp_path.rglob("*.pth")] == ["backbone.pth"]
     labels = np.concatenate([sample.truth[sample.truth != 255] for sample in trained[2]])
     constant = 100 * np.bincount(labels).max() / labels.size / len(TINY["CLASSES"])  # mIoU of the best single class
@@ -78,7 +79,7 @@ def test_training_beats_the_untrained_model_and_any_single_class(
     assert trained[0].metrics["mIoU"] > untrained.metrics["mIoU"] + 5
 
 
-def test_the_metrics_are_those_of_the_confusion_matrix(trained: Any, data: cityscapes.SegmentationData) -> None:
+def test_the_metrics_are_those_of_the_confusion_matrix(trained: Any, data: SegmentationData) -> None:
     outcome, _, samples = trained
     count = len(data.classes)
     confusion = np.zeros((count, count))
@@ -125,7 +126,7 @@ def test_the_same_seed_gives_the_same_numbers_in_silence_and_only_in_its_folder(
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "run").mkdir()
     job = make(Path(os.path.relpath(tmp_path / "run")), journal=Journal(progress=lambda stage, *_: said.append(stage)))
-    again = engine.fit(replace(job, announce_time=True))
+    again = engine.MMSegmentation.fit(replace(job, announce_time=True))
     assert again == trained[0]
     assert list((tmp_path / "here").iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -151,21 +152,21 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
     trained: Any, make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(interrupt.Interrupted, match="iteration 13 of 24"):
-        engine.fit(make(tmp_path, journal=stopping(13)))
+        engine.MMSegmentation.fit(make(tmp_path, journal=stopping(13)))
     moved = tmp_path.with_name(tmp_path.name + "-moved")
     tmp_path.rename(moved)
     monkeypatch.setattr(interrupt, "_mark", None)
     seen: list[int] = []
     journal = Journal(progress=lambda stage, done, *_: seen.append(done) if stage == "train" else None)
-    again = engine.fit(make(moved, journal=journal))
+    again = engine.MMSegmentation.fit(make(moved, journal=journal))
     assert again.metrics == trained[0].metrics
     assert seen == list(range(14, ITERS + 1))
-    assert again.notes[-1].startswith("went on from iteration 13: mmengine reads the batches before once more")
+    assert again.notes[-1].startswith("resumed at iteration 13: mmengine reads the batches before once more")
     ours, theirs = (torch.load(folder / "mmseg/last.pth", weights_only=True) for folder in (moved, trained[1]))
     assert all(torch.equal(ours["state_dict"][name], theirs["state_dict"][name]) for name in theirs["state_dict"])
     # Finished: the same call evaluates the last checkpoint again, and can be stopped, too.
     with pytest.raises(interrupt.Interrupted, match="all 24 iterations"):
-        engine.fit(make(moved, journal=stopping(1, stage="evaluate")))
+        engine.MMSegmentation.fit(make(moved, journal=stopping(1, stage="evaluate")))
 
 
 def killed_after(job: Job, saves: int) -> int:
@@ -177,14 +178,14 @@ def killed_after(job: Job, saves: int) -> int:
         replace_file, left = os.replace, [saves]
 
         def die(source: Path, target: Path) -> None:
-            left[0] -= target.name == watch.LAST
+            left[0] -= target.name == checkpoint.LAST
             if not left[0]:
                 os.truncate(source, 1000)
                 os.kill(os.getpid(), signal.SIGKILL)
             replace_file(source, target)
 
         os.replace = die  # type: ignore[assignment]
-        engine.fit(job)
+        engine.MMSegmentation.fit(job)
     finally:
         os._exit(1)
 
@@ -197,11 +198,11 @@ def test_a_run_killed_while_it_saves_goes_on_from_the_whole_checkpoint_before(
     reached = []
     for saves in (1, 2, 2):
         assert killed_after(job, saves) == -signal.SIGKILL
-        assert (tmp_path / "mmseg" / watch.PARTIAL).stat().st_size == 1000
-        reached.append(watch.saved(tmp_path / "mmseg", job.identity))
+        assert (tmp_path / "mmseg" / checkpoint.PARTIAL).stat().st_size == 1000
+        reached.append(checkpoint.saved(tmp_path / "mmseg", job.identity))
     assert reached == [0, 5, 10]
-    assert engine.fit(job).metrics == trained[0].metrics
-    assert not (tmp_path / "mmseg" / watch.PARTIAL).exists()
+    assert engine.MMSegmentation.fit(job).metrics == trained[0].metrics
+    assert not (tmp_path / "mmseg" / checkpoint.PARTIAL).exists()
 
 
 def test_a_broken_checkpoint_or_that_of_another_run_is_refused(
@@ -211,19 +212,19 @@ def test_a_broken_checkpoint_or_that_of_another_run_is_refused(
     last = tmp_path / "mmseg/last.pth"
     last.write_bytes((trained[1] / "mmseg/last.pth").read_bytes())
     with pytest.raises(CheckpointError, match="is of another run"):
-        engine.fit(make(tmp_path, lr=0.01))
+        engine.MMSegmentation.fit(make(tmp_path, lr=0.01))
     for size in (last.stat().st_size // 2, 100, 0):
         os.truncate(last, size)
         with pytest.raises(CheckpointError, match=r"can't go on from(.|\n)*remove it to start again"):
-            engine.fit(make(tmp_path))
+            engine.MMSegmentation.fit(make(tmp_path))
     torch.save({"state_dict": {}}, last)
     with pytest.raises(CheckpointError, match="not a training checkpoint"):
-        engine.fit(make(tmp_path))
+        engine.MMSegmentation.fit(make(tmp_path))
 
 
 def test_another_task_is_refused(make: Callable[..., Job], tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="can't run 'linear'"):
-        engine.fit(replace(make(tmp_path), task=LINEAR, settings=LINEAR.settings))
+        engine.MMSegmentation.fit(replace(make(tmp_path), task=LINEAR, settings=LINEAR.settings))
 
 
 def test_the_native_configuration_repeats_the_run_without_us(trained: Any, tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def test_the_native_configuration_repeats_the_run_without_us(trained: Any, tmp_p
 
 
 def test_a_backbone_with_bottlenecks_is_exact_too(make: Callable[..., Job], tmp_path: Path) -> None:
-    outcome = engine.fit(make(tmp_path, "resnet50", iters=0, max_val_images=1))
+    outcome = engine.MMSegmentation.fit(make(tmp_path, "resnet50", iters=0, max_val_images=1))
     assert outcome.proof["max_feature_difference"] == 0.0
     assert "evaluated on 1 of 4 validation images" in outcome.notes
 
@@ -269,7 +270,7 @@ def test_a_model_that_is_another_backbone_is_refused(
 
     monkeypatch.setattr(engine, "native_config", spoiled)
     with pytest.raises(ProofError, match=words):
-        engine.fit(make(tmp_path, "resnet50", iters=0))
+        engine.MMSegmentation.fit(make(tmp_path, "resnet50", iters=0))
 
 
 def test_two_norms_swapped_in_the_conversion_are_refused(
@@ -284,7 +285,7 @@ def test_two_norms_swapped_in_the_conversion_are_refused(
     job = replace(job, backbone=replace(job.backbone, state=job.backbone.state | state))
     monkeypatch.setattr(engine, "to_mmseg", swapped)
     with pytest.raises(ProofError, match=r"fatal: 2 different: layer3.0.bn1.weight, layer3.0.bn2.weight\n"):
-        engine.fit(job)
+        engine.MMSegmentation.fit(job)
 
 
 def _floats(job: Job) -> dict[str, torch.Tensor]:
@@ -293,7 +294,7 @@ def _floats(job: Job) -> dict[str, torch.Tensor]:
 
 def test_a_loss_that_is_not_finite_stops_the_run(make: Callable[..., Job], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="lower it"):
-        engine.fit(make(tmp_path, lr=1e20))
+        engine.MMSegmentation.fit(make(tmp_path, lr=1e20))
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] is None
     assert all(math.isfinite(row["loss"]) for row in rows[:-1])

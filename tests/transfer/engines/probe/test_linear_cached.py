@@ -38,7 +38,7 @@ def test_each_image_is_read_once(
         return picture(self, index)
 
     monkeypatch.setattr(ImageSet, "picture", counted)
-    engine.fit(probe_job(task, **fields))
+    engine.Probe.fit(probe_job(task, **fields))
     assert len(read) == 3 * (14 + 6)
     assert set(read.values()) == {1}
 
@@ -53,7 +53,7 @@ def test_linear_cached_is_a_classifier_on_the_centre_crops_features_in_seeded_or
         losses.extend([values["loss"]] if stage == "linear" else [])
 
     job = probe_job("linear-cached", hear, seed=3, epochs=4, milestones=(2.0, 2.0), feature_norm=False, lr=0.05)
-    outcome = engine.fit(job)
+    outcome = engine.Probe.fit(job)
     parts, how = (job.data.train, job.data.val), {"size": 32, "batch": 8, "num_workers": 0, "device": "cpu"}
     train, val = (torch.cat(list(centre_features(proven[0], part, **how))) for part in parts)
     truth, val_truth = (torch.tensor(part.labels) for part in parts)
@@ -81,9 +81,9 @@ def test_linear_cached_is_a_classifier_on_the_centre_crops_features_in_seeded_or
 @pytest.mark.parametrize("task", ["linear", "linear-cached"])
 def test_a_search_reports_what_the_chosen_learning_rate_yields_alone(probe_job: ProbeJob, task: str) -> None:
     search = {"held_out": 0.3, "lr": 1.0}
-    outcome = engine.fit(probe_job(task, **search, lr_search=(1e-7, 0.1)))
+    outcome = engine.Probe.fit(probe_job(task, **search, lr_search=(1e-7, 0.1)))
     assert outcome.proof["chosen_lr"] == pytest.approx(0.1)
-    alone = engine.fit(probe_job(task, **search, folder="alone", lr_search=(0.1,)))
+    alone = engine.Probe.fit(probe_job(task, **search, folder="alone", lr_search=(0.1,)))
     assert alone.metrics == outcome.metrics
     assert "learning rate 0.1, the best of 2 from 1e-07 to 0.1" in outcome.notes[0]
     assert "chosen on 12 training images that were held out" in outcome.notes[0]
@@ -98,8 +98,8 @@ def test_a_search_does_not_look_at_the_validation_images(probe_job: ProbeJob, sh
         shutil.rmtree(turned / "val" / new)
         shutil.copytree(shades / "val" / old, turned / "val" / new)
     fields = {"held_out": 0.3, "lr_search": (1e-4, 0.01, 1.0)}
-    right = engine.fit(probe_job("linear-cached", **fields))
-    wrong = engine.fit(probe_job("linear-cached", folder="turned-run", root=turned, **fields))
+    right = engine.Probe.fit(probe_job("linear-cached", **fields))
+    wrong = engine.Probe.fit(probe_job("linear-cached", folder="turned-run", root=turned, **fields))
     assert right.notes == wrong.notes
     assert right.metrics["top1"] > 50 > wrong.metrics["top1"]
 

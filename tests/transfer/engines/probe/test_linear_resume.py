@@ -43,7 +43,7 @@ class Course:
     def run(self, folder: str, stop: tuple[str, int] | None = None, *, kill: bool = False, **changes: object) -> Outcome:
         self._mark, self._stop, self._kill = None, stop, kill
         task = "linear" if self.kind == "search" else self.kind
-        return engine.fit(self.make(task, self._hear, folder=folder, **{**FIELDS[self.kind], **changes}))
+        return engine.Probe.fit(self.make(task, self._hear, folder=folder, **{**FIELDS[self.kind], **changes}))
 
     def _hear(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
         self.steps.add((stage, done))

@@ -12,14 +12,15 @@ from pretrain.core.journal import Journal
 from transfer import sources, tasks
 from transfer.datasets import imagefolder
 from transfer.engines import Job
-from transfer.engines.probe import engine, heads
+from transfer.engines.probe import classifiers, engine
+from transfer.engines.probe.knn import knn_votes
 
 
 def test_votes_are_the_sum_of_exp_cosine_over_temperature_of_the_nearest() -> None:
     rng = torch.Generator().manual_seed(0)
     train, queries = torch.randn(9, 4, generator=rng), torch.randn(3, 4, generator=rng)
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2])
-    votes = engine.knn_votes(train, labels, queries, classes=3, k=4, temperature=0.5)
+    votes = knn_votes(train, labels, queries, classes=3, k=4, temperature=0.5)
     for i, q in enumerate(queries):
         cosines = sorted(
             ((float(q @ t / q.norm() / t.norm()), int(c)) for t, c in zip(train, labels, strict=True)), reverse=True
@@ -54,14 +55,14 @@ def job(root: Path, folder: Path, task: str, **settings: object) -> Job:
 def test_classes_that_any_feature_separates_are_separated(
     root: Path, tmp_path: Path, task: str, fields: dict[str, object]
 ) -> None:
-    outcome = engine.fit(job(root, tmp_path, task, **fields))
+    outcome = engine.Probe.fit(job(root, tmp_path, task, **fields))
     assert outcome.metrics[tasks.get(task).metrics[0]] == 100
     assert outcome.proof["max_feature_difference"] == 0
 
 
 def test_the_same_seed_gives_the_same_number_and_no_epoch_an_untrained_head(root: Path, tmp_path: Path) -> None:
     first, again, untrained = (
-        engine.fit(job(root, tmp_path / name, "linear", epochs=epochs)).metrics
+        engine.Probe.fit(job(root, tmp_path / name, "linear", epochs=epochs)).metrics
         for name, epochs in (("a", 1), ("b", 1), ("c", 0))
     )
     assert first == again
@@ -71,5 +72,5 @@ def test_the_same_seed_gives_the_same_number_and_no_epoch_an_untrained_head(root
 
 def test_the_learning_rate_falls_at_epochs_60_and_80_of_100() -> None:
     settings = tasks.get("linear").settings
-    rates = [heads.lr_at(settings, epoch) for epoch in (0, 59, 60, 79, 80, 99)]
+    rates = [classifiers.lr_at(settings, epoch) for epoch in (0, 59, 60, 79, 80, 99)]
     assert rates == pytest.approx([30, 30, 3, 3, 0.3, 0.3])

@@ -12,9 +12,9 @@ from PIL import Image
 
 from pretrain.core.errors import DataError
 from transfer.datasets import coco
-from transfer.datasets.detection import Picture
+from transfer.datasets.detection import Picture, read_image
 from transfer.detection import masks as mask_ops
-from transfer.engines.torchvision.data import TrainingImages, batches, read_image, resized_shape, training_sample
+from transfer.engines.torchvision.data import TrainingImages, batches, resized_shape, training_sample
 from transfer.tasks.detection import DetectionSettings
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
 from transfer.datasets import coco
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.detection import DetectionData, read_image
 from transfer.engines.precise_bn import precise_bn
 from transfer.engines.torchvision.data import (
     ORDER,
@@ -20,15 +20,14 @@ from transfer.engines.torchvision.data import (
     TrainingImages,
     as_tensor,
     batches,
-    read_image,
     torch_random,
 )
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.evaluate import find, in_file_pixels
 from transfer.engines.torchvision.fpn import FPN
 from transfer.engines.torchvision.rpn import Target
-from transfer.engines.torchvision.train import Fit, learning_rate, make_optimizer, set_statistics, train
-from transfer.tasks.detection import DetectionSettings
+from transfer.engines.torchvision.train import Fit, begin, learning_rate, make_optimizer, set_statistics, train
+from transfer.tasks.detection import DetectionSettings, FPNSettings
 
 SEED = 3
 
@@ -51,7 +50,7 @@ def test_two_processes_train_and_evaluate_as_one(
 def check_two_processes(root: str, folder: str, plain: str) -> None:
     """What each of two processes asserts."""
     torch.set_num_threads(1)
-    settings, data = DetectionSettings.model_validate_json(plain), coco.read(Path(root))
+    settings, data = FPNSettings.model_validate_json(plain), coco.read(Path(root))
     with distributed.group("cpu"), distributed.group("cpu"):
         assert distributed.world() == 2
         _check_collection()
@@ -60,6 +59,13 @@ def check_two_processes(root: str, folder: str, plain: str) -> None:
         model = _check_resuming(data, settings, Path(folder))
         _check_findings(model, data, settings)
         _check_a_process_without_objects(settings)
+
+
+def _train(model: Detector, run: Fit) -> int:
+    """Resume, or begin, and train; returns at which iteration."""
+    optimizer, start = begin(model, run)
+    train(model, run, optimizer, start)
+    return start
 
 
 def _model(settings: DetectionSettings) -> Detector:
@@ -98,7 +104,7 @@ def _check_population() -> None:
 def _check_gradients(data: DetectionData, settings: DetectionSettings) -> None:
     """A step is made with the mean of the gradients that two single processes would have on the two parts."""
     trained, expected = _model(settings), _model(settings).train()
-    train(trained, _run(data, settings.replace({"checkpoint_seconds": 1e6}), Path()))
+    _train(trained, _run(data, settings.replace({"checkpoint_seconds": 1e6}), Path()))
     optimizer = make_optimizer(expected, settings)
     images = TrainingImages(data.train, settings, SEED)
     for place, draw in enumerate(next(batches(data.train, 2, SEED, ORDER))):
@@ -113,17 +119,16 @@ def _check_gradients(data: DetectionData, settings: DetectionSettings) -> None:
 def _check_resuming(data: DetectionData, settings: DetectionSettings, folder: Path) -> Detector:
     """A training cut after its first checkpoint ends as one that was not, in both processes."""
     whole, cut = _model(settings), _model(settings)
-    train(whole, _run(data, settings, folder / "whole"))
+    _train(whole, _run(data, settings, folder / "whole"))
 
     def stop(stage: str, done: int, total: int, values: dict[str, float]) -> None:
         if done == 2:
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
-        train(cut, _run(data, settings, folder / "cut", Journal(progress=stop)))
-    resumed, said = _model(settings), []
-    train(resumed, _run(data, settings, folder / "cut", Journal(progress=lambda *what: said.append(what))))
-    assert said[0][0] == "continuing at iteration 1 of 2"
+        _train(cut, _run(data, settings, folder / "cut", Journal(progress=stop)))
+    resumed = _model(settings)
+    assert _train(resumed, _run(data, settings, folder / "cut")) == 1
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
         assert _same_everywhere(tensor), name

@@ -1,4 +1,4 @@
-"""The schedule, the optimiser, and going on after an interruption."""
+"""The schedule, the optimiser, and resuming after an interruption."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,8 @@ from pretrain.core.journal import Journal
 from transfer.datasets import coco
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.engine import FAMILIES
-from transfer.engines.torchvision.train import Fit, learning_rate, make_optimizer, train
+from transfer.engines.torchvision.train import Fit, begin, learning_rate, make_optimizer
+from transfer.engines.torchvision.train import train as train_from
 from transfer.tasks.detection import DetectionSettings
 
 Tiny = Callable[..., DetectionSettings]
@@ -21,6 +22,11 @@ Lay = Callable[..., Path]
 
 class InterruptionError(Exception):
     """What a test stops a training with."""
+
+
+def train(detector: Detector, run: Fit) -> None:
+    """Resume, or begin, and train."""
+    train_from(detector, run, *begin(detector, run))
 
 
 def model(settings: DetectionSettings) -> Detector:

@@ -18,7 +18,7 @@ from transfer import engines, sources, tasks
 from transfer.datasets import coco, voc
 from transfer.datasets.detection import DetectionData
 from transfer.engines import Job, Outcome
-from transfer.tasks.detection import DetectionSettings
+from transfer.tasks.detection import C4Settings, DetectionSettings
 
 Tiny = Callable[..., DetectionSettings]
 Lay = Callable[..., Path]
@@ -83,7 +83,7 @@ def test_a_run_writes_what_it_ran(tiny_detection: Tiny, lay_voc: Lay, tmp_path: 
     settings = tiny_detection(iters=0, precise_bn=0)
     fit("voc07", settings, voc.read(lay_voc()), tmp_path / "run")
     written = yaml.safe_load((tmp_path / "run/torchvision_config.yaml").read_text())
-    assert DetectionSettings.read(written["settings"]) == settings
+    assert C4Settings.read(written["settings"]) == settings
     assert (written["arch"], written["seed"], written["classes"]) == ("resnet18", 0, ["blue", "green", "red"])
     assert written["backbone"] == sources.load("random:resnet18:1").sha256
     assert written["detector"] == "transfer.engines.torchvision.c4"
@@ -111,7 +111,7 @@ def test_a_signal_saves_the_iteration_it_came_in_and_the_rest_is_as_if_it_had_no
     with pytest.raises(interrupt.Interrupted, match="iteration 2 of 3"), interrupt.listening():
         fit("voc07", settings, data, tmp_path / "cut", signal_at=("train", 2))
     assert fit("voc07", settings, data, tmp_path / "cut") == whole
-    assert "continuing at iteration 2 of 3" in (tmp_path / "cut/log.txt").read_text()
+    assert "resuming at iteration 2 of 3" in (tmp_path / "cut/log.txt").read_text()
     ours, theirs = (
         [{**json.loads(line), "seconds": 0} for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("whole", "cut")

@@ -1,0 +1,100 @@
+"""Vision transformers (Dosovitskiy et al. 2021, arXiv:2010.11929), as timm builds and names them.
+
+timm is imported when a network is built: the import takes a second or two.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from pretrain.backbones import PUBLISHED_SIZE, Architecture, Shapes
+
+PATCH = 16
+"""Side of a patch in pixels."""
+SPREAD = 0.02
+"""Standard deviation of timm's truncated normal initialisation, cut at ±2 (a hundred deviations: it cuts nothing)."""
+MAPPED_BLOCKS = (2, 5, 8, 11)
+"""Blocks, counted from 0, whose patch tokens are the feature maps."""
+
+
+@dataclass(frozen=True)
+class VisionTransformer(Architecture):
+    """A plain ViT of timm's with learned position embeddings.
+
+    Probes read the class token (MoCo v3, arXiv:2104.02057). Its maps are the patch tokens after four blocks, without the class
+    token and before the final norm, all of stride 16. Images of other sizes than it was built for get position embeddings by
+    bicubic interpolation (timm's `dynamic_img_size`).
+    """
+
+    family: ClassVar[str] = "vit"
+    head: ClassVar[str] = "head"
+    # What relatives have and these networks lack stands here too, so that it counts as extra and is never dropped in silence.
+    parts: ClassVar[frozenset[str]] = frozenset(
+        {"cls_token", "pos_embed", "patch_embed", "blocks", "norm", "norm_pre", "reg_token", "dist_token", "attn_pool"}
+    )
+    names: ClassVar[re.Pattern[str]] = re.compile(
+        r"cls_token|pos_embed|(patch_embed\.proj|norm|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12]))\.\w+"
+    )
+    first: ClassVar[str] = "patch_embed.proj.weight"
+    features: ClassVar[str] = "the class token after the final norm"
+    multiple: ClassVar[int] = PATCH
+
+    name: str
+    width: int
+    heads: int
+    """Attention heads of each block. NOTE: no tensor shows them; MoCo v3's ViT-S has 12 where timm's and DINO's have 6."""
+    timm_name: str
+    """timm's name of it."""
+    map_names: tuple[str, ...] = tuple(f"blocks.{block}" for block in MAPPED_BLOCKS)
+
+    @property
+    def unseen(self) -> Mapping[str, Any]:
+        """See `Architecture`."""
+        return {"heads": self.heads, "features": self.features}
+
+    @property
+    def assumed(self) -> str:
+        """See `Architecture`."""
+        return f"read with {self.heads} attention heads, as timm's, which no tensor shows"
+
+    def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
+        """See `Architecture`. The position embeddings have one entry for the class token and each patch of `size`."""
+        import timm
+
+        model: nn.Module = timm.create_model(
+            self.timm_name, num_classes=outputs, img_size=size, dynamic_img_size=True, num_heads=self.heads
+        )
+        model.register_forward_pre_hook(self._require_sides)
+        return model
+
+    def _require_sides(self, trunk: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        for side in inputs[0].shape[2:]:
+            self.require_size(side)
+
+    def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
+        """See `Architecture`."""
+        blocks: Any = trunk
+        outputs: list[Tensor] = blocks.forward_intermediates(images, indices=list(MAPPED_BLOCKS), intermediates_only=True)
+        return outputs
+
+    def size_of(self, shapes: Shapes) -> int:
+        """See `Architecture`. Position embeddings that are no square with a class token are taken for the published ones."""
+        shape = shapes.get("pos_embed", ())
+        side = math.isqrt(max(shape[1] - 1, 0)) if len(shape) == 3 else 0
+        return PATCH * side if side and side**2 + 1 == shape[1] else PUBLISHED_SIZE
+
+    def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
+        """See `Architecture`. timm draws the weights of linear layers with deviation 0.02; the projection of patches, a
+        convolution, with torch's default, uniform of variance 1 / (3 · inputs), of which each output has `inputs` weights.
+        """
+        if name == self.first:
+            return math.sqrt(shape[0] / 3)
+        return SPREAD * math.sqrt(math.prod(shape)) if len(shape) == 2 else None
+
+
+VIT_SMALL = VisionTransformer("vit_small", width=384, heads=6, timm_name="vit_small_patch16_224")
+VIT_BASE = VisionTransformer("vit_base", width=768, heads=12, timm_name="vit_base_patch16_224")

@@ -1,0 +1,57 @@
+"""What a learner is given in one step: views of a batch of images, their labels, and how far the run is.
+
+Shapes: N images of this process; S pixels, the side of a view.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from pretrain.augment.mixed import Mixed
+from pretrain.augment.views import Pipeline
+
+Role = Literal["online", "target", "both"]
+"""Which encoders a view is for: the trained one, the one that makes its targets, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one view of every image is made: a crop, then the operations of a pipeline."""
+
+    name: str
+    """What pictures call it, such as `query`."""
+    pipeline: Pipeline
+    """Its crop and its operations."""
+    size: int
+    """Its side, in pixels."""
+    role: Role = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, before the step at hand."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps of the whole run."""
+    epoch: int
+    """Epochs done."""
+    epochs: int
+    """Epochs of the whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The views of a step, in the order in which the method declares them."""
+
+    views: tuple[Mixed, ...]
+    """Each view after the augmentation, with what was blended into it; sizes may differ between views."""
+    clean: tuple[Tensor, ...]
+    """The same views before the augmentation, each (N, 3, S, S), normalised."""
+    labels: Tensor
+    """(N,), `UNLABELLED` where a label is not to be used."""
+    order: Tensor
+    """Permutation of the step's images over all processes, for methods that shuffle batches for their batch statistics."""
+    progress: Progress

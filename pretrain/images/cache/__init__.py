@@ -1,0 +1,50 @@
+"""Images decoded once and cached as uint8 RGB of a bounded short side, in shared memory or in a memory-mapped file.
+
+For sets that fit. With memory every process of a run has its own copy; a file is shared by all.
+"""
+
+from typing import Literal
+
+from pretrain.core import distributed
+from pretrain.core.journal import Journal
+from pretrain.images.cache import disk, ram
+from pretrain.images.cache.fill import Filler
+from pretrain.images.cache.shrink import ShrunkImages
+from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Images
+
+
+def open_images(
+    images: ImageSet,
+    where: Literal["ram", "disk"] | None,
+    *,
+    side: int | None,
+    reduced: bool,
+    num_workers: int,
+    journal: Journal,
+    skip: bool = False,
+) -> Images:
+    """Open a run's images: as they are, resized whenever one is read, or decoded now and cached.
+
+    Args:
+        images: The image files.
+        where: Where decoded images are cached; None: each is decoded whenever it is read.
+        side: Largest short side in pixels; None: images keep their size, and nothing is cached.
+        reduced: Whether JPEGs much larger than that are decoded at a fraction of their size.
+        num_workers: Loader workers that decode the images to cache.
+        journal: Logs the progress.
+        skip: Whether an image that can't be decoded is an error only when it is read.
+
+    Raises:
+        DataError: If the memory or the disk is too small, or an image can't be decoded.
+    """
+    if side is None:
+        return images
+    shrunk = ShrunkImages(images, side, reduced)
+    if where is None:
+        return shrunk
+    filler = Filler(num_workers, journal, skip)
+    if where == "ram":
+        return ram.filled(shrunk, filler)
+    with distributed.first_alone():
+        return disk.found_or_filled(shrunk, filler)

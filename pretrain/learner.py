@@ -1,0 +1,69 @@
+"""What the loop knows of a method: forward on a batch, three hooks around it, what it trains, and what it leaves."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.batch import Batch, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The outputs of one forward pass."""
+
+    terms: Mapping[str, Tensor]
+    """Name → scalar; their sum is minimised."""
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name → scalar without gradient, for the log alone."""
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `after_step` needs of this pass, such as the keys to enqueue."""
+
+    @property
+    def total(self) -> Tensor:
+        """Sum the terms."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a learner leaves when it has trained."""
+
+    backbone: dict[str, Tensor]
+    """The trunk's tensors under the architecture's names."""
+    projector: dict[str, Tensor]
+    """The head it was trained behind, by the names of its `nn.Linear` or `nn.Sequential`; empty where there is none."""
+
+
+class Learner(nn.Module):
+    """Base of all methods' modules. Each step the loop calls, in this order: `before_forward`, `forward` (with gradient, unless
+    `fills` says otherwise), the backward pass, `after_backward`, the optimiser's step, `after_step`.
+
+    Everything a hook does is a function of its arguments and of the module's tensors, so that a resumed run is exact.
+    """
+
+    def forward(self, batch: Batch) -> Losses:
+        """Compute the losses of a batch."""
+        raise NotImplementedError
+
+    def fills(self, step: int) -> bool:
+        """Return whether a step only fills a memory and moves no parameter; such steps come first."""
+        return False
+
+    def before_forward(self, progress: Progress) -> None:
+        """Prepare the pass: move a target, bring prototypes to unit length."""
+
+    def after_backward(self, progress: Progress) -> None:
+        """Change gradients before the optimiser sees them: freeze, clip."""
+
+    def after_step(self, batch: Batch, losses: Losses) -> None:
+        """Keep what the next steps need: enqueue keys, move a target or a centre."""
+
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the parameters to optimise with their names, which the recipe's parameter groups match."""
+        return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
+
+    def export(self) -> Exported:
+        """Return what is taken from this learner to be transferred."""
+        raise NotImplementedError

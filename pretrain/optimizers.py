@@ -1,0 +1,110 @@
+"""The optimisers, each with the settings that it alone has. Adding one is a class and a line of `OPTIMIZERS`."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from pretrain.core.errors import ConfigError
+from pretrain.core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
+
+Groups = Sequence[dict[str, Any]]
+"""Parameter groups as torch takes them: `params`, `lr`, `weight_decay`, and `adapt` for layer-wise optimisers."""
+
+
+class Optimizer(Settings):
+    """Base of the optimisers' settings."""
+
+    MOMENTS: ClassVar[int]
+    """Tensors of a parameter's size that it keeps for each parameter."""
+
+    name: str
+    """A name of `OPTIMIZERS`."""
+
+    @abstractmethod
+    def build(self, groups: Groups) -> "TorchOptimizer":
+        """Make the optimiser of some parameter groups."""
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, torch's."""
+
+    MOMENTS: ClassVar[int] = 1
+
+    name: Literal["sgd"] = "sgd"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum coefficient."""
+
+    def build(self, groups: Groups) -> "TorchOptimizer":
+        """See `Optimizer`. In torch's fused form each parameter is read once, not once for each term."""
+        import torch
+
+        return torch.optim.SGD(groups, momentum=self.momentum, fused=True)
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (arXiv:1711.05101), torch's: it needs fewer steps where there are only hundreds."""
+
+    MOMENTS: ClassVar[int] = 2
+
+    name: Literal["adamw"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of the moving averages of the gradient and of its square."""
+
+    def build(self, groups: Groups) -> "TorchOptimizer":
+        """See `Optimizer`."""
+        import torch
+
+        return torch.optim.AdamW(groups, betas=self.betas, fused=True)
+
+
+class LARS(Optimizer):
+    """Layer-wise adaptive rates on SGD with momentum (arXiv:1708.03888), timm's.
+
+    The learning rate of each weight is scaled by trust × ‖w‖ / (‖g‖ + decay · ‖w‖), outside the momentum buffer. Groups with
+    `adapt: false` keep the plain learning rate. NOTE: published codes of this name differ in the denominator.
+    """
+
+    MOMENTS: ClassVar[int] = 1
+
+    name: Literal["lars"] = "lars"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum coefficient."""
+    trust: float = Field(0.001, gt=0)
+    """Trust coefficient η."""
+
+    def build(self, groups: Groups) -> "TorchOptimizer":
+        """See `Optimizer`.
+
+        Raises:
+            ConfigError: For a group that decays and is not to be adapted.
+        """
+        from timm.optim.lars import Lars
+
+        if any(group["weight_decay"] and not group.get("adapt", True) for group in groups):
+            raise ConfigError(
+                "LARS adapts the learning rate of whatever decays",
+                seen="a group of parameters with `adapt: false` and a weight decay",
+                fix="give that group weight_decay: 0",
+            )
+        named = [{**group, "always_adapt": group.get("adapt", True)} for group in groups]
+        return Lars(named, momentum=self.momentum, trust_coeff=self.trust)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW, "lars": LARS}
+"""Optimiser name → its settings."""
+
+
+def get(name: str) -> type[Optimizer]:
+    """The settings class of that optimiser.
+
+    Raises:
+        ConfigError: For an unknown name, with the nearest known one.
+    """
+    if name not in OPTIMIZERS:
+        raise ConfigError.unknown("optimizer", name, OPTIMIZERS)
+    return OPTIMIZERS[name]

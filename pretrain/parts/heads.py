@@ -1,0 +1,77 @@
+"""Heads on a backbone: multilayer perceptrons, prototypes, weight-normalised outputs.
+
+Shapes: N images, D inputs, K outputs.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["none", "bn", "bn-plain"]
+"""`bn`: batch normalisation with scale and shift; `bn-plain`: without either."""
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+def mlp(
+    widths: Sequence[int],
+    *,
+    bias: bool = True,
+    norm: Norm = "none",
+    activation: str = "relu",
+    out_bias: bool = True,
+    out_norm: Norm = "none",
+    last: nn.Linear | None = None,
+) -> nn.Sequential:
+    """Build a perceptron (N, widths[0]) → (N, widths[-1]).
+
+    Args:
+        widths: Inputs, hidden widths, outputs; two or more.
+        bias: Whether the hidden layers have a bias.
+        norm: After each hidden layer, before its activation.
+        activation: A name of `ACTIVATIONS`, after each hidden layer.
+        out_bias: Whether the last layer has a bias.
+        out_norm: After the last layer.
+        last: A last layer drawn already; `out_bias` is then its own.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(widths[:-1]):
+        layers += [nn.Linear(inputs, outputs, bias=bias), *_norm(norm, outputs), ACTIVATIONS[activation]()]
+    layers += [last or nn.Linear(widths[-2], widths[-1], bias=out_bias), *_norm(out_norm, widths[-1])]
+    return nn.Sequential(*layers)
+
+
+def _norm(norm: Norm, width: int) -> list[nn.Module]:
+    return [] if norm == "none" else [nn.BatchNorm1d(width, affine=norm == "bn")]
+
+
+class Prototypes(nn.Linear):
+    """K prototypes of unit length: embeddings (N, D) → cosines (N, K) (SwAV, arXiv:2006.09882)."""
+
+    def __init__(self, inputs: int, prototypes: int) -> None:
+        super().__init__(inputs, prototypes, bias=False)
+
+    @torch.no_grad()
+    def to_unit_length(self) -> None:
+        """Scale each prototype to length 1; called before a pass, outside the gradient."""
+        self.weight.copy_(F.normalize(self.weight, dim=1))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Compare with every prototype."""
+        return F.linear(F.normalize(embeddings, dim=1), self.weight)
+
+
+def weight_normalised(inputs: int, outputs: int, *, trained_gain: bool = False) -> nn.Module:
+    """Build a layer (N, D) → (N, K) without bias whose rows are w / ‖w‖ times a gain of 1 (DINO, arXiv:2104.14294).
+
+    `trained_gain`: whether the gain of each row is trained.
+    """
+    layer = torch.nn.utils.parametrizations.weight_norm(nn.Linear(inputs, outputs, bias=False))
+    gain: nn.Parameter = layer.parametrizations.weight.original0
+    with torch.no_grad():
+        gain.fill_(1.0)
+    gain.requires_grad_(trained_gain)
+    return layer

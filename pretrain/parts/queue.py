@@ -1,0 +1,31 @@
+"""The queue of keys that serve as negatives (arXiv:1911.05722). Shapes: n keys of this process, D features, K keys kept."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pretrain.core import distributed
+from pretrain.images.labels import UNLABELLED
+
+
+class KeyQueue(nn.Module):
+    """The last K keys, first in first out, with their labels; it begins as random unit vectors without a label."""
+
+    keys: Tensor
+    labels: Tensor
+    end: Tensor
+
+    def __init__(self, width: int, length: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", F.normalize(torch.randn(width, length), dim=0))
+        self.register_buffer("labels", torch.full((length,), UNLABELLED))
+        self.register_buffer("end", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def enqueue(self, keys: Tensor, labels: Tensor) -> None:
+        """Replace the oldest keys by those (n, D) of all processes; the batch divides the queue, so a batch never wraps."""
+        keys, labels = distributed.gather(keys), distributed.gather(labels)
+        start = int(self.end)
+        self.keys[:, start : start + len(keys)] = keys.T
+        self.labels[start : start + len(keys)] = labels
+        self.end.fill_((start + len(keys)) % self.keys.shape[1])

@@ -1,0 +1,36 @@
+"""Targets: the branch whose outputs are predicted and which takes no gradient.
+
+A method with shared weights calls its own branch under `torch.no_grad()`; one with a momentum encoder has a `MomentumTarget`,
+and says by the hook from which it calls `move` whether the target moves before the pass or after the step.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from pretrain.parts.branch import Branch
+
+
+class MomentumTarget(nn.Module):
+    """A moving average of a branch. It averages parameters; its norms' statistics come from its own passes, as published."""
+
+    def __init__(self, branch: Branch, fresh: Branch | None = None) -> None:
+        """Start as a copy of the branch, or as another draw, `fresh`, of the same networks (BYOL)."""
+        super().__init__()
+        self.branch = (copy.deepcopy(branch) if fresh is None else fresh).requires_grad_(False)
+
+    @torch.no_grad()
+    def move(self, towards: nn.Module, momentum: float) -> None:
+        """Set every parameter to `momentum` times itself plus the rest of the other's.
+
+        NOTE: in this order it rounds as facebookresearch/moco @7397dfe does.
+        """
+        for mine, theirs in zip(self.branch.parameters(), towards.parameters(), strict=True):
+            mine.mul_(momentum).add_(theirs * (1 - momentum))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode images (N, 3, S, S) as (N, D)."""
+        outputs: Tensor = self.branch(images)
+        return outputs

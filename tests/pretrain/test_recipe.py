@@ -1,0 +1,113 @@
+"""Learning rates, decays and parameter groups against their definitions; optimisers against plain loops."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pretrain.core.errors import ConfigError
+from pretrain.optimizers import OPTIMIZERS
+from pretrain.recipe import Recipe
+from pretrain.schedule import Schedule
+
+
+def rates(recipe: Recipe, epochs: int = 10, per_epoch: int = 4) -> list[float]:
+    """The learning rate before each step."""
+    steps = epochs * per_epoch
+    return [recipe.lr_at(step=step, steps=steps, epoch=step // per_epoch, epochs=epochs) for step in range(steps)]
+
+
+def test_the_cosine_falls_per_epoch_and_the_steps_come_at_60_and_80_percent() -> None:
+    cosine, steps = Recipe.read({"epochs": 10}), Recipe.read({"epochs": 10, "schedule": "step"})
+    expected = [cosine.lr * 0.5 * (1 + math.cos(math.pi * epoch / 10)) for epoch in range(10)]
+    assert rates(cosine)[::4] == pytest.approx(expected)
+    assert rates(cosine)[:4] == [cosine.lr] * 4
+    assert [round(rate / steps.lr, 4) for rate in rates(steps)[::4]] == [1, 1, 1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
+
+
+def test_a_warm_up_rises_linearly_and_the_cosine_covers_what_is_left() -> None:
+    schedule = {"shape": "cosine", "per": "step", "warmup_epochs": 2, "warmup_from": 0.5}
+    found = rates(Recipe.read({"schedule": schedule, "end_lr": 0.1, "base_lr": 1.0}))
+    assert found[:9] == pytest.approx([0.5 + 0.5 * step / 8 for step in range(9)])
+    assert found[24] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 16 / 32)))
+    assert found[-1] > 0.1
+    assert found[-1] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 31 / 32)))
+
+
+def test_a_momentum_rises_to_one_by_the_same_schedule() -> None:
+    values = [Schedule(per="step").value(0.99, 1.0, step=step, steps=4, epoch=0, epochs=1) for step in range(5)]
+    assert values == pytest.approx([1 - 0.01 * 0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(5)])
+
+
+@pytest.mark.parametrize(("shape", "middle"), [("constant", 2.0), ("linear", 1.5)])
+def test_other_shapes_are_as_they_are_called(shape: str, middle: float) -> None:
+    assert Schedule.read({"shape": shape}).value(2.0, 1.0, step=0, steps=1, epoch=5, epochs=10) == middle
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+
+def test_a_parameter_belongs_to_the_first_group_that_matches_it() -> None:
+    groups = [{"match": "2.*", "lr_fixed": True, "lr_factor": 2}, {"match": "vectors", "weight_decay": 0, "adapt": False}]
+    recipe = Recipe.read({"groups": groups, "end_weight_decay": 1e-3, "batch": 512})
+    model = network()
+    optimizer = recipe.build_optimizer(model.named_parameters())
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
+    assert found == [["0.weight"], ["2.weight", "2.bias"], ["0.bias", "1.weight", "1.bias"]]
+    assert recipe.schedule_optimizer(optimizer, step=20, steps=40, epoch=100, epochs=200) == pytest.approx(0.03)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.03, 0.12, 0.03])
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    assert decays == pytest.approx([(1e-4 + 1e-3) / 2, (1e-4 + 1e-3) / 2, 0])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_steps_and_has_settings_of_its_own(name: str) -> None:
+    recipe = Recipe.read({"optimizer": name, "groups": [{"match": "vectors", "weight_decay": 0, "adapt": False}]})
+    model = network()
+    before = [parameter.clone() for parameter in model.parameters()]
+    optimizer = recipe.build_optimizer(model.named_parameters())
+    model(torch.randn(8, 3, generator=torch.Generator().manual_seed(0))).square().sum().backward()
+    optimizer.step()
+    moved = [not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)]
+    assert moved[0]
+    assert moved[-1]
+    state = next(iter(optimizer.state.values()))
+    tensors = [value for value in state.values() if isinstance(value, torch.Tensor) and value.dim()]
+    assert len(tensors) == OPTIMIZERS[name].MOMENTS
+    with pytest.raises(ConfigError, match="unknown key"):
+        Recipe.read({"optimizer": {"name": name, "momentums": 0.9}})
+
+
+def test_lars_scales_each_weights_step_by_its_norm() -> None:
+    recipe = Recipe.read(
+        {
+            "optimizer": {"name": "lars", "momentum": 0.9, "trust": 0.02},
+            "weight_decay": 0.1,
+            "base_lr": 0.5,
+            "groups": [{"match": "vectors", "weight_decay": 0, "adapt": False}],
+        }
+    )
+    rng = torch.Generator().manual_seed(0)
+    weight, bias = (nn.Parameter(torch.randn(shape, generator=rng)) for shape in ((4, 3), (4,)))
+    optimizer = recipe.build_optimizer([("weight", weight), ("bias", bias)])
+    w, b = weight.detach().clone(), bias.detach().clone()
+    momenta = [torch.zeros_like(w), torch.zeros_like(b)]
+    for _ in range(3):
+        gradients = [torch.randn(p.shape, generator=rng) for p in (weight, bias)]
+        weight.grad, bias.grad = gradients[0].clone(), gradients[1].clone()
+        optimizer.step()
+        decayed = gradients[0] + 0.1 * w
+        momenta[0] = 0.9 * momenta[0] + decayed * 0.02 * w.norm() / (gradients[0].norm() + 0.1 * w.norm())
+        momenta[1] = 0.9 * momenta[1] + gradients[1]
+        w, b = w - 0.5 * momenta[0], b - 0.5 * momenta[1]
+    torch.testing.assert_close(weight.detach(), w, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(bias.detach(), b, rtol=1e-4, atol=1e-6)
+
+
+def test_lars_refuses_to_leave_decaying_weights_unadapted() -> None:
+    recipe = Recipe.read({"optimizer": "lars", "groups": [{"match": "vectors", "adapt": False}]})
+    with pytest.raises(ConfigError, match="adapt"):
+        recipe.build_optimizer(network().named_parameters())

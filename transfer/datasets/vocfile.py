@@ -1,0 +1,94 @@
+"""One of VOC's annotation files, checked and parsed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from pretrain.core.errors import DataError
+from transfer.datasets import content, shown
+from transfer.datasets.detection import FARTHEST, LONGEST_SIDE
+
+LARGEST_XML = 2**22
+"""Bytes of an annotation at most; VOC's own have up to 10 kB."""
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+"""Elements of a box, in the order of its corners."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The content of one XML file with M objects."""
+
+    path: Path
+    """The XML file."""
+    image: Path
+    """Its image."""
+    size: tuple[int, int] | None
+    """Width and height in pixels; None if the file doesn't say."""
+    names: tuple[str, ...]
+    """M class names."""
+    corners: tuple[tuple[float, float, float, float], ...]
+    """M boxes as written: left, top, right, bottom in pixels, counted from 1 and inclusive."""
+    difficult: tuple[bool, ...]
+    """M flags of objects that VOC's metric ignores."""
+
+
+def read_annotation(path: Path, image: Path) -> Annotation:
+    """Read the annotation of an image.
+
+    Raises:
+        DataError: If it can't be read, or an object lacks its name or a box of four finite numbers; names the object.
+    """
+    tree = _parse(path)
+    objects = [(f"object {number} in {path}", each) for number, each in enumerate(tree.findall("object"), start=1)]
+    return Annotation(
+        path,
+        image,
+        _size(tree),
+        tuple(_text(where, each, "name") for where, each in objects),
+        tuple(_corners(where, each) for where, each in objects),
+        tuple((each.findtext("difficult") or "0").strip() == "1" for _, each in objects),
+    )
+
+
+def _parse(path: Path) -> Element:
+    """Parse the root element. A document type is refused: its entities can expand without limit."""
+    try:
+        root: Element = fromstring(content(path, LARGEST_XML), forbid_dtd=True)
+    except DefusedXmlException:
+        raise DataError(f"{path} declares a document type", allowed="plain elements", fix="remove the DOCTYPE") from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise DataError(f"{path} is not XML that can be read", seen=error) from None
+    return root
+
+
+def _size(tree: Element) -> tuple[int, int] | None:
+    """Read width and height; None if they are absent, zero or no size, as some tools write them."""
+    try:
+        width, height = (int(tree.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    except ValueError:
+        return None
+    return (width, height) if 0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE else None
+
+
+def _text(where: str, element: Element, name: str) -> str:
+    text = (element.findtext(name) or "").strip()
+    if not text:
+        raise DataError(f"{where} has no <{name}>")
+    return text
+
+
+def _corners(where: str, element: Element) -> tuple[float, float, float, float]:
+    texts = [_text(where, element, f"bndbox/{side}") for side in SIDES]
+    try:
+        left, top, right, bottom = map(float, texts)
+    except ValueError:
+        raise DataError(f"the box of {where} is not four numbers", seen=shown(texts)) from None
+    if not np.isfinite([left, top, right, bottom]).all():
+        raise DataError(f"the box of {where} is not finite", seen=shown(texts))
+    if max(map(abs, (left, top, right, bottom))) > FARTHEST:
+        raise DataError(f"the box of {where} is too far away", seen=shown(texts), allowed=f"at most {FARTHEST:,.0f} pixels")
+    return left, top, right, bottom

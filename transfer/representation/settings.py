@@ -1,0 +1,99 @@
+"""How the representation measures draw their views, and what a record says of it.
+
+Shapes: N images of S × S pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+from torch import Generator, Tensor
+
+from pretrain import augment
+from pretrain.augment.mixed import Augmentation, Mixed
+from pretrain.augment.views import PIPELINES
+from pretrain.core.errors import ConfigError
+from pretrain.core.settings import Settings
+from pretrain.images.crops import Crop
+from pretrain.inputs import normalised
+from transfer.board.columns import NO_PROBE, REPRESENTATION
+from transfer.record import Probe
+
+
+class MeasureSettings(Settings):
+    """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
+
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+
+    views: int = Field(8, ge=2)
+    """Augmented views of each image."""
+    images: int = Field(5000, ge=4)
+    """Held-out images at most, spread evenly over the classes' order."""
+    size: int = Field(224, ge=16)
+    """Side of a view, in pixels."""
+    batch: int = Field(32, ge=2)
+    """Images per forward pass, times `views` + 1. A blend's partners are of the same batch."""
+    pipeline: str = "mocov2"
+    """Base pipeline the views are drawn with: its query's."""
+    pipeline_options: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the base pipeline that differ from it."""
+    probe: str = NO_PROBE
+    """Augmentation on top, as in `bench pretrain --aug`: which one is probed."""
+    probe_options: dict[str, Any] = Field(default_factory=dict)
+    """Its fields, for instance {side: 0.3}."""
+    num_workers: int = Field(0, ge=0)
+    """Worker processes that load images; 0 loads in the process itself, which a GPU outruns."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        self.viewer()
+        return self
+
+    @property
+    def protocol(self) -> str:
+        """`representation`, or with the probe that makes it another protocol: `representation@cutout(side=0.3)`."""
+        if self.probe == NO_PROBE:
+            return REPRESENTATION
+        options = ", ".join(f"{name}={value}" for name, value in sorted(self.probe_options.items()))
+        return f"{REPRESENTATION}@{self.probe}" + (f"({options})" if options else "")
+
+    def viewer(self) -> "Viewer":
+        """Build what turns a crop into a view.
+
+        Raises:
+            ConfigError: For an unknown pipeline or augmentation, or options that it lacks.
+        """
+        if self.pipeline not in PIPELINES:
+            raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
+        pipeline = PIPELINES[self.pipeline][0].replace(self.pipeline_options, where="pipeline_options")
+        crop = Crop(self.size, pipeline.crop_scale, pipeline.crop_ratio)
+        return Viewer(crop, pipeline, augment.make(self.probe, self.probe_options))
+
+    def probed(self) -> Probe | None:
+        """Return the probe with all its fields and what they mean; None where there is none."""
+        if self.probe == NO_PROBE:
+            return None
+        augmentation = self.viewer().augmentation
+        if not isinstance(augmentation, Settings):  # several, joined
+            return Probe(augmentation=self.probe, options=self.probe_options)
+        described = {name: field.description or "" for name, field in type(augmentation).model_fields.items()}
+        meanings = {name: " ".join(text.split()).partition(". ")[0].rstrip(".") for name, text in described.items()}
+        return Probe(augmentation=self.probe, options=augmentation.model_dump(mode="json"), meanings=meanings)
+
+
+SMALL = {"size": 64, "images": 250, "batch": 16}
+"""What `--budget small` changes."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """How a crop becomes a view: the base pipeline, then the probed augmentation."""
+
+    crop: Crop
+    pipeline: Callable[[Tensor, Generator], Tensor]
+    augmentation: Augmentation
+
+    def __call__(self, crops: Tensor, rng: Generator) -> Mixed:
+        """Draw a normalised view of each crop of (N, 3, S, S) uint8."""
+        return self.augmentation(normalised(self.pipeline(crops.float() / 255, rng)), rng)

@@ -1,0 +1,38 @@
+"""The Cityscapes layout of the generated data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from transfer.shapes.classes import CLASSES
+from transfer.shapes.writers.files import Sample, png, write
+
+IGNORE = 255
+"""Label map value that is not scored. The generated maps know every pixel, so it does not occur."""
+
+
+class Cityscapes:
+    """`cityscapes/{leftImg8bit,gtFine}/SPLIT/shapes/*.png`: label maps with 0 for the background and 1 … 20 for the classes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "cityscapes"
+
+    def add(self, sample: Sample) -> None:
+        """Write a picture and its label map."""
+        stem = f"shapes_{sample.index + 1:06d}_000019"
+        picture = self._root / "leftImg8bit" / sample.split / "shapes" / f"{stem}_leftImg8bit.png"
+        labels = self._root / "gtFine" / sample.split / "shapes" / f"{stem}_gtFine_labelTrainIds.png"
+        write(picture, png(sample.scene.image))
+        lookup = np.array([0, *(label + 1 for label in sample.scene.labels)], dtype=np.uint8)
+        write(labels, png(lookup[sample.scene.instances]))
+
+    def finish(self) -> None:
+        """Write the meaning of the label maps' values."""
+        names = ("background", *CLASSES)
+        content = {
+            "num_classes": len(names),
+            "ignore": IGNORE,
+            "present_trainIds": {str(k): name for k, name in enumerate(names)},
+        }
+        write(self._root / "classes.json", (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,21 @@
+"""The image-folder layout of the generated data."""
+
+from pathlib import Path
+
+from transfer.shapes.classes import CLASSES
+from transfer.shapes.writers.files import Sample, jpeg, write
+
+
+class ImageFolder:
+    """`imagenet/SPLIT/CLASS/NUMBER.jpg`: the crop around the object in focus, and its class."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "imagenet"
+
+    def add(self, sample: Sample) -> None:
+        """Write a crop into its class folder."""
+        folder = self._root / sample.split / CLASSES[sample.scene.focus]
+        write(folder / f"{sample.index + 1:06d}.jpg", jpeg(sample.scene.crop))
+
+    def finish(self) -> None:
+        """Write nothing: the folders are the annotation."""

@@ -1,0 +1,90 @@
+"""Which architecture of the table a file's tensors are of."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from pretrain import backbones
+from pretrain.backbones import BACKBONES, IMAGENET, Architecture, Shapes, shapes_of
+from pretrain.core.errors import CheckpointError
+from transfer.sources.backbone import COUNTER, listed
+from transfer.sources.refusals import MISFITS, reason_of
+
+
+def arch_of(
+    state: Mapping[str, Tensor],
+    path: Path,
+    *,
+    source: str,
+    beside: Iterable[str] = (),
+    own: bool = False,
+    said: str | None = None,
+) -> str:
+    """Return the architecture whose tensors these are, all of them (counters may be missing) and no other.
+
+    Args:
+        state: Canonical names → tensors.
+        path: The file, for messages.
+        source: The line of `SOURCES` that recognised it, for messages.
+        beside: The file's other keys, for the reason of a refusal.
+        own: Whether the file is this project's, of which every stem is known; of others' a stem of one 3 × 3 convolution
+            doesn't say whether a pooling follows.
+        said: The architecture that the file says it is of.
+
+    Raises:
+        CheckpointError: With what is missing, extra or of another shape, and the likeliest reason.
+    """
+    shapes = shapes_of(state)
+    fits = [_Fit.of(architecture, shapes, own=own) for architecture in _candidates(shapes, said)]
+    nearest = min(fits, key=lambda fit: len(fit.amiss))
+    if not nearest.amiss:
+        return nearest.name
+    raise _misfit(nearest, shapes, path, source, tuple(beside))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How well tensors fit one architecture."""
+
+    name: str
+    expected: Shapes
+    amiss: list[str]
+    """Names of tensors that are missing, extra or of another shape, sorted."""
+
+    @classmethod
+    def of(cls, architecture: Architecture, shapes: Shapes, *, own: bool) -> "_Fit":
+        stem = architecture.stem_of(shapes) if own else IMAGENET
+        expected = shapes_of(architecture.skeleton(stem=stem, size=architecture.size_of(shapes)))
+        amiss = [key for key in expected.keys() | shapes.keys() if expected.get(key) != shapes.get(key)]
+        return cls(architecture.name, expected, sorted(key for key in amiss if key in shapes or not key.endswith(COUNTER)))
+
+
+def _candidates(shapes: Shapes, said: str | None) -> list[Architecture]:
+    """The architecture the file says; else those of the family that most of the names are of."""
+    if said in BACKBONES:
+        return [backbones.get(said)]
+    every = backbones.every()
+    family = max(every, key=lambda each: sum(each.names.fullmatch(name) is not None for name in shapes)).family
+    return [each for each in every if each.family == family]
+
+
+def _misfit(nearest: _Fit, shapes: Shapes, path: Path, source: str, beside: tuple[str, ...]) -> CheckpointError:
+    expected = nearest.expected
+    kinds = {
+        "missing": [key for key in nearest.amiss if key not in shapes],
+        "extra": [key for key in nearest.amiss if key not in expected],
+        "of another shape": [f"{key} {list(shapes[key])}" for key in nearest.amiss if key in shapes and key in expected],
+    }
+    seen = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in kinds.items() if keys)
+    seen += f"; dropped: {listed(beside)}" if beside else ""
+    reason = reason_of(MISFITS, {**dict.fromkeys(beside, ()), **shapes})
+    return CheckpointError(
+        f"{path} holds no whole backbone" + (f": {reason}" if reason else ""),
+        seen=f"a file of {source}; nearest is {nearest.name}, with {len(nearest.amiss)} tensors amiss: {seen}",
+        allowed=", ".join(BACKBONES) + ", as torchvision and timm build them",
+        fix="take a checkpoint of one of those"
+        if reason
+        else "part of a backbone transfers as noise; get the whole checkpoint",
+    )

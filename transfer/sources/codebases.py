@@ -1,0 +1,245 @@
+"""Whose file it is: one table of key patterns, a declaration for each code base.
+
+The first source, and of it the first layout, that fits a file decides. A layout fits where its place holds a trunk under
+canonical names and all of its marks are there. The facts are those of the repositories named with each source; the tests
+write their fixtures from that code.
+
+An example: MoCo's checkpoint is `{"epoch": 200, "state_dict": {"module.encoder_q.conv1.weight": ..., "module.queue": ...}}`.
+Its layout is `KeyLayout("state_dict:encoder_q.", "state_dict:encoder_k.")`: the tensors lie in the entry `state_dict`; the
+wrapper `module.` that all names share is taken off; the online encoder's names begin with `encoder_q.`, the momentum
+encoder's with `encoder_k.`. What else must be there is a mark: `encoder_q.fc.weight`, a key of that level, tells MoCo v1,
+whose head is one layer, from v2; `/meta/mmpretrain_version` is the entry `mmpretrain_version` of the file's entry `meta`,
+whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from transfer.sources.backbone import Branch
+
+Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
+"""Replacements, applied in order, that turn a code base's names into canonical ones."""
+
+
+@dataclass(frozen=True)
+class KeyLayout:
+    """One way a code base keeps a backbone in a file.
+
+    A place is `LEVEL:PREFIX`: the keys, joined by `/`, that lead to the level of the file that holds the tensors, and what
+    stands before the names there. `model/trunk:_feature_blocks.` reads `file["model"]["trunk"]["_feature_blocks.conv1.weight"]`
+    as `conv1.weight`; `:` reads the file's own level, names as they are. Wrappers (`module.`) that all names of a level share
+    are taken off first.
+    """
+
+    online: str
+    """Place of the encoder that learns by gradient."""
+    momentum: str | None = None
+    """Place of its moving average, where there is one."""
+    default: Branch = "online"
+    """What the project's own conversion takes."""
+    marks: tuple[str, ...] = ()
+    """What else must be there: `projector.*`, a key of the same level that matches; `/A/B`, entry B of entry A of the file;
+    `/A=B`, entry A of the file with the text B."""
+    names: Names = ()
+    """Turns its names into canonical ones; nothing where they are."""
+    form: str | None = None
+    """The file's format, where it tells."""
+    said: bool = False
+    """Fits only where `--source` names it: the file alone doesn't tell."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A code base whose checkpoints can be read."""
+
+    code: str
+    """Repository, and the file that says how it converts."""
+    layouts: tuple[KeyLayout, ...]
+    method: str = "unknown"
+    """The method, where it is the code base's only one."""
+    assumed: str = ""
+    """What its files leave open, and how they are read."""
+    doubt: tuple[str, str] | None = None
+    """A mark of files for which that is likely wrong, and why: taken only where `--source` says so."""
+    families: tuple[str, ...] = ("resnet",)
+    """Families of backbones (`Architecture.family`) taken from its files. A ViT's tensors don't show how many
+    attention heads it has: a source is listed with `vit` where its models have as many as the table's."""
+
+
+def _names(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> Names:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
+
+
+def _pair(online: str, momentum: str, *, marks: tuple[str, ...] = ()) -> tuple[KeyLayout, KeyLayout]:
+    """Both encoders, or the online one where the other was left out."""
+    both = KeyLayout(online, momentum, marks=marks)
+    return both, replace(both, momentum=None)
+
+
+DETECTRON2 = _names(
+    (r"^(?:backbone\.(?:bottom_up\.)?)?stem\.conv1\.norm\.", "bn1."),
+    (r"^(?:backbone\.(?:bottom_up\.)?)?stem\.conv1\.", "conv1."),
+    (r"^(?:backbone\.(?:bottom_up\.)?|roi_heads\.)?res([2-5])\.(?=\d)", lambda m: f"layer{int(m[1]) - 1}."),
+    (r"(?<=\d)\.conv([123])\.norm\.", r".bn\1."),
+    (r"\.shortcut\.norm\.", ".downsample.1."),
+    (r"\.shortcut\.(?!norm)", ".downsample.0."),
+)
+TRANSFORMERS = _names(
+    (r"^embedder\.embedder\.convolution\.", "conv1."),
+    (r"^embedder\.embedder\.normalization\.", "bn1."),
+    (r"^encoder\.stages\.([0-3])\.layers\.", lambda m: f"layer{int(m[1]) + 1}."),
+    (r"\.layer\.([012])\.convolution\.", lambda m: f".conv{int(m[1]) + 1}."),
+    (r"\.layer\.([012])\.normalization\.", lambda m: f".bn{int(m[1]) + 1}."),
+    (r"\.shortcut\.convolution\.", ".downsample.0."),
+    (r"\.shortcut\.normalization\.", ".downsample.1."),
+)
+SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
+"""`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
+
+SOURCES: dict[str, Source] = {
+    "detectron2": Source(
+        "facebookresearch/detectron2, tools/convert-torchvision-to-d2.py",
+        (KeyLayout("model:", names=DETECTRON2), KeyLayout(":", names=DETECTRON2)),
+        assumed="read as made for RGB images with strides in the 3×3 convolutions, which its files don't say",
+        doubt=(
+            "/__author__=Detectron2 Model Zoo",
+            "most of Detectron2's zoo began as MSRA's ResNets: stride in the 1×1 convolutions and BGR images, another function",
+        ),
+    ),
+    "mocov3": Source(
+        "facebookresearch/moco-v3, main_lincls.py",
+        _pair("state_dict:base_encoder.", "state_dict:momentum_encoder."),
+        "mocov3",
+    ),
+    "mocov1": Source(
+        "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py; a head of one layer",
+        _pair("state_dict:encoder_q.", "state_dict:encoder_k.", marks=("encoder_q.fc.weight",)),
+        "mocov1",
+    ),
+    "mocov2": Source(
+        "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py",
+        _pair("state_dict:encoder_q.", "state_dict:encoder_k."),
+        "mocov2",
+    ),
+    "revisitairl": Source(
+        "megvii-research/revisitAIRL, convert-pretrain-to-detectron2.py; its MoCo family has a queue",
+        (
+            KeyLayout("model:online_encoder.", "model:target_encoder.", marks=("queue",)),
+            KeyLayout("model:encoder_q.", "model:encoder_k."),
+            KeyLayout("model:student_encoder.", "model:teacher_encoder."),
+        ),
+    ),
+    "byol": Source(
+        "megvii-research/revisitAIRL, exp/byol.py; no queue",
+        _pair("model:online_encoder.", "model:target_encoder."),
+        "byol",
+    ),
+    "simsiam": Source(
+        "facebookresearch/simsiam, main_lincls.py",
+        (KeyLayout("state_dict:encoder.", marks=("predictor.*",)),),
+        "simsiam",
+    ),
+    "swav": Source(
+        "facebookresearch/swav, eval_linear.py",
+        tuple(KeyLayout(place, marks=("projection_head.*", "prototypes.weight")) for place in ("state_dict:", ":")),
+        "swav",
+    ),
+    "dino": Source(
+        "facebookresearch/dino, eval_linear.py: --checkpoint_key teacher",
+        (KeyLayout("student:backbone.", "teacher:backbone.", "momentum"), KeyLayout(":", said=True)),
+        "dino",
+    ),
+    "barlowtwins": Source(
+        "facebookresearch/barlowtwins, main.py",
+        (KeyLayout("model:backbone.", marks=("projector.*", "bn.running_mean")), KeyLayout(":", said=True)),
+        "barlowtwins",
+    ),
+    "vicreg": Source(
+        "facebookresearch/vicreg, evaluate.py",
+        (KeyLayout("model:backbone.", marks=("projector.*",)), KeyLayout(":", said=True)),
+        "vicreg",
+    ),
+    "vissl": Source(
+        "facebookresearch/vissl, extra_scripts/convert_vissl_to_torchvision.py",
+        (
+            KeyLayout("classy_state_dict/base_model/model/trunk:_feature_blocks."),
+            KeyLayout("classy_state_dict/base_model/model/trunk:base_model._feature_blocks."),
+            KeyLayout("model_state_dict:_feature_blocks."),
+            KeyLayout(":_feature_blocks."),
+        ),
+    ),
+    "solo-learn": Source(
+        "vturrisi/solo-learn, downstream/object_detection/convert_model_to_detectron2.py",
+        (
+            *_pair("state_dict:backbone.", "state_dict:momentum_backbone.", marks=("classifier.weight",)),
+            KeyLayout("state_dict:encoder.", marks=("classifier.weight",)),
+        ),
+    ),
+    "openselfsup": Source(
+        "open-mmlab/OpenSelfSup, tools/extract_backbone_weights.py",
+        (
+            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.0.", marks=("encoder_q.0.*",)),
+            KeyLayout("state_dict:backbone.", "state_dict:target_net.0.", marks=("online_net.0.*",)),
+            KeyLayout("state_dict:backbone.", marks=("/meta/openselfsup_version",)),
+            KeyLayout("state_dict:", marks=("/author=OpenSelfSup",)),
+        ),
+    ),
+    "mmpretrain": Source(
+        "open-mmlab/mmpretrain, models/classifiers/image.py and tools/model_converters/publish_model.py",
+        (
+            KeyLayout("state_dict:backbone.", marks=("/meta", "head.fc.weight")),
+            KeyLayout("state_dict:backbone.", marks=("/meta/mmpretrain_version",)),
+        ),
+    ),
+    "mmselfsup": Source(
+        "open-mmlab/mmselfsup, tools/model_converters/extract_backbone_weights.py; MMPretrain's models/selfsup write the same",
+        (
+            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:target_net.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:momentum_encoder.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", marks=("/meta",)),
+            KeyLayout("state_dict:", marks=("/author=MMSelfSup",)),
+        ),
+    ),
+    "lightly": Source(
+        "lightly-ai/lightly, benchmarks/imagenet/resnet50 (torchvision's names) and examples/pytorch_lightning (a Sequential)",
+        tuple(
+            replace(layout, names=names)
+            for names in ((), SEQUENTIAL)
+            for layout in (
+                KeyLayout("state_dict:backbone.", "state_dict:backbone_momentum."),
+                KeyLayout("state_dict:backbone.", "state_dict:teacher_backbone."),
+                KeyLayout("state_dict:backbone.", "state_dict:key_backbone."),
+                KeyLayout("state_dict:student_backbone.", "state_dict:backbone.", "momentum"),
+                KeyLayout("state_dict:student_backbone.", "state_dict:teacher_backbone."),
+                KeyLayout("state_dict:backbone.", marks=("projection_head.*",)),
+            )
+        ),
+    ),
+    "huggingface": Source(
+        "huggingface/transformers, models/resnet/modeling_resnet.py",
+        (KeyLayout(":resnet.", names=TRANSFORMERS), KeyLayout(":", names=TRANSFORMERS)),
+    ),
+    "timm": Source(
+        "huggingface/pytorch-image-models, timm/utils/checkpoint_saver.py; models/_helpers.py takes the average by default",
+        (
+            KeyLayout("state_dict:", "state_dict_ema:", "momentum", marks=("/version", "/arch")),
+            KeyLayout("state_dict:", marks=("/version", "/arch")),
+            KeyLayout(":", form="safetensors"),
+            KeyLayout(":", said=True),
+        ),
+        families=("resnet", "vit"),
+    ),
+    "torchvision": Source(
+        "pytorch/vision, torchvision/models/resnet.py and references/classification/train.py",
+        (KeyLayout(":", marks=("fc.weight",)), KeyLayout("model:", marks=("fc.weight",))),
+        "supervised",
+    ),
+    "plain": Source(
+        "torchvision's or timm's names and no more; Barlow Twins, VICReg and DINO publish such files (--source)",
+        (KeyLayout(":"), KeyLayout("state_dict:"), KeyLayout("model:")),
+        families=("resnet", "vit"),
+    ),
+}
+"""Checkpoint sources in the order they are tried; files of this project say so themselves, and are not in question."""
