@@ -7,10 +7,13 @@ A verb that makes a run resolves everything into a `Plan` and refuses what is wr
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
+from bench import places
+from bench.selection import ALL, Selection
 from pretrain.core.journal import Journal
-from transfer.record import RunFields, RunRecord
+from pretrain.core.settings import Settings
+from transfer.record import Data, RunFields, RunRecord
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,41 @@ class Produced:
     between would have lost the run."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Plan(ABC):
-    """A run that is resolved and checked. Plans are frozen dataclasses of everything the work needs."""
+    """A run that is resolved and checked: everything that its work needs."""
+
+    kind: ClassVar[Literal["pretrain", "transfer", "measure"]]
+    """What a record calls this kind of run."""
+
+    settings: Settings
+    root: Path
+    """Folder of the data."""
+    content: Any
+    """What the layout's reader returned for it."""
+    generated: bool
+    """Whether the data is generated."""
+    device: str
+    """`cpu` or `cuda`; of several processes each has its own, `cuda:1`."""
+    selection: Selection = ALL
+    """Classes of the data that are used."""
+
+    @property
+    def data(self) -> Data:
+        """The data, as a record describes them: generated data has one name, wherever it lies."""
+        ref: Data = self.content.ref
+        return ref.replace({"name": places.GENERATED}) if self.generated else ref
+
+    def config(self) -> dict[str, Any]:
+        """All settings as plain values, for the `config.yaml` of the run's folder."""
+        return {
+            "kind": self.kind,
+            **self.subject(),
+            "data": str(self.root.resolve()),
+            "data_fingerprint": self.data.fingerprint,
+            **self.selection.plain(),
+            **self.settings.model_dump(mode="json"),
+        }
 
     @abstractmethod
     def name(self) -> str:
@@ -45,8 +81,8 @@ class Plan(ABC):
         """Everything that changes the numbers, as plain JSON values: two runs of one identity are the same run."""
 
     @abstractmethod
-    def config(self) -> dict[str, Any]:
-        """All settings as plain values, for the `config.yaml` of the run's folder."""
+    def subject(self) -> dict[str, Any]:
+        """What runs on what, beside settings and data, as plain values."""
 
     @abstractmethod
     def work(self, journal: Journal, folder: Path) -> Produced:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from bench.options import READING, SETUP, SMALL, Place, Reading, Setup
 from bench.selection import ALL, Selection
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
-from bench.verbs.recording import account, checkpoint_ref, data_ref, introduce, notes, remarks, slug
+from bench.verbs.recording import account, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.settings import assignments
@@ -19,7 +18,7 @@ from transfer.board.columns import REPRESENTATION
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.metrics import METRICS
-from transfer.record import Data, RunFields
+from transfer.record import RunFields
 from transfer.representation import measure
 from transfer.representation.measure import MeasureSettings
 from transfer.sources import Backbone
@@ -47,25 +46,17 @@ class Measure:
             raise ConfigError("images can't be split into fewer than one part", seen=f"--splits {self.splits}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MeasurePlan(Plan):
     """One measurement, resolved and checked."""
 
+    kind = "measure"
+
     settings: MeasureSettings
+    content: ClassificationData
     backbone: Backbone
-    root: Path
-    """Folder of the data."""
-    images: ClassificationData
-    generated: bool
-    selection: Selection
     splits: int
     seed: int
-    device: str
-
-    @cached_property
-    def data(self) -> Data:
-        """The data, as the record describes them."""
-        return data_ref(self.images.ref, self.generated)
 
     def name(self) -> str:
         """Name the backbone, the data and the seed."""
@@ -73,36 +64,26 @@ class MeasurePlan(Plan):
 
     def identity(self) -> Any:
         """The measure's version, the backbone, the seed, the settings and the data."""
-        return [self._what(), self.settings.numbers(), self.data.fingerprint]
+        return [self.subject(), self.settings.numbers(), self.data.fingerprint]
 
-    def config(self) -> dict[str, Any]:
-        """All settings as plain values."""
-        return {
-            "kind": "measure",
-            **self._what(),
-            "data": str(self.root.resolve()),
-            "data_fingerprint": self.data.fingerprint,
-            **self.selection.plain(),
-            **self.settings.model_dump(mode="json"),
-        }
-
-    def _what(self) -> dict[str, Any]:
+    def subject(self) -> dict[str, Any]:
+        """The measure's version, the backbone and the seed."""
         return {"version": measure.VERSION, "checkpoint": self.backbone.sha256, "seed": self.seed}
 
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Measure the validation images."""
         settings = self.settings
-        self.selection.save(folder, self.images)
+        self.selection.save(folder, self.content)
         introduce(self.backbone, journal)
         found, *parts = measure.measure(
-            self.backbone, self.images.val, settings, journal, seed=self.seed, device=self.device, splits=self.splits
+            self.backbone, self.content.val, settings, journal, seed=self.seed, device=self.device, splits=self.splits
         )
         for number, part in enumerate(parts, start=1):
             journal.say(f"part {number} of {self.splits}: {_held_out(part.metrics)}")
         # Every probe is a protocol of its own: its name and its options are no change of one.
         published = MeasureSettings().replace({"probe": settings.probe, "probe_options": settings.probe_options})
         fields = RunFields(
-            kind="measure",
+            kind=self.kind,
             task=REPRESENTATION,
             protocol=settings.protocol,
             version=measure.VERSION,
@@ -187,7 +168,7 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
         settings=settings,
         backbone=backbone,
         root=root,
-        images=imagefolder.read(root, **asked.selection.arguments()),
+        content=imagefolder.read(root, **asked.selection.arguments()),
         generated=generated,
         selection=asked.selection,
         splits=asked.splits,

@@ -10,7 +10,7 @@ from bench.options import Place, Setup
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
 from bench.verbs.pretrain_settings import configuration, find, lengthened
-from bench.verbs.recording import checkpoint_ref, data_ref, notes
+from bench.verbs.recording import checkpoint_ref, notes
 from pretrain import fields
 from pretrain import plan as planning
 from pretrain import train as training
@@ -21,31 +21,24 @@ from pretrain.images import skipping
 from pretrain.images.training_set import TrainingSet
 from transfer import sources
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.record import Data, RunFields
+from transfer.record import RunFields
 from transfer.representation.monitor import monitor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PretrainPlan(Plan):
-    """One pre-training, resolved and checked."""
+    """One pre-training, resolved and checked. The classes that it uses are among its settings."""
+
+    kind = "pretrain"
 
     settings: PretrainConfig
     published: PretrainConfig
     """The method as published."""
-    root: Path
-    """Folder of the data."""
-    images: ClassificationData
+    content: ClassificationData
     training_set: TrainingSet
     """The training images with the labels that are used."""
-    generated: bool
-    device: str
     lengthening: str
     """How the epochs were changed to keep the iterations; empty if they weren't."""
-
-    @cached_property
-    def data(self) -> Data:
-        """The data, as the record describes them."""
-        return data_ref(self.images.ref, self.generated)
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -68,14 +61,9 @@ class PretrainPlan(Plan):
         """The method with its version, what differs from its published run, and the data."""
         return [self.settings.identity(), self.data.fingerprint]
 
-    def config(self) -> dict[str, Any]:
-        """All settings as plain values."""
-        return {
-            "kind": "pretrain",
-            "data": str(self.root.resolve()),
-            "data_fingerprint": self.data.fingerprint,
-            **self.settings.model_dump(mode="json"),
-        }
+    def subject(self) -> dict[str, Any]:
+        """Nothing beside settings and data."""
+        return {}
 
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Train, and read the backbone back for its hash."""
@@ -83,9 +71,9 @@ class PretrainPlan(Plan):
         for line in self.arithmetic():
             journal.say(line)
         trained = self._train(journal, folder)
-        skipped = [skipping.note(trained.skipped, len(self.images.train))] if trained.skipped else []
+        skipped = [skipping.note(trained.skipped, len(self.content.train))] if trained.skipped else []
         fields = RunFields(
-            kind="pretrain",
+            kind=self.kind,
             task="pretrain",
             protocol=settings.method.name,
             version=settings.method.version,
@@ -115,7 +103,7 @@ class PretrainPlan(Plan):
             name=self.data.name,
             device=self.device,
             announce_time=not self.generated,
-            monitor=monitor(self.images, arch=settings.arch, size=settings.size, batch=batch, device=self.device),
+            monitor=monitor(self.content, arch=settings.arch, size=settings.size, batch=batch, device=self.device),
         )
 
 
@@ -139,7 +127,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
 def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress) -> None:
     """Say what `run` would do and what it would take: the resolved configuration, parameters, steps, memory, time."""
     plan = _resolve(options, setup, place, progress, place.device_name())
-    settings, images, say = plan.settings, plan.images.train, Journal(progress=progress).say
+    settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
     for key, value in fields.leaves(settings).items():
         say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
     estimate = planning.plan(settings, images=len(images), classes=len(images.classes), device=plan.device)
@@ -158,4 +146,13 @@ def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: P
     settings, lengthening = lengthened(settings, root, len(images.train))
     chosen = training.training_set(settings, images.train)
     distributed.divided(settings.recipe.batch, place.processes)
-    return PretrainPlan(settings, published, root, images, chosen, generated, device, lengthening)
+    return PretrainPlan(
+        settings=settings,
+        published=published,
+        root=root,
+        content=images,
+        training_set=chosen,
+        generated=generated,
+        device=device,
+        lengthening=lengthening,
+    )

@@ -1,10 +1,9 @@
-"""What the records of several verbs say of their backbone and their data, and how they name their folders."""
+"""What the records of several verbs say of their backbone, and how they name their folders."""
 
-from bench import places
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
 from transfer import norms
-from transfer.record import Checkpoint, Data
+from transfer.record import Checkpoint
 from transfer.sources import Backbone
 
 GENERATED_NOTE = "the data is generated (shapes): this number compares with no paper"
@@ -37,11 +36,6 @@ def slug(backbone: Backbone) -> str:
     provenance = backbone.provenance
     words = ["random"] if provenance.method == "random" else [provenance.method, provenance.aug, provenance.supervision]
     return "-".join(word for word in words if word != "unknown") + f"-{backbone.sha256[:6]}"
-
-
-def data_ref(ref: Data, generated: bool) -> Data:
-    """Describe data as a record does: generated data has one name, wherever it lies."""
-    return ref.replace({"name": places.GENERATED}) if generated else ref
 
 
 def notes(generated: bool, *others: str) -> tuple[str, ...]:

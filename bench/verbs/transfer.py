@@ -12,12 +12,12 @@ from bench.selection import ALL, Selection
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.adjustments import adjust
 from bench.verbs.execute import execute
-from bench.verbs.recording import account, checkpoint_ref, data_ref, introduce, notes, remarks, slug
+from bench.verbs.recording import account, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core import distributed
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
 from transfer.engines import Outcome
-from transfer.record import Data, RunFields
+from transfer.record import RunFields
 from transfer.sources import Backbone
 from transfer.tasks import Task, TaskSettings
 
@@ -47,30 +47,20 @@ class Transfer:
     """Classes of the data to use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransferPlan(Plan):
     """One transfer, resolved and checked."""
 
-    task: Task
+    kind = "transfer"
+
     settings: TaskSettings
     """The task's settings with everything the user changed."""
+    task: Task
     engine: str
     backbone: Backbone
-    root: Path
-    """Folder of the data."""
-    content: Any
-    """What the task's layout reader returned."""
-    generated: bool
-    selection: Selection
     seed: int
-    device: str
     arithmetic: tuple[str, ...]
     """How the learning rate was scaled, in words."""
-
-    @cached_property
-    def data(self) -> Data:
-        """The data, as the record describes them."""
-        return data_ref(self.content.ref, self.generated)
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -83,20 +73,10 @@ class TransferPlan(Plan):
 
     def identity(self) -> Any:
         """What runs on which backbone, what differs from the published protocol, and the data."""
-        return [self._what(), self.changed, self.data.fingerprint]
+        return [self.subject(), self.changed, self.data.fingerprint]
 
-    def config(self) -> dict[str, Any]:
-        """All settings as plain values."""
-        return {
-            "kind": "transfer",
-            **self._what(),
-            "data": str(self.root.resolve()),
-            "data_fingerprint": self.data.fingerprint,
-            **self.selection.plain(),
-            **self.settings.model_dump(mode="json"),
-        }
-
-    def _what(self) -> dict[str, Any]:
+    def subject(self) -> dict[str, Any]:
+        """The protocol, the engine, the backbone and the seed."""
         return {
             "task": self.task.protocol,
             "version": self.task.version,
@@ -111,7 +91,7 @@ class TransferPlan(Plan):
         self._announce(journal)
         outcome = self._fit(journal, folder)
         fields = RunFields(
-            kind="transfer",
+            kind=self.kind,
             task=self.task.name,
             protocol=self.task.protocol,
             version=self.task.version,

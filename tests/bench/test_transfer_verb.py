@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.options import Place
-from bench.verbs import Finished, Plan, execute, transfer
+from bench.verbs import Finished, execute, transfer
 from bench.verbs.transfer import Transfer
 from pretrain.core.errors import ConfigError, DataError, EngineError
 from pretrain.core.journal import Journal
@@ -98,14 +98,11 @@ def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Jo
 
 
 def test_what_goes_wrong_in_a_later_process_alone_is_said_by_it(capsys: pytest.CaptureFixture[str]) -> None:
-    class Failing(Plan):
-        name = identity = config = work = None  # type: ignore[assignment]
-
-        def follow(self, journal: Journal, folder: Path) -> None:
-            raise DataError("can't read the image a.png")
+    def follow(*_: object) -> None:
+        raise DataError("can't read the image a.png")
 
     with pytest.raises(DataError):
-        execute._follow(Failing(), Path())
+        execute._follow(SimpleNamespace(follow=follow), Path())
     assert capsys.readouterr().err == "bench: process 0: can't read the image a.png\n"
 
 
