@@ -1,4 +1,4 @@
-"""Two processes on a CPU: the shuffle is undone exactly, all take the same steps, and a cut run goes on."""
+"""Two processes on a CPU: the shuffle is undone exactly, all take the same steps, and an interrupted run resumes."""
 
 import os
 import re
@@ -113,7 +113,7 @@ def _is_of(process: Path, out: Path) -> bool:
 
 
 def stop_while_it_goes_on(folder: Path, out: Path, *words: str) -> tuple[int, str]:
-    """SIGTERM to the command alone, once it goes on; its exit code and what was said."""
+    """SIGTERM to the command alone, once it has resumed; its exit code and output."""
     running = subprocess.Popen(
         command(*words, "--out", str(out)), cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )

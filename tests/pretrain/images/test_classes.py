@@ -1,4 +1,4 @@
-"""Class lists, shares of the classes, label maps, and the epochs that keep the iterations."""
+"""Class lists, fractions of the classes, label maps, and the epochs that keep the iterations."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_an_empty_list_is_refused(tmp_path: Path, content: str) -> None:
         classes.read_list(tmp_path / "list.txt")
 
 
-def test_a_share_is_seeded_and_part_of_every_larger_share() -> None:
+def test_a_fraction_is_seeded_and_part_of_every_larger_fraction() -> None:
     small, large = classes.draw_classes(FOLDERS, 0.2, seed=0), classes.draw_classes(FOLDERS, 0.5, seed=0)
     assert (len(small), len(large), len(classes.draw_classes(FOLDERS, 1.0, seed=0))) == (4, 10, 20)
     assert set(small) < set(large)

@@ -1,4 +1,4 @@
-"""Which images keep their label: a balanced share, or a list whose every line means one image."""
+"""Which images keep their label: a balanced fraction, or a list whose every line means one image."""
 
 from pathlib import Path
 
