@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from pretrain.augment.mixed import Mixed
-from pretrain.augment.views import Pipeline
+from pretrain.augment.pipelines import Pipeline
 
 Role = Literal["online", "target", "both"]
 """Which encoders a view is for: the trained one, the one that makes its targets, or both."""

@@ -13,6 +13,8 @@ from pretrain.schedule import Schedule
 
 BLOCKS = frozenset({"method", "recipe", "optimizer", "schedule"})
 """Fields that hold settings of their own."""
+RECIPE = "recipe"
+"""The block that has no name."""
 
 
 def leaves(settings: Settings, prefix: str = "") -> dict[str, Any]:
@@ -63,6 +65,10 @@ def placed(values: Mapping[str, Any], known: Iterable[str], where: str) -> dict[
     result: dict[str, Any] = {}
     for name, value in _flat(values, names, blocks, where):
         require_plain(value, f"{name.rpartition('.')[2]} in {where}")
+        if name in blocks and not isinstance(value, str):
+            raise ConfigError(f"bad value for {name!r} in {where}", seen=shown(value), allowed="a name, or a mapping of fields")
+        if name == RECIPE:
+            raise ConfigError(f"a recipe has no name in {where}", seen=shown(value), allowed="a mapping of its fields")
         *outer, last = name.split(".")
         inside = result
         for step in outer:

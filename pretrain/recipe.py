@@ -14,7 +14,7 @@ from pretrain.schedule import Schedule
 if TYPE_CHECKING:
     from torch import nn
 
-    from pretrain.augment.views import Pipeline
+    from pretrain.augment.pipelines import Pipeline
 
 VECTORS = "vectors"
 """Matches the parameters of one dimension: biases, and scales and shifts of norms."""
@@ -77,7 +77,7 @@ class Recipe(Settings):
     groups: tuple[Group, ...] = ()
     """Parameters with a decay, adaptation or learning rate of their own."""
     pipeline: str = "mocov2"
-    """Base pipeline: a name of `pretrain.augment.views.PIPELINES`."""
+    """Base pipeline: a name of `pretrain.augment.pipelines.PIPELINES`."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
     """Fields of the base pipeline that differ from it, for all views."""
     key_pipeline_options: dict[str, Any] = Field(default_factory=dict)
@@ -94,9 +94,9 @@ class Recipe(Settings):
         Raises:
             ConfigError: For an unknown pipeline, option or value.
         """
-        from pretrain.augment import views  # imports torch, which reading a help text does without
+        from pretrain.augment import pipelines  # imports torch, which reading a help text does without
 
-        first, second = (one.replace(self.pipeline_options, where="pipeline_options") for one in views.pipelines(self.pipeline))
+        first, second = (one.replace(self.pipeline_options, where="pipeline_options") for one in pipelines.pair(self.pipeline))
         return first, second.replace(self.key_pipeline_options, where="key_pipeline_options")
 
     def parameter_groups(self, parameters: Iterable[tuple[str, "nn.Parameter"]]) -> list[dict[str, Any]]:

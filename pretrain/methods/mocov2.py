@@ -16,7 +16,7 @@ from pretrain.methods import Method, Shape, Statistics
 from pretrain.parts.branch import Branch
 from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
 from pretrain.parts.heads import mlp
-from pretrain.parts.queue import KeyQueue
+from pretrain.parts.key_queue import KeyQueue
 from pretrain.parts.target import MomentumTarget
 from pretrain.recipe import Recipe
 

@@ -13,7 +13,7 @@ from pretrain.augment.mixed import Mixed
 from pretrain.images.labels import UNLABELLED
 from pretrain.losses.blends import over_sources
 from pretrain.losses.info_nce import info_nce
-from pretrain.parts.queue import KeyQueue
+from pretrain.parts.key_queue import KeyQueue
 
 LabelMode = Literal["positives", "mean-positives", "drop-negatives"]
 MixedTarget = Literal["i-mix", "un-mix", "none"]

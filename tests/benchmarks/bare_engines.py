@@ -48,7 +48,7 @@ def detectron2(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     from detectron2.utils.env import seed_all_rng
 
     from transfer.engines.detectron2.engine import NATIVE_CONFIG
-    from transfer.engines.detectron2.heads import register_heads
+    from transfer.engines.detectron2.roi_heads import register_heads
 
     class Counted(HookBase):
         def after_step(self) -> None:
@@ -75,8 +75,8 @@ def mmseg(data: Path, run_folder: Path, arch: str, step: Step) -> None:
     from mmengine.runner import Runner
     from mmseg.utils import register_all_modules
 
+    from transfer.engines.mmseg.aspp import register_heads
     from transfer.engines.mmseg.engine import NATIVE_CONFIG
-    from transfer.engines.mmseg.heads import register_heads
 
     class Counted(Hook):
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pretrain.augment import ops
 from pretrain.augment.none import NoAugmentation
-from pretrain.augment.views import PIPELINES
+from pretrain.augment.pipelines import PIPELINES
 from pretrain.inputs import Inputs, generator, normalised
 
 SETTINGS = ((64, 64), (32, 128))

@@ -20,7 +20,7 @@ from pycocotools import mask as coco_mask
 
 from pretrain.core.errors import BenchError
 from transfer.datasets import cityscapes, coco, voc
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.objects import DetectionData
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
 from transfer.detection.found import Found

@@ -80,6 +80,6 @@ SEEDS: dict[str, list[bytes]] = {
     "checkpoint-content": [
         _inside(_SMALL),
         _inside(_resnet18()),
-        _inside({"format": "bench-backbone/1", "state_dict": {"conv1.weight": torch.zeros(2)}, "provenance": {"method": "x"}}),
+        _inside({"format": "bench-backbone/2", "state_dict": {"conv1.weight": torch.zeros(2)}, "provenance": {"method": "x"}}),
     ],
 }

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pretrain.core.errors import DataError
 from transfer.datasets import Tell
-from transfer.datasets.detection import DetectionData, Picture, with_objects
+from transfer.datasets.objects import DetectionData, Picture, with_objects
 from transfer.record import Data
 
 

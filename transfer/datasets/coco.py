@@ -14,8 +14,8 @@ from pretrain.core.errors import DataError
 from transfer.datasets import Tell, fingerprint, is_plain_name, stop, wrong_layout
 from transfer.datasets.assemble import assemble
 from transfer.datasets.cocofile import AREA, BOX, CocoFile, Dropped
-from transfer.datasets.detection import DetectionData, Picture
 from transfer.datasets.jsonlists import read_lists
+from transfer.datasets.objects import DetectionData, Picture
 
 LOOKED_FOR = "annotations/instances_train2017.json, annotations/instances_val2017.json, train2017, val2017"
 """The layout, for messages."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from transfer.datasets import Tell, cocomasks, shown
-from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, Mask
+from transfer.datasets.objects import FARTHEST, LONGEST_SIDE, Mask
 
 LARGEST_ID = 2**63 - 1
 """What an id can be in 64 bits."""

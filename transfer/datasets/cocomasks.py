@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.datasets import shown
-from transfer.datasets.detection import FARTHEST, LONGEST_SIDE, Mask
+from transfer.datasets.objects import FARTHEST, LONGEST_SIDE, Mask
 
 LEAST_COORDINATES = 6
 """Coordinates of three points: fewer span no area."""

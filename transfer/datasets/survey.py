@@ -16,8 +16,8 @@ from pretrain.core.errors import DataError
 from pretrain.core.journal import Progress
 from pretrain.images.imageset import ImageSet
 from transfer.datasets import Tell
-from transfer.datasets.detection import DetectionData, Picture, image_size
 from transfer.datasets.imagefolder import ClassificationData
+from transfer.datasets.objects import DetectionData, Picture, image_size
 from transfer.datasets.segmentation import SegmentationData
 
 Content = ClassificationData | DetectionData | SegmentationData

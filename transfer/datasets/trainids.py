@@ -26,7 +26,7 @@ from transfer.datasets.cityscapes import (
     folders_of,
     stems_of,
 )
-from transfer.datasets.detection import LONGEST_SIDE
+from transfer.datasets.objects import LONGEST_SIDE
 
 PACKAGE = "cityscapesscripts"
 LARGEST_POLYGONS = 2**26

@@ -13,7 +13,7 @@ from pretrain.core.errors import DataError
 from pretrain.images.listing import SUFFIXES
 from transfer.datasets import Tell, content, fingerprint, is_plain_name, stop, wrong_layout
 from transfer.datasets.assemble import assemble
-from transfer.datasets.detection import DetectionData, Picture, image_size
+from transfer.datasets.objects import DetectionData, Picture, image_size
 from transfer.datasets.vocfile import Annotation, read_annotation
 
 LOOKED_FOR = "VOC2007/{Annotations,ImageSets/Main,JPEGImages}; for VOC07+12 also VOC2012"

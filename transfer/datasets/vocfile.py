@@ -10,7 +10,7 @@ from defusedxml.ElementTree import fromstring
 
 from pretrain.core.errors import DataError
 from transfer.datasets import content, shown
-from transfer.datasets.detection import FARTHEST, LONGEST_SIDE
+from transfer.datasets.objects import FARTHEST, LONGEST_SIDE
 
 LARGEST_XML = 2**22
 """Bytes of an annotation at most; VOC's own have up to 10 kB."""

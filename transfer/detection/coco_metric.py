@@ -9,7 +9,7 @@ from typing import Any
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from transfer.datasets.detection import DetectionData, Picture
+from transfer.datasets.objects import DetectionData, Picture
 from transfer.detection.found import Found
 
 KINDS = {"box": "bbox", "seg": "segm"}

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
-from transfer.datasets.detection import Mask
+from transfer.datasets.objects import Mask
 
 SMALLEST_SIDE = 0.1
 """Pixels of the shortest side that a box is scaled by; a thinner box is scaled as if it were this wide."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.objects import DetectionData
 from transfer.detection.coco_metric import coco_metrics
 from transfer.detection.found import Found
 from transfer.detection.voc_metric import voc_metrics

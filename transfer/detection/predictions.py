@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torchvision.ops import nms
 
 from transfer import sheet
-from transfer.datasets.detection import DetectionData, Mask, Picture, read_image
+from transfer.datasets.objects import DetectionData, Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.detection.found import Found
 from transfer.sheet import GAP, TEXT

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.datasets.detection import Picture
+from transfer.datasets.objects import Picture
 from transfer.detection.found import Found
 
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))

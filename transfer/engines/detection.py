@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pretrain.core import distributed
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.objects import DetectionData
 from transfer.detection.found import Found
 from transfer.detection.metrics import detection_metrics
 from transfer.detection.predictions import write_predictions

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from pretrain import augment
 from pretrain.augment.mixed import Augmentation, Mixed
-from pretrain.augment.views import PIPELINES
+from pretrain.augment.pipelines import PIPELINES
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 from pretrain.images.crops import Crop

@@ -16,7 +16,7 @@ from pretrain.images import imageset
 from pretrain.images.crops import CentreCrop
 from pretrain.images.decode import MAX_PIXELS
 from pretrain.images.loading import Crops
-from transfer.datasets.detection import Picture, read_image
+from transfer.datasets.objects import Picture, read_image
 from transfer.segmentation.label_maps import Sample, draw
 
 W, H = 24, 16

@@ -11,7 +11,7 @@ from PIL import Image
 from pretrain.core.errors import DataError
 from transfer import tasks
 from transfer.datasets import voc
-from transfer.datasets.detection import read_image
+from transfer.datasets.objects import read_image
 
 BCCD = Path(__file__).resolve().parents[4] / "shared/data/voc_bccd"
 LAYING = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))

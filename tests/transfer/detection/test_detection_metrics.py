@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from transfer.datasets import coco
-from transfer.datasets.detection import DetectionData, Picture
+from transfer.datasets.objects import DetectionData, Picture
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
 from transfer.detection.found import Found

@@ -44,7 +44,7 @@ def measured(
 
 
 def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: ImageSet) -> None:
-    from pretrain.augment.views import PIPELINES
+    from pretrain.augment.pipelines import PIPELINES
     from pretrain.images.crops import CentreCrop, Crop
     from pretrain.images.loading import Crops
 

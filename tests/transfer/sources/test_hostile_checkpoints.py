@@ -105,7 +105,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"format": np.zeros(3).tolist(), 10**30: torch.zeros(1)},
         "no backbone recognised",
     ),
-    "our format, nothing in it": (lambda: {"format": "bench-backbone/1", "state_dict": 7}, "no whole backbone"),
+    "our format, nothing in it": (lambda: {"format": "bench-backbone/2", "state_dict": 7}, "no whole backbone"),
 }
 
 

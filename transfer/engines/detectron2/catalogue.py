@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from pretrain.core.errors import DataError
-from transfer.datasets.detection import DetectionData, Picture
+from transfer.datasets.objects import DetectionData, Picture
 from transfer.tasks.detection import DetectionSettings
 
 XYXY_ABS = 0

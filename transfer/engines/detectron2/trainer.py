@@ -10,7 +10,7 @@ from torch import nn
 from pretrain.core import distributed, launcher
 from transfer.engines.detectron2.catalogue import Checked
 from transfer.engines.detectron2.checkpoint import tag_whole
-from transfer.engines.detectron2.heads import register_heads
+from transfer.engines.detectron2.roi_heads import register_heads
 from transfer.engines.detectron2.watch import Watch
 
 

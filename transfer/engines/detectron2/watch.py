@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pretrain.core import distributed, interrupt
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.objects import DetectionData
 from transfer.detection import masks as mask_ops
 from transfer.detection.found import Found
 from transfer.engines.detectron2.checkpoint import save

@@ -20,7 +20,7 @@ from transfer.tasks.segmentation import (
 STRIDES, DILATIONS = (1, 2, 2, 1), (1, 1, 1, LAST_DILATION)
 """Strides and dilations of layer1 to layer4: output stride 16; under a multi-grid each block of layer4 has its own dilation."""
 PYRAMID_HEAD = "PublishedASPPHead"
-"""DeepLabV3's head as Detectron2 has it: `transfer.engines.mmseg.heads`."""
+"""DeepLabV3's head as Detectron2 has it: `transfer.engines.mmseg.aspp`."""
 
 
 def model(

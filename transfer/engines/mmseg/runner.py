@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pretrain.core import distributed
-from transfer.engines.mmseg.heads import register_heads
+from transfer.engines.mmseg.aspp import register_heads
 
 
 def fill_tables() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pretrain.core.interrupt import ignore
-from transfer.datasets.detection import Mask, Picture, read_image
+from transfer.datasets.objects import Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.rpn import Target
 from transfer.tasks.detection import DetectionSettings

@@ -13,7 +13,7 @@ from torch import Tensor
 from pretrain.core import distributed
 from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer import prove
-from transfer.datasets.detection import Picture, read_image
+from transfer.datasets.objects import Picture, read_image
 from transfer.detection.found import Found
 from transfer.engines.detection import DetectionEngine
 from transfer.engines.driver import Resumed

@@ -6,7 +6,7 @@ import torch
 
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
-from transfer.datasets.detection import Picture, read_image
+from transfer.datasets.objects import Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.detection.found import Found
 from transfer.engines.torchvision import boxes as box_ops

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pretrain.core import distributed, interrupt
 from pretrain.core.errors import TrainingError
 from pretrain.core.journal import Journal
-from transfer.datasets.detection import Picture
+from transfer.datasets.objects import Picture
 from transfer.engines import state
 from transfer.engines.parallel import together
 from transfer.engines.precise_bn import precise_bn

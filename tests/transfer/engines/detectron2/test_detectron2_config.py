@@ -8,7 +8,7 @@ import pytest
 
 from pretrain.core.errors import EngineError
 from transfer import tasks
-from transfer.datasets.detection import Picture
+from transfer.datasets.objects import Picture
 from transfer.engines.detectron2.catalogue import described, has_bit_masks
 from transfer.engines.detectron2.config import native_config
 from transfer.tasks.detection import DetectionSettings

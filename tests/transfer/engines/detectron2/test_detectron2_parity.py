@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from transfer import convert, tasks
 from transfer.datasets import coco, voc
-from transfer.datasets.detection import Picture
+from transfer.datasets.objects import Picture
 from transfer.detection import masks as mask_ops
 from transfer.detection.coco_metric import coco_metrics
 from transfer.detection.found import Found
 from transfer.detection.voc_metric import voc_metrics
 from transfer.engines.detectron2.config import native_config
-from transfer.engines.detectron2.heads import register_heads
+from transfer.engines.detectron2.roi_heads import register_heads
 from transfer.engines.precise_bn import precise_bn
 from transfer.engines.torchvision import pooling
 from transfer.engines.torchvision.data import Sample, training_sample

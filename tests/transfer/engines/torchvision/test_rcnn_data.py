@@ -12,7 +12,7 @@ from PIL import Image
 
 from pretrain.core.errors import DataError
 from transfer.datasets import coco
-from transfer.datasets.detection import Picture, read_image
+from transfer.datasets.objects import Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.data import TrainingImages, batches, resized_shape, training_sample
 from transfer.tasks.detection import DetectionSettings

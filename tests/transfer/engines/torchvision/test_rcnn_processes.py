@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
 from transfer.datasets import coco
-from transfer.datasets.detection import DetectionData, read_image
+from transfer.datasets.objects import DetectionData, read_image
 from transfer.engines.precise_bn import precise_bn
 from transfer.engines.torchvision.data import (
     ORDER,

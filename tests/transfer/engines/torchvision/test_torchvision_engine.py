@@ -16,7 +16,7 @@ from pretrain.core.errors import EngineError, TrainingError
 from pretrain.core.journal import Journal
 from transfer import engines, sources, tasks
 from transfer.datasets import coco, voc
-from transfer.datasets.detection import DetectionData
+from transfer.datasets.objects import DetectionData
 from transfer.engines import Job, Outcome
 from transfer.tasks.detection import C4Settings, DetectionSettings
 

@@ -157,7 +157,7 @@ PIPELINES: dict[str, tuple[Pipeline, Pipeline]] = {
 """Base pipelines by name: that of the query and that of the key."""
 
 
-def pipelines(name: str) -> tuple[Pipeline, Pipeline]:
+def pair(name: str) -> tuple[Pipeline, Pipeline]:
     """Find the pair of base pipelines of that name.
 
     Raises:

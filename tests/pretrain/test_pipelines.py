@@ -7,8 +7,8 @@ import torch
 import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
-from pretrain.augment import ops, views
-from pretrain.augment.views import PIPELINES, Pipeline
+from pretrain.augment import ops, pipelines
+from pretrain.augment.pipelines import PIPELINES, Pipeline
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
 
@@ -24,8 +24,8 @@ CROPS = torch.rand(64, 3, 24, 20, generator=rng(0))
 
 def one_by_one(pipeline: Pipeline, crops: Tensor, seed: int) -> Tensor:
     """The definition: for each image, torchvision's operations in the pipeline's order, on the parameters it draws."""
-    table = torch.rand(len(views._DRAWN), len(crops), generator=rng(seed))
-    drawn = [dict(zip(views._DRAWN, column.tolist(), strict=True)) for column in table.T]
+    table = torch.rand(len(pipelines._DRAWN), len(crops), generator=rng(seed))
+    drawn = [dict(zip(pipelines._DRAWN, column.tolist(), strict=True)) for column in table.T]
     return torch.stack([_view(pipeline, crop, draw) for crop, draw in zip(crops, drawn, strict=True)])
 
 
