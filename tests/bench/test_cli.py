@@ -13,7 +13,6 @@ import torch
 from bench import cli, places
 from bench.options import Setup
 from bench.verbs import pretrain_settings
-from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
 from transfer import record, sources
@@ -146,8 +145,7 @@ def test_a_configuration_lists_only_its_differences_from_the_one_it_extends(here
 
 @pytest.mark.parametrize("name", places.configs("pretrain"))
 def test_every_configuration_is_whole_and_opens_with_what_it_is_and_its_command(name: str) -> None:
-    fields = places.read_config("pretrain", name)
-    PretrainConfig.read(fields)
+    PretrainConfig.read(places.read_config("pretrain", name))
     lines = places.configs("pretrain")[name].read_text().splitlines()
     assert lines[0].startswith("# ")
     assert lines[1].startswith("# bench pretrain")
@@ -163,9 +161,8 @@ def test_every_configuration_is_whole_and_opens_with_what_it_is_and_its_command(
     ],
 )
 def test_generated_data_takes_the_recipe_that_fits_the_regime(options: dict[str, str], method: str) -> None:
-    fields = pretrain_settings._base(options, Setup(), None)
-    fields = {**methods.get(method).defaults, **fields, **options}
-    assert PretrainConfig.read(fields).method.name == method
+    _, settings = pretrain_settings.configuration(options, Setup(), None, "cpu")
+    assert settings.method.name == method
 
 
 def test_bench_data_names_the_root_of_a_layout(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:

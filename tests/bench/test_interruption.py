@@ -66,7 +66,7 @@ def test_a_signal_saves_the_step_it_came_in_and_the_same_command_goes_on(
     assert {"last.pth", "config.yaml"} <= {path.name for path in Path("run").iterdir()}
     assert not Path("run/result.json").exists()
     assert bench(monkeypatch, *PRETRAIN) == 0
-    assert "going on after step 3" in Path("run/log.txt").read_text()
+    assert "resuming after step 3" in Path("run/log.txt").read_text()
     assert record.read(Path("run/result.json")).command == f"bench {' '.join(PRETRAIN)}"
     assert not list(Path("run").glob(".*"))
 
