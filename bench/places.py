@@ -79,6 +79,7 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
     """
     base = os.environ.get("BENCH_DATA")
     if is_generated(option):
+        _require_generated(layout)
         return generated(journal) / ROOTS[layout], True
     if option is None:
         root = Path(str(base)) / ROOTS[layout]
@@ -87,6 +88,17 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
     if not path.exists() and base and len(path.parts) == 1:
         return _existing(Path(base) / option, f"BENCH_DATA is {base}"), False
     return _existing(path, "--data"), False
+
+
+def _require_generated(layout: str) -> None:
+    """Refuse a layout that the generated data lacks, before any is generated."""
+    if not LAYOUTS[layout].generated:
+        raise DataError(
+            f"the generated data has no layout {layout!r}",
+            seen="no --data, and BENCH_DATA is not set",
+            allowed=", ".join(name for name, each in LAYOUTS.items() if each.generated),
+            fix="pass the folder of your data with --data",
+        )
 
 
 def is_generated(option: str | None) -> bool:

@@ -4,17 +4,18 @@ Both are written whole or not at all, and read with `weights_only=True`, so that
 """
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import CheckpointError
 from pretrain.core.machine_errors import unwritable
 from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.parts.heads import layers_of
 from pretrain.provenance import Provenance
 
 BACKBONE_FORMAT = "bench-backbone/2"
@@ -97,20 +98,26 @@ class _Written(io.RawIOBase):
             raise
 
 
-def save_backbone(
-    path: Path, state: dict[str, Tensor], provenance: Provenance, *, projector: dict[str, Tensor] | None = None
-) -> None:
+def save_backbone(path: Path, state: dict[str, Tensor], provenance: Provenance, *, projector: nn.Module | None = None) -> None:
     """Write a backbone: the architecture's own names, for RGB images normalised with ImageNet's mean and standard deviation.
 
-    `projector` is the head of its pre-training, for those who measure behind it: names of an `nn.Linear` (`weight`) or of an
-    `nn.Sequential` of layers with ReLU between (`0.weight`, `2.weight`).
+    `projector` is the head of its pre-training, for those who measure behind it; it is written with the kinds of its layers.
     """
     payload = {
         "format": BACKBONE_FORMAT,
         "arch": provenance.arch,
-        "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
+        "state_dict": _on_cpu(state),
         "provenance": provenance.model_dump(mode="json"),
-        "projector": {name: tensor.detach().cpu().contiguous() for name, tensor in (projector or {}).items()},
+        "projector": None if projector is None else _head(projector),
         "preprocess": {"order": "RGB", "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
     }
     save_atomically(payload, path)
+
+
+def _head(projector: nn.Module) -> dict[str, Any]:
+    head = projector if isinstance(projector, nn.Sequential) else nn.Sequential(projector)
+    return {"layers": layers_of(head), "tensors": _on_cpu(head.state_dict())}
+
+
+def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

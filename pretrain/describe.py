@@ -46,7 +46,7 @@ def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled:
     own = AUGMENTATION | {f"method.{name}" for name in config.method.blending}
     rest: dict[str, Any] = {name: value for name, value in different.items() if name not in own}
     seen, wanted = statistics(config, processes), config.method.statistics
-    if wanted is not None and seen != wanted and _normalises_batches(config.arch):
+    if wanted is not None and not seen.same(wanted) and _normalises_batches(config.arch):
         rest["batch_statistics"] = str(seen)
     return Provenance(
         method=config.method.name,

@@ -32,8 +32,8 @@ class Exported:
 
     backbone: dict[str, Tensor]
     """The trunk's tensors under the architecture's names."""
-    projector: dict[str, Tensor]
-    """The head it was trained behind, by the names of its `nn.Linear` or `nn.Sequential`; empty where there is none."""
+    projector: nn.Module | None
+    """The head it was trained behind, of layers that `pretrain.parts.heads.mlp` makes; None where there is none."""
 
 
 class Learner(nn.Module):

@@ -40,6 +40,11 @@ class Statistics:
     def __str__(self) -> str:
         return f"{self.images} images, {self.means}"
 
+    def same(self, other: "Statistics") -> bool:
+        """Return whether both are over the same images: one process's whole batch is what several synchronise over."""
+        whole = ("whole batch", "synchronised")
+        return self.images == other.images and (self.means == other.means or {self.means, other.means} <= {*whole})
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -116,7 +116,7 @@ class MoCo(Learner):
 
     def export(self) -> Exported:
         """Return the query encoder."""
-        return Exported(self.query.trunk.state_dict(), self.query.head.state_dict())
+        return Exported(self.query.trunk.state_dict(), self.query.head)
 
     @torch.no_grad()
     def _keys(self, images: Tensor, order: Tensor) -> Tensor:

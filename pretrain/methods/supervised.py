@@ -56,4 +56,4 @@ class Classifier(Learner):
 
     def export(self) -> Exported:
         """Return the trunk; the classifier is no projector."""
-        return Exported(self.query.trunk.state_dict(), {})
+        return Exported(self.query.trunk.state_dict(), None)

@@ -4,7 +4,7 @@ Shapes: N images, D inputs, K outputs.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -75,3 +75,52 @@ def weight_normalised(inputs: int, outputs: int, *, trained_gain: bool = False) 
         gain.fill_(1.0)
     gain.requires_grad_(trained_gain)
     return layer
+
+
+def layers_of(head: nn.Module) -> list[str]:
+    """Name the kinds of a head's layers in their order: what a file says of it beside its tensors.
+
+    Raises:
+        TypeError: For a head with other layers than `mlp` makes.
+    """
+    layers = list(head) if isinstance(head, nn.Sequential) else [head]
+    return [_kind(layer) for layer in layers]
+
+
+def _kind(layer: nn.Module) -> str:
+    for kind, made in {"linear": nn.Linear, "bn": nn.BatchNorm1d, **ACTIVATIONS}.items():
+        if type(layer) is made:
+            return kind
+    raise TypeError(f"a head has no layer of the type {type(layer).__name__}; allowed: those that `mlp` makes")
+
+
+def head_of(layers: Sequence[str], tensors: Mapping[str, Tensor]) -> nn.Sequential:
+    """Build the head that `layers_of` names, in eval mode; its widths are those of the tensors.
+
+    Args:
+        layers: Kinds of layers, in their order.
+        tensors: The head's tensors by the names of an `nn.Sequential`: `0.weight`, `0.bias`, ...
+
+    Raises:
+        ValueError: If there is no such kind, or the tensors are not those of the layers, or don't fit each other.
+    """
+    built = nn.Sequential(*(_layer(kind, str(index), tensors) for index, kind in enumerate(layers)))
+    try:
+        built.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError as error:
+        raise ValueError(" ".join(str(error).split())[:200]) from None
+    widths = [tuple(layer.weight.shape) for layer in built if isinstance(layer, nn.Linear)]
+    if not widths or any(first[0] != second[1] for first, second in itertools.pairwise(widths)):
+        raise ValueError(f"linear layers of {widths} don't follow each other")
+    return built.eval()
+
+
+def _layer(kind: str, name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
+    if kind in ACTIVATIONS:
+        return ACTIVATIONS[kind]()
+    first = tensors.get(f"{name}.{'weight' if kind == 'linear' else 'running_mean'}")
+    if kind not in ("linear", "bn") or first is None or first.dim() != (2 if kind == "linear" else 1):
+        raise ValueError(f"no tensors of a layer {name} of the kind {kind!r}")
+    if kind == "bn":
+        return nn.BatchNorm1d(len(first), affine=f"{name}.weight" in tensors)
+    return nn.Linear(first.shape[1], first.shape[0], bias=f"{name}.bias" in tensors)

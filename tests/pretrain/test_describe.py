@@ -6,6 +6,7 @@ import pytest
 
 from pretrain import describe
 from pretrain.config import PretrainConfig
+from pretrain.methods import Statistics
 from pretrain.provenance import Provenance
 
 
@@ -33,6 +34,12 @@ def test_the_published_run_on_eight_processes_differs_in_nothing() -> None:
 )
 def test_batch_statistics_of_other_images_are_a_difference(processes: int, fields: dict[str, Any], said: str) -> None:
     assert provenance(processes, **fields).changed == {"batch_statistics": said}
+
+
+def test_one_process_sees_what_several_synchronise_over() -> None:
+    assert Statistics(512, "whole batch").same(Statistics(512, "synchronised"))
+    assert not Statistics(512, "whole batch").same(Statistics(256, "synchronised"))
+    assert not Statistics(32, "parts").same(Statistics(32, "shuffled parts"))
 
 
 def test_what_is_the_augmentations_own_stands_apart_from_the_rest() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pretrain import methods
 from pretrain.augment import AUGMENTATIONS
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
@@ -21,6 +22,7 @@ from pretrain.images.imageset import ImageSet, read
 from pretrain.methods import METHODS
 from pretrain.train import Trained, training_set
 from pretrain.train import train as train_on
+from transfer import sources
 
 TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "num_workers": 0}
 
@@ -37,8 +39,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 
 
 def config(**fields: object) -> PretrainConfig:
-    own = {"queue": 16, "feature_dim": 8} if fields.get("method", "mocov2") != "supervised" else {}
-    return PretrainConfig.read({**TINY, **own, **fields})
+    own = {"queue": 16, "feature_dim": 8}
+    method = methods.get(str(fields.get("method", methods.DEFAULT)))
+    return PretrainConfig.read({**TINY, **{name: own[name] for name in own.keys() & method.model_fields.keys()}, **fields})
 
 
 def train(wanted: PretrainConfig, images: ImageSet, folder: Path, journal: Journal, **more: object) -> Trained:
@@ -64,12 +67,16 @@ def test_every_augmentation_trains_under_every_regime(images: ImageSet, tmp_path
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_leaves_a_whole_backbone(images: ImageSet, tmp_path: Path, method: str) -> None:
-    train(config(method=method, supervision="full"), images, tmp_path, Journal())
+    labels = methods.get(method).labels
+    trained = train(config(method=method, supervision="self" if labels == "unused" else "full"), images, tmp_path, Journal())
     payload = torch.load(tmp_path / "backbone.pth", weights_only=True)
     assert payload["format"] == BACKBONE_FORMAT
-    assert payload["provenance"]["method"] == method
     assert len(payload["state_dict"]) == 120  # a ResNet-18 without its classifier
     assert not any(name.startswith("fc.") for name in payload["state_dict"])
+    read = sources.load(str(tmp_path / "backbone.pth"))
+    assert (read.provenance, read.provenance.method) == (trained.provenance, method)
+    if read.projector is not None:
+        assert torch.isfinite(read.projector(torch.zeros(2, 512))).all()
 
 
 def test_label_fraction_zero_is_moco_v2_to_the_last_bit(images: ImageSet, tmp_path: Path) -> None:

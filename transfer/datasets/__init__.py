@@ -20,15 +20,17 @@ class DataLayout(NamedTuple):
 
     folder: str
     """Default folder below BENCH_DATA and in the generated data."""
+    generated: bool = False
+    """Whether the generated data (`transfer.shapes`) has this layout."""
     maker: str | None = None
     """Module in this package whose `make` makes missing label maps (`bench data check --make`); None: nothing to make."""
 
 
 LAYOUTS: dict[str, DataLayout] = {
-    "imagefolder": DataLayout("imagenet"),
-    "voc": DataLayout("voc"),
-    "coco": DataLayout("coco"),
-    "cityscapes": DataLayout("cityscapes", maker="trainids"),
+    "imagefolder": DataLayout("imagenet", generated=True),
+    "voc": DataLayout("voc", generated=True),
+    "coco": DataLayout("coco", generated=True),
+    "cityscapes": DataLayout("cityscapes", generated=True, maker="trainids"),
 }
 """Name → layout."""
 SHOWN = 80

@@ -3,7 +3,7 @@
 Shapes: N images of a batch, M views, S sources of a blend, D features.
 """
 
-from collections.abc import Mapping
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -117,15 +117,6 @@ def _of_views(anchors: Tensor, views: Tensor, seen: list[Mixed]) -> dict[str, Te
     return values | {"Linv_primary": linv, "Linv": definitions.blended_invariance(anchors, views, sources, weights)}
 
 
-def _head(projector: Mapping[str, Tensor], device: str) -> nn.Module | None:
-    """Build the projector, linear layers with ReLU between them, in eval mode; None where the backbone has none."""
-    if not projector:
-        return None
-    names = sorted({name.rpartition(".")[0] for name in projector}, key=lambda name: int(name or 0))
-    layers: list[nn.Module] = []
-    for name in names:
-        weight, bias = (projector[f"{name}.{kind}".lstrip(".")] for kind in ("weight", "bias"))
-        layer = nn.Linear(weight.shape[1], weight.shape[0])
-        layer.load_state_dict({"weight": weight, "bias": bias})
-        layers += [layer, nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).to(device).eval().requires_grad_(False)
+def _head(projector: nn.Module | None, device: str) -> nn.Module | None:
+    """Copy the projector to the device, in eval mode; None where the backbone has none."""
+    return None if projector is None else copy.deepcopy(projector).to(device).eval().requires_grad_(False)

@@ -71,7 +71,7 @@ def _from_file(path: Path, source: str | None, branch: str | None, trust: bool, 
         provenance = _provenance(found, payload, arch, path)
     # a branch against the project's own choice is another backbone of the same file, and must not pass for the same run
     sha256 = _digest(path) if found.own_choice else digest(state)
-    projector = own.projector(payload, path) if ours else {}
+    projector = own.projector(payload, path) if ours else None
     why = found.why if ours else "; ".join(filter(None, (found.why, backbones.get(arch).assumed)))
     return Backbone(arch, state, provenance, sha256, found.source, found.branch, why, found.dropped, projector, missing)
 

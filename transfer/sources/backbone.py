@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class Backbone:
     """What the source was recognised by, in words."""
     dropped: tuple[str, ...] = ()
     """Keys of the file that are no part of the backbone (heads, queues, the other encoder, optimiser states)."""
-    projector: Mapping[str, Tensor] = field(default_factory=dict)
+    projector: nn.Module | None = None
     """The head of its pre-training, where the file is ours and has one: `pretrain.checkpoint.save_backbone`."""
     filled: tuple[str, ...] = ()
     """Backbone tensors the file lacks, all of them counters, set to 0."""

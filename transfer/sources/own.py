@@ -1,13 +1,13 @@
 """Files of this project, which say what they are: `pretrain.checkpoint.save_backbone` wrote them."""
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.checkpoint import BACKBONE_FORMAT, former_layout
 from pretrain.core.errors import CheckpointError
+from pretrain.parts import heads
 from transfer.sources import files
 from transfer.sources.files import Payload
 from transfer.sources.recognise import Found
@@ -49,27 +49,25 @@ def arch(payload: Payload) -> str | None:
     return said if isinstance(said, str) else None
 
 
-def projector(payload: Payload, path: Path) -> dict[str, Tensor]:
-    """Return the tensors of one linear layer, or of several in order; nothing where the file has none.
+def projector(payload: Payload, path: Path) -> nn.Module | None:
+    """Return the head of its pre-training, in eval mode; None where the file has none.
 
     Raises:
-        CheckpointError: If they are others, or don't fit each other.
+        CheckpointError: If its tensors are not those of the layers that the file names.
     """
-    tensors = _level(payload, "projector")
-    layers = sorted({name.rpartition(".")[0] for name in tensors}, key=lambda layer: (len(layer), layer))
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    sides: list[tuple[int, ...]] = [shapes.get(f"{layer}.weight".lstrip("."), ()) for layer in layers]
-    expected = {f"{layer}.{kind}".lstrip(".") for layer in layers for kind in ("weight", "bias")}
-    chain = all(len(side) == 2 and (layer.isdecimal() or not layer) for side, layer in zip(sides, layers, strict=True))
-    fits = chain and expected == set(tensors) and all(a[0] == b[1] for a, b in itertools.pairwise(sides))
-    if not fits or any(shapes[f"{layer}.bias".lstrip(".")] != side[:1] for layer, side in zip(layers, sides, strict=True)):
+    said = payload.content.get("projector")
+    if said is None:
+        return None
+    try:
+        layers, tensors = (said["layers"], files.tensors(said["tensors"])) if isinstance(said, Mapping) else ([], {})
+        return heads.head_of(layers, {name: cleaned(name, tensor, path) for name, tensor in tensors.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"the projector in {path} is no row of linear layers",
-            seen=", ".join(f"{name} {list(shape)}" for name, shape in list(shapes.items())[:4]),
-            allowed="weight and bias; or 0.weight, 0.bias, 2.weight, 2.bias, each as wide as the one before is high",
-            fix="take the backbone.pth that `bench pretrain` wrote",
-        )
-    return {name: cleaned(name, tensor, path) for name, tensor in tensors.items()}
+            f"the projector in {path} is no row of layers",
+            seen=f"{type(error).__name__}: {error}",
+            allowed="the kinds of its layers, and the tensors of each",
+            fix="take another file, or one without the entry `projector`",
+        ) from None
 
 
 def _level(payload: Payload, name: str) -> dict[str, Tensor]:

@@ -13,11 +13,12 @@ import torch
 import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain import backbones
 from pretrain.checkpoint import save_backbone
 from pretrain.core.errors import BenchError, CheckpointError
+from pretrain.parts.heads import mlp
 from pretrain.provenance import Provenance
 from transfer import sources
 from transfer.sources.architecture import arch_of
@@ -127,21 +128,49 @@ def test_old_files_of_torch_are_read_within_the_same_bounds(tmp_path: Path) -> N
         sources.load(str(path))
 
 
+WEIGHT, BIAS = torch.zeros(4, 512), torch.zeros(4)
+
+
 @pytest.mark.parametrize(
     "projector",
     [
-        {"weight": torch.zeros(4, 512)},
-        {"weight": torch.zeros(4, 512), "bias": torch.zeros(5)},
-        {"0.weight": torch.zeros(8, 512), "0.bias": torch.zeros(8), "2.weight": torch.zeros(4, 9), "2.bias": torch.zeros(4)},
-        {"x.weight": torch.zeros(4, 512), "x.bias": torch.zeros(4)},
-        {"weight": torch.zeros(4, 2, 512), "bias": torch.zeros(4)},
+        7,
+        {"weight": WEIGHT, "bias": BIAS},
+        {"layers": ["linear"], "tensors": {"weight": WEIGHT, "bias": BIAS}},
+        {"layers": ["linear"], "tensors": {"0.weight": WEIGHT, "0.bias": torch.zeros(5)}},
+        {"layers": ["linear"], "tensors": {"0.weight": WEIGHT, "0.bias": BIAS, "1.weight": BIAS}},
+        {"layers": ["linear"], "tensors": {"0.weight": torch.zeros(4, 2, 512)}},
+        {"layers": ["linear", "relu", "linear"], "tensors": {"0.weight": WEIGHT, "2.weight": torch.zeros(4, 9)}},
+        {"layers": ["conv"], "tensors": {"0.weight": WEIGHT}},
+        {"layers": ["linear", "bn"], "tensors": {"0.weight": WEIGHT}},
+        {"layers": [], "tensors": {}},
+        {"layers": 3, "tensors": {"0.weight": WEIGHT}},
     ],
 )
-def test_a_projector_that_is_no_row_of_layers_is_refused(tmp_path: Path, projector: dict[str, Tensor]) -> None:
+def test_a_projector_that_is_no_row_of_layers_is_refused(tmp_path: Path, projector: Any) -> None:
     state = {name: tensor for name, tensor in resnet18().items() if not name.startswith("fc.")}
-    save_backbone(tmp_path / "own.pth", state, Provenance(method="mocov2", arch="resnet18"), projector=projector)
-    with pytest.raises(CheckpointError, match="is no row of linear layers"):
+    save_backbone(tmp_path / "own.pth", state, Provenance(method="mocov2", arch="resnet18"))
+    content = torch.load(tmp_path / "own.pth", weights_only=True)
+    torch.save({**content, "projector": projector}, tmp_path / "own.pth")
+    with pytest.raises(CheckpointError, match="is no row of layers"):
         sources.load(str(tmp_path / "own.pth"))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        nn.Linear(512, 4),
+        mlp((512, 8, 4)),
+        mlp((512, 8, 8, 4), bias=False, norm="bn", out_bias=False, out_norm="bn-plain"),
+        mlp((512, 8, 4), activation="gelu"),
+    ],
+)
+def test_a_projector_comes_back_as_it_was_written(tmp_path: Path, head: nn.Module) -> None:
+    state = {name: tensor for name, tensor in resnet18().items() if not name.startswith("fc.")}
+    save_backbone(tmp_path / "own.pth", state, Provenance(method="mocov2", arch="resnet18"), projector=head)
+    back, features = sources.load(str(tmp_path / "own.pth")).projector, torch.randn(3, 512)
+    assert back is not None
+    assert torch.equal(back(features), head.eval()(features))
 
 
 PREFIXES = ("", "module.", "module.encoder_q.", "encoder.", "backbone.", "online_encoder.", "_orig_mod.")

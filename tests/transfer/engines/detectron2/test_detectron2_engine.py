@@ -260,7 +260,7 @@ def test_the_checkpoint_of_another_run_or_a_broken_one_is_refused(tiny_detection
     with pytest.raises(CheckpointError, match="another run"):
         fit("voc07", tiny_detection(lr=0.03), data, tmp_path / "run")
     (folder / "model_0000003.pth").write_bytes(b"PK")
-    with pytest.raises(CheckpointError, match="can't go on"):
+    with pytest.raises(CheckpointError, match="can't resume"):
         fit("voc07", tiny_detection(), data, tmp_path / "run")
     torch.save({"model": {}}, folder / "model_0000003.pth")
     with pytest.raises(CheckpointError, match="another run"):

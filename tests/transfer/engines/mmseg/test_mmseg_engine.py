@@ -215,7 +215,7 @@ def test_a_broken_checkpoint_or_that_of_another_run_is_refused(
         engine.MMSegmentation.fit(make(tmp_path, lr=0.01))
     for size in (last.stat().st_size // 2, 100, 0):
         os.truncate(last, size)
-        with pytest.raises(CheckpointError, match=r"can't go on from(.|\n)*remove it to start again"):
+        with pytest.raises(CheckpointError, match=r"can't resume from(.|\n)*remove it to start again"):
             engine.MMSegmentation.fit(make(tmp_path))
     torch.save({"state_dict": {}}, last)
     with pytest.raises(CheckpointError, match="not a training checkpoint"):

@@ -80,7 +80,7 @@ def test_the_checkpoint_of_another_run_or_a_broken_one_is_refused(tiny_detection
     with pytest.raises(CheckpointError, match="another run"):
         train(model(settings), make_run(root, settings, tmp_path / "run", identity="b"))
     (tmp_path / "run/last.pth").write_bytes(b"PK")
-    with pytest.raises(CheckpointError, match="can't go on"):
+    with pytest.raises(CheckpointError, match="can't resume"):
         train(model(settings), make_run(root, settings, tmp_path / "run"))
 
 
