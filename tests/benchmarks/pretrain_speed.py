@@ -151,7 +151,7 @@ def step(run: Any, folder: Path, steps: int) -> Any:
     """The training's own step on views that are in memory and need no augmentation."""
     import torch
 
-    from pretrain.augment import Mixed
+    from pretrain.augment.mixed import Mixed
     from pretrain.batch import Batch
 
     views, n = tuple(in_memory(run)), run.recipe.batch

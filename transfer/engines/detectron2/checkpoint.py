@@ -46,7 +46,7 @@ def resume(trainer: Any, identity: str) -> int:
         rest = trainer.checkpointer.load(path)
     except Exception as error:  # torch.load raises anything from EOFError to UnpicklingError on a broken file
         fix = f"remove the folder {Path(path).parent} to start again"
-        raise CheckpointError(f"can't go on from {path}", seen=str(error)[:200], fix=fix) from None
+        raise CheckpointError(f"can't resume from {path}", seen=str(error)[:200], fix=fix) from None
     require_own(path, rest, identity)
     trainer.start_iter = trainer.iter + 1
     return int(trainer.start_iter)
