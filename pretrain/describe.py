@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pretrain import backbones
 from pretrain.config import PretrainConfig
 from pretrain.methods import Statistics
 from pretrain.provenance import Provenance
@@ -25,6 +26,11 @@ def statistics(config: PretrainConfig, processes: int) -> Statistics:
     return Statistics(batch // parts, "shuffled parts" if config.method.shuffles and not config.sync_bn else "parts")
 
 
+def _normalises_batches(arch: str) -> bool:
+    """Return whether an architecture has norms over batches."""
+    return any(name.endswith("running_mean") for name in backbones.get(arch).skeleton())
+
+
 def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled: float, processes: int) -> Provenance:
     """Describe a run.
 
@@ -39,8 +45,8 @@ def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled:
     different = {name: value for name, value in config.differences(published).items() if name not in SHOWN | STATISTICS}
     own = AUGMENTATION | {f"method.{name}" for name in config.method.blending}
     rest: dict[str, Any] = {name: value for name, value in different.items() if name not in own}
-    seen = statistics(config, processes)
-    if config.method.statistics is not None and seen != config.method.statistics:
+    seen, wanted = statistics(config, processes), config.method.statistics
+    if wanted is not None and seen != wanted and _normalises_batches(config.arch):
         rest["batch_statistics"] = str(seen)
     return Provenance(
         method=config.method.name,

@@ -106,8 +106,12 @@ def _whole(key: Any, names: list[str], where: str, at: str) -> str:
         raise ConfigError(
             f"{key!r} in {where} is the name of {len(meant)} fields", allowed=", ".join(meant), fix="write it whole"
         )
-    short = {name.rpartition(".")[2] for name in inside}
-    raise ConfigError.unknown(f"key in {where}:", shown(key).strip("'"), short)
+    known = inside if "." in str(key) else {name.rpartition(".")[2] for name in inside}
+    elsewhere = [name for name in methods.METHODS if key in methods.get(name).model_fields] if isinstance(key, str) else []
+    if elsewhere and not at:
+        seen = f"{key} is a setting of {', '.join(elsewhere)}"
+        raise ConfigError(f"unknown key in {where}: {key!r}", seen=seen, allowed=", ".join(sorted(known)), fix="drop it")
+    raise ConfigError.unknown(f"key in {where}:", shown(key).strip("'"), known)
 
 
 def completed(values: Mapping[str, Any], shared: Iterable[str], where: str) -> dict[str, Any]:

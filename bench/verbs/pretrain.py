@@ -145,7 +145,7 @@ def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: P
     root, images, generated = find(settings, place.data, progress)
     settings, lengthening = lengthened(settings, root, len(images.train))
     chosen = training.training_set(settings, images.train)
-    distributed.divided(settings.recipe.batch, place.processes)
+    distributed.divided(settings.recipe.batch, place.processes, settings.bn_splits)
     return PretrainPlan(
         settings=settings,
         published=published,

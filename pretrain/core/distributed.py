@@ -164,13 +164,22 @@ def unshuffled(keys: Tensor, order: Tensor) -> Tensor:
     return mine(gather(keys)[order.argsort()])
 
 
-def divided(batch: int, processes: int) -> int:
+def divided(batch: int, processes: int, parts: int = 1) -> int:
     """Divide a batch: the number of images of each process in a step of `batch` images.
 
+    Args:
+        batch: Images of a step.
+        processes: How many work together.
+        parts: Parts of a process's images with batch statistics of their own.
+
     Raises:
-        ConfigError: If the processes can't divide it evenly.
+        ConfigError: If the processes, or a process's parts, can't divide it evenly, or a part is too small for statistics.
     """
     if batch % processes:
         nearest = max(processes, round(batch / processes) * processes)
         raise ConfigError(f"{processes} processes can't divide a batch of {batch} evenly", fix=f"choose a batch of {nearest}")
-    return batch // processes
+    each = batch // processes
+    if parts > 1 and (each % parts or each // parts < 2):
+        seen = f"{each} images of each process in {parts} parts"
+        raise ConfigError("a process's images don't divide into its parts", seen=seen, allowed="2 or more images in each part")
+    return each

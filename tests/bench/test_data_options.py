@@ -13,7 +13,8 @@ from transfer import record
 
 Bench = Callable[..., int]
 ARCH = ["--arch", "resnet18", "--epochs", "1"]
-TINY = [f"--set={field}" for field in ("size=16", "batch=4", "queue=8", "num_workers=0", "feature_dim=8", "aug=none")]
+TINY = [f"--set={field}" for field in ("size=16", "batch=4", "num_workers=0", "aug=none")]
+MOCO = ["--set=queue=8", "--set=feature_dim=8"]
 
 
 @pytest.fixture
@@ -23,7 +24,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[
     monkeypatch.delenv("BENCH_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     lay_images(tmp_path / "images", ("ant", "bee", "cat", "dog"), train=5, val=1)
-    return lambda *words: typed("pretrain", "--data", "images", *ARCH, *TINY, *words)
+    own = {"supervised": []}
+    return lambda *words: typed("pretrain", "--data", "images", *ARCH, *TINY, *own.get(words[-1], MOCO), *words)
 
 
 def result(folder: str) -> record.RunRecord:
@@ -48,7 +50,7 @@ def test_a_class_list_selects_and_the_epochs_keep_the_iterations(bench: Bench) -
     assert bench("--out", "two", "--classes", "two.txt", "--set", "keep_iterations=true") == 0
     done = result("two")
     assert (done.data.classes, done.data.train, done.data.val) == (2, 10, 2)
-    assert done.changed["epochs"] == 2  # 5 steps of all 20 images, and 2 of these 10 in an epoch
+    assert done.changed["recipe.epochs"] == 2  # 5 steps of all 20 images, and 2 of these 10 in an epoch
     assert lines("two/classes.txt") == ["ant", "cat"]
     assert "1 epochs of all 20 images are 5 steps: 2 epochs of these 10, 4 steps" in Path("two/log.txt").read_text()
 

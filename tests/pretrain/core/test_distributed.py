@@ -35,7 +35,10 @@ def test_on_one_process_everything_is_the_identity() -> None:
 
 
 def test_a_batch_that_processes_cannot_divide_is_refused() -> None:
-    assert divided(8, 2) == 4
+    assert divided(8, 2) == divided(8, 2, parts=2) == 4
+    for parts in (3, 4):  # uneven, and single images
+        with pytest.raises(ConfigError, match=rf"4 images of each process in {parts} parts"):
+            divided(8, 2, parts=parts)
     with pytest.raises(ConfigError, match="choose a batch of 9"):
         divided(8, 3)
 

@@ -23,7 +23,8 @@ def test_the_loss_of_an_image_that_is_no_blend_is_its_own() -> None:
 def test_a_target_of_a_cosine_gets_no_gradient() -> None:
     predictions, targets = (torch.randn(3, 4, generator=torch.Generator().manual_seed(s), requires_grad=True) for s in (0, 1))
     loss = negative_cosine(predictions, targets)
-    expected = [-float(p @ t / (p.norm() * t.norm())) for p, t in zip(predictions, targets, strict=True)]
+    rows = zip(predictions.detach(), targets.detach(), strict=True)
+    expected = [-float(p @ t / (p.norm() * t.norm())) for p, t in rows]
     assert loss.tolist() == pytest.approx(expected)
     loss.sum().backward()
     assert predictions.grad is not None
