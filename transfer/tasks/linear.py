@@ -17,7 +17,7 @@ class HeadSettings(ProbeSettings):
 
     RUNTIME: ClassVar[frozenset[str]] = ProbeSettings.RUNTIME | {"save_every"}
     BEST_EPOCH: ClassVar[bool] = True
-    """Whether the epoch that is best on the validation images is reported where no learning rate is searched; else the last one."""
+    """Whether a run without a search reports the epoch that is best on the validation images; else it is the last one."""
 
     epochs: int = Field(100, ge=0)
     """Passes over the training images; 0 evaluates the untrained head."""

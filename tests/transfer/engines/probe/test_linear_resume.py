@@ -110,7 +110,7 @@ def test_another_runs_state_and_a_broken_one_are_refused(
         path = tmp_path / "run" / name
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(CheckpointError, match=f"can't go on from .*{name}"):
+        with pytest.raises(CheckpointError, match=f"can't resume from .*{name}"):
             course.run("run")
         path.write_bytes(whole)
     assert course.run("run").metrics["top1"] is not None
@@ -126,7 +126,7 @@ def test_a_state_is_whole_of_this_run_and_runs_no_code(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="it has no 'heads'"):
         state.load(path, "mine", {"step", "heads"})
     torch.save({"identity": "mine", "step": Path}, path)
-    with pytest.raises(CheckpointError, match="can't go on"):
+    with pytest.raises(CheckpointError, match="can't resume"):
         state.load(path, "mine", {"step"})
     for content in (b"", b"half", pickle.dumps([1])):
         path.write_bytes(content)
