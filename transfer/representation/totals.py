@@ -56,8 +56,8 @@ class Totals:
         assert isinstance(self.means.total, Tensor)
         assert isinstance(self.squares, Tensor)
         found["anisotropy"] = definitions.similarity_between(self.means.sums["direction"], self.means.total, self.squares)
-        metrics: Values = {"diversity_cap": None}  # blends have no known cap
-        metrics |= {name: float(values[0]) for name, values in found.items()}
+        metrics: Values = {name: float(values[0]) for name, values in found.items()}
+        metrics.setdefault("diversity_cap", None)  # blends have no known cap
         intervals = {name: interval(values[1:]) for name, values in found.items()}
         places, anchors = (torch.cat(each) for each in zip(*self.anchors, strict=True))
         images = Images.joined(self.compared)
