@@ -14,8 +14,8 @@ def lines(done: Finished, after: str) -> Iterator[str]:
         yield f"{record.protocol}, {record.checkpoint.provenance.arch} of {record.checkpoint.sha256[:12]}"
     for name, value in record.metrics.items():
         between = "  [{:.4g}, {:.4g}]".format(*record.intervals[name]) if name in record.intervals else ""
-        text = "absent" if value is None else f"{value:.4g}" if between else f"{value:.2f}"
-        meaning = metric(name).meaning
+        meaning, digits = metric(name).meaning, 2 if metric(name).digits else 0
+        text = "absent" if value is None else f"{value:.4g}" if between else f"{value:.{digits}f}"
         yield f"  {name:<20} {text}{between}" + (f"  ({meaning})" if meaning else "")
     yield from (f"  note: {note}" for note in record.notes)
     yield f"next: {after}"

@@ -71,7 +71,8 @@ class PretrainConfig(Settings):
     """How several are composed: one drawn for each image, or all in turn."""
     aug_views: Literal["query", "both"] = "query"
     """Which views it is applied to. On both, masks are drawn for each view, while a blend is the same in both: each
-    image with the same partner and fraction, so that its own key is all of its target. The sources leave this open."""
+    image with the same partner and fraction, so that its own key is all of its target; a blend then has no label. The
+    sources leave this open."""
     classes: Classes = None
     """Classes to train on: a fraction of them drawn with the seed, the name of a list such as imagenet100, or a file with one
     class folder per line. All of them without it."""
@@ -224,7 +225,7 @@ class PretrainConfig(Settings):
 
     def augmentation(self) -> "Augmentation":
         """Return the augmentation with its options."""
-        return augment.make(self.aug, self.aug_options, composition=self.aug_composition)
+        return augment.make(self.aug, self.aug_options, composition=self.aug_composition, folded=self.method.folds)
 
     def shape(self, classes: int) -> Shape:
         """Return what a learner of this run is made for."""

@@ -12,10 +12,12 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
+from pretrain.augment.compose import alike
 from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.batch import View
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
+from pretrain.images.labels import UNLABELLED
 from pretrain.images.loading import Crops, Images
 from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.images.skipping import Skipped
@@ -50,17 +52,24 @@ class Inputs:
         """Build from a run's configuration."""
         return cls(config.views(), config.augmentation(), config.aug_views == "both")
 
-    def __call__(self, crops: Iterable[Tensor], rng: Generator) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
-        """Make every view after the augmentation, and before it: (N, 3, S, S), normalised.
+    def __call__(
+        self, crops: Iterable[Tensor], labels: Tensor, rng: Generator
+    ) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...], Tensor]:
+        """Make every view after the augmentation, and before it: (N, 3, S, S), normalised; and the labels (N,) of both.
 
         Where a blend is the same in all views, an image's own key is all of its target: the views come without sources then.
+        Query and key are of several classes, and neither may be another's positive by one of them: they have no label.
 
         Args:
             crops: V of (N, 3, S, S) uint8, in the order of the views.
+            labels: (N,) of the images, `UNLABELLED` where a label is not to be used.
             rng: Source of all randomness, on the crops' device.
         """
         views, clean = self.made(crops, rng)
-        return tuple(Mixed(view.images) for view in views) if self.both else views, clean
+        if self.both:
+            labels = labels.masked_fill(views[0].blended(), UNLABELLED)
+            views = tuple(Mixed(view.images) for view in views)
+        return views, clean, labels
 
     def made(self, crops: Iterable[Tensor], rng: Generator) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
         """Make the same views, each with what was blended into it."""
@@ -73,15 +82,6 @@ class Inputs:
             for view, images in zip(self.views, clean, strict=True)
         ]
         return tuple(seen), clean
-
-
-def alike(augmentation: Augmentation, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
-    """Augment several views of the same images: masks are drawn anew for each view, a blend is the same in all of them."""
-    before = rng.get_state()
-    first = augmentation(views[0], rng)
-    if first.sources is None:
-        return (first, *(augmentation(images, rng) for images in views[1:]))
-    return (first, *(augmentation(images, Generator(images.device).set_state(before)) for images in views[1:]))
 
 
 def normalised(images: Tensor) -> Tensor:

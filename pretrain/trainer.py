@@ -102,7 +102,8 @@ class Trainer:
     def batch(self, crops: Sequence[Tensor], labels: Tensor, progress: Progress) -> Batch:
         """Make the views of a step from its crops."""
         seed, step = self.config.seed, progress.step
-        views, clean = self.inputs(crops, generator(seed, step, self.device, rank=distributed.rank()))
+        rng = generator(seed, step, self.device, rank=distributed.rank())
+        views, clean, labels = self.inputs(crops, labels, rng)
         alike = generator(seed, step, self.device)  # all processes must draw the same order
         order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
         return Batch(views, clean, labels, order, progress)

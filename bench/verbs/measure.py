@@ -55,6 +55,7 @@ class MeasurePlan(Plan):
     settings: MeasureSettings
     content: ClassificationData
     backbone: Backbone
+    reference: Backbone | None
     splits: int
     seed: int
 
@@ -76,7 +77,14 @@ class MeasurePlan(Plan):
         self.selection.save(folder, self.content)
         introduce(self.backbone, journal)
         found, *parts = measure.measure(
-            self.backbone, self.content.val, settings, journal, seed=self.seed, device=self.device, splits=self.splits
+            self.backbone,
+            self.content.val,
+            settings,
+            journal,
+            seed=self.seed,
+            device=self.device,
+            splits=self.splits,
+            reference=self.reference,
         )
         for number, part in enumerate(parts, start=1):
             journal.say(f"part {number} of {self.splits}: {_held_out(part.metrics)}")
@@ -163,10 +171,14 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
     settings = MeasureSettings().replace(measure.SMALL if small else {})
     settings = settings.replace(asked.options, where="the settings of the measure")
     backbone = asked.reading.load(checkpoint)
+    reference = READING.load(settings.reference) if settings.reference else None
+    if reference is not None:
+        settings = settings.replace({"reference": reference.sha256})
     root, _ = places.data_root(place.data, "imagefolder", Journal(progress=progress))
     return MeasurePlan(
         settings=settings,
         backbone=backbone,
+        reference=reference,
         root=root,
         content=imagefolder.read(root, **asked.selection.arguments()),
         generated=generated,

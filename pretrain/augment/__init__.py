@@ -14,6 +14,7 @@ from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 
 if TYPE_CHECKING:  # the leaderboard reads the table, and does without torch
+    from pretrain.augment.blend import Blend
     from pretrain.augment.compose import Composition
     from pretrain.augment.mixed import Augmentation
 
@@ -24,7 +25,7 @@ class Listed(NamedTuple):
     where: str
     """`module:Class` in this package."""
     kind: Literal["none", "mask", "blend"]
-    """Nothing, blanking a region of the image, or blending other images of the batch into it."""
+    """Nothing, blanking a region of the image, or blending other images of the batch into it (then it is a `Blend`)."""
 
 
 AUGMENTATIONS: dict[str, Listed] = {
@@ -39,13 +40,16 @@ JOIN = "+"
 """Separates the names of a composition."""
 
 
-def make(name: str, options: Mapping[str, Any] | None = None, *, composition: Composition = "draw") -> Augmentation:
+def make(
+    name: str, options: Mapping[str, Any] | None = None, *, composition: Composition = "draw", folded: bool = False
+) -> Augmentation:
     """Build the augmentation of that name, or several joined by `+`.
 
     Args:
         name: A name of the table, or for instance `cutmix+mixup`.
         options: Fields of the augmentation; for several, a mapping of name to fields.
         composition: `draw`: one of them for each image, with equal probability; `turn`: one after the other.
+        folded: Whether every image keeps a share of at least a half of its blend, as `Method.folds` says.
 
     Raises:
         ConfigError: For an unknown name or option, with the nearest known one.
@@ -55,20 +59,23 @@ def make(name: str, options: Mapping[str, Any] | None = None, *, composition: Co
     options = options or {}
     names = name.split(JOIN)
     if len(names) == 1:
-        return _single(name, options)
+        return _single(name, options, folded)
     for key in options:
         if key not in names:
             raise ConfigError.unknown(f"part of {name} in aug_options:", str(key), names)
-    parts = tuple(_single(part, _fields(part, options.get(part, {}))) for part in names)
+    parts = tuple(_single(part, _fields(part, options.get(part, {})), folded) for part in names)
     return Compose(parts, composition)
 
 
-def _single(name: str, options: Mapping[str, Any]) -> Augmentation:
+def _single(name: str, options: Mapping[str, Any], folded: bool) -> Augmentation:
     if name not in AUGMENTATIONS:
         raise ConfigError.unknown("augmentation", name, AUGMENTATIONS)
     module, cls = AUGMENTATIONS[name].where.split(":")
     settings: type[Settings] = getattr(importlib.import_module(f"pretrain.augment.{module}"), cls)
-    return cast("Augmentation", settings.read(options, where=f"the options of {name}"))
+    made = settings.read(options, where=f"the options of {name}")
+    if folded and AUGMENTATIONS[name].kind == "blend":
+        made = cast("Blend", made).folded()
+    return cast("Augmentation", made)
 
 
 def _fields(name: str, options: Any) -> Mapping[str, Any]:

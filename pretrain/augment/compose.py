@@ -3,6 +3,7 @@
 Shapes: N images, S1 and S2 sources of two blends.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,26 +27,52 @@ class Compose:
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
         """Augment a batch, see `Augmentation`."""
-        return self._draw(images, rng) if self.composition == "draw" else self._turn(images, rng)
+        (result,) = self.alike([images], rng)
+        return result
 
-    def _draw(self, images: Tensor, rng: Generator) -> Mixed:
+    def alike(self, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
+        """Augment several views of the same images, see the function `alike`."""
+        return self._draw(views, rng) if self.composition == "draw" else self._turn(views, rng)
+
+    def _draw(self, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
         """Draw one part for each image, with equal probability; partners still come from the whole batch."""
-        chosen = torch.randint(len(self.parts), (len(images),), generator=rng, device=images.device)
-        results = [part(images, rng) for part in self.parts]
-        drawn = torch.stack([result.images for result in results])[chosen, torch.arange(len(images), device=images.device)]
-        if all(result.sources is None for result in results):
-            return Mixed(drawn)
-        width = max(result.sources.shape[1] for result in results if result.sources is not None)
-        blends = [_widened(result, width) for result in results]
-        return Mixed(drawn, _picked([sources for sources, _ in blends], chosen), _picked([w for _, w in blends], chosen))
+        chosen = torch.randint(len(self.parts), (len(views[0]),), generator=rng, device=views[0].device)
+        results = [alike(part, views, rng) for part in self.parts]
+        return tuple(_selected(of_view, chosen) for of_view in zip(*results, strict=True))
 
-    def _turn(self, images: Tensor, rng: Generator) -> Mixed:
-        """Apply each part to the result of the one before."""
-        whole = Mixed(images)
+    def _turn(self, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
+        """Apply each part to the results of the one before."""
+        wholes = tuple(Mixed(images) for images in views)
         for part in self.parts:
-            result = part(whole.images, rng)
-            whole = Mixed(result.images, *_chained(whole, result))
-        return whole
+            results = alike(part, [whole.images for whole in wholes], rng)
+            pairs = zip(wholes, results, strict=True)
+            wholes = tuple(Mixed(result.images, *_chained(whole, result)) for whole, result in pairs)
+        return wholes
+
+
+def alike(augmentation: Augmentation, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
+    """Augment several views, each (N, 3, S, S), of the same images.
+
+    Masks are drawn anew for each view, while a blend is the same in all of them: same partner, same share. Of several
+    augmentations each follows its own rule, and every image draws the same one in all views.
+    """
+    if isinstance(augmentation, Compose):
+        return augmentation.alike(views, rng)
+    before = rng.get_state()
+    first = augmentation(views[0], rng)
+    if first.sources is None:
+        return (first, *(augmentation(images, rng) for images in views[1:]))
+    return (first, *(augmentation(images, Generator(images.device).set_state(before)) for images in views[1:]))
+
+
+def _selected(results: Sequence[Mixed], chosen: Tensor) -> Mixed:
+    """Select for every image its row of the result of the part that it drew, `chosen` (N,)."""
+    images = _picked([result.images for result in results], chosen)
+    if all(result.sources is None for result in results):
+        return Mixed(images)
+    width = max(result.sources.shape[1] for result in results if result.sources is not None)
+    blends = [_widened(result, width) for result in results]
+    return Mixed(images, _picked([sources for sources, _ in blends], chosen), _picked([w for _, w in blends], chosen))
 
 
 def _chained(first: Mixed, second: Mixed) -> tuple[Tensor | None, Tensor | None]:

@@ -4,30 +4,27 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from pretrain.augment.blend import Blend, partners
 from pretrain.augment.boxes import box_mask
 from pretrain.augment.mixed import Mixed, pairs
-from pretrain.augment.mixup import beta, partners
-from pretrain.core.settings import Settings
 
 
-class CutMix(Settings):
+class CutMix(Blend):
     """Pastes one box of each image's partner over the image."""
 
-    alpha: float = Field(1.0, gt=0)
-    """Both parameters of the Beta distribution of the fraction of the image that stays; 1 is uniform."""
     probability: float = Field(1.0, ge=0, le=1)
     """Probability of mixing an image at all."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:
         """Augment a batch, see `Augmentation`.
 
-        The weight is the fraction of pixels that stay, after the box was clipped.
+        The weight is the fraction of pixels that stay: the share as drawn, and more where the box was clipped at the border.
 
         NOTE: the published code draws one box per batch; here every image has its own.
         """
         n, _, height, width = images.shape
         partner = partners(n, rng, images.device)
-        side = (1 - beta(n, self.alpha, rng, images.device)).sqrt()
+        side = (1 - self.shares(n, rng, images.device)).sqrt()
         draw = torch.rand(3, n, generator=rng, device=images.device)
         side = torch.where(draw[2] < self.probability, side, torch.zeros_like(side))
         h, w = (side * height).floor(), (side * width).floor()

@@ -21,6 +21,13 @@ class Mixed:
     weights: Tensor | None = None
     """(N, S) weights of the sources; each row adds up to 1."""
 
+    def blended(self) -> Tensor:
+        """Tell (N,) which images hold a part of another one."""
+        if self.sources is None or self.weights is None:
+            return torch.zeros(len(self.images), dtype=torch.bool, device=self.images.device)
+        others = self.sources != torch.arange(len(self.images), device=self.images.device)[:, None]
+        return (others & (self.weights > 0)).any(dim=1)
+
 
 class Augmentation(Protocol):
     """The interface of every augmentation."""

@@ -91,6 +91,11 @@ class Method(Settings):
     name: str
     """A name of `METHODS`."""
 
+    @property
+    def folds(self) -> bool:
+        """Whether its target wants every image to keep at least half of its blend; else shares are as published."""
+        return False
+
     @abstractmethod
     def views(self, recipe: Recipe, size: int) -> "tuple[View, ...]":
         """Declare the views of each image, in their order."""

@@ -25,6 +25,7 @@ class MoCoV2(Method):
     """A query encoder learns to find the key of the same image among a queue of others' keys."""
 
     source: ClassVar[str] = "arXiv:2003.04297; facebookresearch/moco @7397dfe"
+    version: ClassVar[int] = 2
     labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
     small: ClassVar[Mapping[str, Any]] = {"temperature": 0.1, "queue": 64, "fill_queue": True, "momentum": 0.99}
     # In a few hundred steps random vectors in the queue are not recovered from, and a long queue lets keys of the query's class
@@ -52,8 +53,14 @@ class MoCoV2(Method):
     counts most (UniMoCo) or all alike (SupCon's L_out, as in SupMoCo); or no negative."""
     mixed_target: MixedTarget = "i-mix"
     """What a blended query is compared with. `i-mix`: all keys of the batch and the queue, each source's key a target by
-    its fraction (arXiv:2010.08887). `un-mix`: own key or partner's key against the queue, by their fractions, beside the loss
-    of the query without the blend (arXiv:2003.05438). `none`: its own key against the queue, whatever was blended in."""
+    its fraction (arXiv:2010.08887); an image keeps at least half of its blend, λ ← max(λ, 1 − λ), as in kibok90/imix @d40fabe.
+    `un-mix`: own key or partner's key against the queue, by their fractions, beside the loss of the query without the blend
+    (arXiv:2003.05438); λ as drawn. `none`: its own key against the queue, whatever was blended in; λ as drawn."""
+
+    @property
+    def folds(self) -> bool:
+        """See `Method`."""
+        return self.mixed_target == "i-mix"
 
     def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
         """Declare a query, which is augmented, and a key."""

@@ -18,6 +18,7 @@ class Supervised(Method):
     """A classifier on the backbone learns the labels of one view of each image."""
 
     source: ClassVar[str] = "megvii-research/revisitAIRL @7afeb02"
+    version: ClassVar[int] = 2
     labels: ClassVar[Literal["unused", "optional", "required"]] = "required"
     recipe: ClassVar[Recipe] = Recipe.read({"base_lr": 0.1})
     defaults: ClassVar[Mapping[str, Any]] = {"supervision": "full"}
@@ -27,7 +28,7 @@ class Supervised(Method):
     name: Literal["supervised"] = "supervised"
     mixed_target: Literal["i-mix", "none"] = "i-mix"
     """What a blended image is: `i-mix`: of each source's class by its fraction, as CutMix and MixUp are published; `none`: of
-    its own class, whatever was blended in."""
+    its own class, whatever was blended in. An image's own fraction is as drawn in both, below a half too, as published."""
 
     def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
         """Declare the one view, by the first pipeline."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pretrain.augment.mixed import Mixed
+from pretrain.core import distributed
 from pretrain.images.labels import UNLABELLED
 from pretrain.losses.blends import over_sources
 from pretrain.losses.info_nce import info_nce
@@ -40,17 +41,19 @@ class Contrast:
             queue: The negatives.
             view: What the queries see; every source of a blend is a target by its fraction.
             labels: (N,) of the batch's images.
-            among_batch: Whether all keys of the batch are candidates, as i-Mix needs: a partner's key must be one.
+            among_batch: Whether all keys of the step are candidates, those of all processes, as i-Mix needs: a partner's key
+                must be one.
 
         Returns:
             The mean loss, and the fraction of queries whose own key is the most similar candidate.
         """
         negatives = queries @ queue.keys
         if among_batch:
-            logits = torch.cat([queries @ keys.T, negatives], dim=1) / self.temperature
-            known = torch.cat([labels, queue.labels])
-            loss = over_sources(view, lambda source: self._info_nce(logits, source, labels[source], known))
-            correct = logits.detach().argmax(dim=1) == torch.arange(len(queries), device=queries.device)
+            first = distributed.rank() * len(keys)  # column of this process's first key
+            logits = torch.cat([queries @ distributed.gather(keys).T, negatives], dim=1) / self.temperature
+            known = torch.cat([distributed.gather(labels), queue.labels])
+            loss = over_sources(view, lambda source: self._info_nce(logits, first + source, labels[source], known))
+            correct = logits.detach().argmax(dim=1) == first + torch.arange(len(queries), device=queries.device)
             return loss.mean(), correct.float().mean()
 
         known = torch.cat([labels.new_full((1,), UNLABELLED), queue.labels])  # the first column is the own key

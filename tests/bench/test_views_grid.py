@@ -1,5 +1,6 @@
 """`bench views`: its pixels are those that training sees, and it refuses what it can't draw with one message."""
 
+import re
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -135,6 +136,26 @@ def test_a_blend_of_both_views_is_noted_below_both(here: Path) -> None:
     notes = [[cell.note for cell in column.cells] for column in columns]
     assert notes[1] == notes[-1]
     assert any("of row" in note for note in notes[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "share", "law"),
+    [
+        (["--aug", "mixup"], 0.75, "at least half"),
+        (["--aug", "mixup", "--set", "mixed_target=un-mix"], 0.5, "λ as published"),
+        (["--aug", "cutmix"], 0.82, "at least half"),
+    ],
+)
+def test_the_mean_share_that_an_image_keeps_of_its_blend_is_printed(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], share: float, law: str
+) -> None:
+    assert bench_views(monkeypatch, "--data", "images", "--images", "4", *words) == 0
+    printed = re.search(r"mean own share is ([\d.]+) \((.*)\)", " ".join(capsys.readouterr().out.split()))
+    assert printed is not None
+    assert float(printed[1]) == pytest.approx(share, abs=0.03)
+    assert printed[2] == law
+    assert bench_views(monkeypatch, "--data", "images", "--images", "4", "--aug", "cutout") == 0
+    assert "share" not in capsys.readouterr().out
 
 
 def test_a_long_note_is_cut_to_the_width_of_its_picture() -> None:

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from pretrain import augment
+from pretrain.augment.blend import Blend
 from pretrain.augment.mixed import Mixed
+from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
 
 IMAGES = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -71,13 +73,46 @@ def test_cutmix_with_probability_zero_keeps_every_image() -> None:
     assert torch.equal(partner_and_weight(mixed)[1], torch.ones(64))
 
 
-def test_mixup_is_the_weighted_sum_and_the_image_itself_has_the_larger_share() -> None:
+def test_mixup_is_the_weighted_sum() -> None:
     mixed = augment.make("mixup")(IMAGES, rng())
     partner, weight = partner_and_weight(mixed)
     for i in range(len(IMAGES)):
         expected = weight[i] * IMAGES[i] + (1 - weight[i]) * IMAGES[partner[i]]
         torch.testing.assert_close(mixed.images[i], expected)
-    assert float(weight.min()) >= 0.5
+
+
+BLENDS = [name for name, listed in augment.AUGMENTATIONS.items() if listed.kind == "blend"]
+
+
+@pytest.mark.parametrize("name", BLENDS)
+def test_the_target_decides_whether_an_image_keeps_at_least_half_of_its_blend(name: str) -> None:
+    """i-Mix's code takes max(λ, 1 − λ) for CutMix and MixUp alike; Un-Mix's and the augmentations' own take λ."""
+    images = torch.zeros(512, 1, 16, 16)
+    folded, plain = (partner_and_weight(augment.make(name, folded=fold)(images, rng()))[1] for fold in (True, False))
+    assert float(folded.min()) >= 0.5
+    assert 0.1 < float((plain < 0.5).float().mean()) < 0.6
+    assert bool((folded >= plain).all())
+    assert 0.3 < float((folded == plain).float().mean()) < 0.8  # half of the λ are above a half
+    assert isinstance(augment.make(name), Blend)
+    in_turn = augment.make(f"none+{name}", composition="turn", folded=True)(images, rng())
+    assert torch.equal(partner_and_weight(in_turn)[1], folded)
+
+
+@pytest.mark.parametrize(
+    ("fields", "folds"),
+    [
+        ({}, True),
+        ({"mixed_target": "un-mix"}, False),
+        ({"mixed_target": "none"}, False),
+        ({"method": "mocov1"}, True),
+        ({"method": "supervised"}, False),
+    ],
+)
+@pytest.mark.parametrize("name", BLENDS)
+def test_a_run_folds_shares_where_its_target_is_i_mix(name: str, fields: dict[str, object], folds: bool) -> None:
+    config = PretrainConfig.read({"aug": name, **fields})
+    weight = partner_and_weight(config.augmentation()(torch.zeros(256, 1, 16, 16), rng()))[1]
+    assert (float(weight.min()) >= 0.5) == folds
 
 
 def test_partners_are_a_permutation() -> None:
@@ -131,6 +166,7 @@ def test_every_fill_erases_the_same_pixels_and_gives_them_its_colour(name: str) 
         ("random-erasing", {"fill": "black"}, "fill"),
         ("cutout", {"side": 0}, "side"),
         ("cutout", {"fill": "black"}, "'zero', 'mean' or 'noise'"),
+        ("mixup", {"folded": True}, "unknown key"),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(name: str, options: dict[str, object], message: str) -> None:

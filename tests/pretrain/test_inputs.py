@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from pretrain.augment.compose import alike
+from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
+from pretrain.images.labels import UNLABELLED
 from pretrain.inputs import Inputs, crops, denormalised, generator, normalised
 
 BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(32) % 4
 OFF = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
 
 
@@ -19,12 +23,18 @@ def inputs(**fields: object) -> Inputs:
     return Inputs.of(PretrainConfig.read({"pipeline_options": OFF, **fields}))
 
 
+def made(crops: torch.Tensor, **fields: object) -> tuple[tuple[Mixed, ...], tuple[torch.Tensor, ...]]:
+    """The views of a step after the augmentation, and before it."""
+    views, clean, _ = inputs(**fields)(crops, LABELS, generator(0, 0, "cpu"))
+    return views, clean
+
+
 def erased(seen: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
     return (seen != normalised(crops.float() / 255)).any(dim=1)
 
 
 def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
-    (query, key), _ = inputs(key_pipeline_options={"solarize": 1})(BATCH, generator(0, 0, "cpu"))
+    (query, key), _ = made(BATCH, key_pipeline_options={"solarize": 1})
     torch.testing.assert_close(denormalised(query.images), BATCH[0].float() / 255)
     bright = BATCH[1] >= 128
     torch.testing.assert_close(denormalised(key.images), torch.where(bright, 255 - BATCH[1], BATCH[1]).float() / 255)
@@ -41,7 +51,7 @@ def test_all_views_of_a_method_come_out_in_its_order() -> None:
     query, key = config.views()
     several = replace(Inputs.of(config), views=(query, key, replace(query, size=8), key))
     crops = [BATCH[0], BATCH[1], BATCH[0][:, :, :8, :8], BATCH[1]]
-    views, clean = several(crops, generator(0, 0, "cpu"))
+    views, clean, _ = several(crops, LABELS, generator(0, 0, "cpu"))
     assert [tuple(view.images.shape[1:]) for view in views] == [(3, 16, 16), (3, 16, 16), (3, 8, 8), (3, 16, 16)]
     masked = [bool(erased(view.images, crop).any()) for view, crop in zip(views, crops, strict=True)]
     assert masked == [True, False, True, False]
@@ -49,14 +59,14 @@ def test_all_views_of_a_method_come_out_in_its_order() -> None:
 
 
 def test_a_method_of_one_view_has_no_key() -> None:
-    (query,), _ = inputs(method="supervised")(BATCH[:1], generator(0, 0, "cpu"))
+    (query,), _ = made(BATCH[:1], method="supervised")
     assert torch.equal(query.images, normalised(BATCH[0].float() / 255))
 
 
 @pytest.mark.parametrize("name", ["cutout", "random-erasing"])
 def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their_own(name: str) -> None:
-    (query, key), _ = inputs(aug=name)(BATCH, generator(0, 0, "cpu"))
-    (both_query, both_key), _ = inputs(aug=name, aug_views="both")(BATCH, generator(0, 0, "cpu"))
+    (query, key), _ = made(BATCH, aug=name)
+    (both_query, both_key), _ = made(BATCH, aug=name, aug_views="both")
     assert torch.equal(both_query.images, query.images)
     assert not erased(key.images, BATCH[1]).any()
     masks = erased(both_query.images, BATCH[0]), erased(both_key.images, BATCH[1])
@@ -67,14 +77,53 @@ def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_a_blend_on_both_views_is_the_same_blend(name: str) -> None:
-    (query, key), clean = inputs(aug=name, aug_views="both")(BATCH[[0, 0]], generator(0, 0, "cpu"))
+    (query, key), clean = made(BATCH[[0, 0]], aug=name, aug_views="both")
     assert query.sources is None  # its own key holds the same blend and is all of its target
     assert torch.equal(query.images, key.images)
     assert not torch.equal(query.images, clean[0])
 
 
+@pytest.mark.parametrize(
+    ("aug", "composition"), [("cutmix+cutout", "draw"), ("cutout+mixup", "draw"), ("cutmix+cutout", "turn")]
+)
+def test_in_a_composition_on_both_views_the_blend_is_one_and_the_masks_are_drawn_apart(aug: str, composition: str) -> None:
+    """Bright images, and erased pixels that are their mean: what is erased is 0 and nothing else is."""
+    fields = {"aug": aug, "aug_composition": composition, "aug_views": "both"}
+    bright = torch.full((32, 3, 16, 16), 3.0) + torch.rand(32, 3, 1, 1)
+    augmentation = PretrainConfig.read(fields).augmentation()
+    first, second = alike(augmentation, [bright, bright], generator(0, 0, "cpu"))
+    assert first.sources is not None
+    assert torch.equal(first.sources, second.sources)
+    assert torch.equal(first.weights, second.weights)
+    masks = [(view.images < 1).any(dim=1) for view in (first, second)]
+    masked = [mask.flatten(1).any(dim=1) for mask in masks]
+    assert torch.equal(*masked)  # every image draws the same augmentation in both views
+    assert 8 < int(masked[0].sum()) <= 32
+    same = (masks[0] == masks[1]).flatten(1).all(dim=1)[masked[0]]
+    assert float(same.float().mean()) < 0.1
+    if composition == "draw":
+        assert torch.equal(first.images[~masked[0]], second.images[~masked[0]])
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_a_blend_on_both_views_has_no_label_and_what_was_not_blended_keeps_its_own(name: str) -> None:
+    make = inputs(aug=name, aug_views="both")
+    _, _, labels = make(BATCH, LABELS, generator(0, 0, "cpu"))
+    views, _ = make.made(BATCH, generator(0, 0, "cpu"))
+    own = (views[0].sources[:, 1] == torch.arange(32)) | (views[0].weights[:, 1] == 0)
+    assert torch.equal(labels == UNLABELLED, ~own)
+    assert torch.equal(labels[own], LABELS[own])
+    kept = inputs(aug=f"none+{name}", aug_views="both")(BATCH, LABELS, generator(0, 0, "cpu"))[2] == LABELS
+    assert 8 < int(kept.sum()) < 24
+
+
+@pytest.mark.parametrize("fields", [{"aug": "cutmix"}, {"aug": "cutout", "aug_views": "both"}, {}])
+def test_elsewhere_every_image_keeps_its_label(fields: dict[str, object]) -> None:
+    assert torch.equal(inputs(**fields)(BATCH, LABELS, generator(0, 0, "cpu"))[2], LABELS)
+
+
 def test_the_view_before_the_augmentation_is_the_pipelines() -> None:
-    (query, _), (clean, _) = inputs(aug="cutout")(BATCH, generator(0, 0, "cpu"))
+    (query, _), (clean, _) = made(BATCH, aug="cutout")
     assert torch.equal(clean, normalised(BATCH[0].float() / 255))
     kept = ~erased(query.images, BATCH[0])[:, None].expand_as(clean)
     assert torch.equal(query.images[kept], clean[kept])

@@ -1,26 +1,35 @@
-"""Bootstrap intervals of means over images, in one pass and in memory that does not grow with their number.
+"""Intervals over images: the bootstrap of means, in one pass, and the jackknife of what resampling would bias.
 
 Every image counts a random number of times in each replicate, drawn from Poisson(1): for more than some dozen images the
-multinomial bootstrap, without knowing their number beforehand (Chamandy et al. 2012).
+multinomial bootstrap, without knowing their number beforehand (Chamandy et al. 2012). The numbers belong to the image and the
+seed, so that neither the order of the images nor the parts they are measured in change an interval.
 
 Shapes: N images of a batch, B replicates.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Generator, Tensor
+from scipy import stats
+from torch import Tensor
+
+from pretrain.inputs import generator
 
 REPLICATES = 400
 """Replicates B; the ends of a 95 % interval are then known to about half a percent of probability."""
 LEVEL = 0.95
+PARTS = 10
+"""Parts of the images that the jackknife leaves out in turn."""
 Interval = tuple[float, float]
+Values = dict[str, float | None]
 
 
-def counts(n: int, rng: Generator) -> Tensor:
+def counts(images: Sequence[int], seed: int) -> Tensor:
     """Draw how often each image counts, (B + 1, N): once in the first row, the estimate itself; as drawn in the others."""
-    drawn = torch.poisson(torch.ones(REPLICATES, n, dtype=torch.float64), generator=rng)
-    return torch.cat([torch.ones(1, n, dtype=torch.float64), drawn])
+    ones = torch.ones(REPLICATES, dtype=torch.float64)
+    drawn = [torch.poisson(ones, generator=generator(seed, image, "cpu", rank=1)) for image in images]
+    return torch.cat([torch.ones(1, len(images), dtype=torch.float64), torch.stack(drawn, dim=1)])
 
 
 @dataclass
@@ -51,3 +60,28 @@ def interval(replicates: Tensor) -> Interval:
     tail = (1 - LEVEL) / 2
     low, high = replicates[replicates.isfinite()].quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return low, high
+
+
+def jackknife(statistics: Callable[[Tensor], Values], n: int) -> tuple[Values, dict[str, Interval]]:
+    """Compute statistics of n images, and their 95 % intervals from what they are without each tenth of them.
+
+    Images drawn twice would lower a rank and every distance between neighbours, so these are left out instead.
+
+    Args:
+        statistics: Mask (n,) of the images to take → name → value, None where they have none. The images come in random order.
+        n: Number of images.
+
+    Returns:
+        The statistics of all images, and the intervals of those that every part has, by Student's t.
+    """
+    number = torch.arange(n) % PARTS
+    whole = statistics(number >= 0)
+    without = [statistics(number != part) for part in range(PARTS)]
+    reach, around = float(stats.t.ppf((1 + LEVEL) / 2, PARTS - 1)), {}
+    for name, value in whole.items():
+        left = [values[name] for values in without]
+        if value is not None and all(one is not None for one in left):
+            spread = torch.tensor(left, dtype=torch.float64)
+            error = float(((spread - spread.mean()).square().sum() * (PARTS - 1) / PARTS).sqrt())
+            around[name] = (value - reach * error, value + reach * error)
+    return whole, around

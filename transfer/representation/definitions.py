@@ -7,16 +7,12 @@ different views of one image. Both are similarities: a lower Ldiv is more divers
 Shapes: N images, M views, S sources of a blend, D features, B bootstrap replicates.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 UNIFORMITY_SCALE = 2.0
 """t of Wang and Isola's uniformity."""
-RANK_FLOOR = 1e-7
-"""Added to each normalised singular value by RankMe, so that a value of 0 has a logarithm."""
 NEIGHBOURS = 20
 """Nearest images that vote in the accuracy among the measured images."""
 
@@ -98,16 +94,6 @@ def uniformity(features: Tensor, weights: Tensor) -> Tensor:
     # An image drawn twice makes no pair with itself.
     pairs = w.sum(dim=1).square() - w.square().sum(dim=1)
     return (torch.einsum("bi,ij,bj->b", w, kernel, w) / pairs).log()
-
-
-def effective_rank(features: Tensor) -> float:
-    """Return the exponential of the entropy of the features' (N, D) normalised singular values: how many directions they use.
-
-    RankMe (Garrido et al. 2023, arXiv:2210.02885, equation 1). It can't exceed N, so N belongs beside it.
-    """
-    values = torch.linalg.svdvals(features.double())
-    fractions = values / values.sum() + RANK_FLOOR
-    return math.exp(-float((fractions * fractions.log()).sum()))
 
 
 def neighbour_hits(features: Tensor, labels: Tensor) -> Tensor:

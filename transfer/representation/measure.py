@@ -6,6 +6,7 @@ Shapes: N images of a batch, M views, S sources of a blend, D features.
 import copy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
@@ -14,10 +15,11 @@ from pretrain.core.errors import DataError
 from pretrain.core.journal import Journal
 from pretrain.images.crops import CentreCrop, Crop
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Crops, in_order, loader
+from pretrain.images.loading import Crops, loader
 from pretrain.inputs import generator, normalised
 from transfer.representation import definitions
 from transfer.representation.bootstrap import Interval
+from transfer.representation.comparisons import Images
 from transfer.representation.features import extractor
 from transfer.representation.settings import SMALL, MeasureSettings, Viewer
 from transfer.representation.totals import BatchMeasures, Totals, merged
@@ -25,10 +27,12 @@ from transfer.sources import Backbone
 
 __all__ = ["SMALL", "VERSION", "MeasureSettings", "Measured", "measure"]
 
-VERSION = 3
+VERSION = 4
 """Version of the measure; raised with every change that moves a number."""
+ORDER = 4
+"""Separates the order of the images from the other random numbers of the same seed."""
 MOST_COMPARED = 2048
-"""Images at most that are compared with each other, spread evenly: their features are kept, and all pairs computed."""
+"""Images at most that are compared with each other, spread evenly over the classes: of these all views' features are kept."""
 
 
 @dataclass(frozen=True)
@@ -50,52 +54,75 @@ def measure(
     seed: int,
     device: str,
     splits: int = 1,
+    reference: Backbone | None = None,
 ) -> list[Measured]:
     """Measure on all chosen images and, with `splits` of 2 or more, on that many disjoint parts of them.
 
     Returns:
-        The measure on all images, then on each part.
+        The measure on all images, then on each part. `CKA` is of them only with a `reference`, which sees the same images.
 
     Raises:
-        ConfigError: For an unknown pipeline or augmentation, or a size that the backbone can't see.
+        ConfigError: For an unknown pipeline or augmentation, or a size that a backbone can't see.
         DataError: If there are too few images.
     """
     if len(images) < 2 * splits:
         raise DataError("too few images to measure on", seen=len(images), allowed=f"at least {2 * splits}")
-    backbone.architecture.require_size(settings.size)
+    for each in (backbone, *([reference] if reference else [])):
+        each.architecture.require_size(settings.size)
     viewer = settings.viewer()
     model, proof = extractor(backbone, device)
-    networks = _Networks(model, _head(backbone.projector, device), device)
-    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long().tolist()
-    batches = [[(0, chosen[i]) for _, i in batch] for batch in in_order(len(chosen), settings.batch)]
+    beside = extractor(reference, device)[0] if reference else None
+    networks = _Networks(model, _head(backbone.projector, device), beside, device)
+    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long()
+    batches = shuffled(len(chosen), settings.batch, seed)
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
     every = -(-len(chosen) // MOST_COMPARED)
-    parts = [Totals() for _ in range(splits)]
+    parts, place = [Totals(seed) for _ in range(splits)], 0
     with torch.inference_mode():
         source = Crops(images, images.labels, cuts, seed=seed)
-        for done, (crops, labels, _) in enumerate(loader(source, batches, num_workers=settings.num_workers)):
-            batch = networks.measures(viewer, crops, generator(seed, done, device))
-            position = torch.arange(len(labels)) + done * settings.batch
+        positions = [[(0, index) for index in chosen[batch].tolist()] for batch in batches]
+        for done, (crops, labels, index) in enumerate(loader(source, positions, num_workers=settings.num_workers)):
+            batch = networks.measures(viewer, crops, generator(seed, done, device), (place, index, labels))
             for split, total in enumerate(parts):
-                mine = position % splits == split
-                compared = position[mine] // splits % every == 0
-                total.add(batch.only(mine), labels[mine], compared, seed=seed, number=done)
+                mine = batches[done] // every % splits == split
+                if mine.any():
+                    total.add(batch.only(mine), compared=batches[done][mine] % every == 0)
+            place += len(labels)
             journal.step("representation", done + 1, len(batches))
     whole = [merged(parts)] if splits > 1 else []
     return [Measured(*total.results(), proof) for total in [*whole, *parts]]
 
 
+def shuffled(images: int, batch: int, seed: int) -> list[Tensor]:
+    """Deal images 0 to `images` − 1 in a seeded order into batches of nearly equal size, each at most `batch`.
+
+    The images come in the order of their classes, in which a blend's partner would mostly be of its own class. In training it
+    is of any.
+    """
+    order = torch.from_numpy(np.random.default_rng((seed, ORDER)).permutation(images))
+    return list(order.tensor_split(-(-images // batch)))
+
+
 @dataclass(frozen=True)
 class _Networks:
-    """The frozen trunk, and the projector of its pre-training where it comes with one."""
+    """The frozen trunk, the projector of its pre-training where it comes with one, and a trunk to compare with."""
 
     trunk: nn.Module
     projector: nn.Module | None
+    reference: nn.Module | None
     device: str
 
-    def measures(self, viewer: Viewer, crops: list[Tensor], rng: Generator) -> BatchMeasures:
-        """Measure a batch: `crops` are the N centre crops, then M times N random crops, each (N, 3, S, S) uint8."""
-        anchors = self.trunk(normalised(crops[0].to(self.device).float() / 255))
+    def measures(self, viewer: Viewer, crops: list[Tensor], rng: Generator, known: tuple[int, Tensor, Tensor]) -> BatchMeasures:
+        """Measure a batch.
+
+        Args:
+            viewer: Turns crops into views.
+            crops: The N centre crops, then M times N random crops, each (N, 3, S, S) uint8.
+            rng: Source of the views' randomness.
+            known: The place of the first image in the pass, then the images' indices (N,) and labels (N,).
+        """
+        centres = normalised(crops[0].to(self.device).float() / 255)
+        anchors = self.trunk(centres)
         seen = [viewer(crop.to(self.device), rng) for crop in crops[1:]]
         views = self.trunk(torch.cat([view.images for view in seen])).unflatten(0, (len(seen), -1)).transpose(0, 1)
         values = _of_views(anchors, views, seen)
@@ -103,7 +130,11 @@ class _Networks:
             behind, seen_behind = self.projector(anchors), self.projector(views)
             values["projector_Linv"] = definitions.invariance(behind, seen_behind)
             values["projector_Ldiv"] = definitions.view_similarity(seen_behind)
-        return BatchMeasures(anchors.cpu(), {name: value.cpu() for name, value in values.items()})
+        beside = anchors[:, :0] if self.reference is None else self.reference(centres)
+        first, index, labels = known
+        places = torch.arange(first, first + len(labels))
+        found = Images(places, index, labels, anchors.cpu(), views.cpu(), beside.cpu())
+        return BatchMeasures(found, {name: value.cpu() for name, value in values.items()})
 
 
 def _of_views(anchors: Tensor, views: Tensor, seen: list[Mixed]) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ class MeasureSettings(Settings):
     size: int = Field(224, ge=16)
     """Side of a view, in pixels."""
     batch: int = Field(32, ge=2)
-    """Images per forward pass, times `views` + 1. A blend's partners are of the same batch."""
+    """Images per forward pass, times `views` + 1. A blend's partners are of the same batch, which is drawn from all classes."""
     pipeline: str = "mocov2"
     """Base pipeline the views are drawn with: its query's."""
     pipeline_options: dict[str, Any] = Field(default_factory=dict)
@@ -42,6 +42,9 @@ class MeasureSettings(Settings):
     """Augmentation on top, as in `bench pretrain --aug`: which one is probed."""
     probe_options: dict[str, Any] = Field(default_factory=dict)
     """Its fields, for instance {side: 0.3}."""
+    reference: str = ""
+    """Checkpoint whose features CKA compares with, for instance the same pre-training without augmentation, or torchvision's
+    weights; none, and no CKA, without it. What is recorded is its SHA-256."""
     num_workers: int = Field(0, ge=0)
     """Worker processes that load images; 0 loads in the process itself, which a GPU outruns."""
 
@@ -59,7 +62,7 @@ class MeasureSettings(Settings):
         return f"{REPRESENTATION}@{self.probe}" + (f"({options})" if options else "")
 
     def viewer(self) -> "Viewer":
-        """Build what turns a crop into a view.
+        """Build what turns a crop into a view. A blend keeps at least half of its image, else it were no view of it.
 
         Raises:
             ConfigError: For an unknown pipeline or augmentation, or options that it lacks.
@@ -68,7 +71,7 @@ class MeasureSettings(Settings):
             raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
         pipeline = PIPELINES[self.pipeline][0].replace(self.pipeline_options, where="pipeline_options")
         crop = Crop(self.size, pipeline.crop_scale, pipeline.crop_ratio)
-        return Viewer(crop, pipeline, augment.make(self.probe, self.probe_options))
+        return Viewer(crop, pipeline, augment.make(self.probe, self.probe_options, folded=True))
 
     def probed(self) -> Probe | None:
         """Return the probe with all its fields and what they mean; None where there is none."""

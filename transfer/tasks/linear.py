@@ -16,6 +16,8 @@ class HeadSettings(ProbeSettings):
     """Settings of a linear classifier on frozen features."""
 
     RUNTIME: ClassVar[frozenset[str]] = ProbeSettings.RUNTIME | {"save_every"}
+    BEST_EPOCH: ClassVar[bool] = True
+    """Whether a run without a search reports the epoch that is best on the validation images; else it is the last one."""
 
     epochs: int = Field(100, ge=0)
     """Passes over the training images; 0 evaluates the untrained head."""
@@ -75,6 +77,8 @@ class CachedSettings(HeadSettings):
     """Settings of linear evaluation on the features of one centre crop of each image, which are read once and kept in memory:
     4 · D bytes for each image, 10 GB for ImageNet and a ResNet-50."""
 
+    BEST_EPOCH: ClassVar[bool] = False
+
 
 README = "facebookresearch/moco @132aea9, README.md"
 
@@ -102,7 +106,7 @@ LINEAR = Task(
 
 LINEAR_CACHED = Task(
     name="linear-cached",
-    version=1,
+    version=2,
     title="linear classifier on features that are read once",
     source="ours; the schedule is that of facebookresearch/moco @7397dfe, main_lincls.py",
     layout="imagefolder",
@@ -112,4 +116,6 @@ LINEAR_CACHED = Task(
     metrics=("top1", "top5"),
 )
 """NOTE: no paper's protocol, and so without expected numbers: the features are those of the centre crop, read once, where
-papers train on new random crops in every epoch. It costs one pass over the images; compare it with itself alone."""
+papers train on new random crops in every epoch. It costs one pass over the images; compare it with itself alone. The last epoch
+is reported: the best of 100 on 500 validation images of 10 classes is 13.5 % for features that know nothing of the labels. With
+`--lr-search` it is the epoch that is best on the images held out for it."""

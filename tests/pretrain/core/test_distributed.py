@@ -1,5 +1,6 @@
 """Two processes on a CPU: the shuffle is undone exactly, all take the same steps, and an interrupted run resumes."""
 
+import math
 import os
 import re
 import signal
@@ -12,11 +13,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.augment.mixed import Mixed
+from pretrain.augment.mixed import Mixed, pairs
 from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
 from pretrain.core.distributed import divided, gather, mine, shuffled, unshuffled
 from pretrain.core.errors import ConfigError
+from pretrain.parts.contrast import Contrast
+from pretrain.parts.key_queue import KeyQueue
 
 TINY = ["arch=resnet18", "size=16", "batch=8", "queue=16", "feature_dim=8", "num_workers=0", "precision=fp32"]
 HERE = Path(__file__).resolve()
@@ -51,6 +54,7 @@ def check_two_processes() -> None:
     assert torch.equal(moved, everything[order][rank * 4 : rank * 4 + 4])
     assert torch.equal(unshuffled(moved, order), own)
     _check_keys(rank, order)
+    _check_blends(rank)
     torch.distributed.destroy_process_group()
 
 
@@ -76,7 +80,33 @@ def _check_keys(rank: int, order: torch.Tensor) -> None:
     assert moco.queue.labels[:8].tolist() == [0] * 4 + [1] * 4
 
 
-def test_the_shuffle_is_undone_exactly_across_two_processes() -> None:
+def _check_blends(rank: int) -> None:
+    """Under i-Mix the keys of both processes are candidates, with their labels; an image's own is found among them."""
+    rng = torch.Generator().manual_seed(2)
+    queries, keys = (F.normalize(torch.randn(8, 5, generator=rng), dim=1) for _ in range(2))
+    partner, share = torch.tensor([1, 2, 3, 0, 3, 0, 1, 2]), torch.rand(8, generator=rng)  # within each process's half
+    labels, queue = torch.tensor([0, 1, -1, 0, 1, 0, 1, -1]), KeyQueue(5, 16)
+    torch.distributed.broadcast(queue.keys, src=0)
+    queue.labels.copy_(torch.arange(16) % 3 - 1)
+    half = slice(rank * 4, rank * 4 + 4)
+    view = Mixed(queries[half], *pairs(partner[half], share[half]))
+    contrast = Contrast(0.2, "positives", labelled=True)
+    loss, accuracy = contrast(queries[half], keys[half], queue, view, labels[half], among_batch=True)
+    known = [*labels.tolist(), *queue.labels.tolist()]
+    total, hits = 0.0, 0
+    for i in range(rank * 4, rank * 4 + 4):
+        scores = [float(queries[i] @ key) / 0.2 for key in [*keys, *queue.keys.T]]
+        hits += max(range(24), key=scores.__getitem__) == i
+        for source, weight in ((i, float(share[i])), (rank * 4 + int(partner[i]), 1 - float(share[i]))):
+            wanted = known[source]
+            same = {c for c, label in enumerate(known) if label == wanted != -1} | {source}
+            negatives = sum(math.exp(s) for c, s in enumerate(scores) if c not in same)
+            total += weight * math.log(1 + negatives * sum(math.exp(-scores[c]) for c in same))
+    assert abs(float(loss) - total / 4) < 1e-4
+    assert float(accuracy) == hits / 4
+
+
+def test_shuffle_and_candidates_are_right_across_two_processes() -> None:
     code = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import {HERE.stem}; {HERE.stem}.check_two_processes()"
     words = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python", sys.executable, "-c", code]
     done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, cwd=ROOT, timeout=200)

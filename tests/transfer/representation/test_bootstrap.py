@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from transfer.representation.bootstrap import REPLICATES, Means, counts, interval
+from transfer.representation.bootstrap import REPLICATES, Means, counts, interval, jackknife
 
 VALUES = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, 600))
 
 
 def test_the_interval_of_a_mean_is_that_of_the_plain_bootstrap() -> None:
-    means, rng = Means(), torch.Generator().manual_seed(0)
-    for part in VALUES.split(50):
-        means.add(counts(len(part), rng), value=part)
+    means = Means()
+    for number in torch.arange(600).split(50):
+        means.add(counts(number.tolist(), seed=0), value=VALUES[number])
     replicates = means.mean("value")
     assert len(replicates) == REPLICATES + 1
     assert float(replicates[0]) == pytest.approx(float(VALUES.mean()))
@@ -32,3 +32,31 @@ def test_batches_make_no_difference_to_the_estimate_and_values_may_have_a_shape(
         parts.add(torch.ones(1, len(part), dtype=torch.float64), vector=part)
     torch.testing.assert_close(parts.mean("vector"), whole.mean("vector"))
     torch.testing.assert_close(whole.mean("vector")[0], vectors.mean(dim=0))
+
+
+def test_how_often_an_image_counts_is_a_function_of_image_and_seed() -> None:
+    drawn = counts([7, 3, 5], seed=1)
+    assert torch.equal(drawn[:, 2:], counts([5], seed=1))
+    assert torch.equal(drawn[:, [1, 0]], counts([3, 7], seed=1))
+    assert not torch.equal(counts([5], seed=1), counts([5], seed=2))
+    assert torch.equal(drawn[0], torch.ones(3, dtype=torch.float64))
+    many = counts(range(500), seed=0)[1:]
+    assert float(many.mean()) == pytest.approx(1, abs=0.01)
+    assert float(many.var()) == pytest.approx(1, abs=0.02)
+    assert float(torch.corrcoef(many.T[:50]).fill_diagonal_(0).abs().max()) < 0.25  # images count independently
+
+
+def test_the_jackknife_covers_a_mean_as_often_as_it_says() -> None:
+    """Student's t with nine degrees of freedom: the normal's 1.96 would cover 92 %."""
+    rng, covered = torch.Generator().manual_seed(0), 0
+    for _ in range(1000):
+        sample = torch.randn(60, generator=rng, dtype=torch.float64)
+        _, around = jackknife(lambda kept, sample=sample: {"mean": float(sample[kept].mean())}, 60)
+        covered += around["mean"][0] <= 0 <= around["mean"][1]
+    assert 0.935 < covered / 1000 < 0.965
+
+
+def test_a_statistic_that_some_images_lack_has_no_interval() -> None:
+    found, around = jackknife(lambda kept: {"all": 1.0 if bool(kept.all()) else None, "none": None, "some": 2.0}, 20)
+    assert found == {"all": 1.0, "none": None, "some": 2.0}
+    assert around == {"some": (2.0, 2.0)}

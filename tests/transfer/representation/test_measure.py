@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from pretrain.images.loading import Crops, in_order, loader
 from pretrain.inputs import generator, normalised
 from pretrain.parts.heads import mlp
 from transfer import sources
-from transfer.representation import definitions
+from transfer.representation import definitions, spectrum
+from transfer.representation import measure as module
 from transfer.representation.features import extractor
-from transfer.representation.measure import Measured, MeasureSettings, measure
+from transfer.representation.measure import Measured, MeasureSettings, measure, shuffled
 from transfer.sources import Backbone
 
 BACKBONE = sources.load("random:resnet18:0")
@@ -54,8 +56,8 @@ def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: I
     draw = Crops(images, images.labels, cuts, seed=3)
     linv, ldiv, anchors = [], [], []
     with torch.inference_mode():
-        for batch in range(3):
-            crops, _, _ = draw.__getitems__([(0, index) for index in range(batch * 8, batch * 8 + 8)])
+        for batch, positions in enumerate(shuffled(24, 8, seed=3)):
+            crops, _, _ = draw.__getitems__([(0, index) for index in positions.tolist()])
             rng = generator(3, batch, "cpu")
             views = torch.stack([model(normalised(pipeline(crop.float() / 255, rng))) for crop in crops[1:]], dim=1)
             anchors.append(model(normalised(crops[0].float() / 255)))
@@ -67,14 +69,16 @@ def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: I
     assert metrics["diversity"] == pytest.approx(1 - float(torch.cat(ldiv).mean()), abs=1e-5)
     cap = definitions.diversity_cap(torch.cat(linv), 4).mean()
     assert metrics["diversity_cap"] == pytest.approx(float(cap), abs=1e-5)
-    assert metrics["effective_rank"] == pytest.approx(definitions.effective_rank(torch.cat(anchors)), rel=1e-4)
+    assert metrics["effective_rank"] == pytest.approx(spectrum.measures(torch.cat(anchors))["effective_rank"], rel=1e-4)
+    assert (metrics["measured_images"], metrics["feature_dimensions"]) == (24, 512)
 
 
 def test_a_seed_repeats_itself_and_every_metric_lies_in_its_interval(images: ImageSet) -> None:
     first, second, other = (measured(images, seed=seed)[0] for seed in (0, 0, 1))
     assert first == second
     assert first.metrics["Linv"] != other.metrics["Linv"]
-    assert first.intervals.keys() == {name for name, value in first.metrics.items() if value is not None}
+    estimated = {name for name, value in first.metrics.items() if value is not None}
+    assert first.intervals.keys() == estimated - {"measured_images", "feature_dimensions"}
     for name in ("Linv", "Ldiv", "diversity", "diversity_cap", "alignment"):
         low, high = first.intervals[name]
         value = first.metrics[name]
@@ -95,6 +99,71 @@ def test_parts_are_disjoint_and_together_the_whole(images: ImageSet) -> None:
         assert whole.metrics[name] == pytest.approx(sum(halves) / 2, abs=1e-6)
         assert whole.metrics[name] == pytest.approx(alone.metrics[name], abs=1e-6)
         assert halves[0] != halves[1]
+
+
+def test_parts_move_no_number_of_the_whole_and_no_interval(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only some images are compared with each other."""
+    monkeypatch.setattr(module, "MOST_COMPARED", 12)
+    alone = measured(images)[0]
+    for splits in (2, 4):
+        whole = measured(images, splits=splits)[0]
+        for name, value in alone.metrics.items():
+            assert whole.metrics[name] == (value if value is None else pytest.approx(value, rel=1e-6)), name
+        for name, around in alone.intervals.items():
+            assert whole.intervals[name] == pytest.approx(around, rel=1e-6), name
+
+
+def test_batches_are_drawn_from_all_classes_and_all_but_equal() -> None:
+    batches = shuffled(500, 16, seed=0)
+    assert torch.equal(torch.cat(batches).sort().values, torch.arange(500))
+    assert {len(batch) for batch in batches} == {15, 16}
+    classes = torch.arange(500) // 25
+    same = [(classes[batch][:, None] == classes[batch]).float().mean() for batch in batches]
+    assert float(torch.stack(same).mean()) < 0.15  # 1 in 20, and each with itself; in the classes' order it is .8
+    assert [batch.tolist() for batch in shuffled(500, 16, seed=0)] == [batch.tolist() for batch in batches]
+    assert not torch.equal(torch.cat(shuffled(500, 16, seed=1)), torch.cat(batches))
+
+
+@pytest.mark.parametrize("probe", ["cutmix", "mixup"])
+def test_linv_of_blends_is_the_same_in_class_folders_and_dealt_at_random(tmp_path: Path, probe: str) -> None:
+    """Classes of one colour each: a partner of the same class would change next to nothing."""
+    rng = np.random.default_rng(0)
+    pictures = [np.full((40, 40, 3), 20 + 40 * (i // 20)) + rng.integers(-20, 20, (40, 40, 3)) for i in range(120)]
+    found = []
+    for name, order in (("classes", np.arange(120)), ("dealt", rng.permutation(120))):
+        for place, which in enumerate(order):
+            path = tmp_path / name / "val" / f"{place // 20}" / f"{place % 20:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pictures[which].astype(np.uint8)).save(path)
+        found.append(measured(image_sets.read(tmp_path / name, "val"), probe=probe)[0].metrics["Linv"])
+    assert found[0] == pytest.approx(found[1], abs=0.02)
+
+
+def test_a_reference_sees_the_same_images_and_is_one_of_itself(images: ImageSet) -> None:
+    settings = MeasureSettings.read({"views": 4, "size": 32, "batch": 8})
+    found = {}
+    for name, reference in (("itself", BACKBONE), ("another", sources.load("random:resnet18:1")), ("none", None)):
+        found[name] = measure(BACKBONE, images, settings, Journal(), seed=0, device="cpu", reference=reference)[0]
+    assert found["itself"].metrics["CKA"] == pytest.approx(1)
+    assert (found["another"].metrics["CKA"] or 2) < 1
+    assert "CKA" not in found["none"].metrics
+    assert found["itself"].metrics["Linv"] == found["none"].metrics["Linv"]
+
+
+def test_what_needs_many_images_is_absent_for_few_and_there_for_more(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "val" / "ant").mkdir(parents=True)
+    for i in range(140):
+        Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize((40, 40)).save(tmp_path / f"val/ant/{i:03}.png")
+    many = image_sets.read(tmp_path, "val")
+    names = ("alpha_ReQ", "LiDAR", "whitened_distance", "tree_dimension")
+    few, enough = measured(many.part(list(range(60))))[0], measured(many)[0]
+    assert [few.metrics[name] for name in names] == [None] * 4
+    for name in names:
+        value = enough.metrics[name]
+        assert value is not None
+        low, high = enough.intervals[name]
+        assert low < value < high
 
 
 def test_blends_are_compared_with_all_their_sources_and_have_no_cap(images: ImageSet) -> None:
@@ -143,7 +212,7 @@ def test_a_vision_transformer_is_measured_by_its_class_token(images: ImageSet) -
         source = Crops(images, images.labels, [CentreCrop(32)], seed=0)
         for crops, _, _ in loader(source, in_order(len(images), 8), num_workers=0):
             anchors.append(network.forward_features(normalised(crops[0].float() / 255))[:, 0])
-    rank = definitions.effective_rank(torch.cat(anchors))
+    rank = spectrum.measures(torch.cat(anchors))["effective_rank"]
     assert found.metrics["effective_rank"] == pytest.approx(rank, rel=1e-4)
     with pytest.raises(ConfigError, match="can't see images of 40 × 40 pixels"):
         measured(images, backbone=backbone, size=40)

@@ -94,15 +94,6 @@ def test_uniformity_is_the_log_of_the_mean_gaussian_of_distances() -> None:
     assert float(definitions.uniformity(torch.ones(4, 3), torch.ones(1, 4))) == pytest.approx(0)
 
 
-def test_effective_rank_counts_equal_directions_and_ignores_the_scale() -> None:
-    assert definitions.effective_rank(torch.eye(6)) == pytest.approx(6, rel=1e-4)
-    assert definitions.effective_rank(torch.ones(6, 4)) == pytest.approx(1, rel=1e-4)
-    values = torch.linalg.svdvals(ANCHORS.double())
-    share = [float(v / values.sum()) + 1e-7 for v in values]
-    assert definitions.effective_rank(ANCHORS) == pytest.approx(math.exp(-sum(p * math.log(p) for p in share)), rel=1e-6)
-    assert definitions.effective_rank(ANCHORS * 100) == pytest.approx(definitions.effective_rank(ANCHORS), rel=1e-6)
-
-
 def test_neighbours_vote_without_the_image_itself() -> None:
     features = torch.tensor([[1.0, 0.0], [0.99, 0.1], [0.0, 1.0], [0.1, 0.99], [0.7, 0.72]])
     hits = definitions.neighbour_hits(features[:4], torch.tensor([0, 0, 1, 1]))

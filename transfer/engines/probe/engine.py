@@ -125,11 +125,11 @@ class Linear(Probe):
         return self.training.resume()
 
     def train(self) -> None:
-        """Train the classifiers, and keep the best one at its best epoch."""
+        """Train the classifiers, and keep the one to report."""
         self.training.train(self.model)
 
     def measure(self) -> Mapping[str, float | None]:
-        """Return the best classifier's accuracies."""
+        """Return the reported classifier's accuracies."""
         return self.training.best.metrics
 
     def chosen(self) -> Mapping[str, float]:

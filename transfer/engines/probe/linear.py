@@ -31,8 +31,8 @@ Labelled = tuple[Tensor, Tensor]
 def prepare(job: Job, model: nn.Module) -> "Training":
     """Read the features to evaluate on, and make the classifiers.
 
-    Which classifier is reported, and at which epoch, is judged on the validation images where there is one learning rate, as
-    published; on held-out training images where several were tried.
+    Which classifier is reported, and at which epoch, is judged on held-out training images where several learning rates were
+    tried. Where there is one, it is the last epoch, or the best on the validation images where that is the published protocol.
 
     Raises:
         DataError: If a class has too few images to hold some out.
@@ -69,10 +69,10 @@ def held_out(images: ImageSet, settings: HeadSettings, seed: int) -> tuple[Image
 
 @dataclass
 class Best:
-    """The best classifier so far, at its best epoch."""
+    """The classifier to report so far, at its epoch."""
 
     accuracy: float
-    """Top-1 on the images it was chosen on, in percent."""
+    """Top-1 in percent, on the images it was chosen on if there was a choice."""
     epoch: int
     """Passes over the training images; 0: untrained."""
     head: int
@@ -82,7 +82,7 @@ class Best:
 
 
 class Training:
-    """The training of a job: classifiers, optimiser, and the best classifier so far."""
+    """The training of a job: classifiers, optimiser, and the classifier to report so far."""
 
     def __init__(
         self, job: Job, settings: HeadSettings, classifiers: Classifiers, images: ImageSet, held: Labelled, val: Labelled
@@ -112,7 +112,7 @@ class Training:
         return Resumed(done, self.total, "step", {"linear": done, "held-out": judged})
 
     def train(self, model: nn.Module) -> None:
-        """Train on the features of `model`; the untrained classifiers are judged, too.
+        """Train on the features of `model`; where an epoch is chosen, the untrained classifiers are judged, too.
 
         Raises:
             TrainingError: If no loss is finite any more.
@@ -141,7 +141,13 @@ class Training:
             raise interrupt.Interrupted(by, f"step {step:,} of {self.total:,}")
 
     def _judge(self, epoch: int) -> None:
-        """Keep the best classifier: of equal ones that of the earliest epoch, and of the smallest learning rate."""
+        """Keep the best classifier: of equal ones that of the earliest epoch, and of the smallest learning rate.
+
+        Where no epoch is chosen, that of the last one is kept.
+        """
+        chooses = self.settings.BEST_EPOCH or self.settings.lr_search
+        if not chooses and epoch < self.settings.epochs:
+            return
         held, truth = self.held
         rates = self.classifiers.rates
         found = [top(self.classifiers.scores(which, held), truth, 1) or 0.0 for which in range(len(rates))]

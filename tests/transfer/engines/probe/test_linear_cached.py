@@ -16,7 +16,7 @@ from pretrain.images.decode import Picture
 from pretrain.images.imageset import ImageSet
 from transfer.datasets import imagefolder
 from transfer.engines import Job
-from transfer.engines.probe import engine
+from transfer.engines.probe import engine, linear
 from transfer.engines.probe.linear import held_out
 from transfer.representation.features import centre_features
 
@@ -74,8 +74,26 @@ def test_linear_cached_is_a_classifier_on_the_centre_crops_features_in_seeded_or
             found.append(float(loss.detach()))
         scores.append(float((head(val).argmax(dim=1) == val_truth).float().mean()))
     assert losses == pytest.approx(found, rel=1e-5)
-    assert outcome.metrics["top1"] == pytest.approx(100 * max(scores))
+    assert outcome.metrics["top1"] == pytest.approx(100 * scores[-1])
     assert set(job.folder.iterdir()) <= set(outcome.spent)
+
+
+def test_the_best_epoch_is_reported_where_published_and_else_the_last(
+    probe_job: ProbeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The accuracy on the validation images is made to fall from epoch to epoch; images held out for a search still choose."""
+    judge, now = linear.Training._judge, [0]
+
+    def noted(self: linear.Training, epoch: int) -> None:
+        now[0] = epoch
+        judge(self, epoch)
+
+    monkeypatch.setattr(linear.Training, "_judge", noted)
+    monkeypatch.setattr(linear, "top", lambda scores, labels, k: 90.0 - 10 * now[0])
+    search = {"lr_search": (1.0,), "held_out": 0.3}
+    cases = (("published", "linear", {}), ("ours", "linear-cached", {}), ("search", "linear-cached", search))
+    found = {name: engine.Probe.fit(probe_job(task, epochs=2, folder=name, **fields)) for name, task, fields in cases}
+    assert {name: outcome.metrics["top1"] for name, outcome in found.items()} == {"published": 90, "ours": 70, "search": 90}
 
 
 @pytest.mark.parametrize("task", ["linear", "linear-cached"])

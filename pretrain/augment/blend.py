@@ -1,0 +1,45 @@
+"""What augmentations that blend two images have in common: partners, and the law of an image's own share.
+
+Shapes: N images.
+"""
+
+from typing import Self
+
+import numpy as np
+import torch
+from pydantic import Field, PrivateAttr
+from torch import Generator, Tensor
+
+from pretrain.core.settings import Settings
+
+
+class Blend(Settings):
+    """Base of the augmentations that blend each image with a partner.
+
+    Whether an image's own share is at least a half is for the target to say, which must be able to call the blend a view of
+    that image (i-Mix) or needs no such thing (Un-Mix, cross-entropy). So it is no option: `pretrain.augment.make` is asked.
+    """
+
+    alpha: float = Field(1.0, gt=0)
+    """Both parameters of the Beta distribution of an image's own share; 1 is uniform."""
+    _folded: bool = PrivateAttr(default=False)
+
+    def folded(self) -> Self:
+        """Return the same augmentation with shares of max(λ, 1 − λ), where λ is as published (kibok90/imix @d40fabe)."""
+        copy = self.model_copy()
+        copy._folded = True
+        return copy
+
+    def shares(self, n: int, rng: Generator, device: torch.device) -> Tensor:
+        """Draw each image's own share (N,) from Beta(alpha, alpha), folded at a half where the target asks for it.
+
+        torch's Beta takes no generator, so NumPy's is seeded from `rng`.
+        """
+        seed = int(torch.randint(2**62, (1,), generator=rng, device=device))
+        own = torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, n)).float().to(device)
+        return torch.maximum(own, 1 - own) if self._folded else own
+
+
+def partners(n: int, rng: Generator, device: torch.device) -> Tensor:
+    """Draw the partner of each image: (N,), a random permutation."""
+    return torch.randperm(n, generator=rng, device=device)
