@@ -116,7 +116,7 @@ def simulate(setting: Setting, columns: int, powers: int, seed: int) -> dict[str
     rng = np.random.default_rng([seed, setting.pretrainings, setting.trials, int(2 * setting.ratio), setting.rows])
     counted: dict[str, float] = {}
     comparisons = setting.rows - 1
-    for effect in (0, 1, 2, 3) if setting.pretrainings > 1 else (0,):
+    for effect in (0, 1, 2, 3) if powers and setting.pretrainings > 1 else (0,):
         noise = draw(setting, powers if effect else columns, rng)
         noise[:, 1] += effect * setting.spread * (3**0.5 if setting.variances == "3:1 rows" else 1)
         different = decided(leaderboard(entries([*records(noise, paired=setting.paired)])))["different"]
@@ -128,6 +128,8 @@ def simulate(setting: Setting, columns: int, powers: int, seed: int) -> dict[str
     small[:, 1:] += MARGIN  # the smallest difference that is of interest, in all rows
     equivalent = decided(leaderboard(entries([*records(small, paired=setting.paired)])))["equivalent"]
     counted["≈ wrong"] = 100 * float(equivalent.any(1).mean())
+    if not powers:
+        return counted
     small = small[:powers]
     small[:, 1:] -= MARGIN
     equivalent = decided(leaderboard(entries([*records(small, paired=setting.paired)])))["equivalent"]
