@@ -6,20 +6,32 @@ everything from there. This module imports nothing of the project, so that the r
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+
+class Interest(NamedTuple):
+    """The smallest difference that is of interest: two rows that differ by less are called equivalent."""
+
+    size: float
+    reason: str
 
 
 class Scale(NamedTuple):
-    """What the numbers of a metric are: their unit and the range they can lie in."""
+    """What the numbers of a metric are: their unit, the range they can lie in, and which differences are of interest."""
 
     unit: str
     """In a word; empty for a number that has none."""
     low: float
     high: float
+    interest: Interest | None = None
 
 
-PERCENT = Scale("%", 0.0, 100.0)
-COSINE = Scale("cosine", -1.0, 1.0)
+HALF_A_POINT = Interest(
+    0.5, "half a point: the smallest gaps that the papers of results/published call progress are 0.3 to 1.0 points"
+)
+OF_A_COSINE = Interest(0.02, "a hundredth of a cosine's range")
+PERCENT = Scale("%", 0.0, 100.0, HALF_A_POINT)
+COSINE = Scale("cosine", -1.0, 1.0, OF_A_COSINE)
 NUMBER = Scale("", -math.inf, math.inf)
 """Any finite number, whatever its unit."""
 ROUNDING = 1e-6
@@ -52,6 +64,8 @@ class Metric:
     """Whether it is followed over probing augmentations, as a table and as curves over the strength of one."""
     blends_only: bool = False
     """Whether only probes that blend images have it, and its table over probes is shown from one probe on."""
+    smallest: Interest | None = None
+    """The smallest difference of interest, where it isn't that of the scale."""
     by_part: bool = False
     """Whether `bench measure --splits` logs what each part of the images gives for it."""
 
@@ -59,6 +73,11 @@ class Metric:
     def sign(self) -> int:
         """Return +1 or −1, times which the best value is the largest; 0 where nothing is best."""
         return {"higher": 1, "lower": -1, None: 0}[self.better]
+
+    @property
+    def interest(self) -> Interest | None:
+        """Return the smallest difference of interest; None where nobody can say one, so that nothing is called equivalent."""
+        return self.smallest or self.scale.interest
 
     @property
     def axis(self) -> str:
@@ -76,9 +95,9 @@ _SCORE = Metric()
 _HEADLINE = Metric(headline=True)
 
 
-def _beside(scale: Scale, meaning: str = "", digits: int = 3, *, restates: str = "", by_part: bool = False) -> Metric:
+def _beside(scale: Scale, meaning: str = "", digits: int = 3, **more: Any) -> Metric:
     """Describe a number that is shown beside Linv and Ldiv in the table of the representation, and is no score."""
-    return Metric(scale, meaning, better=None, digits=digits, shown=False, restates=restates, by_part=by_part)
+    return Metric(scale, meaning, better=None, digits=digits, shown=False, **more)
 
 
 METRICS: dict[str, Metric] = {
@@ -123,10 +142,16 @@ METRICS: dict[str, Metric] = {
     "Linv_primary": Metric(
         COSINE, "of blends, cosine to the image itself alone", better=None, digits=3, shown=False, blends_only=True
     ),
-    "diversity": _beside(NUMBER, "1 − Ldiv, higher is more diverse", restates="Ldiv"),
+    "diversity": _beside(NUMBER, "1 − Ldiv, higher is more diverse", restates="Ldiv", smallest=OF_A_COSINE),
     "diversity_cap": _beside(NUMBER, "the most diversity that Linv allows"),
     "anisotropy": _beside(COSINE, "mean cosine between different images, which inflates both"),
-    "alignment": _beside(NUMBER, "squared distance between views, lower is closer", restates="Ldiv", by_part=True),
+    "alignment": _beside(
+        NUMBER,
+        "squared distance between views, lower is closer",
+        restates="Ldiv",
+        by_part=True,
+        smallest=Interest(2 * OF_A_COSINE.size, "2 − 2 Ldiv: twice that of Ldiv"),
+    ),
     "uniformity": _beside(NUMBER, "over different images, lower is more uniform", by_part=True),
     "effective_rank": _beside(NUMBER, "RankMe, directions used", digits=1, by_part=True),
     "knn_among": Metric(meaning="%, nearest neighbours among the measured images", shown=False, by_part=True),

@@ -80,9 +80,14 @@ def report(
     diff: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Only show what changed from one folder of runs to another.")
     ] = None,
+    interest: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=SIZE", help="Smallest difference of interest, such as top1=0.3; smaller ones are ≈."),
+    ] = None,
 ) -> None:
     """Gather every result into a leaderboard."""
     from bench import report as make
+    from bench.report.interests import interests
     from pretrain.core.errors import ConfigError
 
     folders = [*(runs or ()), *(more or ())]
@@ -92,7 +97,7 @@ def report(
             raise ConfigError("--diff compares its own two folders", seen=seen, fix="leave the other folders away")
         whole = make.compare(*diff)
     else:
-        made = make.report(folders or [Path("runs")], out)
+        made = make.report(folders or [Path("runs")], out, interests=interests(interest or ()))
         print("written:", ", ".join(map(str, made.written)))
         whole = not made.problems
     if not whole:

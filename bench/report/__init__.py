@@ -1,10 +1,10 @@
-"""Report every `result.json` below some folders as a terminal table, Markdown, CSV, LaTeX and one page.
+"""Report every `result.json` below some folders as a terminal table, Markdown, CSV, LaTeX, JSON and one page.
 
 A rendering is one module with one function of the content; adding one is one file and one line of `RENDERINGS`.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ RENDERINGS: dict[str, str] = {
     "leaderboard.md": "bench.report.markdown",
     "leaderboard.csv": "bench.report.csv",
     "leaderboard.tex": "bench.report.tex",
+    "leaderboard.json": "bench.report.json",
     "leaderboard.html": "bench.report.page",
 }
 """File → module whose `render(content, out)` returns its text; `out` is the folder it will lie in."""
@@ -44,23 +45,29 @@ class Report:
         return self.content.problems
 
 
-def read(runs: Sequence[Path]) -> Content:
+def read(runs: Sequence[Path], interests: Mapping[str, float] | None = None) -> Content:
     """Read the records below some folders, and set up all that is computed from them.
+
+    Args:
+        runs: The folders.
+        interests: Metric → smallest difference of interest, where it isn't the declared one.
 
     Raises:
         RecordError: If there is no good record.
     """
     entries, problems = gather(runs)
-    return Content.of(entries, problems, published_numbers.read(places.published()))
+    return Content.of(entries, problems, published_numbers.read(places.published()), interests)
 
 
-def report(runs: Sequence[Path], out: Path, console: Console | None = None) -> Report:
+def report(
+    runs: Sequence[Path], out: Path, console: Console | None = None, interests: Mapping[str, float] | None = None
+) -> Report:
     """Read the records below `runs`, print the table, write the files of `RENDERINGS` into `out`.
 
     Raises:
         RecordError: If there is no good record, or `out` can't be written.
     """
-    content = read(runs)
+    content = read(runs, interests)
     texts = {name: importlib.import_module(module).render(content, out) for name, module in RENDERINGS.items()}
     written = tuple(write(out / name, text) for name, text in texts.items())
     terminal = importlib.import_module("bench.report.terminal")

@@ -1,11 +1,11 @@
 """Hold what every rendering is given: the leaderboard and everything that is computed from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.report.gather import Problem
-from transfer.board import claims, comparison, factors, prediction, probe_matrix, published_numbers
+from transfer.board import best, claims, comparison, factors, prediction, probe_matrix, published_numbers
 from transfer.board.claims.judge import Claim
 from transfer.board.comparison import Difference
 from transfer.board.entries import Entry
@@ -25,17 +25,30 @@ class Content:
     """What was left out."""
     numbers: Sequence[Number] = field(default=(), repr=False)
     """Published numbers, whether or not a column of these runs equals their protocol."""
+    interests: Mapping[str, float] = field(default_factory=dict)
+    """Metric → smallest difference of interest, where it isn't the declared one."""
 
     @classmethod
-    def of(cls, entries: Iterable[Entry], problems: Iterable[Problem] = (), numbers: Sequence[Number] = ()) -> "Content":
+    def of(
+        cls,
+        entries: Iterable[Entry],
+        problems: Iterable[Problem] = (),
+        numbers: Sequence[Number] = (),
+        interests: Mapping[str, float] | None = None,
+    ) -> "Content":
         """Make the content of some records; of two that disagree the older becomes a problem."""
         board = leaderboard(entries)
-        return cls(board, (*problems, *map(Problem.conflict, board.conflicts)), numbers)
+        return cls(board, (*problems, *map(Problem.conflict, board.conflicts)), numbers, interests or {})
 
     @cached_property
     def differences(self) -> dict[tuple[int, int], Difference]:
         """Compare every cell with its baseline's: (row, column) → the difference."""
-        return comparison.differences(self.board)
+        return comparison.differences(self.board, self.interests)
+
+    @cached_property
+    def best(self) -> frozenset[tuple[int, int]]:
+        """Find the cells that can't be told from the best of their column."""
+        return best.best(self.board)
 
     @cached_property
     def published(self) -> tuple[PublishedRow, ...]:

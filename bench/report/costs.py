@@ -11,6 +11,7 @@ HEADINGS = (
     "pre-training",
     *("wall h", "device h", "images / s", "peak MiB"),
     *("transfers, runs", "transfers, wall h", "transfers, device h", "transfers, peak MiB"),
+    "hardware of the pre-training",
 )  # fmt: skip
 PROTOCOL_HEADINGS = ("protocol", "runs", "wall h of a run", "device h of a run", "images / s", "peak MiB")
 
@@ -24,7 +25,8 @@ def lines(content: Content) -> list[tuple[str, ...]]:
     made: list[tuple[str, ...]] = []
     for row, label in enumerate(words.labels(board.rows)):
         transfers = _transfers([board.entries[entry].record for entry in runs.get(row, [])])
-        made.append((label, *_cost(board.rows[row].cost), *transfers))
+        cost = board.rows[row].cost
+        made.append((label, *_cost(cost), *transfers, words.clean(cost.hardware) if cost else words.ABSENT))
     return made
 
 

@@ -16,8 +16,9 @@ COST = ("wall_hours", "device_hours", "images_per_second", "peak_memory_mib")
 def render(content: Content, out: Path) -> str:
     """Write one line per pre-training, under one line of names.
 
-    Per column there are `TASK/PROTOCOL-ID/METRIC/mean`, `/std`, `/n`, and `/difference` to the row's baseline with its
-    `/verdict`. Lines with a `source` are published numbers.
+    Per column there are `TASK/PROTOCOL-ID/METRIC/mean`, `/std`, `/pretrainings`, `/trials` (of the pre-training that has the
+    fewest), and `/difference` to the row's baseline with the ends of its interval, `/low` and `/high`, and the `/answer`.
+    Lines with a `source` are published numbers. `leaderboard.json` has every unit.
 
     The protocol's id is the same in every report; `leaderboard.md` and `leaderboard.html` say what it stands for.
     """
@@ -36,9 +37,11 @@ def _line(content: Content, row: int) -> dict[str, Any]:
         found, against = board.cells.get((row, column.index)), content.differences.get((row, column.index))
         line[f"{name}/mean"] = found.mean if found else None
         line[f"{name}/std"] = found.std if found else None
-        line[f"{name}/n"] = found.n if found else 0
+        line[f"{name}/pretrainings"] = found.count.pretrainings if found else 0
+        line[f"{name}/trials"] = found.count.fewest if found else 0
         line[f"{name}/difference"] = against.mean if against else None
-        line[f"{name}/verdict"] = against.verdict if against else None
+        line[f"{name}/low"], line[f"{name}/high"] = against.interval if against else (None, None)
+        line[f"{name}/answer"] = against.answer if against else None
     line["note"] = words.GENERATED_NOTICE if board.generated else None
     line["source"] = None
     return line

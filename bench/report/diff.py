@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 def changes(before: Leaderboard, after: Leaderboard) -> list[Change]:
-    """List the cells whose mean or number of runs differs, in the order of the second set, what is only in the first last."""
+    """List the cells whose mean or repetitions differ, in the order of the second set, what is only in the first last."""
     old, new = _cells(before), _cells(after)
     found = [Change(key, old.get(key), new.get(key)) for key in dict.fromkeys([*new, *old])]
     return [change for change in found if not _same(change.before, change.after)]
@@ -60,8 +60,8 @@ def _cells(board: Leaderboard) -> dict[CellKey, Cell]:
 
 
 def _same(a: Cell | None, b: Cell | None) -> bool:
-    """Whether two cells have the same number of runs and the same mean."""
-    if a is None or b is None or a.n != b.n:
+    """Whether two cells have as many repetitions and the same mean."""
+    if a is None or b is None or a.count != b.count:
         return False
     if a.mean is None or b.mean is None:
         return a.mean is b.mean

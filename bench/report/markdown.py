@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import claimed, costs, findings, measures, predicting, words
+from bench.report import claimed, costs, differences, findings, measures, predicting, words
 from bench.report.content import Content
 from bench.report.measures import Table
 from transfer.board.leaderboard import Leaderboard
@@ -20,6 +20,8 @@ def render(content: Content, out: Path) -> str:
     if board.generated:
         parts.append(f"> **{words.GENERATED_NOTICE}**")
     parts += ["\n".join(board_table(content)), "\n".join(f"- {escape(line)}" for line in words.HOW_TO_READ)]
+    if unmatched := differences.without_control(content):
+        parts += ["## Rows without a control", "\n".join(f"- {escape(line)}" for line in unmatched)]
     if board.protocols:
         parts += ["## Columns", "\n".join(protocols(board))]
     if content.published:
@@ -90,8 +92,8 @@ def board_table(content: Content) -> list[str]:
         for column in columns:
             found = board.cells.get((row, column.index))
             text = words.cell(found, column.metric)
-            text = f"**{text}**" if found and found.best else text
-            line.append(" ".join(filter(None, [text, findings.mark(content.differences.get((row, column.index)))])))
+            text = f"**{text}**" if (row, column.index) in content.best else text
+            line.append(" ".join(filter(None, [text, differences.mark(content.differences.get((row, column.index)))])))
         lines.append(line)
     return [f"| {' | '.join(line)} |" for line in lines]
 

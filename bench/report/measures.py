@@ -120,7 +120,7 @@ def _number(found: Value, digits: int) -> str:
 def _cell(content: Content, row: int, column: Column) -> str:
     """Write a cell: several runs with their spread, one run with its interval over images."""
     cell = content.board.cells.get((row, column.index))
-    if cell is not None and cell.n > 1:
+    if cell is not None and cell.std is not None:
         return words.cell(cell, column.metric)
     found = value(content.board, row, column)
     return words.ABSENT if found is None else _number(found, column.metric.digits)

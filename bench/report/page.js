@@ -48,37 +48,27 @@ function matches(row) {
   return state.words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
-// The best number of each column to the digits shown, over all rows that rank; null where fewer than two have one.
-function bests() {
-  return data.columns.map(({ sign, digits }, column) => {
-    const values = data.rows.filter(ranks).map((row) => value(row, column)).filter((number) => number !== null);
-    if (!sign || values.length < 2) return null;
-    return values.map((number) => number * sign).reduce((a, b) => Math.max(a, b)).toFixed(digits);
-  });
-}
-
-function cellOf(row, index, column, best) {
+function cellOf(row, index, column) {
   const cell = row.cells[column];
   const first = starts.has(column) ? " first" : "";
   if (!cell) return make("td", { className: "number absent" + first, title: "not run" }, data.absent);
-  const { sign, digits } = data.columns[column];
-  const wins = best !== null && ranks(row) && cell.mean !== null && (cell.mean * sign).toFixed(digits) === best;
+  const { sign } = data.columns[column];
   const link = make("a", { href: `#cell-${index}-${column}`, textContent: cell.text });
   if (cell.mean === null) link.title = "ran, but could not be computed";
-  const made = make("td", { className: "number" + first + (wins ? " best" : "") }, link);
-  const tone = sign ? "▲▼≈?".indexOf(cell.mark) : 2; // where nothing is best, neither direction is coloured
+  const made = make("td", { className: "number" + first + (cell.best ? " best" : "") }, link);
+  const tone = sign ? "▲▼≈?◇".indexOf(cell.mark) : 2; // where nothing is best, neither direction is coloured
   if (cell.mark) made.append(make("abbr", { className: `mark m${tone}`, title: cell.against, textContent: cell.mark }));
   if (cell.spread) made.append(make("span", { className: "small", textContent: cell.spread }));
   return made;
 }
 
-function rowOf(row, best) {
+function rowOf(row) {
   const index = data.rows.indexOf(row);
   const name = make("th", { className: "name", scope: "row" }, make("a", { href: `#row-${index}`, textContent: row.label }));
   if (row.kind === "published") name.append(make("span", { className: "small", textContent: "published", title: row.source }));
   const line = make("tr", { className: row.kind }, name);
   visible().forEach((column) => {
-    if (column < COLUMNS) line.append(cellOf(row, index, column, best[column]));
+    if (column < COLUMNS) line.append(cellOf(row, index, column));
     else line.append(make("td", { textContent: row.fields[column - COLUMNS], className: column === COLUMNS ? "first" : "" }));
   });
   return line;
@@ -135,8 +125,8 @@ function draw() {
 }
 
 function more(count = PART) {
-  const body = table.tBodies[0], best = bests();
-  body.append(...found.slice(body.rows.length, body.rows.length + count).map((row) => rowOf(row, best)));
+  const body = table.tBodies[0];
+  body.append(...found.slice(body.rows.length, body.rows.length + count).map((row) => rowOf(row)));
 }
 
 function sortBy(column) {

@@ -41,7 +41,7 @@ def render(content: Content, out: Path) -> str:
         title=words.TITLE,
         notice=words.GENERATED_NOTICE if board.generated else "",
         summary=_summary(content),
-        marks=words.MARKS,
+        marks=" ".join(words.MARKS),
         how_to_read=words.HOW_TO_READ,
         question=predicting.QUESTION,
         sentence=predicting.sentence(content),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from bench.report import findings, plotdata, words
+from bench.report import differences, findings, plotdata, words
 from bench.report.content import Content
 from bench.report.plotdata import short
 from transfer.board.columns import Column
@@ -113,8 +113,9 @@ def _cell(content: Content, labels: Sequence[str], row: int, column: Column) -> 
         "text": text,
         "spread": spread,
         "mean": found.mean,
-        "mark": findings.mark(against),
-        "against": findings.difference(against, column.metric.digits, labels),
+        "best": (row, column.index) in content.best,
+        "mark": differences.mark(against),
+        "against": differences.difference(against, column.metric.digits, labels),
         "runs": found.entries,
         "numbers": [content.board.entries[entry].record.metrics[column.name] for entry in found.entries],
     }
@@ -148,6 +149,7 @@ def _published_cell(found: PublishedCell | None, column: Column, labels: Sequenc
     digits = column.metric.digits
     return {
         "text": words.number(found.value, digits),
+        "best": False,
         "spread": f"ours {words.signed(found.measured.difference, digits)}" if found.measured else "",
         "mean": found.value,
         "mark": "",

@@ -6,7 +6,7 @@ from typing import Any
 from bench.report import findings, measures, predicting, words
 from bench.report.content import Content
 from transfer.board.columns import Column
-from transfer.board.cost import front
+from transfer.board.cost import Cost, front
 from transfer.board.probe_matrix import SWEPT, Sweep, Value
 
 
@@ -64,19 +64,31 @@ def _pairs(content: Content) -> list[dict[str, Any]]:
 
 
 def _pareto(content: Content) -> list[dict[str, Any]]:
-    """List cost and score of the rows whose pre-training was recorded, for each ranking metric that two of them have."""
+    """List cost and score of the rows whose pre-training was recorded, for each ranking metric that two of them have.
+
+    Every hardware has a front of its own.
+    """
     board, plots = content.board, []
     for column in words.columns(board, headline=True):
         points = [
-            (row, made.cost.device_hours, cell.mean)
+            (row, made.cost, cell.mean)
             for row, made in enumerate(board.rows)
             if made.cost is not None and (cell := board.cells.get((row, column.index))) is not None and cell.mean is not None
         ]
         if column.metric.sign > 0 and len(points) > 1:
-            best = front([(hours, mean) for _, hours, mean in points])
-            hours = {row: short(cost) for row, cost, _ in points}
-            plots.append({"column": column.index, "hours": hours, "front": [points[index][0] for index in best]})
+            hours = {row: short(cost.device_hours) for row, cost, _ in points}
+            plots.append({"column": column.index, "hours": hours, "fronts": _fronts(points)})
     return plots
+
+
+def _fronts(points: Sequence[tuple[int, Cost, float]]) -> list[dict[str, Any]]:
+    """List for each hardware the rows that no other row beats at both cost and score, by rising cost."""
+    fronts = []
+    for hardware in dict.fromkeys(cost.hardware for _, cost, _ in points):
+        same = [(row, cost.device_hours, mean) for row, cost, mean in points if cost.hardware == hardware]
+        best = front([(hours, mean) for _, hours, mean in same])
+        fronts.append({"hardware": words.clean(hardware), "rows": [same[index][0] for index in best]})
+    return fronts
 
 
 def _sweep(sweep: Sweep) -> dict[str, Any]:

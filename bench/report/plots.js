@@ -93,16 +93,16 @@ function scatter() {
 }
 
 function pareto() {
-  const { column, hours, front } = data.pareto[Number(document.getElementById("pareto-metric").value)];
+  const { column, hours, fronts } = data.pareto[Number(document.getElementById("pareto-metric").value)];
   const rows = Object.keys(hours).map(Number), cost = (row) => hours[row], score = (row) => data.values[column][row];
   const wide = Math.max(...rows.map(cost)) > 10 * Math.min(...rows.map(cost));
-  const line = {
-    type: "scatter", mode: "lines", name: "not beaten", x: front.map(cost), y: front.map(score), hoverinfo: "skip",
-    line: { color: ink("soft"), shape: "hv", width: 2, dash: "dot" },
-  };
+  const lines = fronts.map(({ hardware, rows: best }, at) => ({
+    type: "scatter", mode: "lines", name: `not beaten on ${hardware}`, x: best.map(cost), y: best.map(score), hoverinfo: "skip",
+    line: { color: ink("soft"), shape: "hv", width: 2, dash: ["dot", "dash", "longdash", "dashdot"][at % 4] },
+  }));
   const title = "pre-training, device hours";
   const hoursAxis = axis(title, wide ? { type: "log" } : { rangemode: "tozero" });
-  return paint("pareto", [line, ...traces(rows, cost, score)], { xaxis: hoursAxis, yaxis: axis(data.titles[column]) });
+  return paint("pareto", [...lines, ...traces(rows, cost, score)], { xaxis: hoursAxis, yaxis: axis(data.titles[column]) });
 }
 
 function options(id, indices, text) {

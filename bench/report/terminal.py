@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import claimed, findings, predicting, words
+from bench.report import claimed, differences, predicting, words
 from bench.report.content import Content
 from transfer.board.columns import REPRESENTATION, Column
 from transfer.board.leaderboard import Leaderboard
@@ -51,8 +51,8 @@ def _cell(content: Content, row: int, column: Column) -> Text:
     """Write a cell; the spread goes below the mean, to keep the column narrow."""
     found = content.board.cells.get((row, column.index))
     mean, space, spread = words.cell(found, column.metric).partition(" ")
-    text = Text(mean, style="bold" if found and found.best else "")
-    text.append(findings.mark(content.differences.get((row, column.index))) or " ", style="not bold")
+    text = Text(mean, style="bold" if (row, column.index) in content.best else "")
+    text.append(differences.mark(content.differences.get((row, column.index))) or " ", style="not bold")
     return text.append(f"\n{spread.replace('± ', '±')}", style="not bold dim") if space else text
 
 
@@ -106,7 +106,7 @@ def _legend(board: Leaderboard, columns: Sequence[Column]) -> list[Text]:
     if any(protocol.changed for protocol in board.protocols):
         lines.append(Text("* not the published protocol"))
     if board.cells:
-        lines.append(Text(words.MARKS, style="dim"))
+        lines += [Text(line, style="dim") for line in words.MARKS]
     lines += map(Text, dict.fromkeys(words.title(column) for column in columns if column.metric.meaning))
     if board.generated:
         lines.append(Text(words.GENERATED_NOTICE, style="bold yellow"))

@@ -4,16 +4,25 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.report import findings, words
+from bench.report import differences, words
 from bench.report.content import Content
 from transfer.board.columns import Column
 
 LETTERS = str.maketrans(
     {letter: f"\\{letter}" for letter in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
-    | {"±": r"$\pm$", "−": "$-$", "–": "--", "·": r"$\cdot$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "|": "$|$"}
+    | {
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+        "×": r"$\times$",
+        "·": r"$\cdot$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "|": "$|$",
+    }
 )
-MARKS = {"▲": r"$^\blacktriangle$", "▼": r"$^\blacktriangledown$", "≈": r"$^\approx$", "?": "$^?$", "": ""}
+MARKS = {"▲": r"$^\blacktriangle$", "▼": r"$^\blacktriangledown$", "≈": r"$^\approx$", "◇": r"$^\lozenge$", "?": "$^?$", "": ""}
 
 
 def render(content: Content, out: Path) -> str:
@@ -62,8 +71,8 @@ def _title(column: Column) -> str:
 def _cell(content: Content, row: int, column: Column) -> str:
     found = content.board.cells.get((row, column.index))
     text = escape(words.cell(found, column.metric))
-    text = rf"\textbf{{{text}}}" if found and found.best else text
-    return text + MARKS[findings.mark(content.differences.get((row, column.index)))]
+    text = rf"\textbf{{{text}}}" if (row, column.index) in content.best else text
+    return text + MARKS[differences.mark(content.differences.get((row, column.index)))]
 
 
 def _line(parts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from transfer.board.cells import Cell
+from transfer.board.cells import Cell, Count
 from transfer.board.columns import REPRESENTATION, Column, Protocol
 from transfer.board.leaderboard import VISIBLE, Leaderboard, Row, RowKey
 from transfer.metrics import Metric
@@ -19,16 +19,27 @@ WHOLE = {"self": 0.0, "full": 1.0}
 COST_HEADING = "pre-training, s"
 SECONDS = 3600
 """Seconds of an hour."""
-MARKS = "Against the row's baseline: ▲ ▼ significant, ≈ within noise, ? unknown."
+MARKS = (
+    "Against the row's control, the same pre-training without the augmentation (of a control: the untrained backbone):",
+    "▲ ▼ higher or lower; ≈ as good as equal; ? undecided; ◇ one pre-training each: of these two checkpoints only.",
+)
 HOW_TO_READ = (
     "One row per pre-training, one column per task, protocol and metric.",
-    "A plain number is one run; mean ± sample standard deviation (number of runs) pools repetitions that differ only in seeds.",
-    "▲ and ▼ are significantly above and below the row's baseline, ≈ is within noise, ? is unknown: each at 95 % on its own, "
-    "so that of many some are by chance; paired over seeds, or with one seed by the benchmark's published noise. The baseline "
-    "is the same pre-training without the augmentation; for that one, the untrained backbone.",
+    "A plain number is one run. 62.5 ± 2.1 (3 × 5) is the mean of 3 pre-trainings, each the mean of 5 trials, ± the sample "
+    "standard deviation over pre-trainings; with (1 × 5), over the trials of the only one.",
+    "A mark compares a row with its control: the same pre-training without the augmentation, every other setting equal. A "
+    "control is compared with the untrained backbone. What counts is how often the pre-training was repeated; trials make "
+    "each of them more exact.",
+    "▲ and ▼: different, higher or lower; the 95 % interval of the difference leaves out zero. It holds for all rows of a "
+    "column together: where nothing differs, at most about 1 column in 20 has such a mark.",
+    "≈: equivalent; the whole interval is closer to zero than the smallest difference of interest, half a point of a "
+    "percentage and 0.02 of a cosine unless set otherwise.",
+    "?: undecided; the interval holds zero and differences that matter, so that more pre-trainings are needed, or no row "
+    "shares every other setting.",
+    "◇: one pre-training each; the difference is of these two checkpoints only, and says nothing of the augmentation.",
     "Runs of different protocols, versions, engines or data never share a column. * is not the published protocol.",
-    f"Bold is the best of a column; {ABSENT} is absent. Percentages, but Linv and Ldiv are cosines, which explain a result "
-    "and have no best.",
+    "Bold are all rows that can't be told from the best of a column; no row is where nothing was repeated.",
+    f"{ABSENT} is absent. Percentages, but Linv and Ldiv are cosines, which explain a result and have no best.",
 )
 
 
@@ -67,10 +78,23 @@ def signed(value: float | None, digits: int) -> str:
 
 
 def cell(found: Cell | None, metric: Metric) -> str:
-    """Write a cell, `12.3` or `12.3 ± 0.4 (3)`; absent where nothing ran or nothing could be computed."""
+    """Write a cell, `12.3` or `12.3 ± 0.4 (3 × 5)`; absent where nothing ran or nothing could be computed."""
     if found is None or found.std is None:
         return number(found.mean if found else None, metric.digits)
-    return f"{number(found.mean, metric.digits)} ± {number(found.std, metric.digits)} ({found.n})"
+    return f"{number(found.mean, metric.digits)} ± {number(found.std, metric.digits)} ({times(found.count)})"
+
+
+def times(found: Count) -> str:
+    """Write pre-trainings × trials in short: `3 × 5`, or `3 × 4–5` where they have not equally many."""
+    trials = f"{found.fewest}" if found.fewest == found.most else f"{found.fewest}–{found.most}"
+    return f"{found.pretrainings} × {trials}"
+
+
+def repetitions(found: Count) -> str:
+    """Write pre-trainings × trials in words: `3 pre-trainings × 5 trials`."""
+    pretrainings, trials = times(found).split(" × ")
+    plural = "" if found.pretrainings == 1 else "s", "" if trials == "1" else "s"
+    return f"{pretrainings} pre-training{plural[0]} × {trials} trial{plural[1]}"
 
 
 def columns(board: Leaderboard, *, headline: bool = False) -> list[Column]:

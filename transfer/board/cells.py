@@ -1,13 +1,44 @@
-"""Pool the repetitions of each row and column of the leaderboard into one cell."""
+"""Average the numbers of a row and column over run seeds into units of pre-training, and pool these into one cell."""
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from transfer.board.columns import Column
+Seeds = tuple[int | None, int]
+"""Seed of the pre-training (None: unknown) and of the run."""
+Place = tuple[int, int]
+"""Row and column."""
+
+
+class Unit(NamedTuple):
+    """One pre-training under one column."""
+
+    seed: int | None
+    """Seed of the pre-training; None where its file doesn't say."""
+    values: Mapping[int, float]
+    """Seed of the run → its number."""
+    mean: float
+    """Mean over the runs."""
+
+
+class Spread(NamedTuple):
+    """A standard deviation and the degrees of freedom it was estimated with."""
+
+    sd: float
+    freedom: float
+
+
+class Count(NamedTuple):
+    """How often something was repeated."""
+
+    pretrainings: int
+    fewest: int
+    """Trials of the pre-training that has the fewest."""
+    most: int
 
 
 @dataclass(frozen=True)
@@ -15,38 +46,90 @@ class Cell:
     """The pooled repetitions of one row under one column."""
 
     mean: float | None
-    """None where every run said it could not be computed."""
+    """Mean over pre-trainings; None where every run said it could not be computed."""
     std: float | None
-    """Sample standard deviation (divisor n − 1); None for n < 2."""
-    n: int
-    """Numbers pooled: runs over all seeds, of the pre-training and of the transfer."""
-    best: bool
-    """Whether it is the best of its column, to the digits shown."""
+    """Sample standard deviation over pre-trainings, of a single one over its trials; None where nothing was repeated."""
+    count: Count
     entries: tuple[int, ...]
     """The runs, as indices into `Leaderboard.entries`."""
 
 
-def pooled(values: pd.DataFrame, columns: Sequence[Column]) -> dict[tuple[int, int], Cell]:
-    """Pool the lines of `Leaderboard.values`: (row, column) → cell."""
-    groups = values.groupby(["row", "column"], sort=False)
-    table = groups["value"].agg(["mean", "std", "count"])
-    entries: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, column, entry in zip(*(values[name].tolist() for name in ("row", "column", "entry")), strict=True):
+def collect(values: pd.DataFrame, seeds: Sequence[Seeds]) -> dict[Place, tuple[Unit, ...]]:
+    """Average numbers over run seeds: (row, column) → one unit per pre-training, sorted by seed.
+
+    Numbers that could not be computed are left out. Two files of one seed are one unit: they drew the same numbers.
+
+    Args:
+        values: `Leaderboard.values`.
+        seeds: Of each entry.
+    """
+    found: dict[Place, dict[int | None, dict[int, list[float]]]] = {}
+    for entry, row, column, value in _lines(values):
+        if not math.isnan(value):
+            seed, run = seeds[entry]
+            by_run = found.setdefault((row, column), {}).setdefault(seed, {})
+            if run in by_run:
+                by_run[run].append(value)
+            else:
+                by_run[run] = [value]
+    return {place: _units(by_seed) for place, by_seed in found.items()}
+
+
+def pooled(values: pd.DataFrame, units: Mapping[Place, Sequence[Unit]]) -> dict[Place, Cell]:
+    """Pool the units of every row and column in which something ran."""
+    entries: dict[Place, list[int]] = defaultdict(list)
+    for entry, row, column, _ in _lines(values):
         entries[row, column].append(entry)
-    table["best"] = _best(table, columns)
-    lines = table[["mean", "std", "count", "best"]].itertuples(name=None)
-    return {
-        pair: Cell(mean if n else None, std if n > 1 else None, n, best, tuple(entries[pair]))
-        for pair, mean, std, n, best in lines
-    }
+    return {place: _cell(units.get(place, ()), tuple(runs)) for place, runs in entries.items()}
 
 
-def _best(table: pd.DataFrame, columns: Sequence[Column]) -> pd.Series:
-    """Tell which means are the best of their column, to the digits shown; none where fewer than two rows have a number."""
-    column = table.index.get_level_values("column").to_numpy(dtype=int)
-    sign = np.array([one.metric.sign for one in columns], dtype=float)[column]
-    digits = np.array([one.metric.digits for one in columns], dtype=int)[column]
-    scale = 10.0**digits
-    score = pd.Series(np.rint(table["mean"].to_numpy() * scale) / scale * sign, index=table.index)
-    by_column = score.groupby(level="column")
-    return (score == by_column.transform("max")) & (by_column.transform("count") > 1) & (sign != 0)
+def count(units: Sequence[Unit]) -> Count:
+    """Count pre-trainings and trials."""
+    trials = [len(unit.values) for unit in units] or [0]
+    return Count(len(units), min(trials), max(trials))
+
+
+def average(units: Sequence[Unit]) -> float:
+    """Return the mean over pre-trainings."""
+    return sum(unit.mean for unit in units) / len(units)
+
+
+def between(units: Sequence[Unit]) -> Spread | None:
+    """Return the spread of the units' means over pre-trainings; None for fewer than two."""
+    return pooled_spread([[unit.mean for unit in units]])
+
+
+def within(units: Sequence[Unit]) -> Spread | None:
+    """Return the spread over run seeds within pre-trainings, pooled over them; None where no unit has two runs."""
+    return pooled_spread([list(unit.values.values()) for unit in units])
+
+
+def pooled_spread(groups: Sequence[Sequence[float]]) -> Spread | None:
+    """Pool the variance of groups around their own means; None where no group has two values."""
+    freedom = sum(len(group) - 1 for group in groups if group)
+    if freedom < 1:
+        return None
+    squares = 0.0
+    for group in groups:
+        centre = sum(group) / len(group) if group else 0.0
+        squares += sum((value - centre) ** 2 for value in group)
+    return Spread(math.sqrt(squares / freedom), freedom)
+
+
+def _lines(values: pd.DataFrame) -> "zip[tuple[int, int, int, float]]":
+    return zip(*(values[name].tolist() for name in ("entry", "row", "column", "value")), strict=True)
+
+
+def _units(by_seed: Mapping[int | None, Mapping[int, Sequence[float]]]) -> tuple[Unit, ...]:
+    units = [_unit(seed, runs) for seed, runs in by_seed.items()]
+    return tuple(sorted(units, key=lambda unit: -1 if unit.seed is None else unit.seed))
+
+
+def _unit(seed: int | None, runs: Mapping[int, Sequence[float]]) -> Unit:
+    values = {run: sum(runs[run]) / len(runs[run]) for run in sorted(runs)}
+    return Unit(seed, values, sum(values.values()) / len(values))
+
+
+def _cell(units: Sequence[Unit], entries: tuple[int, ...]) -> Cell:
+    spread = between(units) or within(units)
+    return Cell(average(units) if units else None, spread.sd if spread else None, count(units), entries)

@@ -1,7 +1,7 @@
-"""Decide whether a row differs from its baseline by more than noise: paired over seeds, or by the published noise.
+"""Decide whether a row differs from its baseline: different, equivalent or undecided, for all rows of a column together.
 
-A trained row's baseline is the same pre-training without the augmentation; where there is none, and for that one
-itself, the untrained backbone of the same architecture.
+A row's baseline is its control, the same pre-training without the augmentation; that of a control, and of a file that doesn't
+say its augmentation, is the untrained backbone. What is compared are units of pre-training. `docs/decisions.md` says how.
 """
 
 import math
@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
+from transfer.board.baselines import baselines
+from transfer.board.cells import Count, Spread, average, count, within
 from transfer.board.columns import Column
-from transfer.board.leaderboard import Leaderboard, Row, RowKey, Seeds
+from transfer.board.errors import Estimate, Side, errors, role, seeds
+from transfer.board.leaderboard import Leaderboard
 from transfer.board.published_numbers import benchmark
+from transfer.board.simultaneous import CONFIDENCE, critical
+from transfer.board.units import Control
+from transfer.tasks import Noise
 
-CONFIDENCE = 0.95
 TWO_SIDED = (1 + CONFIDENCE) / 2
-CONTROL = "none"
-"""The augmentation that is none."""
 
-Significance = Literal["significant", "within noise", "unknown"]
+Answer = Literal["different", "equivalent", "undecided", "two checkpoints", "no control"]
+Families = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -29,56 +33,153 @@ class Difference:
     """One cell minus that of the baseline row."""
 
     baseline: int
-    """Index of the baseline's row."""
+    """Index of the baseline's row; without a control, of the row that comes nearest to one."""
+    answer: Answer
     mean: float
     half: float | None
-    """Half the width of the 95 % interval; None where nothing says how large the noise is."""
-    pairs: int
-    """Pairs of runs with equal seeds."""
-    prior: float | None = None
-    """The published standard deviation, where that was used."""
+    """Half the width of the 95 % interval, for all comparisons of the column together; None where nothing says how large it
+    is. Of two checkpoints: over fine-tunings, and for this comparison alone."""
+    mine: Count
+    theirs: Count
+    paired: int = 0
+    """Pre-training seeds that both rows have."""
+    freedom: float | None = None
+    """Degrees of freedom of the interval."""
+    interest: float | None = None
+    """The smallest difference of interest."""
+    prior: Noise | None = None
+    """The published spread that was counted in."""
+    differing: tuple[str, ...] = ()
+    """Without a control: the fields in which the nearest row differs."""
 
     @property
-    def verdict(self) -> Significance:
-        """Call it `significant` where the interval leaves out zero. Each is at the 5 % level on its own."""
-        if self.half is None:
-            return "unknown"
-        return "significant" if abs(self.mean) > self.half else "within noise"
+    def interval(self) -> tuple[float, float] | tuple[None, None]:
+        """Return both ends of the interval."""
+        return (None, None) if self.half is None else (self.mean - self.half, self.mean + self.half)
 
 
-def differences(board: Leaderboard) -> dict[tuple[int, int], Difference]:
-    """Compare every cell with its baseline's: (row, column) → the difference, wherever both have a number."""
-    baseline_of = baselines(board.rows)
-    noises = [_noise(column) for column in board.columns]
-    made = {}
-    for row, column in board.cells:
-        baseline = baseline_of[row]
-        if baseline is None:
-            continue
-        mine, theirs = board.samples.get((row, column)), board.samples.get((baseline, column))
-        if mine and theirs:
-            made[row, column] = difference(baseline, mine, theirs, noises[column])
+def differences(board: Leaderboard, interests: Mapping[str, float] | None = None) -> dict[tuple[int, int], Difference]:
+    """Compare every cell with its baseline's: (row, column) → the difference, wherever both have a number.
+
+    Args:
+        board: The leaderboard.
+        interests: Metric → smallest difference of interest, where it isn't the declared one.
+    """
+    of = baselines(board)
+    made: dict[tuple[int, int], Difference] = {}
+    for column, sides in columns(board).items():
+        metric = board.columns[column]
+        declared = metric.metric.interest
+        interest = (interests or {}).get(metric.name, declared.size if declared else None)
+        for row, found in _compared(sides, of, priors(metric), interest).items():
+            made[row, column] = found
     return made
 
 
-def difference(baseline: int, mine: Mapping[Seeds, float], theirs: Mapping[Seeds, float], noise: float | None) -> Difference:
-    """Compare numbers with the baseline's: paired where two seeds or more are common, else by the published noise.
+def columns(board: Leaderboard) -> dict[int, dict[int, Side]]:
+    """Arrange the units: column → row → its side of a difference."""
+    roles = [role(row) for row in board.rows]
+    found: dict[int, dict[int, Side]] = {column.index: {} for column in board.columns}
+    for (row, column), units in board.units.items():
+        found[column][row] = Side(roles[row], units)
+    return found
+
+
+def _compared(
+    sides: Mapping[int, Side], of: Mapping[int, Control], noises: Mapping[str, Noise], interest: float | None
+) -> dict[int, Difference]:
+    """Compare the rows of one column with their baselines.
 
     Args:
-        baseline: Index of the baseline's row.
-        mine: Seeds → number.
-        theirs: Seeds → number of the baseline.
-        noise: Published standard deviation over repetitions, if there is one.
+        sides: Row → its role and units.
+        of: Row → its baseline.
+        noises: What was repeated → a published spread over it.
+        interest: The smallest difference of interest; None: there is none.
     """
-    common = [mine[key] - theirs[key] for key in mine if key in theirs]
-    if len(common) > 1:
-        mean, half = interval(common)
-        return Difference(baseline, mean, half, len(common))
-    mean = sum(mine.values()) / len(mine) - sum(theirs.values()) / len(theirs)
-    if noise is None:
-        return Difference(baseline, mean, None, len(common))
-    half = float(ndtri(TWO_SIDED)) * noise * math.sqrt(1 / len(mine) + 1 / len(theirs))
-    return Difference(baseline, mean, half, len(common), noise)
+    made: dict[int, Difference] = {}
+    known = {row: one.row for row, one in of.items() if one.row is not None and row in sides and one.row in sides}
+    for row, one in of.items():
+        if one.row is None and one.nearest is not None and one.nearest in sides and row in sides:
+            made[row] = _without_control(sides[row], sides[one.nearest], one)
+    spreads = errors(sides, known, noises.get("pre-trainings"))
+    repeated = {row: baseline for row, baseline in known.items() if not single(sides[row], sides[baseline])}
+    estimates = {row: spreads.estimate(sides[row], sides[baseline]) for row, baseline in repeated.items()}
+    families = _families(estimates, repeated)
+    for row, baseline in known.items():
+        mine, theirs = sides[row], sides[baseline]
+        if row in repeated:
+            prior = noises.get("pre-trainings")
+            made[row] = _decided(baseline, mine, theirs, estimates[row], families, interest, prior)
+        else:
+            made[row] = _two_checkpoints(baseline, mine, theirs, sides, noises.get("fine-tunings"))
+    return dict(sorted(made.items()))
+
+
+def single(mine: Side, theirs: Side) -> bool:
+    """Whether a comparison is of one pre-training with one."""
+    return len(mine.units) == len(theirs.units) == 1
+
+
+def _families(estimates: Mapping[int, Estimate | None], baseline_of: Mapping[int, int]) -> Families:
+    """Group the comparisons of a column by what they are with: what each has in common with the others of its group."""
+    families: dict[int, list[float]] = {}
+    for row, estimate in estimates.items():
+        if estimate is not None:
+            families.setdefault(baseline_of[row], []).append(estimate.share)
+    return tuple(sorted(tuple(sorted(family)) for family in families.values()))
+
+
+def _decided(
+    baseline: int,
+    mine: Side,
+    theirs: Side,
+    estimate: Estimate | None,
+    families: Families,
+    interest: float | None,
+    prior: Noise | None,
+) -> Difference:
+    """Decide by the interval: equivalent where all of it is too small to be of interest, different where it leaves out zero."""
+    counts = count(mine.units), count(theirs.units)
+    if estimate is None:
+        mean = average(mine.units) - average(theirs.units)
+        return Difference(baseline, "undecided", mean, None, *counts, interest=interest)
+    half = critical(families, estimate.freedom) * estimate.error
+    answer: Answer = "different" if abs(estimate.mean) > half else "undecided"
+    if interest is not None and abs(estimate.mean) + half < interest:
+        answer = "equivalent"
+    return Difference(
+        baseline, answer, estimate.mean, half, *counts, estimate.paired, estimate.freedom, interest=interest, prior=prior
+    )
+
+
+def _two_checkpoints(baseline: int, mine: Side, theirs: Side, sides: Mapping[int, Side], prior: Noise | None) -> Difference:
+    """Compare one pre-training with one: over fine-tunings, whose spread is pooled over the column."""
+    ours, other = mine.units[0], theirs.units[0]
+    spread = _with_prior(within([unit for side in sides.values() for unit in side.units]), prior)
+    half = freedom = None
+    if spread is not None:
+        freedom = spread.freedom
+        half = float(stdtrit(freedom, TWO_SIDED)) * spread.sd * math.sqrt(1 / len(ours.values) + 1 / len(other.values))
+    paired = len(seeds(mine.units) & seeds(theirs.units))
+    counts = count(mine.units), count(theirs.units)
+    return Difference(baseline, "two checkpoints", ours.mean - other.mean, half, *counts, paired, freedom, prior=prior)
+
+
+def _with_prior(spread: Spread | None, prior: Noise | None) -> Spread | None:
+    """Count a published spread in, by its degrees of freedom."""
+    if prior is None:
+        return spread
+    sd, freedom = spread or Spread(0.0, 0)
+    together = freedom + prior.n - 1
+    return Spread(math.sqrt((freedom * sd**2 + (prior.n - 1) * prior.sd**2) / together), together)
+
+
+def _without_control(mine: Side, nearest: Side, control: Control) -> Difference:
+    """Say from which row the difference would be, if it were a control."""
+    assert control.nearest is not None
+    mean = average(mine.units) - average(nearest.units)
+    counts = count(mine.units), count(nearest.units)
+    return Difference(control.nearest, "no control", mean, None, *counts, differing=control.differing)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
@@ -93,36 +194,8 @@ def interval(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, float(stdtrit(n - 1, TWO_SIDED)) * stdev(values, mean) / math.sqrt(n)
 
 
-def baselines(rows: Sequence[Row]) -> tuple[int | None, ...]:
-    """Find the index of each row's baseline; None for untrained backbones, and where there is no baseline."""
-    untrained = {row.key.arch: index for index, row in enumerate(rows) if row.baseline}
-    controls: dict[tuple[object, ...], list[int]] = {}
-    for index, row in enumerate(rows):
-        if not row.baseline and row.key.aug == CONTROL:
-            controls.setdefault(_but_augmentation(row.key), []).append(index)
-    return tuple(_baseline(row, rows, controls, untrained) for row in rows)
-
-
-def _baseline(
-    row: Row, rows: Sequence[Row], controls: Mapping[tuple[object, ...], list[int]], untrained: Mapping[str, int]
-) -> int | None:
-    """Choose the control of the same settings, or the only control, or the untrained backbone of the architecture."""
-    if row.baseline:
-        return None
-    if row.key.aug != CONTROL:
-        alike = controls.get(_but_augmentation(row.key), [])
-        same = [index for index in alike if rows[index].key.changed == row.key.changed]
-        if len(same or alike) == 1:
-            return (same or alike)[0]
-    return untrained.get(row.key.arch)
-
-
-def _but_augmentation(key: RowKey) -> tuple[object, ...]:
-    """Return what a row and its control have in common; hidden settings may hold the augmentation's own."""
-    return (key.method, key.supervision, key.label_fraction, key.arch, key.data, key.epochs, key.data_fingerprint)
-
-
-def _noise(column: Column) -> float | None:
-    """Return the published standard deviation over repetitions of a column's metric; None where there is none."""
+def priors(column: Column) -> dict[str, Noise]:
+    """Return the published spread of a column's metric, by what it is over; empty where there is none."""
     found = benchmark(column.protocol)
-    return found.noise.get(column.name) if found else None
+    noise = found.noise.get(column.name) if found else None
+    return {noise.over: noise} if noise else {}

@@ -22,6 +22,8 @@ class Cost:
     """Mean over the runs that trained; None where none says."""
     peak_memory_mib: float
     """The largest of them."""
+    hardware: str
+    """What they ran on, in words. Hours of different hardware don't compare."""
 
 
 def mean(records: Sequence[RunRecord]) -> Cost | None:
@@ -30,7 +32,7 @@ def mean(records: Sequence[RunRecord]) -> Cost | None:
         return None
     whole, count = total(records), len(records)
     hours, device_hours = whole.wall_hours / count, whole.device_hours / count
-    return Cost(count, hours, device_hours, whole.images_per_second, whole.peak_memory_mib)
+    return Cost(count, hours, device_hours, whole.images_per_second, whole.peak_memory_mib, whole.hardware)
 
 
 def total(records: Sequence[RunRecord]) -> Cost:
@@ -42,6 +44,7 @@ def total(records: Sequence[RunRecord]) -> Cost:
         sum(record.wall_seconds * record.environment.devices for record in records) / HOUR,
         sum(speeds) / len(speeds) if speeds else None,
         max((record.peak_memory_mib for record in records), default=0.0),
+        " and ".join(sorted({record.environment.hardware for record in records})),
     )
 
 

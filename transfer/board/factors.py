@@ -17,7 +17,6 @@ from pretrain.core.errors import ConfigError
 from transfer.board.components import Design
 from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
-from transfer.board.units import units
 
 FACTORS = ("aug", "method", "pipeline", "arch", "data", "epochs", "settings")
 PIPELINE = ("recipe.pipeline", "recipe.pipeline_options", "recipe.key_pipeline_options")
@@ -62,7 +61,7 @@ class Explained:
 
 def explained(board: Leaderboard) -> tuple[Explained, ...]:
     """Explain every headline column of a task among runs of equal supervision that vary in augmentation or method."""
-    of, made = units(board), []
+    made = []
     trained = last_epochs(board, [index for index, row in enumerate(board.rows) if not row.baseline])
     for column in board.columns:
         if not column.metric.headline or column.of_representation:
@@ -70,7 +69,9 @@ def explained(board: Leaderboard) -> tuple[Explained, ...]:
         groups: dict[tuple[str, float | None], list[tuple[RowKey, float]]] = defaultdict(list)
         for row in trained:
             key = board.rows[row].key
-            groups[key.supervision, key.label_fraction] += [(key, unit.mean) for unit in of.get((row, column.index), ())]
+            groups[key.supervision, key.label_fraction] += [
+                (key, unit.mean) for unit in board.units.get((row, column.index), ())
+            ]
         for group in groups.values():
             found = variance(column.index, [key for key, _ in group], [value for _, value in group])
             if found is not None and {"aug", "method"} & found.contributions.keys():

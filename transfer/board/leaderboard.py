@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from transfer.board import cost
-from transfer.board.cells import Cell, pooled
+from transfer.board.cells import Cell, Seeds, Unit, collect, pooled
 from transfer.board.columns import Column, Protocol, protocol_key
 from transfer.board.columns import columns as columns_of
 from transfer.board.cost import Cost
@@ -26,8 +26,6 @@ from transfer.record import RunRecord
 
 GENERATED = "shapes"
 """Name of the generated data, whose numbers compare with no paper."""
-Seeds = tuple[int | None, int]
-"""Seed of the pre-training (None: unknown) and of the run."""
 SUPERVISIONS = ("none", "self", "semi", "full", "unknown")
 """The order of the rows."""
 
@@ -87,9 +85,15 @@ class Leaderboard:
     conflicts: tuple[Conflict, ...] = field(default=())
 
     @cached_property
+    def units(self) -> dict[tuple[int, int], tuple[Unit, ...]]:
+        """Average the numbers over run seeds: (row, column) → units. A pair without a number is not in it."""
+        seeds = [(entry.record.checkpoint.provenance.seed, entry.record.seed) for entry in self.entries]
+        return collect(self.values, seeds)
+
+    @cached_property
     def cells(self) -> dict[tuple[int, int], Cell]:
         """Pool the repetitions: (row, column) → cell. A pair without a run is not in it."""
-        return pooled(self.values, self.columns)
+        return pooled(self.values, self.units)
 
     @cached_property
     def samples(self) -> dict[tuple[int, int], dict[Seeds, float]]:

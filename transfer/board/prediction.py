@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from transfer.board.cells import average
 from transfer.board.columns import Column
 from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
 from transfer.board.strata import Indices, Values, kendall, permutations, ranks, spearman
-from transfer.board.units import units
 
 FEW = 8
 """Points, in strata of two or more, below which nothing is said."""
@@ -103,9 +103,9 @@ def _metrics(board: Leaderboard) -> list[Column]:
 def _means(board: Leaderboard) -> Values:
     """Tabulate the means over units, (rows, columns); NaN where absent, and everywhere in untrained rows."""
     table = np.full((len(board.rows), len(board.columns)), np.nan)
-    for (row, column), of in units(board).items():
+    for (row, column), of in board.units.items():
         if not board.rows[row].baseline:
-            table[row, column] = sum(unit.mean for unit in of) / len(of)
+            table[row, column] = average(of)
     return table
 
 

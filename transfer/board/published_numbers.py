@@ -137,7 +137,10 @@ def _measured(board: Leaderboard, column: Column, number: Number) -> Measured | 
 
 
 def _same(row: Row, printed: tuple[str, ...]) -> bool:
-    """Whether a measured row of that architecture is that published pre-training, case and punctuation of names apart."""
+    """Whether a measured row of that architecture is that published pre-training, case and punctuation of names apart.
+
+    A row that changed any setting of its method's published recipe is another.
+    """
     method, aug, supervision, fraction, _, data, epochs = printed
     if row.baseline:
         return _plain(method) == "randominit"
@@ -152,9 +155,10 @@ def _same(row: Row, printed: tuple[str, ...]) -> bool:
         and (not fraction or _finite(fraction) == key.label_fraction)
         and bool(epochs)
         and _finite(epochs) == key.epochs
+        and key.augmentation == key.changed == "{}"
     )
 
 
 def _plain(text: str) -> str:
-    """Reduce a name to its letters and digits, in lower case."""
-    return "".join(letter for letter in text.lower() if letter.isalnum())
+    """Reduce a name to its letters and digits, in lower case; `+` tells MoCo v2+ from MoCo v2."""
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == "+")

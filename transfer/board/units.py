@@ -1,4 +1,4 @@
-"""Turn records into units of pre-training, and find each row's control: what every verdict of the report counts.
+"""Give the units of pre-training that every verdict of the report counts, and find each row's control.
 
 An augmentation is applied to a pre-training, so that a pre-training is what an experiment on augmentations repeats.
 Fine-tuning one checkpoint again and again measures that checkpoint better, and says nothing of another pre-training; such
@@ -7,36 +7,22 @@ sources of variance of a benchmark). A file whose seed is unknown is a row of it
 """
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from transfer.board.cells import Spread, Unit, between, within
 from transfer.board.leaderboard import Leaderboard, Row, RowKey
+
+__all__ = ["Control", "Spread", "Unit", "between", "controls", "units", "within"]
 
 CONTROL = "none"
 """The augmentation that is none."""
+UNKNOWN = "unknown"
+"""The augmentation of a file that doesn't say."""
 SHARED = ("method", "supervision", "label_fraction", "arch", "data", "epochs", "data_fingerprint")
 """Fields that a row and its control share; with the settings in `changed`."""
-
-
-class Unit(NamedTuple):
-    """One pre-training under one column."""
-
-    seed: int | None
-    """Seed of the pre-training; None where its file doesn't say."""
-    values: Mapping[int, float]
-    """Seed of the run → its number."""
-    mean: float
-    """Mean over the runs."""
-
-
-class Spread(NamedTuple):
-    """A standard deviation and the degrees of freedom it was estimated with."""
-
-    sd: float
-    freedom: int
 
 
 @dataclass(frozen=True)
@@ -52,45 +38,8 @@ class Control:
 
 
 def units(board: Leaderboard) -> Mapping[tuple[int, int], tuple[Unit, ...]]:
-    """Average the numbers of each row and column over run seeds: (row, column) → one unit per pre-training, by seed.
-
-    Numbers that could not be computed are left out. Two files of one seed are one unit: they drew the same numbers.
-    """
-    found: dict[tuple[int, int], dict[int | None, dict[int, list[float]]]] = {}
-    seeds = [(entry.record.checkpoint.provenance.seed, entry.record.seed) for entry in board.entries]
-    for entry, row, column, value in zip(*(board.values[name].tolist() for name in board.values), strict=True):
-        if not math.isnan(value):
-            seed, run = seeds[entry]
-            found.setdefault((row, column), {}).setdefault(seed, {}).setdefault(run, []).append(value)
-    return {cell: tuple(_unit(seed, by_seed[seed]) for seed in sorted(by_seed, key=_order)) for cell, by_seed in found.items()}
-
-
-def _unit(seed: int | None, runs: Mapping[int, Sequence[float]]) -> Unit:
-    values = {run: sum(same) / len(same) for run, same in sorted(runs.items())}
-    return Unit(seed, values, sum(values.values()) / len(values))
-
-
-def _order(seed: int | None) -> int:
-    return -1 if seed is None else seed
-
-
-def between(of: Sequence[Unit]) -> Spread | None:
-    """Return the spread of the units' means over pre-trainings; None for fewer than two."""
-    return _spread([[unit.mean for unit in of]])
-
-
-def within(of: Sequence[Unit]) -> Spread | None:
-    """Return the spread over run seeds within pre-trainings, pooled over them; None where no unit has two runs."""
-    return _spread([list(unit.values.values()) for unit in of])
-
-
-def _spread(groups: Sequence[Sequence[float]]) -> Spread | None:
-    """Pool the variance of groups around their own means."""
-    freedom = sum(len(group) - 1 for group in groups if group)
-    if freedom < 1:
-        return None
-    squares = sum((value - sum(group) / len(group)) ** 2 for group in groups for value in group)
-    return Spread(math.sqrt(squares / freedom), freedom)
+    """Return the numbers averaged over run seeds: (row, column) → one unit per pre-training, sorted by seed."""
+    return board.units
 
 
 def controls(board: Leaderboard) -> Mapping[int, Control]:
@@ -100,7 +49,7 @@ def controls(board: Leaderboard) -> Mapping[int, Control]:
         if not row.baseline and row.key.aug == CONTROL:
             plain[_shared(row.key)].append(index)
     settings = {index: _settings(board.rows[index].key) for same in plain.values() for index in same}
-    augmented = [index for index, row in enumerate(board.rows) if not row.baseline and row.key.aug != CONTROL]
+    augmented = [index for index, row in enumerate(board.rows) if not row.baseline and row.key.aug not in {CONTROL, UNKNOWN}]
     return {index: _control(board.rows, index, plain.get(_shared(board.rows[index].key), []), settings) for index in augmented}
 
 

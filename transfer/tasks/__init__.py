@@ -5,7 +5,7 @@ A family's settings are in the file of its name: `detection`, `segmentation`, `p
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -44,6 +44,19 @@ class TaskSettings(Settings):
         return {}
 
 
+class Noise(Settings):
+    """A published spread over repetitions, which is evidence on what was repeated and on nothing else."""
+
+    sd: float
+    """Standard deviation."""
+    n: int
+    """Repetitions it was computed from."""
+    over: Literal["pre-trainings", "fine-tunings"]
+    """What was repeated: pre-training and all that follows, or the fine-tuning of one checkpoint."""
+    source: str
+    """Where it is printed."""
+
+
 class Published(Settings):
     """A benchmark of `results/published` that a task's published protocol equals, so that their numbers share a column."""
 
@@ -57,8 +70,8 @@ class Published(Settings):
     """Name of the task's schedule; None where it has one."""
     source: str = ""
     """Substring that a published row's source must contain; disambiguates papers that reuse a benchmark's name."""
-    noise: Mapping[str, float] = {}
-    """Metric → standard deviation over repetitions, as published."""
+    noise: Mapping[str, Noise] = {}
+    """Metric → its spread over repetitions, where that is published."""
 
 
 class Expected(Settings):

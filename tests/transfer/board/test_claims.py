@@ -9,16 +9,14 @@ import pytest
 from scipy import stats
 
 from transfer.board.claims import claims
-from transfer.board.claims.contrasts import estimate
-from transfer.board.claims.judge import ABOVE, BELOW, LEVEL, Expected, holm
+from transfer.board.claims.judge import ABOVE, BELOW, Expected, holm
+from transfer.board.errors import Estimate
 from transfer.board.factors import explained
 from transfer.board.leaderboard import leaderboard
-from transfer.board.units import Unit
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[2] / "sample_records.py"))
 made, entries = _shared["made"], _shared["entries"]
 MASKING, LABELS, BEST, MARGINAL = range(4)
-STEP = 1e-3
 
 
 def _measured(linv, ldiv, top1=None, seed=0, **provenance):
@@ -30,10 +28,6 @@ def _measured(linv, ldiv, top1=None, seed=0, **provenance):
 def _claims(records):
     board = leaderboard(entries(records))
     return claims(board, explained(board))
-
-
-def _row(*values, seeds=None):
-    return tuple(Unit(seed, {0: value}, value) for seed, value in zip(seeds or range(len(values)), values, strict=True))
 
 
 def _masking(linv, ldiv, seeds=3):
@@ -111,7 +105,9 @@ def test_runs_that_differ_in_more_than_the_augmentation_are_not_compared():
 def test_runs_of_other_seeds_are_two_samples():
     records = []
     for seed in range(3):
-        records += _measured(0.8 + seed / 1000, 0.6, seed=seed) + _measured(0.5 + seed / 1000, 0.3, seed=seed + 3, aug="cutout")
+        records += _measured(0.8 + seed / 1000, 0.6, seed=seed) + _measured(
+            0.5 + seed / 1000, 0.3 + seed / 1000, seed=seed + 3, aug="cutout"
+        )
     claim = _claims(records)[MASKING]
     assert (claim.verdict, claim.evidence[0].units) == ("supported", "3 and 3 pre-trainings")
 
@@ -132,8 +128,8 @@ def test_labels_change_nothing_only_where_the_whole_interval_is_within_the_margi
     records = []
     for seed, wobble in enumerate([0.0, 0.002, -0.002]):
         records += _measured(0.8, 0.6, seed=seed, supervision="self", label_fraction=0.0)
-        records += _measured(0.8 + shift + wobble, 0.6, seed=seed)
-        records += _measured(0.8 + shift - wobble / 2, 0.6, seed=seed, supervision="semi", label_fraction=0.5)
+        records += _measured(0.8 + shift + wobble, 0.6 + wobble, seed=seed)
+        records += _measured(0.8 + shift - wobble / 2, 0.6 + wobble, seed=seed, supervision="semi", label_fraction=0.5)
     claim = _claims(records)[LABELS]
     assert [one.verdict for one in claim.evidence] == [verdict] * 2 + ["supported"] * 2
     assert claim.verdict == verdict
@@ -203,50 +199,34 @@ def test_what_no_record_can_decide_is_listed_with_what_is_missing():
     assert "several augmented views" in averaged.missing[0]
 
 
-def test_two_rows_of_equal_seeds_are_the_paired_t_test_and_of_others_the_two_sample_one():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 6))
-    paired = estimate(_row(*a), _row(*b), [_row(*a), _row(*b)], STEP)
-    expected = stats.ttest_rel(a, b, alternative="greater")
-    assert (paired.above(0.0), paired.freedom) == (pytest.approx(expected.pvalue), 5)
-    assert paired.half == pytest.approx(expected.confidence_interval(0.975).low * -1 + paired.value)
-    other = _row(*b, seeds=range(10, 16))
-    two = estimate(_row(*a), other, [_row(*a), other], STEP)
-    assert (two.below(0.0), two.freedom) == (pytest.approx(stats.ttest_ind(a, b, alternative="less").pvalue), 10)
-
-
-def test_the_rows_of_a_block_share_their_variance():
-    rng = np.random.default_rng(1)
-    table = rng.normal(size=(4, 5)) + rng.normal(size=5)
-    rows = [_row(*row) for row in table]
-    left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-    pooled = (left**2).sum() / 12
-    own = (table[0] - table[1]).var(ddof=1) / 2
-    found = estimate(rows[0], rows[1], rows, STEP)
-    assert (found.error, found.freedom) == (pytest.approx((2 * max(pooled, own) / 5) ** 0.5), 12)
-
-
 def test_two_equal_differences_are_no_certainty():
-    found = estimate(_row(0.5, 0.6), _row(0.4, 0.5), [_row(0.5, 0.6), _row(0.4, 0.5)], 0.1)
-    assert found.above(0.0) > LEVEL
+    records = []
+    for seed in range(2):
+        records += _measured(0.8 + seed / 100, 0.6, seed=seed) + _measured(0.7 + seed / 100, 0.5, seed=seed, aug="cutout")
+    assert [one.verdict for one in _claims(records)[MASKING].evidence] == ["undecided"] * 2
 
 
-def test_a_difference_within_bounds_is_tested_against_both():
-    rng = np.random.default_rng(2)
+def test_a_line_of_two_rows_is_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    a, b = 0.7 + 0.01 * rng.normal(size=(2, 6))
+    records = []
+    for seed in range(6):
+        records += _measured(b[seed], 0.6, seed=seed) + _measured(a[seed], 0.5, seed=seed, aug="cutout")
+    line = _claims(records)[MASKING].evidence[0]
+    expected = stats.ttest_rel(a, b, alternative="less")
+    assert (line.holds, line.fails) == (pytest.approx(expected.pvalue), pytest.approx(1 - expected.pvalue))
+    assert line.interval == pytest.approx(stats.ttest_rel(a, b).confidence_interval())
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.9, -0.9, 3.0, -3.0])
+def test_a_difference_within_bounds_is_tested_against_both(mean):
+    found = Estimate(mean, 0.4, 7, 0.5, 8)
     within = Expected("", low=-1.0, high=1.0)
-    for shift in (0.0, 0.9, 3.0):
-        a, b = rng.normal(size=(2, 8)) + [[shift], [0.0]]
-        found = estimate(_row(*a), _row(*b), [_row(*a), _row(*b)], STEP)
-        low, high = (
-            stats.ttest_rel(a, b + bound, alternative=side).pvalue for bound, side in ((-1.0, "greater"), (1.0, "less"))
-        )
-        assert within.holds(found) == pytest.approx(max(low, high))
-        t, freedom = found.value / found.error, 7
-        edge = 1 / found.error
-        assert within.fails(found) == pytest.approx(
-            min(stats.t.sf(abs(t) - edge, freedom) + stats.t.sf(abs(t) + edge, freedom), 1)
-        )
-        assert ABOVE.holds(found) == pytest.approx(1 - BELOW.holds(found))
+    low, high = stats.t.sf((mean + 1) / 0.4, 7), stats.t.sf((1 - mean) / 0.4, 7)
+    assert within.holds(found) == pytest.approx(max(low, high))
+    tails = stats.t.sf((abs(mean) - 1) / 0.4, 7) + stats.t.sf((abs(mean) + 1) / 0.4, 7)
+    assert within.fails(found) == pytest.approx(min(tails, 1))
+    assert ABOVE.holds(found) == pytest.approx(1 - BELOW.holds(found))
 
 
 def test_holms_adjustment_is_the_step_down_of_bonferronis():

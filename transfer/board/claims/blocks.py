@@ -3,14 +3,17 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from transfer.board.claims.contrasts import estimate
+from scipy.special import stdtrit
+
+from transfer.board.cells import average
 from transfer.board.claims.judge import Evidence, Expected
 from transfer.board.columns import Column
+from transfer.board.comparison import TWO_SIDED, priors, single
+from transfer.board.errors import Errors, Side, errors
 from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
-from transfer.board.units import Unit, units
 
 MEASURES = ("Linv", "Ldiv")
 """The measures of the representation that claims are about."""
@@ -27,10 +30,12 @@ class Line:
     theirs: int
     """Index of the row it is compared with."""
     block: tuple[int, ...]
-    """Indices of the rows that share the variance, these two among them."""
+    """Indices of the rows that share everything but what is compared, these two among them."""
     what: str
     """What minus what."""
     expected: Expected
+    common: int
+    """Which of the two the other lines of the block have too: its variance is its own, and the others' is pooled."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,6 @@ class Numbers:
     """The units of a leaderboard, and its rows in blocks."""
 
     board: Leaderboard
-    units: Mapping[tuple[int, int], tuple[Unit, ...]] = field(repr=False)
     rows: tuple[int, ...]
     """Trained rows, one for each run."""
 
@@ -46,7 +50,7 @@ class Numbers:
     def of(cls, board: Leaderboard) -> "Numbers":
         """Prepare a leaderboard."""
         trained = [index for index, row in enumerate(board.rows) if not row.baseline]
-        return cls(board, units(board), tuple(last_epochs(board, trained)))
+        return cls(board, tuple(last_epochs(board, trained)))
 
     def blocks(self, shared: Callable[[RowKey], Hashable]) -> list[tuple[int, ...]]:
         """Group the rows by what of their keys has to be equal."""
@@ -62,33 +66,33 @@ class Numbers:
 
     def evidence(self, name: str, lines: Sequence[Line]) -> list[Evidence]:
         """Compute the lines under every column of a metric, wherever both rows have a number."""
-        known = [
-            (column, line)
-            for column in self.columns(name)
-            for line in lines
-            if (line.mine, column.index) in self.units and (line.theirs, column.index) in self.units
-        ]
-        compared = {row for _, line in known for row in (line.mine, line.theirs)}
-        return [self._evidence(column, line, compared) for column, line in known]
+        units, made = self.board.units, []
+        for column in self.columns(name):
+            known = [line for line in lines if {(line.mine, column.index), (line.theirs, column.index)} <= units.keys()]
+            sides, baseline_of = self._sides(column, known)
+            spreads = errors(sides, baseline_of, priors(column).get("pre-trainings"))
+            made += [(column, line, sides, spreads) for line in known]
+        compared = {row for _, line, *_ in made for row in (line.mine, line.theirs)}
+        return [self._evidence(*one, self._within(one[1], compared)) for one in made]
 
-    def _evidence(self, column: Column, line: Line, compared: Iterable[int]) -> Evidence:
-        def of(row: int) -> tuple[Unit, ...]:
-            return self.units.get((row, column.index), ())
+    def _sides(self, column: Column, lines: Sequence[Line]) -> tuple[dict[int, Side], dict[int, int]]:
+        """Collect the rows of the lines' blocks under a column, and say which is compared with which."""
+        common = {line.common for line in lines}
+        rows = dict.fromkeys(row for line in lines for row in line.block if (row, column.index) in self.board.units)
+        sides = {row: Side("control" if row in common else "other", self.board.units[row, column.index]) for row in rows}
+        return sides, {row: line.common for line in lines for row in line.block if row in rows and row not in common}
 
-        block = [of(row) for row in line.block if of(row)]
-        found = estimate(of(line.mine), of(line.theirs), block, 10.0**-column.metric.digits)
-        half = found.half
-        return Evidence(
-            line.what,
-            self._within(line, compared),
-            column.index,
-            line.expected.words,
-            found.value,
-            None if half is None else (found.value - half, found.value + half),
-            _counted(found.counts, paired=found.paired),
-            line.expected.holds(found),
-            line.expected.fails(found),
-        )
+    def _evidence(self, column: Column, line: Line, sides: Mapping[int, Side], spreads: Errors, within: str) -> Evidence:
+        mine, theirs = sides[line.mine], sides[line.theirs]
+        found = None if single(mine, theirs) else spreads.estimate(mine, theirs)
+        counts = len(mine.units), len(theirs.units)
+        of = (line.what, within, column.index, line.expected.words)
+        if found is None:
+            return Evidence(*of, average(mine.units) - average(theirs.units), None, _counted(counts, 0))
+        half = float(stdtrit(found.freedom, TWO_SIDED)) * found.error
+        interval = (found.mean - half, found.mean + half)
+        holds, fails = line.expected.holds(found), line.expected.fails(found)
+        return Evidence(*of, found.mean, interval, _counted(counts, found.paired), holds, fails)
 
     def _within(self, line: Line, compared: Iterable[int]) -> str:
         """Name what the two rows share and others that are compared don't."""
@@ -120,7 +124,9 @@ def _setting(name: str, value: object) -> str:
     return str(value)
 
 
-def _counted(counts: tuple[int, int], *, paired: bool) -> str:
+def _counted(counts: tuple[int, int], paired: int) -> str:
     if max(counts) == 1:
         return "one pre-training each"
-    return f"{counts[0]} pairs of pre-trainings" if paired else f"{counts[0]} and {counts[1]} pre-trainings"
+    if counts[0] == counts[1] == paired:
+        return f"{paired} pairs of pre-trainings"
+    return f"{counts[0]} and {counts[1]} pre-trainings"

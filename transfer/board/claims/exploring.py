@@ -11,6 +11,7 @@ from transfer.board.claims.blocks import LABEL_MODE, Line, Numbers, but_augmenta
 from transfer.board.claims.judge import ABOVE, BELOW, Claim, Evidence, Expected, judged
 from transfer.board.leaderboard import RowKey
 from transfer.board.units import CONTROL
+from transfer.metrics import OF_A_COSINE
 
 ABSTRACT = "arXiv:2310.18850, abstract"
 SUMMARY = "arXiv:2310.18850, as summarised"
@@ -21,8 +22,8 @@ LABELLED = ("semi", "full")
 MIXUP = "mixup"
 RIVALS = (CONTROL, "random-erasing", "cutout", "cutmix")
 """What the paper compares MixUp with; other augmentations that were run are rivals too."""
-MARGIN = 0.02
-"""Cosine; a difference this small counts as no change, and a decrease as marginal. A hundredth of a cosine's range."""
+MARGIN = OF_A_COSINE.size
+"""A difference this small counts as no change, and a decrease as marginal."""
 NO_CHANGE = Expected(f"within ±{MARGIN:g}", low=-MARGIN, high=MARGIN)
 MARGINAL = Expected(f"below 0, by less than {MARGIN:g}", low=-MARGIN, high=0.0)
 ONE_QUANTITY = (
@@ -47,7 +48,9 @@ def masking(numbers: Numbers) -> Claim:
         keys = {row: numbers.board.rows[row].key for row in block}
         plain = [row for row in block if keys[row].aug == CONTROL]
         masked = [row for row in block if keys[row].aug in MASKS]
-        lines += [Line(row, control, block, f"{_named(keys[row])} − none", BELOW) for row in masked for control in plain]
+        lines += [
+            Line(row, control, block, f"{_named(keys[row])} − none", BELOW, control) for row in masked for control in plain
+        ]
     parts = [(name, "masked − none", lines) for name in ("Linv", "Ldiv")]
     needs = f"the same pre-training with {' or '.join(MASKS)} and with none, measured"
     return _claim(numbers, "Masking regions lowers invariance and raises diversity.", ABSTRACT, parts, needs, ONE_QUANTITY)
@@ -60,7 +63,11 @@ def labels(numbers: Numbers) -> Claim:
         keys = {row: numbers.board.rows[row].key for row in block}
         without = [row for row in block if keys[row].supervision == "self"]
         labelled = [row for row in block if keys[row].supervision in LABELLED]
-        lines += [Line(row, control, block, f"{_use(keys[row])} − self", NO_CHANGE) for row in labelled for control in without]
+        lines += [
+            Line(row, control, block, f"{_use(keys[row])} − self", NO_CHANGE, control)
+            for row in labelled
+            for control in without
+        ]
     parts = [(name, "with labels − without", lines) for name in ("Linv", "Ldiv")]
     needs = "the same pre-training under self and under semi or full supervision, measured"
     return _claim(numbers, "Labels change neither invariance nor diversity.", ABSTRACT, parts, needs, ONE_QUANTITY)
@@ -73,7 +80,7 @@ def best(numbers: Numbers) -> Claim:
         keys = {row: numbers.board.rows[row].key for row in block}
         for rival in (row for row in block if MIXUP not in keys[row].aug.split(JOIN)):
             lines = against.setdefault(keys[rival].aug, [])
-            lines += [Line(row, rival, block, f"MixUp − {_named(keys[rival])}", ABOVE) for row in _mixup(keys)]
+            lines += [Line(row, rival, block, f"MixUp − {_named(keys[rival])}", ABOVE, row) for row in _mixup(keys)]
     parts = [(name, f"MixUp − {rival}", lines) for name in ("Linv", "top1") for rival, lines in against.items()]
     needs = "the same pre-training with both, measured and probed"
     text = "MixUp has the best invariance and the highest top-1."
@@ -87,7 +94,10 @@ def marginal(numbers: Numbers) -> Claim:
         keys = {row: numbers.board.rows[row].key for row in block}
         pairs += [(row, control, block) for row in _mixup(keys) for control in block if keys[control].aug == CONTROL]
     expected = {"Ldiv": BELOW, "Linv": MARGINAL}
-    parts = [(name, "MixUp − none", [Line(*pair, "MixUp − none", of) for pair in pairs]) for name, of in expected.items()]
+    parts = [
+        (name, "MixUp − none", [Line(row, control, block, "MixUp − none", of, control) for row, control, block in pairs])
+        for name, of in expected.items()
+    ]
     text = "MixUp improves diversity, with only a marginal decrease in invariance."
     needs = "the same pre-training with mixup and with none, measured"
     return _claim(numbers, text, ABSTRACT, parts, needs, f"{CONFLICT} {ONE_QUANTITY}")

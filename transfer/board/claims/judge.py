@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transfer.board.claims.contrasts import Estimate
+from scipy.special import stdtr
+
+from transfer.board.errors import Estimate
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 
@@ -30,15 +32,25 @@ class Expected:
 
     def holds(self, found: Estimate) -> float:
         """Return the p-value for lying between the bounds: above the lower and below the upper one, each tested."""
-        return max(found.above(self.low), found.below(self.high))
+        return max(above(found, self.low), below(found, self.high))
 
     def fails(self, found: Estimate) -> float:
         """Return the p-value for lying outside: of both tails, at the nearer bound, where it is largest."""
         if math.isinf(self.low) or math.isinf(self.high):
-            return min(found.below(self.low), found.above(self.high))
+            return min(below(found, self.low), above(found, self.high))
         centre, reach = (self.low + self.high) / 2, (self.high - self.low) / 2
-        away = found._replace(value=abs(found.value - centre))
-        return min(away.above(reach) + away.above(-reach), 1.0)
+        away = found._replace(mean=abs(found.mean - centre))
+        return min(above(away, reach) + above(away, -reach), 1.0)
+
+
+def above(found: Estimate, bound: float) -> float:
+    """Return the p-value of the one-sided t test that a difference is above a bound."""
+    return float(stdtr(found.freedom, (bound - found.mean) / found.error))
+
+
+def below(found: Estimate, bound: float) -> float:
+    """Return the p-value of the one-sided t test that it is below a bound."""
+    return float(stdtr(found.freedom, (found.mean - bound) / found.error))
 
 
 ABOVE = Expected("above 0", low=0.0)
