@@ -6,7 +6,7 @@ from functools import cached_property
 
 from bench.report.gather import Problem
 from transfer.board import best, claims, comparison, factors, prediction, probe_matrix, published_numbers
-from transfer.board.claims import Claim
+from transfer.board.claims.judge import Claim
 from transfer.board.comparison import Difference
 from transfer.board.entries import Entry
 from transfer.board.factors import Explained
@@ -62,8 +62,8 @@ class Content:
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
-        """Test the claims on augmentation, labels and MixUp."""
-        return claims.claims(self.board)
+        """Test what the sources claim."""
+        return claims.claims(self.board, self.explained)
 
     @cached_property
     def matrices(self) -> tuple[Matrix, ...]:
@@ -77,5 +77,5 @@ class Content:
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:
-        """Compute the variance that each factor explains."""
+        """Compute the variance that each factor explains among runs of equal supervision."""
         return factors.explained(self.board)

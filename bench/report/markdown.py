@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import costs, differences, findings, measures, words
+from bench.report import claimed, costs, differences, findings, measures, predicting, words
 from bench.report.content import Content
 from bench.report.measures import Table
 from transfer.board.leaderboard import Leaderboard
@@ -26,13 +26,11 @@ def render(content: Content, out: Path) -> str:
         parts += ["## Columns", "\n".join(protocols(board))]
     if content.published:
         parts += ["## Published numbers under the same protocols", "\n".join(_published(content))]
-    parts += [f"## {findings.QUESTION}", escape(" ".join(findings.sentence(content)))]
-    if pairs := findings.prediction_lines(content):
-        parts.append("\n".join(table(findings.PREDICTION_HEADINGS, pairs)))
-    claims = [
-        (escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in findings.claim_lines(content)
-    ]
-    parts += [f"## {findings.CLAIMS}", escape(findings.CLAIMS_READ), "\n".join(lay(findings.CLAIM_HEADINGS, claims))]
+    parts += [f"## {predicting.QUESTION}", escape(" ".join(predicting.sentence(content)))]
+    if pairs := predicting.lines(content):
+        parts.append("\n".join(table(predicting.HEADINGS, pairs)))
+    claims = [(escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in claimed.lines(content)]
+    parts += [f"## {claimed.TITLE}", escape(claimed.READ), "\n".join(lay(claimed.HEADINGS, claims))]
     parts += _section(measures.FEATURES, measures.FEATURES_READ, measures.features(content))
     parts += _section(measures.PROBES, measures.PROBES_READ, measures.matrices(content))
     parts += _section(measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content))

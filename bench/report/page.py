@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report import costs, findings, measures, pagedata, words
+from bench.report import claimed, costs, measures, pagedata, predicting, words
 from bench.report.content import Content
 from transfer.board.columns import Protocol
 from transfer.board.entries import Entry
@@ -43,14 +43,14 @@ def render(content: Content, out: Path) -> str:
         summary=_summary(content),
         marks=" ".join(words.MARKS),
         how_to_read=words.HOW_TO_READ,
-        question=findings.QUESTION,
-        sentence=findings.sentence(content),
-        pair_headings=findings.PREDICTION_HEADINGS,
-        pairs=findings.prediction_lines(content),
+        question=predicting.QUESTION,
+        sentence=predicting.sentence(content),
+        pair_headings=predicting.HEADINGS,
+        pairs=predicting.lines(content),
         scatter=bool(data["pairs"]),
-        claims_title=findings.CLAIMS,
-        claims_read=findings.CLAIMS_READ,
-        claims=findings.claim_lines(content),
+        claims_title=claimed.TITLE,
+        claims_read=claimed.READ,
+        claims=claimed.lines(content),
         sections=[
             ("features", measures.FEATURES, measures.FEATURES_READ, measures.features(content)),
             ("probes", measures.PROBES, measures.PROBES_READ, measures.matrices(content)),

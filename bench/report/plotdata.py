@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report import findings, measures, words
+from bench.report import findings, measures, predicting, words
 from bench.report.content import Content
 from transfer.board.columns import Column
 from transfer.board.cost import Cost, front
@@ -44,18 +44,22 @@ def _title(column: Column) -> str:
 
 
 def _pairs(content: Content) -> list[dict[str, Any]]:
-    """Describe each measure against each metric, where there are two backbones or more."""
+    """Describe each measure against each metric, where there are two backbones or more, with the stratum of each."""
     return [
         {
             "measure": one.measure,
             "metric": one.metric,
             "rows": one.rows,
-            "spearman": findings.estimate(one.spearman),
-            "kendall": findings.estimate(one.kendall),
+            "strata": [names.index(stratum) for stratum in one.strata],
+            "names": [predicting.stratum(stratum) for stratum in names],
+            "spearman": words.signed(one.spearman, 2),
+            "kendall": words.signed(one.kendall, 2),
+            "p": words.ABSENT if one.p is None else f"{one.p:.2g}",
             "verdict": one.verdict,
         }
         for one in content.predictions
         if len(one.rows) > 1
+        for names in [list(dict.fromkeys(one.strata))]
     ]
 
 

@@ -33,8 +33,9 @@ function axis(title, more = {}) {
   return { title: { text: wrapped(title), standoff: 12 }, ticks: "outside", ...lines, ...more };
 }
 
-// One trace per augmentation (and method, where several occur), told apart by colour and shape.
-function traces(rows, x, y) {
+// One trace per augmentation (and method, where several occur), told apart by colour and shape. Where the rows are of several
+// strata, shape says the stratum instead: points of different shapes are not to be compared.
+function traces(rows, x, y, strata = { of: () => 0, names: [] }) {
   const field = (name) => data.fields.indexOf(name);
   const several = new Set(rows.map((row) => data.rows[row].fields[field("method")])).size > 1;
   const nameOf = (row) => (several ? ["method", "aug"] : ["aug"]).map((name) => data.rows[row].fields[field(name)]).join(" · ");
@@ -48,12 +49,18 @@ function traces(rows, x, y) {
     const shape = several ? method + methods.length * Math.floor(aug / COLOURS.length) : aug;
     return groups.length === 1 ? {} : { color: COLOURS[aug % COLOURS.length], symbol: SYMBOLS[shape % SYMBOLS.length] };
   };
+  const stratified = strata.names.length > 1;
+  const shape = (stratum) => SYMBOLS[stratum % SYMBOLS.length];
+  const shapes = (members) => (stratified ? { symbol: members.map((row) => shape(strata.of(row))) } : {});
+  const key = (name, stratum) => ({
+    type: "scatter", mode: "markers", name: letters(name), x: [null], y: [null], marker: { size: 11, color: ink("soft"), symbol: shape(stratum) },
+  });
   return groups.map(([name, members]) => ({
     type: "scatter", mode: "markers", name: letters(name), showlegend: true, customdata: members,
     x: members.map(x), y: members.map(y), text: members.map((row) => letters(data.rows[row].label)),
     hovertemplate: "%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
-    marker: { size: 11, color: COLOURS[0], line: { width: 1, color: ink("paper") }, ...look(members) },
-  }));
+    marker: { size: 11, color: COLOURS[0], line: { width: 1, color: ink("paper") }, ...look(members), ...shapes(members) },
+  })).concat(stratified ? strata.names.map(key) : []);
 }
 
 async function paint(id, parts, axes) {
@@ -74,12 +81,14 @@ async function paint(id, parts, axes) {
 function scatter() {
   const choice = (id) => Number(document.getElementById(id).value);
   const pair = data.pairs.find(({ measure, metric }) => measure === choice("measure") && metric === choice("metric"));
-  const none = { measure: choice("measure"), metric: choice("metric"), rows: [], spearman: data.absent, kendall: data.absent, verdict: "" };
-  const { measure, metric, rows, spearman, kendall, verdict } = pair ?? none;
-  const few = verdict === "too few points" ? " Too few points to trust either: at least 6 are needed." : "";
-  const says = `${rows.length} backbones. Spearman ${spearman}, Kendall ${kendall} (95 % intervals).${few}`;
+  const none = { measure: choice("measure"), metric: choice("metric"), rows: [], strata: [], names: [], spearman: data.absent, kendall: data.absent, p: data.absent, verdict: "" };
+  const { measure, metric, rows, strata, names, spearman, kendall, p, verdict } = pair ?? none;
+  const few = verdict === "too few points" ? " Too few backbones that are alike: nothing can be said." : "";
+  const within = names.length > 1 ? " Compare within a shape alone: shapes are strata." : "";
+  const says = `${rows.length} backbones. Within strata: Spearman ${spearman}, Kendall ${kendall}, p ${p} over the table.${few}${within}`;
   document.getElementById("scatter-says").textContent = says;
-  return paint("scatter", traces(rows, (row) => data.values[measure][row], (row) => data.values[metric][row]),
+  return paint("scatter", traces(rows, (row) => data.values[measure][row], (row) => data.values[metric][row],
+    { of: (row) => strata[rows.indexOf(row)], names }),
     { xaxis: axis(data.titles[measure]), yaxis: axis(data.titles[metric]) });
 }
 

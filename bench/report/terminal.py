@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import differences, findings, words
+from bench.report import claimed, differences, predicting, words
 from bench.report.content import Content
 from transfer.board.columns import REPRESENTATION, Column
 from transfer.board.leaderboard import Leaderboard
@@ -41,8 +41,8 @@ def show(content: Content, console: Console) -> None:
 
 def _claims(content: Content) -> list[Text]:
     """Write the answer to the sources' question, and each claim's verdict."""
-    lines = [Text(f"{findings.QUESTION} {' '.join(findings.sentence(content))}")]
-    for line in findings.claim_lines(content):
+    lines = [Text(f"{predicting.QUESTION} {' '.join(predicting.sentence(content))}")]
+    for line in claimed.lines(content):
         lines.append(Text.assemble((line.verdict, "bold"), f": {line.claim}"))
     return lines
 

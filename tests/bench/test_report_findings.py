@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench import cli
-from bench.report import compare, describe, differences, findings, markdown, read, report
+from bench.report import compare, describe, differences, markdown, predicting, read, report
 from bench.report.content import Content
 from pretrain.core.errors import RecordError
 from transfer.board import published_numbers
@@ -123,13 +123,13 @@ def test_a_row_without_a_control_names_the_fields_that_differ_and_is_listed():
 
 
 def test_few_backbones_or_none_are_said_plainly():
-    assert findings.sentence(Content(leaderboard(entries([made()])))) == [
+    assert predicting.sentence(Content(leaderboard(entries([made()])))) == [
         "These runs can't say: no trained backbone was both measured and transferred."
     ]
     two = [made(), made("representation", {"Linv": 0.5}, kind="measure")]
     assert (
-        "1 trained backbone was both measured and transferred, and 6 are needed"
-        in findings.sentence(Content(leaderboard(entries(two))))[0]
+        "1 trained backbone was both measured and transferred, and 8 are needed"
+        in predicting.sentence(Content(leaderboard(entries(two))))[0]
     )
 
 
@@ -141,18 +141,20 @@ def _ordered(measures):
         chosen = {name: values[name] for name in measures}
         records.append(made("representation", chosen, kind="measure", aug=f"a{place}"))
         records.append(made(metrics={"top1": 50.0 + place}, aug=f"a{place}"))
-    return findings.sentence(Content(leaderboard(entries(records))))
+    return predicting.sentence(Content(leaderboard(entries(records))))
 
 
 def test_the_plain_sentence_says_which_way_a_measure_goes_and_counts_no_copy_of_one():
     both = [
-        "A higher Linv (more invariant) goes with a higher linear top1: 1 of 1 metrics.",
-        "A higher Ldiv (less diverse) goes with a lower linear top1: 1 of 1 metrics.",
+        "A higher Linv (more invariant) goes with a higher linear top1: 1 of 1 protocol.",
+        "A higher Ldiv (less diverse) goes with a lower linear top1: 1 of 1 protocol.",
     ]
-    count = "Of all 2 pairs with 6 backbones or more, 2 leave out zero; about 0.1 would by chance alone"
-    assert _ordered(["Linv", "Ldiv"]) == [*both, f"{count}."]
-    copies = " (without diversity and alignment, which are Ldiv over again)."
-    assert _ordered(["Linv", "Ldiv", "diversity"]) == [*both, count + copies]
+    said = _ordered(["Linv", "Ldiv"])
+    assert said[:2] == both
+    assert said[2].startswith(
+        "Of 2 pairs of a measure and a protocol, 2 predict; where nothing is related, any would on 5 % of"
+    )
+    assert _ordered(["Linv", "Ldiv", "diversity"]) == said
 
 
 def _printed(before, after):

@@ -1,31 +1,26 @@
-"""Compute how much of a metric's variance each factor of a pre-training explains.
+"""Compute how much of a metric's variance each factor of a pre-training explains, among runs of equal supervision.
 
-This tests the claim of arXiv:2403.05726: augmentation matters more than algorithm. Over the runs of the trained rows, an
-additive model with one effect for every level of every factor is fitted by least squares. What a factor explains is the
-rise of the residual sum of squares when it alone is left out, as a fraction of the total sum of squares; what several
-factors explain because they were varied together belongs to none of them. N runs, P effects.
-
-NOTE: This is the analysis of variance of type II of an additive model. scipy's takes one factor, and statsmodels, whose
-`anova_lm(typ=2)` takes several, is no dependency; its F test has no answer where two factors can't be told apart.
+A number is a unit of pre-training. Supervision is no factor: a method that needs labels and one that doesn't differ in more
+than the method, so that runs of each supervision are looked at by themselves.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import fdtrc
 
-from transfer.board.claims import Verdict
+from pretrain.config import PretrainConfig
+from pretrain.core.errors import ConfigError
+from transfer.board.components import Design
+from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
 
-FACTORS = ("aug", "method", "supervision", "arch", "data", "epochs")
-LEVEL = 0.05
-TEXT = "Augmentation matters more than algorithm."
-SOURCE = "arXiv:2403.05726"
-NEEDS = "at least two methods and two augmentations, crossed, with repetitions"
-EXACT = 1e-12
-"""Fraction of the total sum of squares below which a remainder is rounding."""
+FACTORS = ("aug", "method", "pipeline", "arch", "data", "epochs", "settings")
+PIPELINE = ("recipe.pipeline", "recipe.pipeline_options", "recipe.key_pipeline_options")
+"""The settings that are the base pipeline's."""
 
 
 @dataclass(frozen=True)
@@ -33,111 +28,110 @@ class Contribution:
     """What one factor explains."""
 
     fraction: float
-    """Fraction of the total sum of squares, 0 to 1."""
+    """Fraction of the total sum of squares that it alone explains, 0 to 1."""
     p: float | None
     """p-value of the F test of leaving the factor out; None where it can't be told from other factors."""
+    levels: int
+    component: float | None = None
+    """Variance over its levels, in the metric's unit squared, error taken off; None without repetitions."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """The variance of one column, by factor."""
+    """The variance of one column among the runs of one supervision, by factor."""
 
     column: int
     """Index of the column."""
-    runs: int
+    supervision: str
+    label_fraction: float | None
+    keys: tuple[RowKey, ...]
+    """Of the row of each unit."""
+    values: tuple[float, ...]
+    """The units' numbers."""
     contributions: Mapping[str, Contribution]
     """Factor → what it explains; only factors that vary."""
     residual: float
     """Fraction that no factor explains: seeds, and what isn't additive."""
 
     @property
-    def verdict(self) -> Verdict:
-        """Call it supported where the augmentation explains more, and significantly; contradicted the other way round."""
-        aug, method = self.contributions.get("aug"), self.contributions.get("method")
-        if aug is None or method is None:
-            return "undecided"
-        larger = aug if aug.fraction > method.fraction else method
-        if larger.p is None or larger.p >= LEVEL:
-            return "undecided"
-        return "supported" if larger is aug else "contradicted"
+    def shared(self) -> float:
+        """Return the fraction that can't be attributed: some factor explains it, and it can't be told which."""
+        return max(1 - self.residual - sum(one.fraction for one in self.contributions.values()), 0.0)
 
 
 def explained(board: Leaderboard) -> tuple[Explained, ...]:
-    """Explain every headline column of a task whose runs vary in augmentation or method."""
+    """Explain every headline column of a task among runs of equal supervision that vary in augmentation or method."""
     made = []
+    trained = last_epochs(board, [index for index, row in enumerate(board.rows) if not row.baseline])
     for column in board.columns:
-        if column.metric.headline and not column.of_representation:
-            found = variance(column.index, *_runs(board, column.index))
+        if not column.metric.headline or column.of_representation:
+            continue
+        groups: dict[tuple[str, float | None], list[tuple[RowKey, float]]] = defaultdict(list)
+        for row in trained:
+            key = board.rows[row].key
+            groups[key.supervision, key.label_fraction] += [
+                (key, unit.mean) for unit in board.units.get((row, column.index), ())
+            ]
+        for group in groups.values():
+            found = variance(column.index, [key for key, _ in group], [value for _, value in group])
             if found is not None and {"aug", "method"} & found.contributions.keys():
                 made.append(found)
     return tuple(made)
 
 
-def overall(found: Sequence[Explained]) -> Verdict:
-    """Return one verdict over columns: that of those which are decided, if they agree."""
-    decided = {one.verdict for one in found} - {"undecided"}
-    return decided.pop() if len(decided) == 1 else "undecided"
-
-
-def _runs(board: Leaderboard, column: int) -> tuple[list[RowKey], list[float]]:
-    """List the numbers of a column in trained rows, each with the key of its row."""
-    pairs = [
-        (row.key, value)
-        for row_index, row in enumerate(board.rows)
-        if not row.baseline
-        for value in board.samples.get((row_index, column), {}).values()
-    ]
-    return [key for key, _ in pairs], [value for _, value in pairs]
-
-
 def variance(column: int, keys: Sequence[RowKey], values: Sequence[float]) -> Explained | None:
     """Explain N numbers; None where no factor varies, all numbers are equal, or no degree of freedom is left to test with."""
     y = np.asarray(values, dtype=float)
-    levels = {name: [_level(key, name) for key in keys] for name in FACTORS}
-    varied = [name for name in FACTORS if len(set(levels[name])) > 1]
-    total = float(((y - y.mean()) ** 2).sum()) if len(y) > 1 else 0.0
-    if not varied or total == 0:
+    if len(y) < 2 or np.ptp(y) == 0:
         return None
-    rest, rank = _residual([levels[name] for name in varied], y)
-    freedom = len(y) - rank
-    if freedom == 0:
+    made = design(keys)
+    if not made.factors or made.freedom == 0:
         return None
-    contributions = {}
-    for name in varied:
-        without, smaller = _residual([levels[other] for other in varied if other != name], y)
-        gain = max(without - rest, 0.0)
-        contributions[name] = Contribution(gain / total, _p(gain, rank - smaller, rest, freedom, total))
-    return Explained(column, len(y), contributions, rest / total)
+    total = float(((y - y.mean()) ** 2).sum())
+    error = float(made.error(y)) if made.repetitions else None
+    contributions = {
+        name: Contribution(
+            float(factor.gain(y)) / total,
+            made.p(name, y),
+            factor.levels,
+            float(factor.component(y, error)) if error is not None and factor.separable else None,
+        )
+        for name, factor in made.factors.items()
+    }
+    first = keys[0]
+    rest = made.residual(y) / total
+    return Explained(column, first.supervision, first.label_fraction, tuple(keys), tuple(values), contributions, rest)
 
 
-def _p(gain: float, lost: int, rest: float, freedom: int, total: float) -> float | None:
-    """Return the p-value of the F test of a factor; None where it can't be told from the others.
-
-    Args:
-        gain: Rise of the residual sum of squares without the factor.
-        lost: Degrees of freedom that the factor takes.
-        rest: Residual sum of squares of the whole model.
-        freedom: Degrees of freedom of that residual.
-        total: Total sum of squares.
-    """
-    if lost == 0:
-        return None
-    if rest < EXACT * total:
-        return 0.0 if gain > EXACT * total else 1.0
-    return float(fdtrc(lost, freedom, gain / lost / (rest / freedom)))
+def design(keys: Sequence[RowKey]) -> Design:
+    """Make the design of numbers from the keys of their rows."""
+    several = len({key.method for key in keys}) > 1
+    levels = [_levels(key, several) for key in keys]
+    return Design.of({name: [of[name] for of in levels] for name in FACTORS})
 
 
-def _residual(factors: Sequence[Sequence[object]], y: NDArray[np.float64]) -> tuple[float, int]:
-    """Fit the additive model of some factors, with a design of (N, P); return its residual sum of squares and rank."""
-    blocks = [np.ones((len(y), 1))]
-    for levels in factors:
-        index_of = {level: index for index, level in enumerate(dict.fromkeys(levels))}
-        blocks.append(np.eye(len(index_of))[[index_of[level] for level in levels]])
-    design = np.concatenate(blocks, axis=1)
-    effects, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-    return float(((y - design @ effects) ** 2).sum()), int(rank)
+@cache
+def _levels(key: RowKey, several: bool) -> dict[str, Hashable]:
+    """Return the level of each factor in a row; `several` says whether there are other methods."""
+    changed = json.loads(key.changed)
+    pipeline = {name: changed.pop(name, None) for name in PIPELINE}
+    if several:  # looking up a method imports torch, which takes longer than most reports
+        pipeline[PIPELINE[0]] = pipeline[PIPELINE[0]] or _published_pipeline(key.method)
+    return {
+        "aug": (key.aug, key.augmentation),
+        "method": key.method,
+        "pipeline": json.dumps(pipeline, sort_keys=True),
+        "arch": key.arch,
+        "data": (key.data, key.data_fingerprint),
+        "epochs": key.epochs,
+        "settings": json.dumps(changed, sort_keys=True),
+    }
 
 
-def _level(key: RowKey, factor: str) -> object:
-    """Return a factor's level in a row; semi-supervised levels differ by their fraction of labels."""
-    return (key.supervision, key.label_fraction) if factor == "supervision" else getattr(key, factor)
+@cache
+def _published_pipeline(method: str) -> str:
+    """Name the base pipeline of a method's published recipe; for a method that isn't known here, one of its own."""
+    try:
+        return PretrainConfig.published(method).recipe.pipeline
+    except ConfigError:
+        return f"that of {method}"

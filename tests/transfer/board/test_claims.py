@@ -1,4 +1,4 @@
-"""The claims of the papers, on runs made to support, contradict or leave them undecided; variance against an ANOVA."""
+"""The claims of arXiv:2310.18850, on runs made to support, contradict or leave them undecided; the tests behind them."""
 
 import itertools
 import runpy
@@ -9,11 +9,14 @@ import pytest
 from scipy import stats
 
 from transfer.board.claims import claims
-from transfer.board.factors import explained, overall, variance
-from transfer.board.leaderboard import RowKey, leaderboard
+from transfer.board.claims.judge import ABOVE, BELOW, Expected, holm
+from transfer.board.errors import Estimate
+from transfer.board.factors import explained
+from transfer.board.leaderboard import leaderboard
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[2] / "sample_records.py"))
 made, entries = _shared["made"], _shared["entries"]
+MASKING, LABELS, BEST, MARGINAL = range(4)
 
 
 def _measured(linv, ldiv, top1=None, seed=0, **provenance):
@@ -23,7 +26,8 @@ def _measured(linv, ldiv, top1=None, seed=0, **provenance):
 
 
 def _claims(records):
-    return claims(leaderboard(entries(records)))
+    board = leaderboard(entries(records))
+    return claims(board, explained(board))
 
 
 def _masking(linv, ldiv, seeds=3):
@@ -32,7 +36,7 @@ def _masking(linv, ldiv, seeds=3):
     for seed in range(seeds):
         records += _measured(0.8 + wobble[seed], 0.6, seed=seed)
         records += _measured(0.8 + linv + 2 * wobble[seed], 0.6 + ldiv + wobble[seed], seed=seed, aug="cutout")
-    return _claims(records)[0]
+    return _claims(records)[MASKING]
 
 
 @pytest.mark.parametrize(
@@ -47,31 +51,74 @@ def _masking(linv, ldiv, seeds=3):
 )
 def test_masking_is_judged_by_both_measures(linv, ldiv, verdict):
     claim = _masking(linv, ldiv)
-    assert (claim.verdict, [one.units for one in claim.evidence]) == (verdict, [3, 3])
+    assert (claim.verdict, [one.units for one in claim.evidence]) == (verdict, ["3 pairs of pre-trainings"] * 2)
+    assert "partly one quantity" in claim.note
 
 
 def test_one_seed_decides_nothing_and_no_runs_say_what_is_needed():
     assert _masking(-0.05, -0.1, seeds=1).verdict == "undecided"
-    assert _masking(-0.05, -0.1, seeds=1).evidence[0].mean == pytest.approx(-0.05)
+    one = _masking(-0.05, -0.1, seeds=1).evidence[0]
+    assert (one.value, one.interval, one.units) == (pytest.approx(-0.05), None, "one pre-training each")
     none = _claims([made()])
-    assert [(claim.verdict, claim.evidence) for claim in none] == [("undecided", ())] * 3
-    assert "cutout" in none[0].needs
+    assert [(claim.verdict, claim.evidence) for claim in none] == [("undecided", ())] * 7
+    assert "cutout" in none[MASKING].missing[0]
 
 
-def test_both_maskings_of_one_control_are_one_unit_and_regimes_are_units_of_their_own():
+def test_runs_of_one_pre_training_are_one_unit_however_many_they_are():
     records = []
-    for supervision, fraction in (("self", 0.0), ("full", 1.0)):
-        regime = {"supervision": supervision, "label_fraction": fraction}
+    for run in range(5):
+        for aug, linv in (("none", 0.8), ("cutout", 0.7)):
+            records.append(
+                made("representation", {"Linv": linv + run / 1e4, "Ldiv": linv}, kind="measure", run_seed=run, aug=aug)
+            )
+    claim = _claims(records)[MASKING]
+    assert [one.units for one in claim.evidence] == ["one pre-training each"] * 2
+    assert claim.verdict == "undecided"
+
+
+def test_each_masking_and_each_regime_is_a_line_of_its_own_and_no_average_of_them_is_taken():
+    records = []
+    for seed, (supervision, fraction) in itertools.product(range(3), (("self", 0.0), ("full", 1.0))):
+        regime = {"supervision": supervision, "label_fraction": fraction, "seed": seed}
+        off = 0.001 * (-1) ** seed
         records += _measured(0.8, 0.6, **regime)
-        records += _measured(0.7, 0.5, aug="cutout", **regime) + _measured(0.6, 0.5, aug="random-erasing", **regime)
-    (evidence, _) = _claims(records)[0].evidence
-    assert (evidence.units, evidence.mean) == (2, pytest.approx(-0.15))
+        sign = 1 if supervision == "self" else -1
+        records += _measured(0.8 - sign * 0.1 + off, 0.5, aug="cutout", **regime)
+        records += _measured(0.8 - sign * 0.2, 0.5 + off, aug="random-erasing", **regime)
+    claim = _claims(records)[MASKING]
+    linv = [(one.what, one.within, one.value) for one in claim.evidence][:4]
+    assert [value for *_, value in linv] == [pytest.approx(v, abs=2e-3) for v in (-0.1, -0.2, 0.1, 0.2)]
+    assert {(what, within) for what, within, _ in linv} == {
+        (f"{aug} − none", within)
+        for aug in ("cutout", "random-erasing")
+        for within in ("self, 0 % labels", "full, 100 % labels")
+    }
+    assert claim.verdict == "contradicted"
 
 
 def test_runs_that_differ_in_more_than_the_augmentation_are_not_compared():
     records = _measured(0.8, 0.6, epochs=10) + _measured(0.5, 0.3, aug="cutout", epochs=20)
-    records += _measured(0.8, 0.6, seed=1) + _measured(0.5, 0.3, seed=2, aug="cutout")
-    assert _claims(records)[0].evidence == ()
+    records += _measured(0.8, 0.6, seed=1, settings={"recipe.base_lr": 0.3}) + _measured(0.5, 0.3, seed=1, aug="cutout")
+    assert _claims(records)[MASKING].evidence == ()
+
+
+def test_runs_of_other_seeds_are_two_samples():
+    records = []
+    for seed in range(3):
+        records += _measured(0.8 + seed / 1000, 0.6, seed=seed) + _measured(
+            0.5 + seed / 1000, 0.3 + seed / 1000, seed=seed + 3, aug="cutout"
+        )
+    claim = _claims(records)[MASKING]
+    assert (claim.verdict, claim.evidence[0].units) == ("supported", "3 and 3 pre-trainings")
+
+
+def test_earlier_backbones_of_a_run_are_no_evidence_beside_its_last():
+    records = []
+    for seed, epochs in itertools.product(range(3), (10, 20)):
+        records += _measured(0.8 + seed / 1000, 0.6, seed=seed, epochs=epochs)
+        records += _measured(0.7 + epochs / 1000, 0.5 + seed / 1000, seed=seed, epochs=epochs, aug="cutout")
+    evidence = _claims(records)[MASKING].evidence
+    assert [one.value for one in evidence] == [pytest.approx(0.72 - 0.801), pytest.approx(-0.099)]
 
 
 @pytest.mark.parametrize(
@@ -81,93 +128,107 @@ def test_labels_change_nothing_only_where_the_whole_interval_is_within_the_margi
     records = []
     for seed, wobble in enumerate([0.0, 0.002, -0.002]):
         records += _measured(0.8, 0.6, seed=seed, supervision="self", label_fraction=0.0)
-        records += _measured(0.8 + shift + wobble, 0.6, seed=seed)
-        records += _measured(0.8 + shift - wobble / 2, 0.6, seed=seed, supervision="semi", label_fraction=0.5)
-    claim = _claims(records)[1]
-    assert claim.evidence[0].verdict == verdict
-    assert claim.evidence[1].verdict == "supported"
+        records += _measured(0.8 + shift + wobble, 0.6 + wobble, seed=seed)
+        records += _measured(0.8 + shift - wobble / 2, 0.6 + wobble, seed=seed, supervision="semi", label_fraction=0.5)
+    claim = _claims(records)[LABELS]
+    assert [one.verdict for one in claim.evidence] == [verdict] * 2 + ["supported"] * 2
     assert claim.verdict == verdict
 
 
-@pytest.mark.parametrize(("top1", "verdict"), [(70.0, "supported"), (61.0, "contradicted"), (64.9, "undecided")])
-def test_mixups_place_needs_the_most_invariance_more_diversity_and_the_highest_top1(top1, verdict):
+def test_label_modes_that_cancel_are_no_absence_of_change():
+    records = []
+    for seed in range(3):
+        off = 0.001 * (-1) ** seed
+        records += _measured(0.8, 0.6, seed=seed, supervision="self", label_fraction=0.0)
+        records += _measured(0.84 + off, 0.6, seed=seed)
+        records += _measured(0.76 - off, 0.6, seed=seed, settings={"method.label_mode": "drop-negatives"})
+    claim = _claims(records)[LABELS]
+    assert {one.what: one.verdict for one in claim.evidence[:2]} == {
+        "full − self": "contradicted",
+        "full (drop-negatives) − self": "contradicted",
+    }
+    assert claim.verdict == "contradicted"
+
+
+def _mixups(top1, others=("cutout", "cutmix", "random-erasing"), linv=0.95):
     records = []
     for seed in range(3):
         records += _measured(0.9, 0.8, 60.0 + seed, seed=seed)
-        records += _measured(0.7, 0.6, 65.0 + seed, seed=seed, aug="cutout") + _measured(
-            0.8, 0.5, 62.0, seed=seed, aug="cutmix"
-        )
-        records += _measured(0.85 + seed / 1000, 0.7 + seed / 1000, top1 + 1.1 * seed, seed=seed, aug="mixup")
-    claim = _claims(records)[2]
-    assert [one.mean for one in claim.evidence] == [pytest.approx(0.051), pytest.approx(-0.099), pytest.approx(top1 - 64.9)]
+        for aug, (own, views, score) in {
+            "cutout": (0.7, 0.6, 65.0),
+            "cutmix": (0.8, 0.5, 62.0),
+            "random-erasing": (0.6, 0.5, 61.0),
+        }.items():
+            if aug in others:
+                records += _measured(own, views, score + seed, seed=seed, aug=aug)
+        records += _measured(linv + seed / 1000, 0.7 + seed / 1000, top1 + 1.1 * seed, seed=seed, aug="mixup")
+    return _claims(records)
+
+
+@pytest.mark.parametrize(("top1", "verdict"), [(70.0, "supported"), (61.0, "contradicted"), (64.9, "undecided")])
+def test_the_best_is_above_every_rival(top1, verdict):
+    claim = _mixups(top1)[BEST]
+    top1s = {one.what: one.value for one in claim.evidence[4:]}
+    assert top1s["MixUp − random-erasing"] == pytest.approx(top1 + 0.1 - 61.0)
+    assert len(claim.evidence) == 8
     assert claim.verdict == verdict
 
 
-def _key(aug, method, arch="resnet18"):
-    return RowKey(method, aug, "self", 0.0, arch, "imagenet", 200, None, "{}", "{}", None)
-
-
-def test_the_fractions_of_a_balanced_design_are_those_of_a_two_way_anova():
-    rng = np.random.default_rng(0)
-    cells = [(aug, method) for aug in "abc" for method in "mn" for _ in range(4)]
-    y = np.array([{"a": 0, "b": 2, "c": 5}[aug] + {"m": 0, "n": 1}[method] for aug, method in cells]) + rng.normal(size=24)
-    found = variance(0, [_key(*cell) for cell in cells], y.tolist())
-    total = ((y - y.mean()) ** 2).sum()
-    for place, name in ((0, "aug"), (1, "method")):
-        levels = sorted({cell[place] for cell in cells})
-        means = [y[[cell[place] == level for cell in cells]].mean() for level in levels]
-        between = 24 / len(levels) * sum((mean - y.mean()) ** 2 for mean in means)
-        assert found.contributions[name].fraction == pytest.approx(between / total)
-    assert sum(one.fraction for one in found.contributions.values()) + found.residual == pytest.approx(1)
-    freedom = 24 - 4  # one mean, two effects of aug, one of method
-    ratio = found.contributions["method"].fraction / (found.residual / freedom)
-    assert found.contributions["method"].p == pytest.approx(stats.f.sf(ratio, 1, freedom))
-
-
-def test_factors_that_were_only_varied_together_are_inseparable():
-    found = variance(0, [_key("a", "m"), _key("a", "m"), _key("b", "n"), _key("b", "n")], [1.0, 1.1, 5.0, 5.2])
-    assert [(one.fraction, one.p) for one in found.contributions.values()] == [(pytest.approx(0, abs=1e-9), None)] * 2
-    assert found.verdict == "undecided"
+def test_a_rival_that_was_not_run_leaves_the_best_undecided():
+    claim = _mixups(70.0, others=("cutout", "cutmix"))[BEST]
+    assert {one.verdict for one in claim.evidence} == {"supported"}
+    assert claim.verdict == "undecided"
+    (missing,) = claim.missing
+    assert missing.startswith("no evidence: Linv, MixUp − random-erasing; top1, MixUp − random-erasing; needs")
 
 
 @pytest.mark.parametrize(
-    ("aug", "method", "verdict"), [(4.0, 0.5, "supported"), (0.5, 4.0, "contradicted"), (0.0, 0.0, "undecided")]
+    ("linv", "best", "marginal"),
+    [(0.95, "supported", "contradicted"), (0.89, "contradicted", "supported"), (0.8, "contradicted", "contradicted")],
 )
-def test_augmentation_against_algorithm(aug, method, verdict):
-    draw = np.random.default_rng(0)
-    records = [
-        made(
-            metrics={"top1": 50 + aug * (a == "mixup") + method * (m == "byol") + draw.normal(scale=0.3)},
-            seed=seed,
-            aug=a,
-            method=m,
-        )
-        for seed, a, m in itertools.product(range(3), ("none", "mixup"), ("mocov2", "byol"))
-    ]
-    found = explained(leaderboard(entries(records)))
-    assert [(one.runs, one.verdict) for one in found] == [(12, verdict)]
-    assert overall(found) == verdict
+def test_the_summary_and_the_abstract_conflict_and_are_two_claims(linv, best, marginal):
+    found = _mixups(70.0, linv=linv)
+    assert (found[BEST].verdict, found[MARGINAL].verdict) == (best, marginal)
+    assert all("conflict" in found[claim].note for claim in (BEST, MARGINAL))
 
 
-def test_columns_that_disagree_decide_nothing():
-    draw = np.random.default_rng(1)
-    records = [
-        made(
-            task,
-            {metric: 50 + big * (a == "mixup") + (4 - big) * (m == "byol") + draw.normal(scale=0.3)},
-            seed=s,
-            aug=a,
-            method=m,
-        )
-        for s, a, m in itertools.product(range(3), ("none", "mixup"), ("mocov2", "byol"))
-        for task, metric, big in (("linear", "top1", 4), ("knn", "knn", 0))
-    ]
-    found = explained(leaderboard(entries(records)))
-    assert sorted(one.verdict for one in found) == ["contradicted", "supported"]
-    assert overall(found) == "undecided"
+def test_what_no_record_can_decide_is_listed_with_what_is_missing():
+    calibration, averaged = _claims([made()])[-2:]
+    assert [claim.verdict for claim in (calibration, averaged)] == ["undecided"] * 2
+    assert "ECE" in calibration.missing[0]
+    assert "several augmented views" in averaged.missing[0]
 
 
-def test_equal_numbers_one_row_or_no_repetition_have_no_variance_to_explain():
-    assert variance(0, [_key("a", "m"), _key("b", "m")], [1.0, 2.0]) is None
-    assert variance(0, [_key("a", "m"), _key("b", "m")], [1.0, 1.0]) is None
-    assert variance(0, [_key("a", "m"), _key("a", "m")], [1.0, 2.0]) is None
+def test_two_equal_differences_are_no_certainty():
+    records = []
+    for seed in range(2):
+        records += _measured(0.8 + seed / 100, 0.6, seed=seed) + _measured(0.7 + seed / 100, 0.5, seed=seed, aug="cutout")
+    assert [one.verdict for one in _claims(records)[MASKING].evidence] == ["undecided"] * 2
+
+
+def test_a_line_of_two_rows_is_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    a, b = 0.7 + 0.01 * rng.normal(size=(2, 6))
+    records = []
+    for seed in range(6):
+        records += _measured(b[seed], 0.6, seed=seed) + _measured(a[seed], 0.5, seed=seed, aug="cutout")
+    line = _claims(records)[MASKING].evidence[0]
+    expected = stats.ttest_rel(a, b, alternative="less")
+    assert (line.holds, line.fails) == (pytest.approx(expected.pvalue), pytest.approx(1 - expected.pvalue))
+    assert line.interval == pytest.approx(stats.ttest_rel(a, b).confidence_interval())
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.9, -0.9, 3.0, -3.0])
+def test_a_difference_within_bounds_is_tested_against_both(mean):
+    found = Estimate(mean, 0.4, 7, 0.5, 8)
+    within = Expected("", low=-1.0, high=1.0)
+    low, high = stats.t.sf((mean + 1) / 0.4, 7), stats.t.sf((1 - mean) / 0.4, 7)
+    assert within.holds(found) == pytest.approx(max(low, high))
+    tails = stats.t.sf((abs(mean) - 1) / 0.4, 7) + stats.t.sf((abs(mean) + 1) / 0.4, 7)
+    assert within.fails(found) == pytest.approx(min(tails, 1))
+    assert ABOVE.holds(found) == pytest.approx(1 - BELOW.holds(found))
+
+
+def test_holms_adjustment_is_the_step_down_of_bonferronis():
+    assert holm([0.01, 0.04, 0.03]) == [pytest.approx(0.03), pytest.approx(0.06), pytest.approx(0.06)]
+    assert holm([]) == []
