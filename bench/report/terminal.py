@@ -53,7 +53,7 @@ def _cell(content: Content, row: int, column: Column) -> Text:
     mean, space, spread = words.cell(found, column.metric).partition(" ")
     text = Text(mean, style="bold" if (row, column.index) in content.best else "")
     text.append(differences.mark(content.differences.get((row, column.index))) or " ", style="not bold")
-    return text.append(f"\n{spread.replace('± ', '±')}", style="not bold dim") if space else text
+    return text.append(f"\n{spread.replace('± ', '±').replace(' × ', '×')}", style="not bold dim") if space else text
 
 
 def _heading(column: Column) -> str:

@@ -3,6 +3,7 @@
 import csv as std_csv
 import html.parser
 import io
+import json
 import re
 import runpy
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_no_line_of_the_terminals_tables_is_wider_than_the_terminal_and_no_numbe
 
 def test_a_wide_terminal_shows_one_table_and_a_narrow_one_several():
     board = leaderboard(entries(sample()))
-    assert [_printed(board, width).count("random (untrained)") for width in (160, 80)] == [1, 2]
+    assert [_printed(board, width).count("random (untrained)") for width in (160, 80)] == [1, 3]
 
 
 def test_a_long_table_is_cut_in_the_terminal_and_says_so():
@@ -114,16 +115,36 @@ def test_a_long_table_is_cut_in_the_terminal_and_says_so():
     assert "60 of 61 rows; the others are in the files." in text
 
 
-def test_the_best_number_is_bold_in_the_terminal_and_the_others_are_not():
-    text = _printed(_small(), 80, force_terminal=True, color_system="standard")
-    assert re.findall(r"\x1b\[1m *(\d[\d.]*)", text) == ["62.5"]
+def _repeated():
+    """Three augmentations with three seeds, two of them far ahead."""
+    values = {"none": 50.0, "cutmix": 70.0, "mixup": 70.2}
+    return leaderboard(
+        entries(
+            [
+                made("linear", {"top1": value + wobble * (1 + at)}, aug=aug, seed=seed)
+                for at, (aug, value) in enumerate(values.items())
+                for seed, wobble in enumerate((0.0, 0.5, -0.4))
+            ]
+        )
+    )
+
+
+def test_what_can_not_be_told_from_the_best_is_bold_in_every_table_and_the_others_are_not():
+    text = _printed(_repeated(), 80, force_terminal=True, color_system="standard")
+    assert re.findall(r"\x1b\[1m *(\d[\d.]*)", text) == ["70.1", "70.3"]
+    content = Content(_repeated())
+    assert re.findall(r"\*\*([\d.]+)", "\n".join(markdown.board_table(content))) == ["70.1", "70.3"]
+    assert re.findall(r"textbf\{([\d.]+)", tex.render(content, Path())) == ["70.1", "70.3"]
+    rows = json.loads(re.search(r'id="data">(.*?)</script>', page.render(content, Path()))[1])["rows"]
+    assert [row["cells"][0]["best"] for row in rows] == [False, True, True]
 
 
 def test_the_csv_reads_back_as_plain_numbers_with_absent_ones_missing():
     table = pd.read_csv(io.StringIO(csv.render(Content(_small()), Path())), keep_default_na=False, na_values=[""])
     (top1,) = [name.removesuffix("/mean") for name in table.columns if name.endswith("/top1/mean")]
     assert table[f"{top1}/mean"].tolist() == [41.25, 60.0, 62.5]
-    assert table[f"{top1}/n"].tolist() == [1, 1, 2]
+    assert table[f"{top1}/pretrainings"].tolist() == [1, 1, 2]
+    assert table[f"{top1}/trials"].tolist() == [1, 1, 1]
     assert table[f"{top1}/std"].isna().tolist() == [True, True, False]
     (ap50,) = [name for name in table.columns if name.endswith("/AP50_box/mean")]
     assert table[ap50].isna().tolist() == [True, False, True]

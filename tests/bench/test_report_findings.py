@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench import cli
-from bench.report import compare, describe, findings, markdown, predicting, read, report
+from bench.report import compare, describe, differences, markdown, predicting, read, report
 from bench.report.content import Content
 from pretrain.core.errors import RecordError
 from transfer.board import published_numbers
@@ -39,7 +40,7 @@ def _records():
         for seed, wobble in enumerate((0.0, 0.2, -0.3)):
             of = {"aug": aug, "seed": seed}
             records.append(made(metrics={"top1": top1 + wobble * (aug != "none") + seed}, **of))
-            measures = {"Linv": linv + wobble / 1000, "Ldiv": ldiv + wobble / 500 * (aug != "none")}
+            measures = {"Linv": linv + wobble / 1000 * (aug != "none"), "Ldiv": ldiv + wobble / 500 * (aug != "none")}
             records.append(made("representation", measures, kind="measure", **of))
             cost = {"wall_seconds": 3600.0 + 360 * seed, "images_per_second": 400.0 + seed}
             records.append(made("pretrain", {"loss": 1.0}, kind="pretrain", **cost, **of))
@@ -60,27 +61,65 @@ def test_the_findings_are_the_golden_ones():
     assert text[text.index("## Published") :] == (GOLDEN / "findings.md").read_text(encoding="utf-8")
 
 
-def test_the_marks_say_significant_within_noise_and_unknown():
+def test_the_marks_say_different_equivalent_undecided_and_of_two_checkpoints():
     content = _content()
     text = "\n".join(markdown.board_table(content))
     row = {line.split(" | ")[1]: line for line in text.splitlines() if "shapes" in line}
-    assert "**67.0 ± 0.9 (3)** ▲" in row["mixup"]
-    assert "62.0 ± 0.9 (3) ▲" in row["random-erasing"]
-    assert "60.0 ± 0.9 (3) ▼" in row["gridmask"]
-    marks = {content.board.columns[column].name: findings.mark(found) for (row, column), found in content.differences.items()}
-    assert (marks["AP50"], marks["AP"]) == ("≈", "▲")
+    assert "**67.0 ± 0.9 (3 × 1)** ▲" in row["mixup"]
+    assert "62.0 ± 0.9 (3 × 1) ▲" in row["random-erasing"]
+    assert "60.0 ± 0.9 (3 × 1) ▼" in row["gridmask"]
+    marks = {content.board.columns[at].name: differences.mark(found) for (_, at), found in content.differences.items()}
+    assert (marks["AP50"], marks["AP"]) == ("◇", "◇")
+    equivalent = replace(next(iter(content.differences.values())), answer="equivalent")
+    assert [differences.mark(equivalent), differences.mark(None)] == ["≈", ""]
 
 
-def test_a_difference_is_a_sentence_with_its_interval_and_its_reason():
-    content = _content()
-    labels = ["a row"] * len(content.board.rows)
-    said = {
-        content.board.columns[column].name: findings.difference(found, content.board.columns[column].metric.digits, labels)
-        for (_, column), found in content.differences.items()
+def _said(*records, column=0):
+    """What is said of each row's difference in a column, by augmentation."""
+    content = Content(leaderboard(entries(records)))
+    labels = [row.key.aug for row in content.board.rows]
+    digits = content.board.columns[column].metric.digits
+    found = {row: one for (row, at), one in content.differences.items() if at == column}
+    return {labels[row]: differences.difference(one, digits, labels) for row, one in found.items()}
+
+
+def test_a_difference_is_a_sentence_with_its_interval_and_what_it_counts():
+    runs = [
+        made(aug=aug, seed=seed, run_seed=run, metrics={"top1": 50 + shift + at * seed**2 * 0.1})
+        for at, (aug, shift) in enumerate({"none": 0.0, "mixup": 2.0, "cutmix": 0.1}.items())
+        for seed in range(3)
+        for run in range(2)
+    ]
+    counts = "3 pre-trainings × 2 trials against 3 pre-trainings × 2 trials; 3 seeds paired"
+    assert _said(*runs) == {
+        "cutmix": f"+0.4 against none: undecided (95 % interval −0.3 to +1.1; {counts})",
+        "mixup": f"+2.2 against none: different (95 % interval +1.5 to +2.9; {counts})",
     }
-    assert said["AP50"] == "+0.1 against a row: within noise (95 % interval −0.5 to +0.7, published noise 0.2)"
-    assert said["AP"] == "+0.9 against a row: significant (95 % interval +0.3 to +1.5, published noise 0.2)"
-    assert findings.difference(None, 1, labels) == ""
+    chosen = differences.difference(
+        replace(next(iter(Content(leaderboard(entries(runs))).differences.values())), answer="equivalent"), 1, ["none"] * 3
+    )
+    assert "equivalent, by less than 0.5 (" in chosen
+    assert differences.difference(None, 1, []) == ""
+
+
+def test_one_pre_training_each_is_said_to_be_of_these_two_checkpoints_only():
+    said = _said(*(made("voc0712", {"AP": value}, aug=aug, **VOC) for aug, value in (("none", 57.0), ("mixup", 57.9))))
+    source = "facebookresearch/moco @132aea9, detection/README.md: mean of 5"
+    assert said["mixup"] == (
+        "+0.9 against none: of these two checkpoints only, one pre-training each, so nothing of the augmentation "
+        "(95 % interval over fine-tunings +0.1 to +1.7; 1 pre-training × 1 trial against 1 pre-training × 1 trial; "
+        f"published spread 0.2 over 5 fine-tunings counted in: {source})"
+    )
+
+
+def test_a_row_without_a_control_names_the_fields_that_differ_and_is_listed():
+    runs = [made(), made(aug="mixup", settings={"recipe.base_lr": 0.06}, metrics={"top1": 51.2})]
+    assert _said(*runs)["mixup"] == (
+        "+1.2 against none, which is no control: it differs in recipe.base_lr, too "
+        "(1 pre-training × 1 trial against 1 pre-training × 1 trial)"
+    )
+    text = markdown.render(Content(leaderboard(entries(runs))), Path())
+    assert "- mocov2 · mixup: mocov2 · none differs in recipe.base_lr, too" in text
 
 
 def test_few_backbones_or_none_are_said_plainly():

@@ -65,7 +65,7 @@ def test_the_points_of_a_plot_are_the_means_of_their_columns(tmp_path):
         "1": pytest.approx(90),
         "2": pytest.approx(92.5, 1e-4),
     }
-    assert pareto["front"] == [1, 2]
+    assert pareto["fronts"] == [{"hardware": "a processor", "rows": [1, 2]}]
     for place, values in data["values"].items():
         cells = [board.cells.get((row, int(place))) for row in range(3)]
         assert values == [cell and pytest.approx(cell.mean, 1e-5) for cell in cells]

@@ -4,8 +4,8 @@ A column is decided on its own, so that one board of 2,000 columns is 2,000 boar
 a null board; the others have one row that does. Printed beside: the t test of each cell on its own, which marks too many
 columns in which nothing differs, and the same at a level divided by the comparisons (Bonferroni).
 
-    python tests/benchmarks/decisions.py                      # everything: about half an hour
-    python tests/benchmarks/decisions.py --columns 500 --rows 2 8 --ratios 1
+    python tests/benchmarks/decisions.py                                        # everything: hours
+    python tests/benchmarks/decisions.py --columns 500 --powers 200 --ratios 1  # minutes
 """
 
 import argparse
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -37,6 +38,7 @@ MARGIN = 0.5
 LEVEL = 0.05
 COUNTED = (*(f"{name} {effect}" for effect in range(4) for name in ("ours", "t", "t/k")), "≈ wrong", "≈ right")
 """What is counted: columns with a mark (effect 0), cells that are found (1 to 3 spreads), by the report and by t tests."""
+POWERS = ("found of 1 spread: ours / Bonferroni / t", "2 spreads", "3 spreads")
 
 Numbers = NDArray[np.float64]
 
@@ -116,7 +118,7 @@ def simulate(setting: Setting, columns: int, powers: int, seed: int) -> dict[str
     rng = np.random.default_rng([seed, setting.pretrainings, setting.trials, int(2 * setting.ratio), setting.rows])
     counted: dict[str, float] = {}
     comparisons = setting.rows - 1
-    for effect in (0, 1, 2, 3) if setting.pretrainings > 1 else (0,):
+    for effect in (0, 1, 2, 3) if powers and setting.pretrainings > 1 else (0,):
         noise = draw(setting, powers if effect else columns, rng)
         noise[:, 1] += effect * setting.spread * (3**0.5 if setting.variances == "3:1 rows" else 1)
         different = decided(leaderboard(entries([*records(noise, paired=setting.paired)])))["different"]
@@ -128,6 +130,8 @@ def simulate(setting: Setting, columns: int, powers: int, seed: int) -> dict[str
     small[:, 1:] += MARGIN  # the smallest difference that is of interest, in all rows
     equivalent = decided(leaderboard(entries([*records(small, paired=setting.paired)])))["equivalent"]
     counted["≈ wrong"] = 100 * float(equivalent.any(1).mean())
+    if not powers:
+        return counted
     small = small[:powers]
     small[:, 1:] -= MARGIN
     equivalent = decided(leaderboard(entries([*records(small, paired=setting.paired)])))["equivalent"]
@@ -143,8 +147,30 @@ def settings(ratios: Sequence[float], rows: Sequence[int]) -> Iterator[Setting]:
         yield Setting(pretrainings, trials, ratio, variances, paired, count)
 
 
+def summary(lines: pd.DataFrame) -> str:
+    """Write the table of `docs/decisions.md`: means over ratios and variances, and the worst kind of board."""
+    table = [
+        "| repetitions | seeds | rows | marked of null: ours | worst kind | t | Bonferroni | "
+        + " | ".join(POWERS)
+        + " | ≈ wrong, worst | ≈ found |"
+    ]
+    table.append("| :-- | :-- " + "| --: " * (table[0].count("|") - 3) + "|")
+    for (repetitions, seeds, rows), group in lines.groupby(["pre × trials", "seeds", "rows"], sort=False):
+        mean = group[list(COUNTED)].mean()
+        null = [mean["ours 0"], group["ours 0"].max(), mean["t 0"], mean["t/k 0"]]
+        texts = [_number(value) for value in null]
+        texts += [" / ".join(_number(mean[f"{name} {effect}"]) for name in ("ours", "t/k", "t")) for effect in (1, 2, 3)]
+        texts += [_number(group["≈ wrong"].max()), _number(mean["≈ right"])]
+        table.append(f"| {repetitions} | {seeds} | {rows} | {' | '.join(texts)} |")
+    return "\n".join(table)
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.1f}"
+
+
 def main() -> None:
-    """Print one line per kind of board, and the worst of each column."""
+    """Count every kind of board; write one line for each to a file, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--columns", type=int, default=2000, help="boards of each kind")
     parser.add_argument("--powers", type=int, default=2000, help="boards of each kind with a row that differs")
@@ -152,15 +178,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--pretrainings", type=int, nargs="+", default=[1, 2, 3, 5])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("decisions.tsv"), help="one line for each kind of board")
     given = parser.parse_args()
-    print("pre × trials", "ratio", "variances", "seeds", "rows", *COUNTED, sep="\t")
+    lines = []
     for setting in settings(given.ratios, given.rows):
-        if setting.pretrainings not in given.pretrainings:
-            continue
-        found = simulate(setting, given.columns, given.powers, given.seed)
-        seeds = "paired" if setting.paired else "unpaired"
-        about = (f"{setting.pretrainings} × {setting.trials}", setting.ratio, setting.variances, seeds, setting.rows)
-        print(*about, *(f"{found[name]:.1f}" if name in found else "–" for name in COUNTED), sep="\t", flush=True)
+        if setting.pretrainings in given.pretrainings:
+            about = (f"{setting.pretrainings} × {setting.trials}", setting.ratio, setting.variances)
+            seeds = "paired" if setting.paired else "unpaired"
+            counted = simulate(setting, given.columns, given.powers, given.seed)
+            lines.append((*about, seeds, setting.rows, *(counted.get(name) for name in COUNTED)))
+            found = pd.DataFrame(lines, columns=["pre × trials", "ratio", "variances", "seeds", "rows", *COUNTED]).astype(
+                dict.fromkeys(COUNTED, float)
+            )
+            found.to_csv(given.out, sep="\t", index=False, float_format="%.1f")
+    print(summary(found))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_one_line_adds_a_metric_with_its_range_direction_and_digits(monkeypatch)
     text = markdown.render(Content(board), Path())
     assert "linear<br>ECE (%, lower is better calibrated)" in text
     assert "3.14 |" in text
-    assert "**2.72**" in text
+    assert "2.72 ◇" in text
     with pytest.raises(ValueError, match=r"metric ECE is 100\.1; finite values from 0 to 100"):
         made(metrics={"ECE": 100.1})
 

@@ -24,6 +24,14 @@ def test_device_hours_count_every_device_and_memory_is_the_largest():
     assert (found.images_per_second, found.peak_memory_mib) == (100.0, 900.0)
 
 
+def test_a_cost_says_all_the_hardware_that_it_was_on():
+    elsewhere = made(environment=HARDWARE | {"hardware": "an accelerator"})
+    assert [total(runs).hardware for runs in (_runs(), [*_runs(), elsewhere])] == [
+        "a processor",
+        "a processor and an accelerator",
+    ]
+
+
 def test_the_mean_is_over_repetitions_and_there_is_none_without_a_run():
     found = mean(_runs())
     assert (found.wall_hours, found.device_hours, found.peak_memory_mib) == (1.5, 4.5, 900.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from transfer.board.cells import Count
 from transfer.board.entries import newest
 from transfer.board.leaderboard import leaderboard
 
@@ -26,29 +27,42 @@ def _only(board):
 
 def test_one_run_is_its_own_mean_without_a_spread():
     cell = _only(_board(made(metrics={"top1": 41.0})))
-    assert (cell.mean, cell.std, cell.n, cell.entries) == (41.0, None, 1, (0,))
+    assert (cell.mean, cell.std, cell.count, cell.entries) == (41.0, None, Count(1, 1, 1), (0,))
 
 
 def test_repetitions_pool_to_the_mean_and_the_sample_standard_deviation():
     cell = _only(_board(*(made(metrics={"top1": value}, seed=seed) for seed, value in enumerate([2.0, 4.0, 9.0]))))
-    assert cell.n == 3
+    assert cell.count == Count(3, 1, 1)
     assert cell.mean == pytest.approx(5.0)
     assert cell.std == pytest.approx(13**0.5)  # ((2−5)² + (4−5)² + (9−5)²) / (3 − 1) = 13
     assert cell.entries == (0, 1, 2)
 
 
-def test_seeds_of_the_pre_training_and_of_the_run_both_pool():
+def test_trials_are_averaged_and_the_spread_is_over_pre_trainings():
     records = [made(seed=seed, run_seed=run, metrics={"top1": 10.0 * seed + run}) for seed in (0, 1) for run in (0, 1)]
     cell = _only(_board(*records))
-    assert (cell.n, cell.mean) == (4, 5.5)
-    assert cell.std == pytest.approx(statistics.stdev([0, 1, 10, 11]))
+    assert (cell.count, cell.mean) == (Count(2, 2, 2), 5.5)
+    assert cell.std == pytest.approx(statistics.stdev([0.5, 10.5]))
+
+
+def test_a_pre_training_with_more_trials_weighs_as_much_as_another():
+    records = [
+        made(seed=seed, run_seed=run, metrics={"top1": 10.0 * seed}) for seed, runs in ((0, 1), (1, 4)) for run in range(runs)
+    ]
+    cell = _only(_board(*records))
+    assert (cell.count, cell.mean) == (Count(2, 1, 4), 5.0)
+
+
+def test_of_one_pre_training_the_spread_is_over_its_trials():
+    cell = _only(_board(*(made(run_seed=run, metrics={"top1": value}) for run, value in enumerate([2.0, 4.0, 9.0]))))
+    assert (cell.count, cell.std) == (Count(1, 3, 3), pytest.approx(13**0.5))
 
 
 def test_null_is_absent_and_does_not_pool_as_zero():
     board = _board(made(metrics={"top1": None, "top5": None}), made(metrics={"top1": 8.0, "top5": None}, seed=1))
     by_name = {board.columns[column].name: cell for (_, column), cell in board.cells.items()}
-    assert (by_name["top1"].mean, by_name["top1"].n) == (8.0, 1)
-    assert (by_name["top5"].mean, by_name["top5"].std, by_name["top5"].n, by_name["top5"].best) == (None, None, 0, False)
+    assert (by_name["top1"].mean, by_name["top1"].count) == (8.0, Count(1, 1, 1))
+    assert (by_name["top5"].mean, by_name["top5"].std, by_name["top5"].count) == (None, None, Count(0, 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -167,31 +181,13 @@ def test_a_row_without_a_record_of_its_pre_training_has_no_cost():
     assert _board(made()).rows[0].cost is None
 
 
-def test_the_best_is_the_highest_to_the_digits_shown_and_ties_share_it():
-    values = {"none": 50.01, "cutmix": 50.04, "mixup": 49.9}
-    board = _board(*(made(metrics={"top1": value}, aug=aug) for aug, value in values.items()))
-    best = {board.rows[row].key.aug: cell.best for (row, _), cell in board.cells.items()}
-    assert best == {"none": True, "cutmix": True, "mixup": False}
-
-
-def test_a_column_with_one_number_has_no_best():
-    assert not _only(_board(made())).best
-
-
-def test_linv_and_ldiv_explain_a_result_and_have_no_best():
-    metrics = [{"Linv": 0.9, "Ldiv": 0.8}, {"Linv": 0.5, "Ldiv": 0.2}]
-    board = _board(*(made("representation", m, kind="measure", aug=aug) for m, aug in zip(metrics, "ab", strict=True)))
-    assert len(board.cells) == 4
-    assert not any(cell.best for cell in board.cells.values())
-
-
 def test_of_two_records_of_one_identity_the_newer_is_kept_and_a_disagreement_is_named():
     old = made(metrics={"top1": 1.0, "top5": 2.0}, finished="2030-01-01T00:00:00+00:00")
     new = made(metrics={"top1": 1.5, "top5": 2.0}, finished="2030-01-02T00:00:00+00:00")
     kept, (conflict,) = newest(entries([new, old]))
     assert [entry.record for entry in kept] == [new]
     assert (conflict.kept.record, conflict.dropped.record, conflict.metrics) == (new, old, ("top1",))
-    assert _only(leaderboard(entries([made(metrics={"top1": 7.0}), made(metrics={"top1": 7.0})]))).n == 1
+    assert _only(leaderboard(entries([made(metrics={"top1": 7.0}), made(metrics={"top1": 7.0})]))).count == Count(1, 1, 1)
 
 
 @pytest.mark.parametrize(("first", "second"), [({"AP": None}, {"AP": 1.0}), ({"AP": 1.0}, {"AP": 1.0, "AP50": 2.0})])
@@ -223,5 +219,5 @@ def test_ten_thousand_records_pool_to_the_same_numbers_as_plain_loops():
     for row, task in [(0, 0), (123, 2), (499, 3)]:
         expected = [values[row, seed, task] for seed in range(5)]
         cell = board.cells[row, task]
-        assert (cell.mean, cell.n) == (pytest.approx(statistics.mean(expected)), 5)
+        assert (cell.mean, cell.count) == (pytest.approx(statistics.mean(expected)), Count(5, 1, 1))
         assert cell.std == pytest.approx(statistics.stdev(expected))
