@@ -71,6 +71,19 @@ def test_the_points_of_a_plot_are_the_means_of_their_columns(tmp_path):
         assert values == [cell and pytest.approx(cell.mean, 1e-5) for cell in cells]
 
 
+def test_costs_of_different_hardware_never_share_a_front(tmp_path):
+    records = []
+    for place, aug in enumerate(("none", "cutout", "cutmix", "mixup")):
+        hardware = {"versions": {}, "commit": None, "hardware": f"device {place % 2}", "threads": 1}
+        of = {"aug": aug, "environment": hardware}
+        records.append(made("linear", {"top1": 60.0 - place}, **of))
+        records.append(made("pretrain", {"loss": 1.0}, kind="pretrain", wall_seconds=3600.0 * (place + 1), **of))
+    data = _data(page.render(Content(leaderboard(entries(records))), tmp_path))
+    names = [row["label"].split(" · ")[1] for row in data["rows"]]
+    fronts = {one["hardware"]: [names[row] for row in one["rows"]] for one in data["pareto"][0]["fronts"]}
+    assert fronts == {"device 0": ["none"], "device 1": ["cutout"]}
+
+
 def test_the_curves_of_a_sweep_are_the_means_with_the_distances_to_the_ends_of_their_intervals(tmp_path):
     (found,) = _data(page.render(Content(leaderboard(entries(sweep()))), tmp_path))["sweeps"]
     assert (found["title"], found["x"]) == ("cutout side (fill = zero) on shapes", "cutout side (share of the shorter side)")

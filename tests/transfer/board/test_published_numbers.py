@@ -84,6 +84,16 @@ def test_another_pre_training_is_compared_with_the_best_measured_row_of_its_arch
     assert all(cell.measured is None for arch, cell in cells if arch != "ResNet-18")
 
 
+@pytest.mark.parametrize(
+    "more", [{"settings": {"recipe.base_lr": 0.3}}, {"augmentation": {"aug_views": "both"}}, {"method": "mocov2+"}]
+)
+def test_a_row_that_changed_any_setting_or_has_a_plus_more_in_its_name_is_no_published_one_without(more):
+    board = _board(made("voc0712", {"AP": 56.9}, **VOC, **MOCO | more))
+    same = [row for row in beside(board, read(FOLDER)) for cell in row.cells.values() if cell.measured and cell.measured.same]
+    assert {row.pretraining[0] for row in same} <= {"MoCo v2+"}
+    assert "method" in more or not same
+
+
 def test_an_untrained_backbone_is_the_published_random_initialisation():
     untrained = {
         "method": "random",
