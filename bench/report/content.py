@@ -63,7 +63,7 @@ class Content:
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
         """Test what the sources claim."""
-        return claims.claims(self.board, self.explained)
+        return claims.claims(self.board, self.explained, self.interests)
 
     @cached_property
     def matrices(self) -> tuple[Matrix, ...]:

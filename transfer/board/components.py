@@ -9,6 +9,7 @@ components; it is no dependency. scipy has no analysis of variance of several fa
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ Array = NDArray[np.float64]
 
 EXACT = 1e-12
 """Fraction of the total sum of squares below which a remainder is rounding."""
+DRAWS = 1999
+"""Of resampled numbers."""
 INDEPENDENT = 1e-9
 """Singular value, of a design of zeros and ones, below which a column depends on the others."""
 
@@ -122,6 +125,48 @@ class Design:
         repeated = counts > 1
         deviations = within[repeated] / np.sqrt(1 - 1 / counts[repeated])
         return np.asarray(self.means(y) + rng.choice(deviations, size=(draws, len(y))))
+
+
+class Gap(NamedTuple):
+    """One factor's component minus another's."""
+
+    value: float
+    """In the metric's unit squared."""
+    interval: tuple[float, float]
+    """95 %, over resampled numbers."""
+    above: float
+    """p-value of its being above zero."""
+    below: float
+    """p-value of its being below zero."""
+
+
+def gap(made: Design, y: Array, one: str, other: str) -> Gap:
+    """Compare the components of two factors that can be told from all others.
+
+    The interval is the basic bootstrap's (Davison and Hinkley 1997, eq. 5.6) over numbers drawn within their cells: it holds
+    for the levels at hand. A p-value is the larger one of the bootstrap's and of an F test that asks whether levels of equal
+    variance would differ as much by chance: the ratio of a component to the other factor's mean square, both for one level,
+    so that noise is in the latter alone.
+    """
+    a, b, error, means = made.factors[one], made.factors[other], made.error(y), made.means(y)
+    components = float(a.component(y, error)), float(b.component(y, error))
+    value = components[0] - components[1]
+    drawn = made.resampled(y, DRAWS, np.random.default_rng(0))
+    spread = made.error(drawn)
+    shifts = a.component(drawn, spread) - b.component(drawn, spread)
+    shifts -= float(a.component(means, 0.0) - b.component(means, 0.0))
+    low, high = np.quantile(shifts, [0.025, 0.975])
+    above, below = ((1 + int((shifts * sign >= value * sign).sum())) / (DRAWS + 1) for sign in (1, -1))
+    more = _ratio(components[0], float(b.component(y, 0.0)), a.lost, b.lost)
+    less = _ratio(components[1], float(a.component(y, 0.0)), b.lost, a.lost)
+    return Gap(value, (value - float(high), value - float(low)), max(above, more), max(below, less))
+
+
+def _ratio(component: float, square: float, mine: int, theirs: int) -> float:
+    """Return the p-value of a component against another factor's mean square, by F with their degrees of freedom."""
+    if component <= 0:
+        return 1.0
+    return float(fdtrc(mine, theirs, component / square)) if square > 0 else 0.0
 
 
 def _indicators(levels: Sequence[Hashable]) -> Array:

@@ -14,10 +14,12 @@ import numpy as np
 
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
-from transfer.board.components import Design
+from transfer.board.components import Design, Gap, gap
 from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
 
+REPETITIONS = 6
+"""Pre-trainings beyond the first of their kind that a comparison takes, so that there is something to draw from."""
 FACTORS = ("aug", "method", "pipeline", "arch", "data", "epochs", "settings")
 PIPELINE = ("recipe.pipeline", "recipe.pipeline_options", "recipe.key_pipeline_options")
 """The settings that are the base pipeline's."""
@@ -44,14 +46,16 @@ class Explained:
     """Index of the column."""
     supervision: str
     label_fraction: float | None
-    keys: tuple[RowKey, ...]
-    """Of the row of each unit."""
-    values: tuple[float, ...]
-    """The units' numbers."""
+    units: int
+    """Pre-trainings."""
+    repetitions: int
+    """Those beyond the first of their kind."""
     contributions: Mapping[str, Contribution]
     """Factor → what it explains; only factors that vary."""
     residual: float
     """Fraction that no factor explains: seeds, and what isn't additive."""
+    gap: Gap | None
+    """The component of the augmentation minus that of the method; None where they can't be compared."""
 
     @property
     def shared(self) -> float:
@@ -98,9 +102,18 @@ def variance(column: int, keys: Sequence[RowKey], values: Sequence[float]) -> Ex
         )
         for name, factor in made.factors.items()
     }
-    first = keys[0]
-    rest = made.residual(y) / total
-    return Explained(column, first.supervision, first.label_fraction, tuple(keys), tuple(values), contributions, rest)
+    compared = made.repetitions >= REPETITIONS and all(name in contributions for name in ("aug", "method"))
+    compared = compared and all(contributions[name].p is not None for name in ("aug", "method"))
+    return Explained(
+        column,
+        keys[0].supervision,
+        keys[0].label_fraction,
+        len(y),
+        made.repetitions,
+        contributions,
+        made.residual(y) / total,
+        gap(made, y, "aug", "method") if compared else None,
+    )
 
 
 def design(keys: Sequence[RowKey]) -> Design:

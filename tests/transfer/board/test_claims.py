@@ -135,6 +135,16 @@ def test_labels_change_nothing_only_where_the_whole_interval_is_within_the_margi
     assert claim.verdict == verdict
 
 
+def test_the_smallest_difference_of_interest_is_the_margin_and_can_be_chosen():
+    records = []
+    for seed, wobble in enumerate([0.0, 0.002, -0.002]):
+        records += _measured(0.8, 0.6, seed=seed, supervision="self", label_fraction=0.0)
+        records += _measured(0.81 + wobble / 2, 0.6 + wobble, seed=seed)
+    board = leaderboard(entries(records))
+    verdicts = [claims(board, (), {"Linv": margin})[LABELS].evidence[0].verdict for margin in (0.02, 0.0005)]
+    assert verdicts == ["supported", "contradicted"]
+
+
 def test_label_modes_that_cancel_are_no_absence_of_change():
     records = []
     for seed in range(3):

@@ -7,20 +7,13 @@ undecided: other pre-trainings would give other numbers, and other augmentations
 
 from collections.abc import Sequence
 
-import numpy as np
-from scipy.special import fdtrc
-
 from transfer.board.claims.judge import ABOVE, Claim, Evidence, judged
-from transfer.board.factors import Contribution, Explained, design
+from transfer.board.factors import REPETITIONS, Contribution, Explained
 
 TEXT = "Augmentation matters more than algorithm."
 SOURCE = "arXiv:2403.05726"
 LEVELS = 3
 """Levels that either factor needs: of two, the variance has one degree of freedom."""
-REPETITIONS = 6
-"""Pre-trainings beyond the first of their kind that it takes, so that there is something to draw from."""
-DRAWS = 1999
-"""Of resampled pre-trainings."""
 WHAT = "variance over augmentations − over methods"
 NEEDS = (
     f"needs {LEVELS} augmentations and {LEVELS} methods or more, crossed, under equal supervision and the same pipeline, with "
@@ -35,51 +28,22 @@ NOTE = (
 
 def claim(found: Sequence[Explained]) -> Claim:
     """Judge the columns and supervisions together; where some say one thing and some the other, it is undecided."""
-    lines = judged([_evidence(one) for one in found])
-    return Claim(TEXT, SOURCE, lines, () if lines else (f"no evidence: {WHAT}; {NEEDS}",), NOTE, two_sided=True)
+    lines = [_evidence(one) for one in found]
+    compared = judged([line for line in lines if line.value is not None])
+    missing = () if compared else (f"no evidence: {WHAT}; {NEEDS}",)
+    return Claim(TEXT, SOURCE, (*compared, *(line for line in lines if line.value is None)), missing, NOTE, two_sided=True)
 
 
 def _evidence(one: Explained) -> Evidence:
     """Compare the two factors under one column."""
     fraction = f" {100 * one.label_fraction:g} %" if one.supervision == "semi" and one.label_fraction is not None else ""
-    count = f"{len(one.values)} pre-trainings"
+    count = f"{one.units} pre-trainings"
     within, details = f"{one.supervision}{fraction}", tuple(_details(one))
-    obstacle = _obstacle(one)
-    if obstacle:
+    obstacle, gap = _obstacle(one), one.gap
+    if obstacle or gap is None:
         return Evidence(WHAT, within, one.column, ABOVE.words, None, None, count, squared=True, detail=(obstacle, *details))
-    value, interval, holds, fails = compare(one)
-    return Evidence(WHAT, within, one.column, ABOVE.words, value, interval, count, holds, fails, squared=True, detail=details)
-
-
-def compare(one: Explained) -> tuple[float, tuple[float, float], float, float]:
-    """Return the difference of the components, its 95 % interval, and the p-values of its being above and below zero.
-
-    The interval is the basic bootstrap's (Davison and Hinkley 1997, eq. 5.6) over units drawn within their rows. A p-value is
-    the larger one of the bootstrap's and of the F test that asks whether levels of equal variance would differ as much: the
-    ratio of the larger component to the other factor's mean square, both for one level, so that noise is in the latter alone.
-    """
-    y, made = np.asarray(one.values), design(one.keys)
-    aug, method = made.factors["aug"], made.factors["method"]
-    error = made.error(y)
-    components = float(aug.component(y, error)), float(method.component(y, error))
-    value, means = components[0] - components[1], made.means(y)
-    truth = float(aug.component(means, 0.0) - method.component(means, 0.0))
-    drawn = made.resampled(y, DRAWS, np.random.default_rng(0))
-    spread = made.error(drawn)
-    shifts = aug.component(drawn, spread) - method.component(drawn, spread) - truth
-    low, high = np.quantile(shifts, [0.025, 0.975])
-    squares = float(aug.component(y, 0.0)), float(method.component(y, 0.0))
-    above = _ratio(components[0], squares[1], aug.lost, method.lost)
-    below = _ratio(components[1], squares[0], method.lost, aug.lost)
-    holds, fails = ((1 + int((shifts * sign >= value * sign).sum())) / (DRAWS + 1) for sign in (1, -1))
-    return value, (value - float(high), value - float(low)), max(holds, above), max(fails, below)
-
-
-def _ratio(component: float, square: float, mine: int, theirs: int) -> float:
-    """Return the p-value of a component against the other's mean square, by F with the degrees of freedom of the levels."""
-    if component <= 0:
-        return 1.0
-    return float(fdtrc(mine, theirs, component / square)) if square > 0 else 0.0
+    of = (WHAT, within, one.column, ABOVE.words, gap.value, gap.interval, count, gap.above, gap.below)
+    return Evidence(*of, squared=True, detail=details)
 
 
 def _obstacle(one: Explained) -> str:
@@ -91,8 +55,8 @@ def _obstacle(one: Explained) -> str:
     alike = [name for name, of in found.items() if of is not None and of.p is None]
     if alike:
         return f"{' and '.join(alike)} can't be told from the other factors"
-    repeated = len(one.values) - len(set(one.keys))
-    return "" if repeated >= REPETITIONS else f"{repeated} repetitions of pre-trainings of the {REPETITIONS} it takes"
+    enough = one.repetitions >= REPETITIONS
+    return "" if enough else f"{one.repetitions} repetitions of pre-trainings of the {REPETITIONS} it takes"
 
 
 def _details(one: Explained) -> list[str]:

@@ -14,6 +14,7 @@ from transfer.board.comparison import TWO_SIDED, priors, single
 from transfer.board.errors import Errors, Side, errors
 from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
+from transfer.metrics import metric
 
 MEASURES = ("Linv", "Ldiv")
 """The measures of the representation that claims are about."""
@@ -45,12 +46,19 @@ class Numbers:
     board: Leaderboard
     rows: tuple[int, ...]
     """Trained rows, one for each run."""
+    interests: Mapping[str, float]
+    """Metric → smallest difference of interest, where it isn't the declared one."""
 
     @classmethod
-    def of(cls, board: Leaderboard) -> "Numbers":
+    def of(cls, board: Leaderboard, interests: Mapping[str, float] | None = None) -> "Numbers":
         """Prepare a leaderboard."""
         trained = [index for index, row in enumerate(board.rows) if not row.baseline]
-        return cls(board, tuple(last_epochs(board, trained)))
+        return cls(board, tuple(last_epochs(board, trained)), interests or {})
+
+    def interest(self, name: str) -> float:
+        """Return the smallest difference of interest of a metric; infinitely small where none is declared."""
+        declared = metric(name).interest
+        return self.interests.get(name, declared.size if declared else 0.0)
 
     def blocks(self, shared: Callable[[RowKey], Hashable]) -> list[tuple[int, ...]]:
         """Group the rows by what of their keys has to be equal."""

@@ -70,7 +70,7 @@ class Evidence:
     expected: str
     """What the claim says of it."""
     value: float | None
-    """The difference, in the metric's unit; None where it can't be computed."""
+    """The difference, in the metric's unit; None where nothing can be compared, so that the line says nothing of the claim."""
     interval: tuple[float, float] | None
     """95 %, of this line by itself; None where there is one pre-training."""
     units: str
@@ -104,7 +104,7 @@ class Claim:
     @property
     def verdict(self) -> Verdict:
         """Call it supported where each part is, contradicted where any is."""
-        verdicts = {one.verdict for one in self.evidence}
+        verdicts = {one.verdict for one in self.evidence if one.value is not None}
         if self.two_sided and {"supported", "contradicted"} <= verdicts:
             return "undecided"
         if "contradicted" in verdicts:
