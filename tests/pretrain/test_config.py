@@ -178,12 +178,12 @@ def test_a_new_method_and_a_field_of_one_move_the_identity_of_no_other(tmp_path:
         return {str(run["method"]): PretrainConfig.read(run).identity() for run in runs}
 
     before = identities()
-    assert before["mocov2"] == {"method": "mocov2", "version": 1, "recipe.batch": 64, "recipe.epochs": 3}
+    assert before["mocov2"] == {"method": "mocov2", "version": 2, "recipe.batch": 64, "recipe.epochs": 3}
     (tmp_path / "dummy.py").write_text(DUMMY)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     monkeypatch.setitem(methods.METHODS, "dummy", "dummy:Dummy")
     dummy = PretrainConfig.read({"method": "dummy", "strength": 2.0})
-    assert dummy.identity() == {"method": "dummy", "version": 1, "method.strength": 2.0}
+    assert dummy.identity() == {"method": "dummy", "version": 2, "method.strength": 2.0}
     assert PretrainConfig.read({"method": "dummy"}).identity() == {"method": "dummy", "version": 1}
     assert identities() == before
     with pytest.raises(ConfigError, match="unknown key"):

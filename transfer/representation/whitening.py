@@ -7,6 +7,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scipy.linalg import eigh
 from torch import Tensor
 
 from transfer.representation.definitions import alignment
@@ -33,8 +34,9 @@ def reduced(views: Tensor) -> Tensor | None:
     if len(unit) <= k:
         return None
     centred = means - means.mean(dim=0)
-    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -k:]
-    return (unit - means.mean(dim=0)) @ directions
+    width = unit.shape[2]
+    _, directions = eigh((centred.T @ centred).numpy(), subset_by_index=[width - k, width - 1])
+    return (unit - means.mean(dim=0)) @ torch.from_numpy(directions)
 
 
 def lidar(views: Tensor, ridge: float = RIDGE) -> float:
