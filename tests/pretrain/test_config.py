@@ -184,7 +184,7 @@ def test_a_new_method_and_a_field_of_one_move_the_identity_of_no_other(tmp_path:
     monkeypatch.setitem(methods.METHODS, "dummy", "dummy:Dummy")
     dummy = PretrainConfig.read({"method": "dummy", "strength": 2.0})
     assert dummy.identity() == {"method": "dummy", "version": 2, "method.strength": 2.0}
-    assert PretrainConfig.read({"method": "dummy"}).identity() == {"method": "dummy", "version": 1}
+    assert PretrainConfig.read({"method": "dummy"}).identity() == {"method": "dummy", "version": 2}
     assert identities() == before
     with pytest.raises(ConfigError, match="unknown key"):
         PretrainConfig.read({"strength": 2.0})
