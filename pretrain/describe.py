@@ -50,6 +50,7 @@ def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled:
         rest["batch_statistics"] = str(seen)
     return Provenance(
         method=config.method.name,
+        method_version=config.method.version,
         aug=config.aug,
         supervision=config.supervision,
         label_fraction=labelled if config.labels_used is None else config.labels_used,

@@ -20,6 +20,8 @@ class Provenance(Settings):
 
     method: str
     """For instance `mocov2`; `random` for an untrained one, `unknown` where the file doesn't say."""
+    method_version: int | None = None
+    """Its version, which moves with its numbers; null where the file doesn't say."""
     aug: str = "unknown"
     """Augmentation on top of the base pipeline: a name of the augmentation table, or several joined by `+`."""
     supervision: Supervision = "unknown"

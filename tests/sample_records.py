@@ -34,6 +34,7 @@ def made(task: str = "linear", metrics: dict[str, Any] | None = None, **more: An
     }
     data |= {key: more.pop(f"of_{key}") for key in data if f"of_{key}" in more}
     sha256 = more.pop("sha256", "-".join(str(value) for value in provenance.values()))
+    provenance["method_version"] = more.pop("method_version", None)
     plain = {
         "kind": "transfer",
         "task": task,

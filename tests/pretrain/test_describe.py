@@ -15,6 +15,10 @@ def provenance(processes: int = 1, **fields: Any) -> Provenance:
     return describe.provenance(config, data="ants", fingerprint="f", labelled=0.0, processes=processes)
 
 
+def test_the_version_of_the_method_is_said() -> None:
+    assert provenance(method="supervised").method_version == PretrainConfig.published("supervised").method.version
+
+
 def test_the_published_run_on_eight_processes_differs_in_nothing() -> None:
     found = provenance(processes=8)
     assert (found.augmentation, found.changed) == ({}, {})

@@ -132,7 +132,7 @@ def _levels(key: RowKey, several: bool) -> dict[str, Hashable]:
         pipeline[PIPELINE[0]] = pipeline[PIPELINE[0]] or _published_pipeline(key.method)
     return {
         "aug": (key.aug, key.augmentation),
-        "method": key.method,
+        "method": (key.method, key.method_version),
         "pipeline": json.dumps(pipeline, sort_keys=True),
         "arch": key.arch,
         "data": (key.data, key.data_fingerprint),

@@ -31,7 +31,7 @@ SUPERVISIONS = ("none", "self", "semi", "full", "unknown")
 
 
 class RowKey(NamedTuple):
-    """What makes one row: a pre-training without its seed. The last four are shown only where they tell rows apart."""
+    """What makes one row: a pre-training without its seed. The last five are shown only where they tell rows apart."""
 
     method: str
     aug: str
@@ -41,6 +41,7 @@ class RowKey(NamedTuple):
     data: str
     epochs: float | None
     data_fingerprint: str | None
+    method_version: int | None
     augmentation: str
     """What differs from the published recipe and is the augmentation's own: JSON with sorted keys."""
     changed: str
@@ -144,7 +145,7 @@ def _row_key(record: RunRecord) -> RowKey:
     file = record.checkpoint.sha256[:12] if came.seed is None else None
     visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, came.epochs)
     augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, came.changed))
-    return RowKey(*visible, came.data_fingerprint, augmentation, changed, file)
+    return RowKey(*visible, came.data_fingerprint, came.method_version, augmentation, changed, file)
 
 
 def _rows(entries: Sequence[Entry], keys: Sequence[RowKey]) -> tuple[Row, ...]:
@@ -177,6 +178,8 @@ def _variant(key: RowKey, alike: Sequence[RowKey]) -> str:
     words = []
     if len({other.data_fingerprint for other in alike}) > 1:
         words.append(f"data fingerprint {key.data_fingerprint or 'unknown'}"[:29])
+    if len({other.method_version for other in alike}) > 1:
+        words.append(f"method version {key.method_version or 'unknown'}")
     for part in ("augmentation", "changed"):
         words += _differing_settings(getattr(key, part), [getattr(other, part) for other in alike])
     if len({other.file for other in alike}) > 1:

@@ -21,7 +21,7 @@ CONTROL = "none"
 """The augmentation that is none."""
 UNKNOWN = "unknown"
 """The augmentation of a file that doesn't say."""
-SHARED = ("method", "supervision", "label_fraction", "arch", "data", "epochs", "data_fingerprint")
+SHARED = ("method", "method_version", "supervision", "label_fraction", "arch", "data", "epochs", "data_fingerprint")
 """Fields that a row and its control share; with the settings in `changed`."""
 
 

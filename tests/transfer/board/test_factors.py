@@ -18,7 +18,7 @@ PIPELINE = {"recipe.pipeline": "one"}
 
 
 def _key(aug, method, arch="resnet18", changed="{}"):
-    return RowKey(method, aug, "self", 0.0, arch, "imagenet", 200, None, "{}", changed, None)
+    return RowKey(method, aug, "self", 0.0, arch, "imagenet", 200, None, None, "{}", changed, None)
 
 
 def _board(aug, method, *, seeds=3, augs=3, methods=3, task="linear", settings=PIPELINE, noise=0.3, runs=1):

@@ -132,6 +132,11 @@ def test_rows_alike_but_for_hidden_settings_are_kept_apart_and_say_so():
     assert [row.variant for row in board.rows] == ["recipe.batch 64", "recipe.batch as published", ""]
 
 
+def test_backbones_of_two_versions_of_a_method_are_no_repetitions_of_each_other():
+    board = _board(made(method_version=1), made(seed=1, method_version=2), made(seed=2))
+    assert [row.variant for row in board.rows] == ["method version 1", "method version 2", "method version unknown"]
+
+
 def test_checkpoints_of_unknown_seed_are_no_repetitions_of_each_other():
     board = _board(made(sha256="one" * 9, **_unknown()), made(sha256="two" * 9, **_unknown()))
     assert [row.variant for row in board.rows] == ["file oneoneoneone", "file twotwotwotwo"]

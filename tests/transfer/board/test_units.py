@@ -70,6 +70,7 @@ def test_a_control_shares_every_setting_but_the_augmentations_own():
     [
         ({"method": "byol"}, ("method",)),
         ({"supervision": "self", "label_fraction": 0.0}, ("supervision", "label_fraction")),
+        ({"method_version": 2}, ("method_version",)),
         ({"data": "imagenet", "epochs": 200}, ("data", "epochs")),
         ({"settings": {"recipe.base_lr": 0.06, "recipe.batch": 512}}, ("recipe.base_lr", "recipe.batch")),
     ],
