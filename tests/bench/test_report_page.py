@@ -1,6 +1,7 @@
 """The page in a headless Chromium."""
 
 import io
+import itertools
 import runpy
 import shutil
 from pathlib import Path
@@ -166,6 +167,28 @@ def test_the_invariance_curves_are_drawn_with_their_bars_axes_and_legend(browser
     assert browser.run(texts(".legendtext")) == [NONE, CUTMIX]
     assert browser.run("document.querySelectorAll('#curves .errorbar').length") == 8
     assert browser.run("document.querySelectorAll('#curves .cartesianlayer .js-line').length") == 4
+    assert browser.console == []
+
+
+@chromium
+def test_the_scatter_shows_strata_by_shape_augmentations_by_colour_and_no_line(browser, tmp_path):
+    records = []
+    for arch, aug in itertools.product(("resnet18", "resnet50"), ("none", "cutout", "mixup", "cutmix")):
+        records.append(made(arch=arch, aug=aug))
+        records.append(made("representation", {"Linv": 0.5 + len(aug) / 100}, kind="measure", arch=arch, aug=aug))
+    (tmp_path / "page.html").write_text(page.render(Content(leaderboard(entries(records))), tmp_path), encoding="utf-8")
+    browser.console.clear()
+    browser.open(f"file://{tmp_path}/page.html")
+    browser.run("document.querySelector('#scatter').scrollIntoView()")
+    browser.wait("document.querySelector('#scatter').dataset.drawn === 'yes'")
+    traces = "document.getElementById('scatter').data"
+    shapes = browser.run(f"{traces}.slice(0, 4).map((t) => t.marker.symbol.join())")
+    assert shapes == ["circle,square"] * 4
+    assert len(set(browser.run(f"{traces}.slice(0, 4).map((t) => t.marker.color)"))) == 4
+    assert browser.run(f"{traces}.map((t) => t.mode).every((mode) => mode === 'markers')")
+    names = browser.run(f"{traces}.slice(4).map((t) => t.name)")
+    assert [("resnet18" in name, "resnet50" in name) for name in names] == [(True, False), (False, True)]
+    assert "Compare within a shape alone" in browser.run("document.getElementById('scatter-says').textContent")
     assert browser.console == []
 
 
