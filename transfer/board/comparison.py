@@ -5,9 +5,8 @@ say its augmentation, is the untrained backbone. What is compared are units of p
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Literal
 
 from scipy.special import stdtrit
@@ -180,18 +179,6 @@ def _without_control(mine: Side, nearest: Side, control: Control) -> Difference:
     mean = average(mine.units) - average(nearest.units)
     counts = count(mine.units), count(nearest.units)
     return Difference(control.nearest, "no control", mean, None, *counts, differing=control.differing)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean, and half its 95 % interval by Student's t; None for fewer than two values.
-
-    NOTE: These are the numbers of `scipy.stats.ttest_1samp(values, 0).confidence_interval()`, which takes 0.4 ms: a board
-    of ten thousand records asks for 8,000 intervals.
-    """
-    n, mean = len(values), fmean(values)
-    if n < 2:
-        return mean, None
-    return mean, float(stdtrit(n - 1, TWO_SIDED)) * stdev(values, mean) / math.sqrt(n)
 
 
 def priors(column: Column) -> dict[str, Noise]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from transfer.board import cost
-from transfer.board.cells import Cell, Seeds, Unit, collect, pooled
+from transfer.board.cells import Cell, Unit, collect, pooled
 from transfer.board.columns import Column, Protocol, protocol_key
 from transfer.board.columns import columns as columns_of
 from transfer.board.cost import Cost
@@ -95,20 +95,6 @@ class Leaderboard:
     def cells(self) -> dict[tuple[int, int], Cell]:
         """Pool the repetitions: (row, column) → cell. A pair without a run is not in it."""
         return pooled(self.values, self.units)
-
-    @cached_property
-    def samples(self) -> dict[tuple[int, int], dict[Seeds, float]]:
-        """Collect the numbers: (row, column) → seeds of the pre-training and of the run → number.
-
-        Those that could not be computed are left out.
-        """
-        found: dict[tuple[int, int], dict[Seeds, float]] = defaultdict(dict)
-        values = self.values.dropna()
-        lines = zip(*(values[name].tolist() for name in ("entry", "row", "column", "value")), strict=True)
-        for entry, row, column, value in lines:
-            record = self.entries[entry].record
-            found[row, column][record.checkpoint.provenance.seed, record.seed] = value
-        return dict(found)
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:

@@ -11,7 +11,7 @@ from scipy import stats
 from transfer.board.baselines import baselines
 from transfer.board.best import best
 from transfer.board.cells import Count
-from transfer.board.comparison import differences, interval
+from transfer.board.comparison import differences
 from transfer.board.leaderboard import leaderboard
 from transfer.board.simultaneous import critical
 
@@ -254,13 +254,6 @@ def test_nothing_is_bold_where_nothing_is_repeated_or_nothing_is_best():
         for seed in range(3)
     ]
     assert best(_board(*rows)) == frozenset()
-
-
-def test_an_interval_is_students_and_there_is_none_for_one_value():
-    values = [1.0, 2.0, 4.0, 4.5]
-    low, high = stats.t.interval(0.95, 3, loc=2.875, scale=stats.sem(values))
-    assert interval(values) == (2.875, pytest.approx((high - low) / 2))
-    assert interval([3.0]) == (3.0, None)
 
 
 def test_numbers_that_could_not_be_computed_have_no_difference():
