@@ -18,8 +18,9 @@ from transfer.sources.architecture import arch_of
 from transfer.sources.backbone import Backbone, Branch, digest, groups, listed
 from transfer.sources.codebases import SOURCES, KeyLayout, Source
 from transfer.sources.files import Payload
+from transfer.sources.found import Found
 from transfer.sources.own import OWN
-from transfer.sources.recognise import Found, recognise
+from transfer.sources.recognise import recognise
 from transfer.sources.weights import cleaned
 
 __all__ = ["SOURCES", "Backbone", "Branch", "KeyLayout", "Source", "groups", "listed", "load"]

@@ -77,6 +77,11 @@ class Backbone:
         return lines
 
 
+def without_wrappers(name: str) -> str:
+    """Take the wrappers out of a tensor's name: `module.encoder._orig_mod.bn1.bias` → `encoder.bn1.bias`."""
+    return ".".join(word for word in name.split(".") if word not in WRAPPERS)
+
+
 def groups(keys: tuple[str, ...]) -> dict[str, int]:
     """Count keys by what they belong to: `encoder_k`, a whole encoder; `encoder_q.fc`, a part of one; `optimizer`."""
     whole = {_modules(key)[0] for key in keys if any(mark in key for mark in ENCODER_MARKS)}

@@ -6,10 +6,10 @@ write their fixtures from that code.
 
 An example: MoCo's checkpoint is `{"epoch": 200, "state_dict": {"module.encoder_q.conv1.weight": ..., "module.queue": ...}}`.
 Its layout is `KeyLayout("state_dict:encoder_q.", "state_dict:encoder_k.")`: the tensors lie in the entry `state_dict`; the
-wrapper `module.` that all names share is taken off; the online encoder's names begin with `encoder_q.`, the momentum
-encoder's with `encoder_k.`. What else must be there is a mark: `encoder_q.fc.weight`, a key of that level, tells MoCo v1,
-whose head is one layer, from v2; `/meta/mmpretrain_version` is the entry `mmpretrain_version` of the file's entry `meta`,
-whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
+wrapper `module.` is taken out of the names, wherever it stands; the online encoder's names begin with `encoder_q.`, the
+momentum encoder's with `encoder_k.`. What else must be there is a mark: `encoder_q.fc.weight`, a key of that level, tells
+MoCo v1, whose head is one layer, from v2; `/meta/mmpretrain_version` is the entry `mmpretrain_version` of the file's entry
+`meta`, whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
 """
 
 import re
@@ -28,8 +28,8 @@ class KeyLayout:
 
     A place is `LEVEL:PREFIX`: the keys, joined by `/`, that lead to the level of the file that holds the tensors, and what
     stands before the names there. `model/trunk:_feature_blocks.` reads `file["model"]["trunk"]["_feature_blocks.conv1.weight"]`
-    as `conv1.weight`; `:` reads the file's own level, names as they are. Wrappers (`module.`) that all names of a level share
-    are taken off first.
+    as `conv1.weight`; `:` reads the file's own level, names as they are. Wrappers (`module.`, `_orig_mod.`) are taken out
+    of the names first, wherever they stand.
     """
 
     online: str
@@ -96,6 +96,8 @@ TRANSFORMERS = _names(
 )
 SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
 """`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
+NAMINGS: tuple[Names, ...] = ((), SEQUENTIAL, DETECTRON2, TRANSFORMERS)
+"""Every naming, the canonical one first, for files of which nobody says whose they are."""
 
 SOURCES: dict[str, Source] = {
     "detectron2": Source(
@@ -114,12 +116,15 @@ SOURCES: dict[str, Source] = {
     ),
     "mocov1": Source(
         "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py; a head of one layer",
-        _pair("state_dict:encoder_q.", "state_dict:encoder_k.", marks=("encoder_q.fc.weight",)),
+        (
+            *_pair("state_dict:encoder_q.", "state_dict:encoder_k.", marks=("encoder_q.fc.weight",)),
+            *_pair(":encoder_q.", ":encoder_k.", marks=("encoder_q.fc.weight",)),
+        ),
         "mocov1",
     ),
     "mocov2": Source(
         "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py",
-        _pair("state_dict:encoder_q.", "state_dict:encoder_k."),
+        (*_pair("state_dict:encoder_q.", "state_dict:encoder_k."), *_pair(":encoder_q.", ":encoder_k.")),
         "mocov2",
     ),
     "revisitairl": Source(
@@ -195,9 +200,9 @@ SOURCES: dict[str, Source] = {
     "mmselfsup": Source(
         "open-mmlab/mmselfsup, tools/model_converters/extract_backbone_weights.py; MMPretrain's models/selfsup write the same",
         (
-            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.module.0.", marks=("/meta",)),
-            KeyLayout("state_dict:backbone.", "state_dict:target_net.module.0.", marks=("/meta",)),
-            KeyLayout("state_dict:backbone.", "state_dict:momentum_encoder.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:target_net.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:momentum_encoder.0.", marks=("/meta",)),
             KeyLayout("state_dict:backbone.", marks=("/meta",)),
             KeyLayout("state_dict:", marks=("/author=MMSelfSup",)),
         ),

@@ -10,7 +10,7 @@ from pretrain.checkpoint import BACKBONE_FORMAT, former_layout
 from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.files import Payload
-from transfer.sources.recognise import Found
+from transfer.sources.found import Found
 from transfer.sources.weights import cleaned
 
 OWN = "bench"

@@ -42,7 +42,7 @@ def test_weights_in_the_cache_are_read_with_their_version(cache: Path) -> None:
     assert (backbone.source, backbone.arch, backbone.dropped) == ("torchvision", "resnet18", ("fc.weight", "fc.bias"))
     provenance = backbone.provenance
     assert (provenance.method, provenance.supervision, provenance.data) == ("supervised", "full", "imagenet")
-    assert provenance.settings == "torchvision IMAGENET1K_V1"
+    assert provenance.changed == {"weights": "torchvision IMAGENET1K_V1"}
 
 
 def test_without_a_network_the_message_says_where_the_file_belongs(cache: Path) -> None:
