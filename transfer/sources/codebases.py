@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pretrain.provenance import Supervision
 from transfer.sources.backbone import Branch
 
 Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
@@ -58,6 +59,11 @@ class Source:
     layouts: tuple[KeyLayout, ...]
     method: str = "unknown"
     """The method, where it is the code base's only one."""
+    telling: tuple[str, ...] | None = ()
+    """Marks, beside those of the layouts, that no relative of the method has: only with all of them, or on the user's word, a
+    file is said to be of the method. None: relatives write the same files."""
+    supervision: Supervision = "self"
+    """How labels were used, where the method is said."""
     assumed: str = ""
     """What its files leave open, and how they are read."""
     doubt: tuple[str, str] | None = None
@@ -113,6 +119,15 @@ SOURCES: dict[str, Source] = {
         "facebookresearch/moco-v3, main_lincls.py",
         _pair("state_dict:base_encoder.", "state_dict:momentum_encoder."),
         "mocov3",
+        telling=("predictor.*",),
+    ),
+    "unimoco": Source(
+        "dddzg/unimoco: MoCo with labels for as many images as have one, whose classes stand in a queue of their own",
+        tuple(
+            each for at in ("state_dict", "") for each in _pair(f"{at}:encoder_q.", f"{at}:encoder_k.", marks=("label_queue",))
+        ),
+        "unimoco",
+        supervision="unknown",
     ),
     "mocov1": Source(
         "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py; a head of one layer",
@@ -121,11 +136,13 @@ SOURCES: dict[str, Source] = {
             *_pair(":encoder_q.", ":encoder_k.", marks=("encoder_q.fc.weight",)),
         ),
         "mocov1",
+        telling=None,
     ),
     "mocov2": Source(
         "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py",
         (*_pair("state_dict:encoder_q.", "state_dict:encoder_k."), *_pair(":encoder_q.", ":encoder_k.")),
         "mocov2",
+        telling=None,
     ),
     "revisitairl": Source(
         "megvii-research/revisitAIRL, convert-pretrain-to-detectron2.py; its MoCo family has a queue",
@@ -154,6 +171,7 @@ SOURCES: dict[str, Source] = {
         "facebookresearch/dino, eval_linear.py: --checkpoint_key teacher",
         (KeyLayout("student:backbone.", "teacher:backbone.", "momentum"), KeyLayout(":", said=True)),
         "dino",
+        telling=("/dino_loss",),
     ),
     "barlowtwins": Source(
         "facebookresearch/barlowtwins, main.py",
@@ -164,6 +182,7 @@ SOURCES: dict[str, Source] = {
         "facebookresearch/vicreg, evaluate.py",
         (KeyLayout("model:backbone.", marks=("projector.*",)), KeyLayout(":", said=True)),
         "vicreg",
+        telling=None,
     ),
     "vissl": Source(
         "facebookresearch/vissl, extra_scripts/convert_vissl_to_torchvision.py",
@@ -240,6 +259,7 @@ SOURCES: dict[str, Source] = {
         "pytorch/vision, torchvision/models/resnet.py and references/classification/train.py",
         (KeyLayout(":", marks=("fc.weight",)), KeyLayout("model:", marks=("fc.weight",))),
         "supervised",
+        supervision="full",
     ),
     "plain": Source(
         "torchvision's or timm's names and no more; Barlow Twins, VICReg and DINO publish such files (--source)",

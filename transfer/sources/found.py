@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pretrain.provenance import Supervision
 from transfer.sources.backbone import Branch
 
 
@@ -20,3 +21,7 @@ class Found:
     why: str
     own_choice: bool = True
     """Whether the project's own conversion takes this branch too."""
+    method: str = "unknown"
+    """The method, where the file tells it from its relatives or the user names the source; else `unknown (MoCo's layout)`."""
+    supervision: Supervision = "unknown"
+    """How labels were used, where the method is known."""

@@ -6,6 +6,7 @@ from typing import get_args
 
 from pretrain import backbones
 from pretrain.core.errors import CheckpointError
+from pretrain.provenance import Supervision
 from transfer.sources import files
 from transfer.sources.backbone import Branch
 from transfer.sources.codebases import SOURCES, KeyLayout
@@ -90,7 +91,21 @@ def _found(file: File, path: Path, name: str, layout: KeyLayout, branch: str | N
         own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
         reasons.insert(0, f"{chosen} encoder, {own}")
     state = {key: tensor for key, (_, tensor) in taken.items()}
-    return Found(name, chosen, state, tuple(dropped), "; ".join(filter(None, reasons)), chosen == layout.default)
+    why, own_choice = "; ".join(filter(None, reasons)), chosen == layout.default
+    return Found(name, chosen, state, tuple(dropped), why, own_choice, *_whose(file, name, layout, forced=forced))
+
+
+LAYOUTS = {"mocov1": "MoCo's", "mocov2": "MoCo's", "mocov3": "MoCo v3's", "vicreg": "VICReg's", "dino": "DINO's"}
+"""What the layouts are called of methods that relatives share one with."""
+
+
+def _whose(file: File, name: str, layout: KeyLayout, *, forced: bool) -> tuple[str, Supervision]:
+    """Return the method and its supervision, where they can't be a relative's."""
+    line = SOURCES[name]
+    if line.method == "unknown":
+        return line.method, "unknown"
+    told = line.telling is not None and all(file.has(mark, layout.online) for mark in line.telling)
+    return (line.method, line.supervision) if forced or told else (f"unknown ({LAYOUTS[name]} layout)", "unknown")
 
 
 def _require_beyond_doubt(file: File, path: Path, name: str, layout: KeyLayout) -> None:

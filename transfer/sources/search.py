@@ -87,6 +87,7 @@ def search(file: File, path: Path, *, prefix: str | None = None, branch: str | N
         CheckpointError: If none is whole, with the nearest and what it lacks or is; if several are, with a list of them.
     """
     places = list(_places(file))
+    alone = len(_equals([place for place in places if place.whole])) == 1
     if prefix is not None:
         named = [place for place in places if place.called(prefix)]
         if not named:
@@ -103,7 +104,7 @@ def search(file: File, path: Path, *, prefix: str | None = None, branch: str | N
         raise _several(path, groups)
     if branch == "momentum" and _branch(chosen) != "momentum":
         raise _no_momentum(path, chosen)
-    return _found(file, chosen, next(group for group in groups if chosen in group), branches)
+    return _found(file, chosen, next(group for group in groups if chosen in group), branches, alone=alone)
 
 
 def _places(file: File) -> Iterator[Place]:
@@ -215,7 +216,7 @@ def _branch(place: Place) -> Branch:
     return "momentum" if _MOMENTUM.intersection(_words(place)) else "online"
 
 
-def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...]) -> Found:
+def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...], *, alone: bool) -> Found:
     used = {key for key, _ in place.trunk.values()}
     level = place.level
     dropped = [level.own[key] for key in level.tensors if key not in used] + files.elsewhere(file.payload.content, level.raw)
