@@ -48,14 +48,14 @@ def require_bounded(file: IO[bytes], size: int, path: Path, pickles: int) -> Non
     file.seek(0)
 
 
-def unpacked(stream: IO[bytes], size: int, path: Path) -> bytes:
+def unpacked(read: Callable[[int], bytes], size: int, path: Path) -> bytes:
     """Read what a compressed file of so many bytes unpacks to.
 
     Raises:
         CheckpointError: If it is far more than the file.
     """
     bound = INFLATION * size + SPARE
-    content = stream.read(bound + 1)
+    content = read(bound + 1)
     if len(content) > bound:
         raise _bomb(path, size, f"more than {bound:,}")
     return content

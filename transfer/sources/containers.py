@@ -12,7 +12,7 @@ from typing import IO
 from pretrain.core.errors import CheckpointError
 from transfer.sources import bounds
 
-ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".tar", ".pth.tar", ".torch", ".npz", ".gz", ".zip")
+ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".tar", ".pth.tar", ".torch", ".gz", ".zip")
 """Endings of checkpoints, in a folder or an archive."""
 BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state|training_args|random_states)[\w-]*\.\w+")
 """Matches files that trainers keep beside the weights."""
@@ -128,7 +128,7 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
     """
     if form == "gzip":
         with gzip.GzipFile(fileobj=file) as stream:
-            return BytesIO(bounds.unpacked(stream, size, path))
+            return BytesIO(bounds.unpacked(stream.read, size, path))
     if form == "zip":
         bounds.require_bounded(file, size, path, 0)
         with zipfile.ZipFile(file) as archive:
@@ -144,7 +144,7 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
             )
         stream_of = tape.extractfile(members[_only(list(members), path)])
         assert stream_of is not None
-        return BytesIO(bounds.unpacked(stream_of, size, path))
+        return BytesIO(bounds.unpacked(stream_of.read, size, path))
 
 
 def _only(names: list[str], path: Path) -> str:

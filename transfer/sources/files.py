@@ -125,9 +125,6 @@ def _content(file: IO[bytes], size: int, form: Form, path: Path, trust: bool) ->
         return safetensors.torch.load_file(path) if in_place else safetensors.torch.load(file.read()), ()
     pickles = {"pickle": 1, "old torch": bounds.LEGACY_PICKLES}.get(form, 0)
     bounds.require_bounded(file, size, path, pickles)
-    if form == "numpy":
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}, ()
     if trust and form != "TorchScript":
         if form == "pickle":
             return pickle.load(file, encoding="latin1"), ()  # Detectron2's oldest files were written by Python 2
@@ -145,7 +142,7 @@ def _no_checkpoint(file: IO[bytes], size: int, path: Path) -> CheckpointError:
     return CheckpointError(
         f"can't read {path} as a checkpoint: it is none; {words}",
         seen=f"{size} bytes that begin with {head[:40]!r}",
-        allowed="a file of torch.save or safetensors, a .pkl of Detectron2, TorchScript or numpy's .npz",
+        allowed="a file of torch.save or safetensors, a .pkl of Detectron2, or TorchScript",
         fix=fix,
     )
 

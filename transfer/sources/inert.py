@@ -9,7 +9,7 @@ and a pickled module gives its tensors. An example: `argparse.Namespace(arch="re
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from torch import Tensor
 
@@ -104,8 +104,13 @@ def _mapping(*given: Any) -> dict[Any, Any]:
 
 
 def _sequence(*given: Any) -> tuple[Any, ...]:
-    """Stands for sets, lists, tuples and queues."""
+    """Stands for sets, lists and tuples."""
     return tuple(given[0]) if given and isinstance(given[0], (list, tuple, set)) else ()
+
+
+def _queue(*_: Any) -> list[Any]:
+    """Stands for `collections.deque`, whose values follow."""
+    return []
 
 
 def _reconstructor(cls: Any, base: Any = None, state: Any = None) -> Any:
@@ -133,7 +138,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): _mapping,
     ("collections", "Counter"): _mapping,
-    ("collections", "deque"): _sequence,
+    ("collections", "deque"): _queue,
 }
 for _module in BUILTINS:
     NAMES |= {(_module, name): _sequence for name in ("set", "frozenset", "list", "tuple")} | {(_module, "dict"): _mapping}
@@ -164,7 +169,9 @@ def _call(function: Any, given: Any) -> Any:
 class Unpickler(pickle._Unpickler):
     """Reads a pickle by the rules above. Python's own: the one in C takes memory for as many values as a pickle claims."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
+    append: Callable[[Any], None]
 
     def __init__(self, file: IO[bytes], storage: Callable[[Any], Any] | None = None) -> None:
         super().__init__(file, encoding="latin1")  # Python 2 wrote bytes as text

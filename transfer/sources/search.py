@@ -226,9 +226,8 @@ def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...],
         reasons.append(f"the {_branch(place)} encoder; the {_branch(other)} one is {other.title} (--branch)")
     others = [each.title for each in same if each is not place and each not in pair]
     reasons += [f"the same tensors also {', '.join(others)}"] if others else []
-    return Found(
-        PLAIN, _branch(place), place.tensors, tuple(dropped), "; ".join(reasons), _branch(place) == "online" or not pair
-    )
+    own_choice = alone or (bool(pair) and place is pair[0])
+    return Found(PLAIN, _branch(place), place.tensors, tuple(dropped), "; ".join(reasons), own_choice)
 
 
 def _several(path: Path, groups: list[list[Place]]) -> CheckpointError:

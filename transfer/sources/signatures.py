@@ -6,7 +6,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import IO, Literal
 
-Form = Literal["torch", "old torch", "TorchScript", "safetensors", "pickle", "numpy", "gzip", "tar", "zip"]
+Form = Literal["torch", "old torch", "TorchScript", "safetensors", "pickle", "gzip", "tar", "zip"]
 """The forms of files that are read; of the last three, what is in them."""
 
 HEAD = 512
@@ -44,6 +44,11 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (lambda b: b.startswith(b"GGUF"), "it is GGUF, for llama.cpp", "take the checkpoint that it was made from"),
     (lambda b: b[4:8] == b"TFL3", "it is TensorFlow Lite", "take the checkpoint that it was exported from"),
     (lambda b: b.startswith(b"\x93NUMPY"), "it is one array of numpy (.npy)", "save all tensors by their names: numpy.savez"),
+    (
+        lambda b: b.startswith(ZIP) and b".npy" in b,
+        "it is an archive of numpy (.npz)",
+        "if its names and shapes are torchvision's: torch.save({n: torch.from_numpy(a) for n, a in numpy.load(…).items()}, …)",
+    ),
     (lambda b: b.startswith(b"BZh"), "it is compressed with bzip2", "bunzip2 it"),
     (lambda b: b.startswith(b"\xfd7zXZ\0"), "it is compressed with xz", "unxz it"),
     (lambda b: b.startswith(b"\x28\xb5\x2f\xfd"), "it is compressed with Zstandard", "unzstd it"),
@@ -94,7 +99,7 @@ def form_of(file: IO[bytes], size: int) -> Form | None:
     return "pickle" if head.startswith(OLDEST_PICKLE) and _is_pickle(file) else None
 
 
-def _zip_form(file: IO[bytes]) -> Form:
+def _zip_form(file: IO[bytes]) -> Form | None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -106,7 +111,7 @@ def _zip_form(file: IO[bytes]) -> Form:
     if "data.pkl" in parts:
         scripted = "constants.pkl" in parts or any("/code/" in f"/{name}" for name in names)
         return "TorchScript" if scripted else "torch"
-    return "numpy" if parts and all(part.endswith(".npy") for part in parts) else "zip"
+    return None if parts and all(part.endswith(".npy") for part in parts) else "zip"
 
 
 def _is_pickle(file: IO[bytes]) -> bool:
