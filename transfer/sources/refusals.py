@@ -28,12 +28,18 @@ OTHER_DEPTHS = {(3, 8, 36, 3): 152, (3, 24, 36, 3): 200}
 
 def _conv1(shapes: Shapes) -> tuple[int, ...]:
     """(outputs, inputs, height, width) of the first convolution; ResNet's own where there is none."""
-    return shapes.get("conv1.weight", (64, 3, 7, 7))
+    return _of_convolution(shapes, "conv1.weight", (64, 3, 7, 7))
 
 
 def _middle(shapes: Shapes) -> tuple[int, ...]:
     """(outputs, inputs, height, width) of the first block's second convolution, which is 64 wide in every ResNet."""
-    return shapes.get("layer1.0.conv2.weight", (64, 64, 3, 3))
+    return _of_convolution(shapes, "layer1.0.conv2.weight", (64, 64, 3, 3))
+
+
+def _of_convolution(shapes: Shapes, name: str, usual: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a convolution's shape; the usual one where it is missing or no convolution's."""
+    shape = shapes.get(name, ())
+    return shape if len(shape) == 4 else usual
 
 
 def _patch(shapes: Shapes) -> tuple[int, ...]:
