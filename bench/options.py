@@ -96,6 +96,14 @@ class Reading:
     branch: Annotated[
         str | None, typer.Option(help="online or momentum, of a pair of encoders; the source's own choice without it.")
     ] = None
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="What stands before the backbone's names in the checkpoint, such as encoder. or state_dict/encoder."),
+    ] = None
+    provenance: Annotated[
+        str | None,
+        typer.Option(help="What the checkpoint can't tell, such as method=simclr,aug=mixup,supervision=self,epochs=200."),
+    ] = None
     trust_checkpoint: Annotated[bool, typer.Option(help="Let the checkpoint's pickle run the code in it.")] = False
 
     def load(self, checkpoint: str) -> "Backbone":
@@ -103,10 +111,14 @@ class Reading:
 
         Raises:
             CheckpointError: If it holds none that can be read.
+            ConfigError: If `--provenance` is no list of field=value.
         """
+        from pretrain.core.settings import assignments
         from transfer import sources
 
-        return sources.load(checkpoint, source=self.source, branch=self.branch, trust=self.trust_checkpoint)
+        told = assignments(word for word in (self.provenance or "").split(",") if word.strip())
+        how = {"source": self.source, "branch": self.branch, "prefix": self.prefix}
+        return sources.load(checkpoint, **how, told=told, trust=self.trust_checkpoint)
 
 
 SETUP, READING = Setup(), Reading()

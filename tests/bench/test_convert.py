@@ -17,6 +17,7 @@ import torchvision
 from torch import Tensor
 
 from bench import cli
+from bench.options import Reading
 from bench.verbs import convert
 from pretrain.core.errors import CheckpointError, ConfigError
 from transfer import norms, prove, sources
@@ -82,7 +83,7 @@ def test_what_was_written_is_read_back_with_its_provenance(written: Any, to: str
     again = sources.load(str(path))
     assert same(again.state, backbone.state)
     assert again.provenance == backbone.provenance
-    assert again.provenance.method == "mocov2"
+    assert again.provenance.method == "unknown (MoCo's layout)"
     assert again.source == {"torchvision": "plain", "mmseg": "plain"}.get(to, "detectron2")
 
 
@@ -116,10 +117,21 @@ def test_what_lies_beside_says_how_to_use_it(written: Any) -> None:
     assert about["norm_rescale"] is None
 
 
+def test_what_the_user_tells_of_a_file_is_kept_beside_what_is_written(written: Any) -> None:
+    told = Reading(provenance="method=pcl,aug=mixup,supervision=self,epochs=200", prefix="encoder_q")
+    path, _ = written("torchvision", "told.pth", reading=told)
+    about = json.loads(path.with_name("told.pth.json").read_text(encoding="utf-8"))
+    for provenance in (about["provenance"], sources.load(str(path)).provenance.model_dump()):
+        values = {name: provenance[name] for name in ("method", "aug", "supervision", "epochs")}
+        assert values == {"method": "pcl", "aug": "mixup", "supervision": "self", "epochs": 200}
+    with pytest.raises(ConfigError, match="not an assignment"):
+        Reading(provenance="pcl").load(str(path))
+
+
 def test_rescaled_weights_are_written_as_another_backbone(written: Any) -> None:
     path, backbone = written("torchvision", "out.pth", norm_rescale="0.1", scope="all")
     again = sources.load(str(path))
-    assert again.provenance.method == "mocov2-normrescale"
+    assert again.provenance.method == "unknown (MoCo's layout)-normrescale"
     assert same(again.state, norms.rescale(backbone.state, 0.1, scope="all").state)
     about = json.loads(path.with_name("out.pth.json").read_text(encoding="utf-8"))["norm_rescale"]
     assert (about["anchor"], about["scope"], about["tensors"]) == ("0.1", "all", 100)

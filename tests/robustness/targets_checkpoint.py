@@ -3,8 +3,12 @@
 A target accepts a `BenchError` and lets everything else escape.
 """
 
+import argparse
+import gzip
 import io
+import json
 import pickle
+import tarfile
 import tempfile
 import warnings
 import zipfile
@@ -25,10 +29,14 @@ _FILE = Path(tempfile.mkdtemp(prefix="bench-fuzz-")) / "checkpoint.pth"
 def checkpoint(data: bytes) -> None:
     """A file of these bytes is read, or refused."""
     _FILE.write_bytes(data)
+    _read(_FILE)
+
+
+def _read(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            backbone = sources.load(str(_FILE))
+            backbone = sources.load(str(path))
         except BenchError:
             return
     assert set(backbone.state) == set(backbone.architecture.skeleton()), "a partial load"
@@ -37,6 +45,18 @@ def checkpoint(data: bytes) -> None:
 def content(data: bytes) -> None:
     """The same for the pickle inside a zip of torch.save, whose checksums no mutation would get right."""
     checkpoint(_zipped(data))
+
+
+def folder(data: bytes) -> None:
+    """The same for the pickle of a zip that was unpacked, and for an index of shards beside one."""
+    place = _FILE.with_name("folder")
+    (place / "data").mkdir(parents=True, exist_ok=True)
+    (place / "data" / "0").write_bytes(bytes(64))
+    (place / "data.pkl").write_bytes(data)
+    (place / "model-00001-of-00002.bin").write_bytes(data)
+    (place / "model.safetensors.index.json").write_bytes(data)
+    for path in (place, place / "model-00001-of-00002.bin", place / "model.safetensors.index.json"):
+        _read(path)
 
 
 def _zipped(pickled: bytes) -> bytes:
@@ -58,6 +78,30 @@ def _inside(value: Any) -> bytes:
         return archive.read("archive/data.pkl")
 
 
+def _scripted() -> bytes:
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates what users' files are made with
+        torch.jit.save(torch.jit.script(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))), out)
+    return out.getvalue()
+
+
+def _taped(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tape:
+        info = tarfile.TarInfo("model.pth")
+        info.size = len(content)
+        tape.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def _packed(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("model.pth", content)
+    return out.getvalue()
+
+
 def _resnet18() -> dict[str, torch.Tensor]:
     """Of one number in each tensor, which keeps the file small."""
     with torch.device("meta"):
@@ -68,7 +112,14 @@ def _resnet18() -> dict[str, torch.Tensor]:
 _SMALL = {"state_dict": {"module.encoder_q.conv1.weight": torch.zeros(4, 3), "queue": torch.ones(2)}, "epoch": 3}
 _ARRAYS = {"model": {"stem.conv1.weight": torch.zeros(4, 3).numpy()}, "__author__": "x"}
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"checkpoint": checkpoint, "checkpoint-content": content}
+_MODULE = {"model": torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), "args": argparse.Namespace(arch="x"), "seen": {1}}
+_INDEX = json.dumps({"weight_map": {"conv1.weight": "model-00001-of-00002.bin"}}).encode()
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "checkpoint": checkpoint,
+    "checkpoint-content": content,
+    "checkpoint-folder": folder,
+}
 SEEDS: dict[str, list[bytes]] = {
     "checkpoint": [
         _saved(_SMALL),
@@ -76,8 +127,16 @@ SEEDS: dict[str, list[bytes]] = {
         safetensors.torch.save({"conv1.weight": torch.zeros(4, 3)}, {"format": "pt"}),
         *[pickle.dumps(_ARRAYS, protocol=protocol) for protocol in (2, 4, 5)],
         _saved(_resnet18()),
+        _saved(_MODULE),
+        _saved(_MODULE, _use_new_zipfile_serialization=False),
+        _scripted(),
+        gzip.compress(_saved(_SMALL)),
+        _taped(_saved(_SMALL)),
+        _packed(_saved(_SMALL)),
     ],
+    "checkpoint-folder": [_inside(_SMALL), _inside(_MODULE), _INDEX],
     "checkpoint-content": [
+        _inside(_MODULE),
         _inside(_SMALL),
         _inside(_resnet18()),
         _inside({"format": "bench-backbone/2", "state_dict": {"conv1.weight": torch.zeros(2)}, "provenance": {"method": "x"}}),

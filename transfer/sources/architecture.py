@@ -37,15 +37,20 @@ def arch_of(
         CheckpointError: With what is missing, extra or of another shape, and the likeliest reason.
     """
     shapes = shapes_of(state)
-    fits = [_Fit.of(architecture, shapes, own=own) for architecture in _candidates(shapes, said)]
-    nearest = min(fits, key=lambda fit: len(fit.amiss))
-    if not nearest.amiss:
-        return nearest.name
-    raise _misfit(nearest, shapes, path, source, tuple(beside))
+    fit = nearest(shapes, own=own, said=said)
+    if not fit.amiss:
+        return fit.name
+    raise misfit(fit, shapes, path, f"a file of {source}", tuple(beside))
+
+
+def nearest(shapes: Shapes, *, own: bool = False, said: str | None = None) -> "Fit":
+    """Return how tensors of these shapes fit the architecture that they fit best; the arguments are those of `arch_of`."""
+    fits = [Fit.of(architecture, shapes, own=own) for architecture in _candidates(shapes, said)]
+    return min(fits, key=lambda fit: len(fit.amiss))
 
 
 @dataclass(frozen=True)
-class _Fit:
+class Fit:
     """How well tensors fit one architecture."""
 
     name: str
@@ -54,7 +59,7 @@ class _Fit:
     """Names of tensors that are missing, extra or of another shape, sorted."""
 
     @classmethod
-    def of(cls, architecture: Architecture, shapes: Shapes, *, own: bool) -> "_Fit":
+    def of(cls, architecture: Architecture, shapes: Shapes, *, own: bool) -> "Fit":
         stem = architecture.stem_of(shapes) if own else IMAGENET
         expected = shapes_of(architecture.skeleton(stem=stem, size=architecture.size_of(shapes)))
         amiss = [key for key in expected.keys() | shapes.keys() if expected.get(key) != shapes.get(key)]
@@ -70,19 +75,20 @@ def _candidates(shapes: Shapes, said: str | None) -> list[Architecture]:
     return [each for each in every if each.family == family]
 
 
-def _misfit(nearest: _Fit, shapes: Shapes, path: Path, source: str, beside: tuple[str, ...]) -> CheckpointError:
-    expected = nearest.expected
+def misfit(fit: Fit, shapes: Shapes, path: Path, place: str, beside: tuple[str, ...]) -> CheckpointError:
+    """Return the error for tensors that are no whole backbone: what is amiss, and the likeliest reason."""
+    expected = fit.expected
     kinds = {
-        "missing": [key for key in nearest.amiss if key not in shapes],
-        "extra": [key for key in nearest.amiss if key not in expected],
-        "of another shape": [f"{key} {list(shapes[key])}" for key in nearest.amiss if key in shapes and key in expected],
+        "missing": [key for key in fit.amiss if key not in shapes],
+        "extra": [key for key in fit.amiss if key not in expected],
+        "of another shape": [f"{key} {list(shapes[key])}" for key in fit.amiss if key in shapes and key in expected],
     }
     seen = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in kinds.items() if keys)
     seen += f"; dropped: {listed(beside)}" if beside else ""
     reason = reason_of(MISFITS, {**dict.fromkeys(beside, ()), **shapes})
     return CheckpointError(
         f"{path} holds no whole backbone" + (f": {reason}" if reason else ""),
-        seen=f"a file of {source}; nearest is {nearest.name}, with {len(nearest.amiss)} tensors amiss: {seen}",
+        seen=f"{place}; nearest is {fit.name}, with {len(fit.amiss)} tensors amiss: {seen}",
         allowed=", ".join(BACKBONES) + ", as torchvision and timm build them",
         fix="take a checkpoint of one of those"
         if reason

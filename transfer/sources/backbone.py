@@ -17,6 +17,8 @@ WRAPPERS = ("module", "_orig_mod")
 """Modules that only hold another: DistributedDataParallel, torch.compile."""
 ENCODER_MARKS = (".layer", ".blocks.")
 """What only names of encoders contain, of whichever family; `encoder_k.layer1.0.conv1.weight` tells `encoder_k` for one."""
+NAMED_STRANGERS = 4
+"""Names of what was not run that a line lists."""
 
 Branch = Literal["online", "momentum"]
 
@@ -45,6 +47,8 @@ class Backbone:
     """The head of its pre-training, where the file is ours and has one: `pretrain.checkpoint.save_backbone`."""
     filled: tuple[str, ...] = ()
     """Backbone tensors the file lacks, all of them counters, set to 0."""
+    strangers: tuple[str, ...] = ()
+    """Classes and functions that its pickle names beside the weights, which were not run."""
 
     @property
     def architecture(self) -> Architecture:
@@ -74,7 +78,16 @@ class Backbone:
             lines.append(f"of its {used + len(self.dropped)} tensors {used} are the backbone; dropped: {listed(self.dropped)}")
         if self.filled:
             lines.append(f"{len(self.filled)} counters ({COUNTER}) are not in the file and were set to 0")
+        if self.strangers:
+            more = len(self.strangers) - NAMED_STRANGERS
+            names = ", ".join(self.strangers[:NAMED_STRANGERS]) + (f" and {more} more" if more > 0 else "")
+            lines.append(f"beside the weights, not run: {names}")
         return lines
+
+
+def without_wrappers(name: str) -> str:
+    """Take the wrappers out of a tensor's name: `module.encoder._orig_mod.bn1.bias` → `encoder.bn1.bias`."""
+    return ".".join(word for word in name.split(".") if word not in WRAPPERS)
 
 
 def groups(keys: tuple[str, ...]) -> dict[str, int]:

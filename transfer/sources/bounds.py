@@ -5,7 +5,7 @@ The bounds are far above what any code base's files need, and each refusal names
 
 import pickletools
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -24,42 +24,65 @@ LEGACY_PICKLES = 5
 """Pickles at the start of a file of torch.save before 1.6: magic number, version, system, content, names of the storages."""
 
 
-def require_bounded(path: Path, pickles: int) -> None:
-    """Refuse a file whose unpacking or unpickling would not end well.
+def require_bounded(file: IO[bytes], size: int, path: Path, pickles: int) -> None:
+    """Refuse a file whose unpacking or unpickling would not end well; it is left at its beginning.
 
     Args:
-        path: A zip of torch.save, or a file that begins with pickles.
+        file: A zip, or a file that begins with pickles.
+        size: Its bytes.
+        path: Its name, for messages.
         pickles: How many pickles it begins with; 0 for a zip.
 
     Raises:
         CheckpointError: For a zip bomb, or containers that are nested too deep.
         Exception: Whatever a broken zip or pickle makes of Python's readers.
     """
-    if pickles:
-        with path.open("rb") as file:
-            for _ in range(pickles):
-                _require_shallow(file, path)
-        return
-    with zipfile.ZipFile(path) as archive:
-        _require_plain(archive.infolist(), path)
-        for info in archive.infolist():
-            if info.filename.endswith("data.pkl"):
-                _require_shallow(BytesIO(archive.read(info)), path)
+    for _ in range(pickles):
+        require_shallow(file, path)
+    if not pickles:
+        with zipfile.ZipFile(file) as archive:
+            _require_plain(archive.infolist(), size, path)
+            for info in archive.infolist():
+                if info.filename.endswith("data.pkl"):
+                    require_shallow(BytesIO(archive.read(info)), path)
+    file.seek(0)
 
 
-def _require_plain(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    size = path.stat().st_size
+def unpacked(read: Callable[[int], bytes], size: int, path: Path) -> bytes:
+    """Read what a compressed file of so many bytes unpacks to.
+
+    Raises:
+        CheckpointError: If it is far more than the file.
+    """
+    bound = INFLATION * size + SPARE
+    content = read(bound + 1)
+    if len(content) > bound:
+        raise _bomb(path, size, f"more than {bound:,}")
+    return content
+
+
+def _require_plain(entries: list[zipfile.ZipInfo], size: int, path: Path) -> None:
     claimed = sum(entry.file_size for entry in entries)
     if claimed > INFLATION * size + SPARE:
-        raise CheckpointError(
-            f"{path} would unpack to far more than it is",
-            seen=f"{size:,} bytes, {claimed:,} unpacked",
-            allowed=f"{INFLATION} times the file: torch.save packs nothing",
-            fix="get the file from who made it; this one was made to fill a memory",
-        )
+        raise _bomb(path, size, f"{claimed:,}")
 
 
-def _require_shallow(file: IO[bytes], path: Path) -> None:
+def _bomb(path: Path, size: int, claimed: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} would unpack to far more than it is",
+        seen=f"{size:,} bytes, {claimed} unpacked",
+        allowed=f"{INFLATION} times the file: weights can hardly be packed",
+        fix="get the file from who made it; this one was made to fill a memory",
+    )
+
+
+def require_shallow(file: IO[bytes], path: Path) -> None:
+    """Refuse a pickle whose tuples are nested too deep.
+
+    Raises:
+        CheckpointError: If they are.
+        Exception: Whatever a broken pickle makes of Python's reader.
+    """
     if max(_depths(file), default=0) > DEPTH:
         raise _too_deep(path)
 
@@ -100,31 +123,40 @@ def _taken(stack: list[int], opcode: pickletools.OpcodeInfo) -> list[int]:
     return taken
 
 
-def tamed(content: Mapping[Any, Any], path: Path) -> dict[Any, Any]:
+def tamed(content: Any, path: Path, opened: Callable[[Any], Any] = lambda value: value) -> Any:
     """Copy a file's content into plain dictionaries, lists and values of bounded depth and size, safe to walk through.
+
+    Args:
+        content: What was read.
+        path: The file, for messages.
+        opened: Applied to each value first, and then to what is in it.
 
     Raises:
         CheckpointError: If it is nested too deep, contains itself, or is larger than `ENTRIES` when written out.
     """
-    return _Tamer(path).tame(content, 0)[0]
+    return _Tamer(path, opened).tame(content, 0)[0]
 
 
 class _Tamer:
     """Each container is made plain once, however often it occurs; what it would be written out is counted each time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: Callable[[Any], Any]) -> None:
         self._path = path
-        self._done: dict[int, tuple[Any, int]] = {}
+        self._opened = opened
+        self._done: dict[int, tuple[Any, int, Any]] = {}
 
-    def tame(self, value: Any, depth: int) -> tuple[Any, int]:
+    def tame(self, given: Any, depth: int) -> tuple[Any, int]:
         """Return the plain value, and how many values it is with all inside it."""
+        if id(given) in self._done:
+            return self._done[id(given)][:2]
+        value = self._opened(given)
         if not isinstance(value, (Mapping, list, tuple)):
             return value, 1
-        if id(value) not in self._done:
-            if depth > DEPTH:
-                raise _too_deep(self._path)
-            self._done[id(value)] = self._plain(value, depth)
-        return self._done[id(value)]
+        if depth > DEPTH:
+            raise _too_deep(self._path)
+        plain, size = self._plain(value, depth)
+        self._done[id(given)] = plain, size, given  # kept alive, so that no other value takes its id
+        return plain, size
 
     def _plain(self, value: Any, depth: int) -> tuple[Any, int]:
         total = 1

@@ -6,16 +6,17 @@ write their fixtures from that code.
 
 An example: MoCo's checkpoint is `{"epoch": 200, "state_dict": {"module.encoder_q.conv1.weight": ..., "module.queue": ...}}`.
 Its layout is `KeyLayout("state_dict:encoder_q.", "state_dict:encoder_k.")`: the tensors lie in the entry `state_dict`; the
-wrapper `module.` that all names share is taken off; the online encoder's names begin with `encoder_q.`, the momentum
-encoder's with `encoder_k.`. What else must be there is a mark: `encoder_q.fc.weight`, a key of that level, tells MoCo v1,
-whose head is one layer, from v2; `/meta/mmpretrain_version` is the entry `mmpretrain_version` of the file's entry `meta`,
-whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
+wrapper `module.` is taken out of the names, wherever it stands; the online encoder's names begin with `encoder_q.`, the
+momentum encoder's with `encoder_k.`. What else must be there is a mark: `encoder_q.fc.weight`, a key of that level, tells
+MoCo v1, whose head is one layer, from v2; `/meta/mmpretrain_version` is the entry `mmpretrain_version` of the file's entry
+`meta`, whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pretrain.provenance import Supervision
 from transfer.sources.backbone import Branch
 
 Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
@@ -28,8 +29,8 @@ class KeyLayout:
 
     A place is `LEVEL:PREFIX`: the keys, joined by `/`, that lead to the level of the file that holds the tensors, and what
     stands before the names there. `model/trunk:_feature_blocks.` reads `file["model"]["trunk"]["_feature_blocks.conv1.weight"]`
-    as `conv1.weight`; `:` reads the file's own level, names as they are. Wrappers (`module.`) that all names of a level share
-    are taken off first.
+    as `conv1.weight`; `:` reads the file's own level, names as they are. Wrappers (`module.`, `_orig_mod.`) are taken out
+    of the names first, wherever they stand.
     """
 
     online: str
@@ -58,6 +59,11 @@ class Source:
     layouts: tuple[KeyLayout, ...]
     method: str = "unknown"
     """The method, where it is the code base's only one."""
+    telling: tuple[str, ...] | None = ()
+    """Marks, beside those of the layouts, that no relative of the method has: only with all of them, or on the user's word, a
+    file is said to be of the method. None: relatives write the same files."""
+    supervision: Supervision = "self"
+    """How labels were used, where the method is said."""
     assumed: str = ""
     """What its files leave open, and how they are read."""
     doubt: tuple[str, str] | None = None
@@ -96,6 +102,8 @@ TRANSFORMERS = _names(
 )
 SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
 """`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
+NAMINGS: tuple[Names, ...] = ((), SEQUENTIAL, DETECTRON2, TRANSFORMERS)
+"""Every naming, the canonical one first, for files of which nobody says whose they are."""
 
 SOURCES: dict[str, Source] = {
     "detectron2": Source(
@@ -111,16 +119,30 @@ SOURCES: dict[str, Source] = {
         "facebookresearch/moco-v3, main_lincls.py",
         _pair("state_dict:base_encoder.", "state_dict:momentum_encoder."),
         "mocov3",
+        telling=("predictor.*",),
+    ),
+    "unimoco": Source(
+        "dddzg/unimoco: MoCo with labels for as many images as have one, whose classes stand in a queue of their own",
+        tuple(
+            each for at in ("state_dict", "") for each in _pair(f"{at}:encoder_q.", f"{at}:encoder_k.", marks=("label_queue",))
+        ),
+        "unimoco",
+        supervision="unknown",
     ),
     "mocov1": Source(
         "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py; a head of one layer",
-        _pair("state_dict:encoder_q.", "state_dict:encoder_k.", marks=("encoder_q.fc.weight",)),
+        (
+            *_pair("state_dict:encoder_q.", "state_dict:encoder_k.", marks=("encoder_q.fc.weight",)),
+            *_pair(":encoder_q.", ":encoder_k.", marks=("encoder_q.fc.weight",)),
+        ),
         "mocov1",
+        telling=None,
     ),
     "mocov2": Source(
         "facebookresearch/moco, detection/convert-pretrain-to-detectron2.py",
-        _pair("state_dict:encoder_q.", "state_dict:encoder_k."),
+        (*_pair("state_dict:encoder_q.", "state_dict:encoder_k."), *_pair(":encoder_q.", ":encoder_k.")),
         "mocov2",
+        telling=None,
     ),
     "revisitairl": Source(
         "megvii-research/revisitAIRL, convert-pretrain-to-detectron2.py; its MoCo family has a queue",
@@ -149,6 +171,7 @@ SOURCES: dict[str, Source] = {
         "facebookresearch/dino, eval_linear.py: --checkpoint_key teacher",
         (KeyLayout("student:backbone.", "teacher:backbone.", "momentum"), KeyLayout(":", said=True)),
         "dino",
+        telling=("/dino_loss",),
     ),
     "barlowtwins": Source(
         "facebookresearch/barlowtwins, main.py",
@@ -159,6 +182,7 @@ SOURCES: dict[str, Source] = {
         "facebookresearch/vicreg, evaluate.py",
         (KeyLayout("model:backbone.", marks=("projector.*",)), KeyLayout(":", said=True)),
         "vicreg",
+        telling=None,
     ),
     "vissl": Source(
         "facebookresearch/vissl, extra_scripts/convert_vissl_to_torchvision.py",
@@ -195,9 +219,9 @@ SOURCES: dict[str, Source] = {
     "mmselfsup": Source(
         "open-mmlab/mmselfsup, tools/model_converters/extract_backbone_weights.py; MMPretrain's models/selfsup write the same",
         (
-            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.module.0.", marks=("/meta",)),
-            KeyLayout("state_dict:backbone.", "state_dict:target_net.module.0.", marks=("/meta",)),
-            KeyLayout("state_dict:backbone.", "state_dict:momentum_encoder.module.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:encoder_k.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:target_net.0.", marks=("/meta",)),
+            KeyLayout("state_dict:backbone.", "state_dict:momentum_encoder.0.", marks=("/meta",)),
             KeyLayout("state_dict:backbone.", marks=("/meta",)),
             KeyLayout("state_dict:", marks=("/author=MMSelfSup",)),
         ),
@@ -235,6 +259,7 @@ SOURCES: dict[str, Source] = {
         "pytorch/vision, torchvision/models/resnet.py and references/classification/train.py",
         (KeyLayout(":", marks=("fc.weight",)), KeyLayout("model:", marks=("fc.weight",))),
         "supervised",
+        supervision="full",
     ),
     "plain": Source(
         "torchvision's or timm's names and no more; Barlow Twins, VICReg and DINO publish such files (--source)",

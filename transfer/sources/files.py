@@ -1,136 +1,176 @@
 """Reading checkpoint files: bytes → names and tensors, without running what is in the file.
 
 A checkpoint is a program for pickle's machine; opened carelessly it does whatever its author liked. Every format is read by
-a loader that only makes tensors; what needs more is refused with the name of what it asked for.
+a loader that only makes tensors and stand-ins; what is made to run code is refused with the name of what it asked for.
 """
 
-import argparse
 import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.core.errors import CheckpointError
-from transfer.sources import arrays, bounds
+from transfer.sources import bounds, containers, inert, signatures, torch_files
 from transfer.sources.arrays import RefusedError
+from transfer.sources.signatures import Form
 
-Form = Literal["torch", "safetensors", "pickle"]
-ZIP, PICKLE = b"PK\x03\x04", b"\x80"
-OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How torch.save began before version 1.6: its magic number, pickled."""
-OPTIONS: list[Any] = [argparse.Namespace]
-"""A bag of options that runs nothing; DINO, timm and torchvision's training scripts keep theirs beside the weights."""
+PACKED = ("gzip", "tar", "zip")
+"""Forms of what only holds a checkpoint."""
+MOST_PACKINGS = 3
+"""Most archives inside each other."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """The content of a checkpoint file and its format."""
+    """The content of a checkpoint and its format."""
 
     content: Mapping[str, Any]
     form: Form
+    files: tuple[Path, ...] = ()
+    """What was read: one file, or a checkpoint's shards; a folder where torch's zip was unpacked."""
+    strangers: tuple[str, ...] = ()
+    """What its pickle names and nothing here knows: not run, and read only as far as it holds tensors."""
 
 
 def read(path: Path, *, trust: bool = False) -> Payload:
     """Open a checkpoint of any format.
 
     Args:
-        path: The file.
+        path: The file; or a folder, index or shard, where all that belongs to it is there.
         trust: Let a pickle do what it asks for, which runs whatever code is in it.
 
     Raises:
-        CheckpointError: If there is no file, it is broken or no checkpoint, or its pickle needs more than arrays.
+        CheckpointError: If there is no file, it is broken or no checkpoint, or its pickle wants to run code.
     """
-    if not path.is_file():
+    if path.is_dir():
+        path = containers.in_folder(path)
+    elif not path.is_file():
         raise CheckpointError(
             f"no checkpoint at {path}",
-            seen="a folder" if path.is_dir() else "nothing",
+            seen="nothing",
             allowed="a file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50",
             fix="pass a file, for instance runs/<id>/backbone.pth",
         )
-    form = _form(path)
+    parts = [_read(each, trust) for each in containers.shards(path)]
+    if len(parts) == 1:
+        return parts[0]
+    content: dict[str, Any] = {}
+    for part in parts:
+        twice = next((key for key in part.content if key in content), None)
+        if twice is not None:
+            raise CheckpointError(f"two shards of {path} hold one tensor", seen=twice, fix="download the shards again")
+        content |= part.content
+    every = tuple(file for part in parts for file in part.files)
+    return Payload(content, parts[0].form, every, tuple(dict.fromkeys(name for part in parts for name in part.strangers)))
+
+
+def _read(path: Path, trust: bool) -> Payload:
     try:
-        content = _open(path, form, trust)
-        content = bounds.tamed(content, path) if isinstance(content, Mapping) else content
+        if path.is_dir():
+            form: Form = "torch"
+            with (path / torch_files.PICKLE).open("rb") as file:
+                bounds.require_shallow(file, path)
+            content, strangers = torch_files.from_folder(path)
+        else:
+            with path.open("rb") as file:
+                form, content, strangers = _opened(file, path.stat().st_size, path, trust)
+        content = bounds.tamed(content, path, _plain)
     except CheckpointError:
         raise
     except RefusedError as refused:
         raise _needs_more(path, refused.name) from None
+    except ModuleNotFoundError as error:
+        raise _lacks_package(path, error.name or str(error)) from None
     except Exception as error:  # a broken file raises anything from EOFError to UnpicklingError
         raise _unreadable(path, error) from None
     if not isinstance(content, Mapping):
         raise CheckpointError(
-            f"{path} holds no named tensors", seen=type(content).__name__, allowed="a mapping of names to tensors"
+            f"{path} holds no named tensors",
+            seen=type(content).__name__,
+            allowed="a mapping of names to tensors",
+            fix="save the network's state_dict",
         )
-    return Payload(content, form)
+    return Payload(content, form, (path,), strangers)
 
 
-def _form(path: Path) -> Form:
-    """Tell the format by the file's first bytes: its name proves nothing."""
-    with path.open("rb") as file:
-        head = file.read(64)
-    if head.startswith((ZIP, OLD_TORCH)):
-        return "torch"
-    if head.startswith(PICKLE):
-        return "pickle"
-    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # the length of a header of JSON, then the header
-        return "safetensors"
-    raise CheckpointError(
-        f"can't read {path} as a checkpoint: it is none",
-        seen=f"{path.stat().st_size} bytes that begin with {head[:40]!r}",
-        allowed="a file of torch.save or safetensors, or a .pkl of Detectron2",
-        fix="get the file itself: a web page or a Git LFS pointer in its place begins like text",
-    )
+def _plain(value: Any) -> Any:
+    """Return what a value holds: of a module that a trusted file made, its tensors by name."""
+    return value.state_dict() if isinstance(value, nn.Module) else inert.opened(value)
 
 
-def _open(path: Path, form: Form, trust: bool) -> Any:
+def _opened(file: IO[bytes], size: int, path: Path, trust: bool) -> tuple[Form, Any, tuple[str, ...]]:
+    """Return a file's form, its content, and what its pickle names that nothing here knows."""
+    for _ in range(MOST_PACKINGS):
+        form = signatures.form_of(file, size)
+        if form not in PACKED:
+            break
+        file = containers.unpacked(file, size, form, path)
+        size = len(file.getbuffer()) if isinstance(file, BytesIO) else size
+    if form is None or form in PACKED:
+        raise _no_checkpoint(file, size, path)
+    return form, *_content(file, size, form, path, trust)
+
+
+def _content(file: IO[bytes], size: int, form: Form, path: Path, trust: bool) -> torch_files.Content:
     if form == "safetensors":
-        return safetensors.torch.load_file(path)
-    bounds.require_bounded(path, _pickles(path, form))
-    if form == "pickle" and not trust:
-        return arrays.load(path)
+        in_place = not isinstance(file, BytesIO)
+        return safetensors.torch.load_file(path) if in_place else safetensors.torch.load(file.read()), ()
+    pickles = {"pickle": 1, "old torch": bounds.LEGACY_PICKLES}.get(form, 0)
+    bounds.require_bounded(file, size, path, pickles)
+    if trust and form != "TorchScript":
+        if form == "pickle":
+            return pickle.load(file, encoding="latin1"), ()  # Detectron2's oldest files were written by Python 2
+        return torch.load(file, map_location="cpu", weights_only=False), ()
     if form == "pickle":
-        with path.open("rb") as file:
-            return pickle.load(file, encoding="latin1")  # Detectron2's oldest files were written by Python 2
-    try:
-        with torch.serialization.safe_globals(OPTIONS):
-            return torch.load(path, map_location="cpu", weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"unsupported (?:class|function) ([\w.]+)", str(error))
-        if wanted is None:
-            raise
-        raise RefusedError(wanted[1]) from None
+        # From memory, so that a length beyond the file's end takes no more of it than there is.
+        unpickler = inert.Unpickler(BytesIO(file.read()))
+        return unpickler.load(), unpickler.strangers
+    return torch_files.from_before_zips(file, size) if form == "old torch" else torch_files.from_zip(file)
 
 
-def _pickles(path: Path, form: Form) -> int:
-    """Count the pickles that a file begins with; a zip begins with none."""
-    if form == "pickle":
-        return 1
-    with path.open("rb") as file:
-        return 0 if file.read(len(ZIP)) == ZIP else bounds.LEGACY_PICKLES
+def _no_checkpoint(file: IO[bytes], size: int, path: Path) -> CheckpointError:
+    head = file.read(signatures.HEAD)
+    words, fix = signatures.stranger(head) or ("it begins like none", "get the file itself, and save its state_dict")
+    return CheckpointError(
+        f"can't read {path} as a checkpoint: it is none; {words}",
+        seen=f"{size} bytes that begin with {head[:40]!r}",
+        allowed="a file of torch.save or safetensors, a .pkl of Detectron2, or TorchScript",
+        fix=fix,
+    )
 
 
 def _needs_more(path: Path, wanted: str) -> CheckpointError:
     return CheckpointError(
         f"{path} wants to run code, and did not",
         seen=f"its pickle asks for {wanted}",
-        allowed="tensors, numbers, text and containers of them (weights only)",
+        allowed="tensors, numbers, text, containers and objects of them",
         fix="save its state_dict alone; or, if you know who wrote it, add --trust-checkpoint, which runs what is in it",
+    )
+
+
+def _lacks_package(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} was trusted, and needs a package that is not installed",
+        seen=name,
+        allowed="what its pickle names, installed",
+        fix=f"leave --trust-checkpoint away: tensors are read without it; or pip install {name.partition('.')[0]}",
     )
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
     reason = str(error).splitlines()[0][:200] if str(error) else "no reason given"
+    size = f"{path.stat().st_size} bytes" if path.is_file() else "a folder"
     return CheckpointError(
         f"can't read {path} as a checkpoint",
-        seen=f"{path.stat().st_size} bytes; {type(error).__name__}: {reason}",
+        seen=f"{size}; {type(error).__name__}: {reason}",
         allowed="a whole file, and what its pickle names installed where it is trusted",
         fix="copy the file again and compare its size with the original's",
     )

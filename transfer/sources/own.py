@@ -10,7 +10,7 @@ from pretrain.core.errors import CheckpointError
 from pretrain.parts import heads
 from transfer.sources import files
 from transfer.sources.files import Payload
-from transfer.sources.recognise import Found
+from transfer.sources.found import Found
 from transfer.sources.weights import cleaned
 
 OWN = "bench"
@@ -29,14 +29,14 @@ def is_own(payload: Payload, path: Path) -> bool:
     return said == BACKBONE_FORMAT
 
 
-def found(payload: Payload, *, source: str | None = None, branch: str | None = None) -> Found:
+def found(payload: Payload, *, source: str | None = None, branch: str | None = None, prefix: str | None = None) -> Found:
     """Take the backbone from a file of this project, unchecked.
 
     Raises:
-        CheckpointError: If the user says that it is another's file, or asks for its momentum encoder.
+        CheckpointError: If the user says that it is another's file or where it lies, or asks for its momentum encoder.
     """
-    if source or branch == "momentum":
-        seen = f"--source {source}" if source else "--branch momentum"
+    if source or branch == "momentum" or prefix is not None:
+        seen = f"--source {source}" if source else "--branch momentum" if prefix is None else f"--prefix {prefix}"
         raise CheckpointError(
             "the file says it is a backbone of this project, of one encoder", seen=seen, fix="leave that away"
         )

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlparse
 
@@ -76,6 +78,39 @@ def beside(path: Path) -> Provenance | None:
     with path.open("rb") as file:
         same = hashlib.file_digest(file, "sha256").hexdigest() == plain.get("sha256")
     return Provenance.read(plain["provenance"], where=f"the provenance in {about}") if same else None
+
+
+TOLD = ("method", "aug", "supervision", "label_fraction", "data", "epochs", "seed")
+"""Fields of a provenance that a user may tell."""
+
+
+def completed(provenance: Provenance, told: Mapping[str, Any], *, sure: bool) -> Provenance:
+    """Add to a provenance what the user tells of a file.
+
+    Args:
+        provenance: What the file says, or what its layout lets guess.
+        told: Field → value.
+        sure: Whether the file says it: then the user may add to it and not contradict it.
+
+    Raises:
+        ConfigError: For a field that can't be told, or a value that it can't have.
+        CheckpointError: For a value that the file contradicts.
+    """
+    for field in told:
+        if field not in TOLD:
+            raise CheckpointError.unknown("field of --provenance", field, TOLD)
+    new = provenance.replace(told, where="--provenance")
+    for field in told:
+        said = getattr(provenance, field)
+        known = said is not None and not str(said).startswith("unknown")
+        if sure and known and said != getattr(new, field):
+            raise CheckpointError(
+                "the checkpoint says another provenance",
+                seen=f"{field}: {said}; --provenance {field}={told[field]}",
+                allowed="what it doesn't say",
+                fix=f"leave {field} away from --provenance",
+            )
+    return new
 
 
 def require_strides(path: Path, source: str) -> None:

@@ -1,44 +1,25 @@
 """Recognising whose file it is: the line of the table, which of its encoders is taken, and what becomes of every key."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
-
-from torch import Tensor
+from typing import get_args
 
 from pretrain import backbones
-from pretrain.backbones import Architecture
 from pretrain.core.errors import CheckpointError
+from pretrain.provenance import Supervision
 from transfer.sources import files
-from transfer.sources.backbone import WRAPPERS, Branch
-from transfer.sources.codebases import SOURCES, KeyLayout, Names
+from transfer.sources.backbone import Branch
+from transfer.sources.codebases import SOURCES, KeyLayout
 from transfer.sources.files import Payload
-from transfer.sources.refusals import nothing_recognised
-
-ENOUGH = 10
-"""Tensors with a family's names that make a file worth calling by a source's name; the smallest backbone has 120."""
-Trunk = dict[str, tuple[str, Tensor]]
-"""Canonical name → the level's name and the tensor, of all that is part of a trunk."""
+from transfer.sources.found import Found
+from transfer.sources.levels import File
+from transfer.sources.refusals import nothing_recognised, require_undilated
+from transfer.sources.search import search
 
 
-@dataclass(frozen=True)
-class Found:
-    """A backbone's tensors as the file holds them."""
-
-    source: str
-    branch: Branch
-    state: dict[str, Tensor]
-    """Under canonical names; nothing checked yet."""
-    dropped: tuple[str, ...]
-    """Every other tensor of the file, by the file's own names."""
-    why: str
-    own_choice: bool = True
-    """Whether the project's own conversion takes this branch too."""
-
-
-def recognise(payload: Payload, path: Path, *, source: str | None = None, branch: str | None = None) -> Found:
+def recognise(
+    payload: Payload, path: Path, *, source: str | None = None, branch: str | None = None, prefix: str | None = None
+) -> Found:
     """Find the backbone in a file.
 
     Args:
@@ -46,23 +27,39 @@ def recognise(payload: Payload, path: Path, *, source: str | None = None, branch
         path: The file, for messages.
         source: A line of the table, where the user says whose file it is.
         branch: `online` or `momentum`; None: what the project's own conversion takes.
+        prefix: Where the backbone lies, where the user says so; else the table decides, and where no line of it fits, the one
+            whole backbone that is found anywhere in the file.
 
     Raises:
-        CheckpointError: If no line fits, or the branch asked for is not there.
+        CheckpointError: If there is no whole backbone or several, the branch asked for is not there, or its layers are dilated.
     """
     if source is not None and source not in SOURCES:
         raise CheckpointError.unknown("source", source, SOURCES)
     if branch is not None and branch not in get_args(Branch):
         raise CheckpointError.unknown("branch", branch, get_args(Branch))
-    file = _File(payload)
+    if source is not None and prefix is not None:
+        seen = f"--source {source} --prefix {prefix}"
+        raise CheckpointError("a source says where its backbones lie", seen=seen, fix="leave one of the two away")
+    file = File(payload)
+    found = _declared(file, path, source, branch) if prefix is None else None
+    if found is None and source is not None:
+        raise nothing_recognised(path, payload, source)
+    found = found or search(file, path, prefix=prefix, branch=branch)
+    if source is None and prefix is None:
+        require_undilated(path, found)
+    return found
+
+
+def _declared(file: File, path: Path, source: str | None, branch: str | None) -> Found | None:
+    """Take the backbone that the first line of the table which fits declares; None where none fits."""
     for name, layout in _candidates(file, source):
         places = [place for place in (layout.online, layout.momentum) if place is not None]
         if all(file.trunk(place, layout.names, SOURCES[name].families) for place in places):
             return _found(file, path, name, layout, branch, forced=source is not None)
-    raise nothing_recognised(path, files.fullest(payload.content), source)
+    return None
 
 
-def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, KeyLayout]]:
+def _candidates(file: File, source: str | None) -> Iterator[tuple[str, KeyLayout]]:
     """Yield the table's layouts in order; of a source that was named all, those first whose marks are there."""
     if source is not None:
         layouts = sorted(SOURCES[source].layouts, key=lambda layout: layout.said or not file.marked(layout))
@@ -72,7 +69,7 @@ def _candidates(file: "_File", source: str | None) -> Iterator[tuple[str, KeyLay
         yield from ((name, layout) for layout in line.layouts if not layout.said and file.marked(layout))
 
 
-def _found(file: "_File", path: Path, name: str, layout: KeyLayout, branch: str | None, *, forced: bool) -> Found:
+def _found(file: File, path: Path, name: str, layout: KeyLayout, branch: str | None, *, forced: bool) -> Found:
     if branch == "momentum" and layout.momentum is None:
         raise CheckpointError(
             f"{path} holds no momentum encoder",
@@ -94,10 +91,24 @@ def _found(file: "_File", path: Path, name: str, layout: KeyLayout, branch: str 
         own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
         reasons.insert(0, f"{chosen} encoder, {own}")
     state = {key: tensor for key, (_, tensor) in taken.items()}
-    return Found(name, chosen, state, tuple(dropped), "; ".join(filter(None, reasons)), chosen == layout.default)
+    why, own_choice = "; ".join(filter(None, reasons)), chosen == layout.default
+    return Found(name, chosen, state, tuple(dropped), why, own_choice, *_whose(file, name, layout, forced=forced))
 
 
-def _require_beyond_doubt(file: "_File", path: Path, name: str, layout: KeyLayout) -> None:
+LAYOUTS = {"mocov1": "MoCo's", "mocov2": "MoCo's", "mocov3": "MoCo v3's", "vicreg": "VICReg's", "dino": "DINO's"}
+"""What the layouts are called of methods that relatives share one with."""
+
+
+def _whose(file: File, name: str, layout: KeyLayout, *, forced: bool) -> tuple[str, Supervision]:
+    """Return the method and its supervision, where they can't be a relative's."""
+    line = SOURCES[name]
+    if line.method == "unknown":
+        return line.method, "unknown"
+    told = line.telling is not None and all(file.has(mark, layout.online) for mark in line.telling)
+    return (line.method, line.supervision) if forced or told else (f"unknown ({LAYOUTS[name]} layout)", "unknown")
+
+
+def _require_beyond_doubt(file: File, path: Path, name: str, layout: KeyLayout) -> None:
     """Refuse a file that has the mark of those which are likely not what they would be read as."""
     line = SOURCES[name]
     if line.doubt is not None and file.has(line.doubt[0], layout.online):
@@ -115,90 +126,3 @@ def _why(layout: KeyLayout, place: str, key: str, *, forced: bool) -> str:
     if forced:
         return f"as --source says; found {key} in {where}"
     return f"recognised by {key} in {where}{marks}" + (f", {layout.form}" if layout.form else "")
-
-
-@dataclass(frozen=True)
-class _Level:
-    """One mapping of a file."""
-
-    raw: Mapping[Any, Any]
-    tensors: dict[str, Tensor]
-    """Without the wrappers that all names share."""
-    own: dict[str, str]
-    """Name without wrappers → the file's."""
-
-
-class _File:
-    """A payload whose levels are read once each."""
-
-    def __init__(self, payload: Payload) -> None:
-        self.payload = payload
-        self._levels: dict[str, _Level] = {}
-
-    def level(self, place: str) -> _Level:
-        """Return the mapping that a place lies in; an empty one where the file has none."""
-        steps = place.partition(":")[0]
-        if steps not in self._levels:
-            at = self.entry(steps.split("/")) if steps else self.payload.content
-            self._levels[steps] = _unwrapped(at if isinstance(at, Mapping) else {})
-        return self._levels[steps]
-
-    def entry(self, steps: list[str]) -> Any:
-        """Return what lies at the end of a path of keys; None where it breaks off."""
-        at: Any = self.payload.content
-        for step in steps:
-            at = at.get(step) if isinstance(at, Mapping) else None
-        return at
-
-    def trunk(self, place: str, names: Names, families: tuple[str, ...]) -> Trunk:
-        """Return what of a place is a trunk of one of the families, whole or not; nothing where none is there."""
-        for architecture in {each.family: each for each in backbones.every() if each.family in families}.values():
-            taken = self._parts(place, names, architecture)
-            if sum(architecture.names.fullmatch(name) is not None for name in taken) >= ENOUGH:
-                return taken
-        return {}
-
-    def _parts(self, place: str, names: Names, architecture: Architecture) -> Trunk:
-        """Return the tensors of a place that belong to parts of the architecture's family, under canonical names."""
-        prefix = place.partition(":")[2]
-        taken: Trunk = {}
-        for key, tensor in self.level(place).tensors.items():
-            if not key.startswith(prefix):
-                continue
-            name = _renamed(key.removeprefix(prefix), names)
-            if name is None or name.split(".")[0] not in architecture.parts:
-                continue
-            if name in taken:
-                raise CheckpointError("two tensors of one name", seen=f"{taken[name][0]} and {key}", allowed=f"one {name}")
-            taken[name] = (key, tensor)
-        return taken
-
-    def marked(self, layout: KeyLayout) -> bool:
-        """Tell whether the layout's marks and format are there."""
-        if layout.form not in (None, self.payload.form):
-            return False
-        return all(self.has(mark, layout.online) for mark in layout.marks)
-
-    def has(self, mark: str, place: str) -> bool:
-        """Tell whether a mark is there; `place` gives the level of a pattern of keys."""
-        if mark.startswith("/"):
-            steps, equals, value = mark[1:].partition("=")
-            at = self.entry(steps.split("/"))
-            return (isinstance(at, str) and at == value) if equals else at is not None
-        return any(fnmatchcase(key, mark) for key in self.level(place).tensors)
-
-
-def _unwrapped(raw: Mapping[Any, Any]) -> _Level:
-    found = files.tensors(raw)
-    names = list(found)
-    while names and any(all(name.startswith(f"{wrapper}.") for name in names) for wrapper in WRAPPERS):
-        names = [name.partition(".")[2] for name in names]
-    return _Level(raw, dict(zip(names, found.values(), strict=True)), dict(zip(names, found, strict=True)))
-
-
-def _renamed(key: str, names: Names) -> str | None:
-    """Return the canonical name of a key; None where the table has no word for it."""
-    name = key
-    for pattern, replacement in names:
-        name = pattern.sub(replacement, name)
-    return None if names and name == key else name

@@ -1,14 +1,17 @@
 """Why a file holds no backbone that can be taken, in words: the likeliest reason first."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from torch import Tensor
+from typing import Any
 
 from pretrain.backbones import Shapes, shapes_of
 from pretrain.backbones.vit import PATCH
 from pretrain.core.errors import CheckpointError
+from transfer.sources import files
 from transfer.sources.codebases import SOURCES
+from transfer.sources.files import Payload
+from transfer.sources.found import Found
 
 Reason = tuple[Callable[[Shapes], bool], str]
 """A question about names and shapes, and the words for where it is answered with yes. An example: in a state dict of timm's
@@ -25,12 +28,18 @@ OTHER_DEPTHS = {(3, 8, 36, 3): 152, (3, 24, 36, 3): 200}
 
 def _conv1(shapes: Shapes) -> tuple[int, ...]:
     """(outputs, inputs, height, width) of the first convolution; ResNet's own where there is none."""
-    return shapes.get("conv1.weight", (64, 3, 7, 7))
+    return _of_convolution(shapes, "conv1.weight", (64, 3, 7, 7))
 
 
 def _middle(shapes: Shapes) -> tuple[int, ...]:
     """(outputs, inputs, height, width) of the first block's second convolution, which is 64 wide in every ResNet."""
-    return shapes.get("layer1.0.conv2.weight", (64, 64, 3, 3))
+    return _of_convolution(shapes, "layer1.0.conv2.weight", (64, 64, 3, 3))
+
+
+def _of_convolution(shapes: Shapes, name: str, usual: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a convolution's shape; the usual one where it is missing or no convolution's."""
+    shape = shapes.get(name, ())
+    return shape if len(shape) == 4 else usual
 
 
 def _patch(shapes: Shapes) -> tuple[int, ...]:
@@ -77,10 +86,36 @@ MISFITS: tuple[Reason, ...] = (
 (128, 4, 3, 3) has fewer inputs than outputs, so that its file is called a ResNeXt."""
 
 
-def nothing_recognised(path: Path, tensors: Mapping[str, Tensor], source: str | None) -> CheckpointError:
-    """Return the error for a file that no line of the table fits, or not the one that was named."""
-    shapes = shapes_of(tensors)
-    reason = reason_of(STRANGERS, shapes)
+DILATED = re.compile(
+    r"(^|\.)(classifier\.0\.(convs|project)\.|classifier\.0\.weight$|aux_classifier\.|(aspp|ppm|psp|psp_modules)\.|"
+    r"(decode_head|auxiliary_head)\.(?!lateral_convs|fpn_convs|scale_heads|fpn_bottleneck|psp_modules))"
+)
+"""Matches tensors of heads that segment the maps of a dilated backbone: DeepLab's, PSPNet's, FCN's; those on a pyramid, such as
+UPerNet's, do not."""
+
+
+def require_undilated(path: Path, found: Found) -> None:
+    """Refuse a backbone beside a head that was trained with dilated layers in it, which no tensor shows.
+
+    Raises:
+        CheckpointError: With the first tensor of that head.
+    """
+    head = next((key for key in found.dropped if DILATED.search(key)), None)
+    pyramid = any(re.search(r"(lateral_convs|fpn_convs|scale_heads)\.", key) for key in found.dropped)
+    if head is None or pyramid:
+        return
+    raise CheckpointError(
+        f"the backbone in {path} is likely dilated: a head for segmentation lies beside it",
+        seen=f"{head}; {found.why}",
+        allowed="a backbone whose last layers halve the resolution, as torchvision builds it",
+        fix="take the checkpoint that the segmenter began with; or, where its layers are not dilated, say --prefix",
+    )
+
+
+def nothing_recognised(path: Path, payload: Payload, source: str | None) -> CheckpointError:
+    """Return the error for a file in which nothing looks like a backbone, or none as the source named keeps it."""
+    shapes = shapes_of(files.fullest(payload.content))
+    reason = "it is an optimiser's state alone" if _is_optimizer(payload.content) else reason_of(STRANGERS, shapes)
     fix = "leave --source away" if source else "pass the checkpoint of a whole backbone; --source NAME says whose it is"
     if path.with_name(OWN_NAME).is_file() and path.name != OWN_NAME:
         fix = f"pass the {OWN_NAME} beside it"
@@ -90,6 +125,14 @@ def nothing_recognised(path: Path, tensors: Mapping[str, Tensor], source: str | 
         allowed=_patterns(source) if source else _families(),
         fix=fix,
     )
+
+
+def _is_optimizer(content: Mapping[Any, Any]) -> bool:
+    """Tell whether a file holds what `Optimizer.state_dict()` returns, at its top or in each of its entries with tensors."""
+    if {"state", "param_groups"} <= content.keys():
+        return True
+    inside = [value for value in content.values() if isinstance(value, Mapping) and files.fullest(value)]
+    return bool(inside) and all({"state", "param_groups"} <= value.keys() for value in inside)
 
 
 def reason_of(table: tuple[Reason, ...], shapes: Shapes) -> str | None:

@@ -106,6 +106,13 @@ def moco_v2() -> Any:
     return {"epoch": 800, "arch": "resnet18", "state_dict": ddp(model), "optimizer": sgd(model)}
 
 
+def unimoco() -> Any:
+    """dddzg/unimoco: MoCo's builder with a queue of labels."""
+    saved = moco_v2()
+    saved["state_dict"]["module.label_queue"] = torch.zeros(16)
+    return saved
+
+
 def moco_v3() -> Any:
     """facebookresearch/moco-v3 @c349e6e, moco/builder.py MoCo_ResNet and main_moco.py."""
     model = Module(
@@ -381,8 +388,9 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case(moco_v1, "mocov1", "mocov1", pair=True),
-    Case(moco_v2, "mocov2", "mocov2", pair=True),
+    Case(moco_v1, "mocov1", "unknown (MoCo's layout)", pair=True),
+    Case(moco_v2, "mocov2", "unknown (MoCo's layout)", pair=True),
+    Case(unimoco, "unimoco", "unimoco", pair=True),
     Case(moco_v3, "mocov3", "mocov3", pair=True),
     Case(airl_byol, "byol", "byol", pair=True),
     Case(airl_moco, "revisitairl", pair=True),
@@ -392,7 +400,7 @@ CASES = [
     Case(swav_released, "swav", "swav"),
     Case(dino, "dino", "dino", pair=True, default=MOMENTUM),
     Case(barlow_twins, "barlowtwins", "barlowtwins"),
-    Case(vicreg, "vicreg", "vicreg"),
+    Case(vicreg, "vicreg", "unknown (VICReg's layout)"),
     Case(backbone_alone, "plain"),
     Case(vissl, "vissl"),
     Case(vissl_old, "vissl"),

@@ -1,0 +1,222 @@
+"""Forms of files: each is read where that is safe, and named otherwise; nothing in them runs."""
+
+import argparse
+import collections
+import datetime
+import gzip
+import io
+import json
+import pickle
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor
+
+from pretrain.core.errors import CheckpointError
+from transfer import sources
+from transfer.sources import files
+
+State = dict[str, Tensor]
+
+
+def weights() -> State:
+    torch.manual_seed(0)
+    return dict(torchvision.models.resnet18(num_classes=2).state_dict())
+
+
+def saved(content: Any) -> bytes:
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
+
+
+def is_read(path: Path, **how: Any) -> bool:
+    backbone, state = sources.load(str(path), **how), weights()
+    return backbone.arch == "resnet18" and all(torch.equal(tensor, state[name]) for name, tensor in backbone.state.items())
+
+
+class History:
+    """An object of a class that the reader does not know."""
+
+    def __init__(self) -> None:
+        self.losses = [1.0]
+
+
+def test_harmless_objects_beside_the_weights_stop_nothing(tmp_path: Path) -> None:
+    beside = {
+        "best": np.float64(3),
+        "names": np.array(["cat", "dog"]),
+        "objects": np.array([{1: 2}], dtype=object),
+        "when": datetime.datetime.now(tz=datetime.UTC),
+        "where": Path("a/b"),
+        "stats": collections.defaultdict(list, {"a": [1]}),
+        "seen": {1, 2},
+        "last": collections.deque([1], maxlen=2),
+        "args": argparse.Namespace(arch="resnet18"),
+        History: History(),
+    }
+    path = tmp_path / "c.pth"
+    path.write_bytes(saved({"state_dict": weights(), **beside}))
+    assert is_read(path)
+    payload = files.read(path)
+    assert (payload.content["best"], payload.content["stats"]) == (3.0, {"a": [1]})
+    assert payload.content["args"] == {"arch": "resnet18"}
+    assert f"{__name__}.History" in payload.strangers
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_pickled_module_gives_its_tensors(tmp_path: Path, trust: bool, old: bool) -> None:
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18(num_classes=2)
+    torch.save({"model": model}, tmp_path / "m.pt", _use_new_zipfile_serialization=not old)
+    assert is_read(tmp_path / "m.pt", trust=trust)
+
+
+def test_torchscript_gives_its_tensors(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.jit.script(torchvision.models.resnet18(num_classes=2)).save(str(tmp_path / "s.pt"))
+    assert is_read(tmp_path / "s.pt")
+    assert is_read(tmp_path / "s.pt", trust=True)
+
+
+def test_archives_with_one_checkpoint_are_read(tmp_path: Path) -> None:
+    content = saved(weights())
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x/model.pth", content)
+        archive.writestr("x/README.md", "words")
+    with tarfile.open(tmp_path / "a.tar", "w") as tape:
+        info = tarfile.TarInfo("x/model.pth")
+        info.size = len(content)
+        tape.addfile(info, io.BytesIO(content))
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress((tmp_path / "a.tar").read_bytes()))
+    assert all(is_read(tmp_path / name) for name in ("a.gz", "a.zip", "a.tar", "a.tar.gz"))
+
+
+def test_a_bomb_in_gzip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(30 * 2**20)))
+    with pytest.raises(CheckpointError, match="would unpack to far more than it is"):
+        sources.load(str(tmp_path / "a.gz"))
+
+
+def test_an_unpacked_zip_and_a_folder_with_one_file_are_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(saved(weights()))) as archive:
+        archive.extractall(tmp_path / "unpacked.pth")
+    assert is_read(tmp_path / "unpacked.pth")
+    snapshot = tmp_path / "snapshot"
+    snapshot.mkdir()
+    safetensors.torch.save_file(weights(), snapshot / "model.safetensors")
+    (snapshot / "config.json").write_text("{}")
+    (snapshot / "optimizer.pt").write_bytes(b"x")
+    assert is_read(snapshot)
+    shutil.copy(snapshot / "model.safetensors", snapshot / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"a folder of 2 checkpoints(.|\n)*model\.safetensors, other\.safetensors"):
+        sources.load(str(snapshot))
+
+
+def test_a_storage_s_name_can_t_lead_out_of_a_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(saved({"conv1.weight": torch.zeros(2)}))) as archive:
+        archive.extractall(tmp_path)
+    pickled = tmp_path / "archive" / "data.pkl"
+    pickled.write_bytes(pickled.read_bytes().replace(b"X\x01\x00\x00\x000", b"X\x04\x00\x00\x00../x"))
+    (tmp_path / "archive" / "x").write_bytes(bytes(8))
+    with pytest.raises(CheckpointError, match=r"'\.\./x' is no storage"):
+        sources.load(str(tmp_path))
+
+
+def test_shards_are_joined_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    every = list(weights().items())
+    for name, part in zip(names, (every[:60], every[60:]), strict=True):
+        safetensors.torch.save_file(dict(part), tmp_path / name)
+    listed = {key: names[int(n >= 60)] for n, (key, _) in enumerate(every)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    for path in (tmp_path, tmp_path / names[0], tmp_path / names[1], tmp_path / "model.safetensors.index.json"):
+        assert is_read(path)
+    assert "joined of 2 shards" in sources.load(str(tmp_path)).why
+    (tmp_path / names[1]).unlink()
+    for path in (tmp_path / names[0], tmp_path / "model.safetensors.index.json"):
+        with pytest.raises(CheckpointError, match=rf"shard(.|\n)*missing: {names[1]}"):
+            sources.load(str(path))
+
+
+def test_an_index_names_no_file_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "a.index.json").write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
+    with pytest.raises(CheckpointError, match="is no index of shards"):
+        sources.load(str(tmp_path / "a.index.json"))
+
+
+@pytest.mark.parametrize("pad", range(32))
+def test_a_safetensors_file_is_one_whatever_its_header_s_length(tmp_path: Path, pad: int) -> None:
+    """The length may begin like a pickle, with 0x80; it does in one good file of 32."""
+    path = tmp_path / "m.safetensors"
+    state = {"a" * (8 * pad + 1): torch.zeros(2)}
+    safetensors.torch.save_file(state, path)
+    assert files.read(path).form == "safetensors"
+
+
+NAMED = {
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
+    "ONNX": (b"\x08\x07\x12\x07pytorch\x1a\x05", "likely ONNX"),
+    "one array": (b"\x93NUMPY\x01\x00", "one array of numpy"),
+    "bzip2": (b"BZh91AY", "compressed with bzip2"),
+    "JSON": (b'{"a": 1}', "it is JSON"),
+    "GGUF": (b"GGUF\x03", "it is GGUF"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    content, words = NAMED[name]
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"it is none; (.|\n)*{words}"):
+        sources.load(str(tmp_path / "x.pth"))
+
+
+def test_numpy_s_archives_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    with pytest.raises(CheckpointError, match=r"it is an archive of numpy \(\.npz\)"):
+        sources.load(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize("address", ["https://host/a.pth", "torchvision://resnet50"])
+def test_an_address_is_refused_with_what_to_do(address: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"takes no address(.|\n)*{address}(.|\n)*torchvision:resnet50/IMAGENET1K_V1"):
+        sources.load(address)
+
+
+def test_a_class_of_ours_can_t_be_changed_by_a_pickle(tmp_path: Path) -> None:
+    """BUILD with a pair sets attributes of whatever stands on the stack: here, of values of ours only."""
+    before = vars(files.inert.arrays.Array).copy()
+    body = b"cnumpy\nndarray\n(N}X\x05\x00\x00\x00valueK\x01std}."
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x02" + body)
+    with pytest.raises(CheckpointError):
+        sources.load(str(tmp_path / "x.pkl"))
+    assert vars(files.inert.arrays.Array).keys() == before.keys()
+
+
+def test_a_trusted_file_that_lacks_a_package_says_which(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(collections.Counter(), 0).replace(b"collections", b"nosuchpackage"))
+    with pytest.raises(CheckpointError, match="pip install nosuchpackage"):
+        sources.load(str(tmp_path / "x.pkl"), trust=True)
+
+
+def test_what_a_file_can_t_tell_is_told_and_what_it_says_is_not_contradicted(tmp_path: Path) -> None:
+    path = tmp_path / "moco.pth"
+    path.write_bytes(saved({"state_dict": {f"module.encoder_q.{name}": tensor for name, tensor in weights().items()}}))
+    told = {"method": "pcl", "aug": "mixup", "supervision": "self", "epochs": 200}
+    provenance = sources.load(str(path), told=told).provenance
+    assert (provenance.method, provenance.aug, provenance.supervision, provenance.epochs) == ("pcl", "mixup", "self", 200)
+    with pytest.raises(CheckpointError, match="unknown field of --provenance 'arch'"):
+        sources.load(str(path), told={"arch": "resnet50"})
+    with pytest.raises(CheckpointError, match=r"says another provenance(.|\n)*method: random"):
+        sources.load("random:resnet18", told={"method": "simclr"})
