@@ -16,11 +16,11 @@ _shared = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_recor
 made, lay, sample = (_shared[name] for name in ("made", "lay", "sample"))
 
 
-def test_the_report_writes_four_files_into_a_new_folder_and_nothing_else(tmp_path):
+def test_the_report_writes_five_files_into_a_new_folder_and_nothing_else(tmp_path):
     lay(sample(), tmp_path / "runs")
     screen = io.StringIO()
     result = report([tmp_path / "runs"], tmp_path / "new" / "out", Console(file=screen, width=100))
-    names = ["leaderboard.csv", "leaderboard.html", "leaderboard.md", "leaderboard.tex"]
+    names = ["leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.md", "leaderboard.tex"]
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == names
     assert sorted(path.name for path in result.written) == names
     assert (len(result.board.rows), result.problems) == (3, ())
