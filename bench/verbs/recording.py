@@ -35,7 +35,7 @@ def slug(backbone: Backbone) -> str:
     """A backbone's part of a folder's name: its method and augmentation, and the first digits of its hash."""
     provenance = backbone.provenance
     words = ["random"] if provenance.method == "random" else [provenance.method, provenance.aug, provenance.supervision]
-    return "-".join(word for word in words if word != "unknown") + f"-{backbone.sha256[:6]}"
+    return "-".join(word for word in words if not word.startswith("unknown")) + f"-{backbone.sha256[:6]}"
 
 
 def notes(generated: bool, *others: str) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def test_pretrain_then_linear_knn_measure_and_report(
     assert records["linear"].changed["size"] == 32
     assert records["linear"].proof["max_feature_difference"] == 0
     assert -1 <= (records["representation"].metrics["Ldiv"] or 0) <= 1
-    assert {path.suffix for path in Path().glob("leaderboard.*")} == {".md", ".csv", ".tex", ".html"}
+    assert {path.suffix for path in Path().glob("leaderboard.*")} == {".md", ".csv", ".tex", ".json", ".html"}
     assert "cutmix" in Path("leaderboard.md").read_text()
     assert "estimated time" in (only_run("linear") / "log.txt").read_text()
     capsys.readouterr()
