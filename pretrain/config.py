@@ -78,7 +78,8 @@ class PretrainConfig(Settings):
     class folder per line. All of them without it."""
     keep_iterations: bool = False
     """With `classes`: lengthen the epochs to the whole number whose steps come nearest to those on all classes, as
-    arXiv:2208.00275 does where it varies the number of classes. `epochs` then means epochs of all classes."""
+    arXiv:2208.00275 does where it varies the number of classes. `epochs` then means epochs of all classes; the run's
+    configuration, its record and its row have the lengthened number."""
     label_map: TextFile | None = None
     """File of `folder: label` (YAML) or `folder,label` lines that gives the classes other labels, for instance those of a
     coarser taxonomy. The labels in use become the classes."""
