@@ -10,7 +10,7 @@ TITLE = "What the papers claim, and what these runs say"
 READ = (
     "A line is one row minus another that shares everything but what is compared, over pre-trainings, with its own 95 % "
     "interval. A claim is supported only where every part has evidence and every line is as claimed, and contradicted where "
-    "any line is otherwise; either is wrong on at most 2.5 % of boards."
+    "any line is otherwise; either at the 2.5 % level."
 )
 HEADINGS = ("claim", "evidence in these runs", "verdict")
 
