@@ -1,5 +1,6 @@
 """What the loop knows of a method: forward on a batch, three hooks around it, what it trains, and what it leaves."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -36,16 +37,16 @@ class Exported:
     """The head it was trained behind, of layers that `pretrain.parts.heads.mlp` makes; None where there is none."""
 
 
-class Learner(nn.Module):
+class Learner(nn.Module, ABC):
     """Base of all methods' modules. Each step the loop calls, in this order: `before_forward`, `forward` (with gradient, unless
     `fills` says otherwise), the backward pass, `after_backward`, the optimiser's step, `after_step`.
 
     Everything a hook does is a function of its arguments and of the module's tensors, so that a resumed run is exact.
     """
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Losses:
         """Compute the losses of a batch."""
-        raise NotImplementedError
 
     def fills(self, step: int) -> bool:
         """Return whether a step only fills a memory and moves no parameter; such steps come first."""
@@ -64,6 +65,6 @@ class Learner(nn.Module):
         """Yield the parameters to optimise with their names, which the recipe's parameter groups match."""
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
 
+    @abstractmethod
     def export(self) -> Exported:
         """Return what is taken from this learner to be transferred."""
-        raise NotImplementedError
