@@ -5,6 +5,7 @@ everything from there. This module imports nothing of the project, so that the r
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -180,3 +181,9 @@ def position(name: str) -> tuple[int, str]:
     """Return the sort key of the columns under one protocol: the table's order, other names after it by the alphabet."""
     order = list(METRICS)
     return (order.index(name) if name in METRICS else len(order), name)
+
+
+def smallest_interest(name: str, chosen: Mapping[str, float]) -> float | None:
+    """Return a metric's smallest difference of interest: the chosen one, or else the declared one; None where there is none."""
+    declared = metric(name).interest
+    return chosen.get(name, declared.size if declared else None)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from transfer.board.controls import Control, controls
 from transfer.board.leaderboard import Leaderboard, Row
-from transfer.board.units import Control, controls
 
 
 def baselines(board: Leaderboard) -> dict[int, Control]:

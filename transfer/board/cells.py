@@ -1,4 +1,10 @@
-"""Average the numbers of a row and column over run seeds into units of pre-training, and pool these into one cell."""
+"""Average the numbers of a row and column over run seeds into units of pre-training, and pool these into one cell.
+
+An augmentation is applied to a pre-training, so that a pre-training is what an experiment on augmentations repeats.
+Fine-tuning one checkpoint again and again measures that checkpoint better, and says nothing of another pre-training; such
+repetitions are averaged first (Hurlbert 1984 on pseudo-replication; Bouthillier et al. 2021, arXiv 2103.03098, on the
+sources of variance of a benchmark). A file whose seed is unknown is a row of its own, with one unit.
+"""
 
 import math
 from collections import defaultdict
@@ -109,11 +115,13 @@ def pooled_spread(groups: Sequence[Sequence[float]]) -> Spread | None:
     freedom = sum(len(group) - 1 for group in groups if group)
     if freedom < 1:
         return None
-    squares = 0.0
-    for group in groups:
-        centre = sum(group) / len(group) if group else 0.0
-        squares += sum((value - centre) ** 2 for value in group)
-    return Spread(math.sqrt(squares / freedom), freedom)
+    return Spread(math.sqrt(sum(map(squares, groups)) / freedom), freedom)
+
+
+def squares(values: Sequence[float]) -> float:
+    """Return the sum of squares of some values around their mean."""
+    centre = sum(values) / len(values) if values else 0.0
+    return sum((value - centre) ** 2 for value in values)
 
 
 def _lines(values: pd.DataFrame) -> "zip[tuple[int, int, int, float]]":

@@ -14,11 +14,12 @@ from scipy.special import stdtrit
 from transfer.board.baselines import baselines
 from transfer.board.cells import Count, Spread, average, count, within
 from transfer.board.columns import Column
+from transfer.board.controls import Control
 from transfer.board.errors import Estimate, Side, errors, role, seeds
 from transfer.board.leaderboard import Leaderboard
 from transfer.board.published_numbers import benchmark
 from transfer.board.simultaneous import CONFIDENCE, critical
-from transfer.board.units import Control
+from transfer.metrics import smallest_interest
 from transfer.tasks import Noise
 
 TWO_SIDED = (1 + CONFIDENCE) / 2
@@ -68,8 +69,7 @@ def differences(board: Leaderboard, interests: Mapping[str, float] | None = None
     made: dict[tuple[int, int], Difference] = {}
     for column, sides in columns(board).items():
         metric = board.columns[column]
-        declared = metric.metric.interest
-        interest = (interests or {}).get(metric.name, declared.size if declared else None)
+        interest = smallest_interest(metric.name, interests or {})
         for row, found in _compared(sides, of, priors(metric), interest).items():
             made[row, column] = found
     return made

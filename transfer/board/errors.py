@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from transfer.board.cells import Spread, Unit, average
+from transfer.board.cells import Spread, Unit, average, squares
+from transfer.board.controls import CONTROL
 from transfer.board.leaderboard import Row
-from transfer.board.units import CONTROL
 from transfer.tasks import Noise
 
 Role = Literal["untrained", "control", "other"]
@@ -94,12 +94,12 @@ def errors(rows: Mapping[int, Side], baseline_of: Mapping[int, int], prior: Nois
         baseline_of: Row → the row it is compared with.
         prior: Published spread over pre-trainings, or None.
     """
-    squares: dict[Role, tuple[float, float]] = {}
+    sums: dict[Role, tuple[float, float]] = {}
     for side in rows.values():
-        freedom, total = squares.get(side.role, (0.0, 0.0))
-        squares[side.role] = (freedom + len(side.units) - 1, total + _squares([unit.mean for unit in side.units]))
+        freedom, total = sums.get(side.role, (0.0, 0.0))
+        sums[side.role] = (freedom + len(side.units) - 1, total + squares([unit.mean for unit in side.units]))
     before = (prior.n - 1, (prior.n - 1) * prior.sd**2) if prior else (0, 0.0)
-    roles = {role: _spread(freedom + before[0], total + before[1]) for role, (freedom, total) in squares.items()}
+    roles = {role: _spread(freedom + before[0], total + before[1]) for role, (freedom, total) in sums.items()}
     pairs = _pairs(rows, baseline_of)
     return Errors({role: spread for role, spread in roles.items() if spread}, _paired(pairs, before))
 
@@ -128,7 +128,7 @@ def _paired(families: Mapping[int, list[list[float]]], before: tuple[float, floa
         freedom = sum(len(differences) - 1 for differences in repeated)
         counted += freedom
         worth += freedom * (1 + (len(repeated) - 1) / 4)
-        total += sum(map(_squares, repeated))
+        total += sum(map(squares, repeated))
     if counted == 0:
         return None
     spread = _spread(counted + before[0], total + 2 * before[1])
@@ -137,12 +137,6 @@ def _paired(families: Mapping[int, list[list[float]]], before: tuple[float, floa
 
 def _spread(freedom: float, squares: float) -> Spread | None:
     return Spread((squares / freedom) ** 0.5, freedom) if freedom > 0 else None
-
-
-def _squares(values: Sequence[float]) -> float:
-    """Return the sum of squares around the mean."""
-    centre = sum(values) / len(values)
-    return sum((value - centre) ** 2 for value in values)
 
 
 def role(row: Row) -> Role:

@@ -14,7 +14,7 @@ from transfer.board.comparison import TWO_SIDED, priors, single
 from transfer.board.errors import Errors, Side, errors
 from transfer.board.last_epochs import last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
-from transfer.metrics import metric
+from transfer.metrics import smallest_interest
 
 MEASURES = ("Linv", "Ldiv")
 """The measures of the representation that claims are about."""
@@ -57,8 +57,7 @@ class Numbers:
 
     def interest(self, name: str) -> float:
         """Return the smallest difference of interest of a metric; infinitely small where none is declared."""
-        declared = metric(name).interest
-        return self.interests.get(name, declared.size if declared else 0.0)
+        return smallest_interest(name, self.interests) or 0.0
 
     def blocks(self, shared: Callable[[RowKey], Hashable]) -> list[tuple[int, ...]]:
         """Group the rows by what of their keys has to be equal."""
@@ -105,7 +104,7 @@ class Numbers:
     def _within(self, line: Line, compared: Iterable[int]) -> str:
         """Name what the two rows share and others that are compared don't."""
         mine, theirs = self.board.rows[line.mine].key, self.board.rows[line.theirs].key
-        names = ("method", "supervision", "label_fraction", "aug", "arch", "data", "epochs", "changed")
+        names = ("method", "method_version", "supervision", "label_fraction", "aug", "arch", "data", "epochs", "changed")
         varied = [name for name in names if len({getattr(self.board.rows[row].key, name) for row in compared}) > 1]
         return ", ".join(_setting(name, getattr(mine, name)) for name in varied if getattr(mine, name) == getattr(theirs, name))
 
@@ -124,6 +123,8 @@ def but_labels(key: RowKey) -> Hashable:
 def _setting(name: str, value: object) -> str:
     if name == "epochs":
         return f"{value:g} epochs" if isinstance(value, float) else "epochs unknown"
+    if name == "method_version":
+        return f"version {value or 'unknown'}"
     if name == "label_fraction":
         return f"{100 * value:g} % labels" if isinstance(value, float) else "labels unknown"
     if name == "changed":

@@ -9,8 +9,8 @@ import json
 from pretrain.augment import AUGMENTATIONS, JOIN
 from transfer.board.claims.blocks import LABEL_MODE, Line, Numbers, but_augmentation, but_labels
 from transfer.board.claims.judge import ABOVE, BELOW, Claim, Evidence, Expected, judged
+from transfer.board.controls import CONTROL
 from transfer.board.leaderboard import RowKey
-from transfer.board.units import CONTROL
 
 ABSTRACT = "arXiv:2310.18850, abstract"
 SUMMARY = "arXiv:2310.18850, as summarised"

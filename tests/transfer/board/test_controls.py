@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from transfer.board.cells import Unit, between, within
+from transfer.board.controls import Control, controls
 from transfer.board.leaderboard import leaderboard
-from transfer.board.units import Control, Unit, between, controls, units, within
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[2] / "sample_records.py"))
 made, entries, RANDOM = _shared["made"], _shared["entries"], _shared["RANDOM"]
@@ -27,28 +28,28 @@ def _named(board):
 
 def test_numbers_are_averaged_over_run_seeds_and_a_unit_is_one_pre_training():
     records = [made(seed=seed, run_seed=run, metrics={"top1": 10.0 * seed + run}) for seed in (1, 0) for run in (0, 1, 5)]
-    (found,) = units(_board(*records)).values()
+    (found,) = _board(*records).units.values()
     assert found == (Unit(0, {0: 0.0, 1: 1.0, 5: 5.0}, 2.0), Unit(1, {0: 10.0, 1: 11.0, 5: 15.0}, 12.0))
 
 
 def test_a_number_that_could_not_be_computed_is_in_no_unit():
     board = _board(made(metrics={"top1": None}), made(run_seed=1, metrics={"top1": 3.0}), made(seed=1, metrics={"top1": None}))
-    (found,) = units(board).values()
+    (found,) = board.units.values()
     assert found == (Unit(0, {1: 3.0}, 3.0),)
 
 
 def test_files_of_unknown_seed_are_single_pre_trainings_each_in_its_row():
     board = _board(*(_foreign(sha, run_seed=run, metrics={"top1": run}) for sha in ("one", "two") for run in (1, 3)))
-    assert units(board) == {(row, 0): (Unit(None, {1: 1.0, 3: 3.0}, 2.0),) for row in (0, 1)}
+    assert board.units == {(row, 0): (Unit(None, {1: 1.0, 3: 3.0}, 2.0),) for row in (0, 1)}
 
 
 def test_two_files_of_one_seed_are_one_unit():
-    (found,) = units(_board(made(sha256="a", metrics={"top1": 1.0}), made(sha256="b", metrics={"top1": 2.0}))).values()
+    (found,) = _board(made(sha256="a", metrics={"top1": 1.0}), made(sha256="b", metrics={"top1": 2.0})).units.values()
     assert found == (Unit(0, {0: 1.5}, 1.5),)
 
 
 def test_untrained_backbones_are_one_row_with_several_seeds():
-    (found,) = units(_board(*(made(**RANDOM | {"seed": seed}) for seed in range(3)))).values()
+    (found,) = _board(*(made(**RANDOM | {"seed": seed}) for seed in range(3))).units.values()
     assert [unit.seed for unit in found] == [0, 1, 2]
 
 

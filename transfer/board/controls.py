@@ -1,10 +1,4 @@
-"""Give the units of pre-training that every verdict of the report counts, and find each row's control.
-
-An augmentation is applied to a pre-training, so that a pre-training is what an experiment on augmentations repeats.
-Fine-tuning one checkpoint again and again measures that checkpoint better, and says nothing of another pre-training; such
-repetitions are averaged first (Hurlbert 1984 on pseudo-replication; Bouthillier et al. 2021, arXiv 2103.03098, on the
-sources of variance of a benchmark). A file whose seed is unknown is a row of its own, with one unit.
-"""
+"""Find each row's control: the same pre-training without the augmentation."""
 
 import json
 from collections import defaultdict
@@ -12,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfer.board.cells import Spread, Unit, between, within
 from transfer.board.leaderboard import Leaderboard, Row, RowKey
-
-__all__ = ["Control", "Spread", "Unit", "between", "controls", "units", "within"]
 
 CONTROL = "none"
 """The augmentation that is none."""
@@ -35,11 +26,6 @@ class Control:
     """Without a control: the row without augmentation that differs in the fewest fields; None where there is no such row."""
     differing: tuple[str, ...] = ()
     """Names of the fields in which the nearest row differs."""
-
-
-def units(board: Leaderboard) -> Mapping[tuple[int, int], tuple[Unit, ...]]:
-    """Return the numbers averaged over run seeds: (row, column) → one unit per pre-training, sorted by seed."""
-    return board.units
 
 
 def controls(board: Leaderboard) -> Mapping[int, Control]:
