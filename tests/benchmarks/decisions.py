@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from transfer.board.best import best
 from transfer.board.comparison import differences
 from transfer.board.leaderboard import Leaderboard, leaderboard
 from transfer.record import RunRecord
@@ -36,8 +37,18 @@ VARIANCES = ("equal", "3:1 control", "3:1 rows")
 MARGIN = 0.5
 """Smallest difference of interest of a metric that is a percentage."""
 LEVEL = 0.05
-COUNTED = (*(f"{name} {effect}" for effect in range(4) for name in ("ours", "t", "t/k")), "≈ wrong", "≈ right")
-"""What is counted: columns with a mark (effect 0), cells that are found (1 to 3 spreads), by the report and by t tests."""
+COUNTED = (
+    *(f"{name} {effect}" for effect in range(4) for name in ("ours", "t", "t/k")),
+    "≈ wrong",
+    "≈ right",
+    "best missing",
+    "bold",
+    "◇ wrong",
+)
+"""What is counted: columns with a mark (effect 0), cells that are found (1 to 3 spreads), by the report and by t tests. Where
+nothing differs, any row may be the truly best one, by as little as one likes: `best missing` counts how often it isn't bold, of
+the row of which that is most often so, and `bold` how many rows are. `◇ wrong` counts the intervals over fine-tunings that
+leave out the difference of their two checkpoints, which is zero where pre-trainings don't differ (ratio 0)."""
 POWERS = ("found of 1 spread: ours / Bonferroni / t", "2 spreads", "3 spreads")
 
 Numbers = NDArray[np.float64]
@@ -96,6 +107,13 @@ def decided(board: Leaderboard) -> dict[str, NDArray[np.bool_]]:
     return {answer: answers == answer for answer in ("different", "equivalent", "undecided", "two checkpoints")}
 
 
+def bold(board: Leaderboard) -> dict[str, float]:
+    """Count how often the row that is least often bold isn't, and how many rows are, in percent."""
+    found = best(board)
+    shown = np.array([[(row, column.index) in found for row in range(len(board.rows))] for column in board.columns])
+    return {"best missing": 100 * float((~shown).mean(0).max()), "bold": 100 * float(shown.mean())}
+
+
 def ordinary(numbers: Numbers, *, paired: bool) -> Numbers:
     """Return the p-values of the t test of each row against the control, over pre-trainings: (columns, rows − 1)."""
     units = numbers.mean(3)
@@ -121,7 +139,13 @@ def simulate(setting: Setting, columns: int, powers: int, seed: int) -> dict[str
     for effect in (0, 1, 2, 3) if powers and setting.pretrainings > 1 else (0,):
         noise = draw(setting, powers if effect else columns, rng)
         noise[:, 1] += effect * setting.spread * (3**0.5 if setting.variances == "3:1 rows" else 1)
-        different = decided(leaderboard(entries([*records(noise, paired=setting.paired)])))["different"]
+        board = leaderboard(entries([*records(noise, paired=setting.paired)]))
+        different = decided(board)["different"]
+        if effect == 0 and setting.pretrainings > 1:
+            counted |= bold(board)
+        if setting.pretrainings == 1 and setting.trials > 1 and setting.ratio == 0:
+            halves = [(found.mean, found.half) for found in differences(board).values()]
+            counted["◇ wrong"] = 100 * sum(half is not None and abs(mean) > half for mean, half in halves) / len(halves)
         p = ordinary(noise, paired=setting.paired)
         hits = {"ours": different, "t": p < LEVEL, "t/k": p < LEVEL / comparisons}
         for name, hit in hits.items():
@@ -152,7 +176,7 @@ def summary(lines: pd.DataFrame) -> str:
     table = [
         "| repetitions | seeds | rows | marked of null: ours | worst kind | t | Bonferroni | "
         + " | ".join(POWERS)
-        + " | ≈ wrong, worst | ≈ found |"
+        + " | ≈ wrong, worst | ≈ found | best not bold, worst | bold |"
     ]
     table.append("| :-- | :-- " + "| --: " * (table[0].count("|") - 3) + "|")
     for (repetitions, seeds, rows), group in lines.groupby(["pre × trials", "seeds", "rows"], sort=False):
@@ -161,6 +185,7 @@ def summary(lines: pd.DataFrame) -> str:
         texts = [_number(value) for value in null]
         texts += [" / ".join(_number(mean[f"{name} {effect}"]) for name in ("ours", "t/k", "t")) for effect in (1, 2, 3)]
         texts += [_number(group["≈ wrong"].max()), _number(mean["≈ right"])]
+        texts += [_number(group["best missing"].max()), _number(mean["bold"])]
         table.append(f"| {repetitions} | {seeds} | {rows} | {' | '.join(texts)} |")
     return "\n".join(table)
 

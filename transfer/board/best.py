@@ -13,8 +13,8 @@ from transfer.board.simultaneous import critical
 def best(board: Leaderboard) -> frozenset[tuple[int, int]]:
     """List the cells that can't be told from the best of their column: (row, column). Where nothing is repeated, none is.
 
-    The row that is truly the best is left out of it in at most 5 % of columns (Hsu 1981): each row is compared with the one of
-    the best mean, one-sided, at the level of a comparison with every other row.
+    The row that is truly the best is left out of it in about 5 % of columns (Hsu 1981; `docs/decisions.md` has what was
+    simulated): each row is compared with the one of the best mean, one-sided, at the level of a comparison with all others.
     """
     of = baselines(board)
     made: set[tuple[int, int]] = set()

@@ -4,7 +4,6 @@ A row's baseline is its control, the same pre-training without the augmentation;
 say its augmentation, is the untrained backbone. What is compared are units of pre-training. `docs/decisions.md` says how.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +11,10 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from transfer.board.baselines import baselines
-from transfer.board.cells import Count, Spread, average, count, within
+from transfer.board.cells import Count, Unit, average, count
 from transfer.board.columns import Column
 from transfer.board.controls import Control
-from transfer.board.errors import Estimate, Side, errors, role, seeds
+from transfer.board.errors import Errors, Estimate, Role, Side, errors, role, seeds
 from transfer.board.leaderboard import Leaderboard
 from transfer.board.published_numbers import benchmark
 from transfer.board.simultaneous import CONFIDENCE, critical
@@ -104,13 +103,15 @@ def _compared(
     repeated = {row: baseline for row, baseline in known.items() if not single(sides[row], sides[baseline])}
     estimates = {row: spreads.estimate(sides[row], sides[baseline]) for row, baseline in repeated.items()}
     families = _families(estimates, repeated)
+    units = [(side.role, unit) for side in sides.values() for unit in side.units]
+    trials = errors({index: _trials(*unit) for index, unit in enumerate(units)}, {}, noises.get("fine-tunings"))
     for row, baseline in known.items():
         mine, theirs = sides[row], sides[baseline]
         if row in repeated:
             prior = noises.get("pre-trainings")
             made[row] = _decided(baseline, mine, theirs, estimates[row], families, interest, prior)
         else:
-            made[row] = _two_checkpoints(baseline, mine, theirs, sides, noises.get("fine-tunings"))
+            made[row] = _two_checkpoints(baseline, mine, theirs, trials, noises.get("fine-tunings"))
     return dict(sorted(made.items()))
 
 
@@ -151,26 +152,21 @@ def _decided(
     )
 
 
-def _two_checkpoints(baseline: int, mine: Side, theirs: Side, sides: Mapping[int, Side], prior: Noise | None) -> Difference:
-    """Compare one pre-training with one: over fine-tunings, whose spread is pooled over the column."""
-    ours, other = mine.units[0], theirs.units[0]
-    spread = _with_prior(within([unit for side in sides.values() for unit in side.units]), prior)
-    half = freedom = None
-    if spread is not None:
-        freedom = spread.freedom
-        half = float(stdtrit(freedom, TWO_SIDED)) * spread.sd * math.sqrt(1 / len(ours.values) + 1 / len(other.values))
+def _two_checkpoints(baseline: int, mine: Side, theirs: Side, trials: Errors, prior: Noise | None) -> Difference:
+    """Compare one pre-training with one: over fine-tunings, whose spread is pooled over the rows of a role."""
+    estimate = trials.estimate(_trials(mine.role, mine.units[0]), _trials(theirs.role, theirs.units[0]))
+    freedom = half = None
+    if estimate is not None:
+        freedom, half = estimate.freedom, float(stdtrit(estimate.freedom, TWO_SIDED)) * estimate.error
+    mean = average(mine.units) - average(theirs.units)
     paired = len(seeds(mine.units) & seeds(theirs.units))
     counts = count(mine.units), count(theirs.units)
-    return Difference(baseline, "two checkpoints", ours.mean - other.mean, half, *counts, paired, freedom, prior=prior)
+    return Difference(baseline, "two checkpoints", mean, half, *counts, paired, freedom, prior=prior)
 
 
-def _with_prior(spread: Spread | None, prior: Noise | None) -> Spread | None:
-    """Count a published spread in, by its degrees of freedom."""
-    if prior is None:
-        return spread
-    sd, freedom = spread or Spread(0.0, 0)
-    together = freedom + prior.n - 1
-    return Spread(math.sqrt((freedom * sd**2 + (prior.n - 1) * prior.sd**2) / together), together)
+def _trials(role: Role, unit: Unit) -> Side:
+    """Take the fine-tunings of one pre-training for what is repeated."""
+    return Side(role, [Unit(None, {seed: value}, value) for seed, value in unit.values.items()])
 
 
 def _without_control(mine: Side, nearest: Side, control: Control) -> Difference:

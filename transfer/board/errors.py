@@ -48,6 +48,8 @@ class Errors:
 
     roles: Mapping[Role, Spread]
     """Role → spread of a row's units around their mean. A role without a repeated row is not in it."""
+    prior: float
+    """Degrees of freedom of a published spread that is counted in each of them; 0 without one."""
     paired: Spread | None
     """Spread of the difference of two units with one seed around its mean over seeds; None where no seed pairs twice."""
 
@@ -72,7 +74,9 @@ class Errors:
         if any(spread is None for _, spread, _ in parts) or variance**0.5 <= ROUNDING * size:
             return None
         of = [(weight * equal, spread.freedom) for weight, spread, equal in parts if spread]
-        freedom = sum(weight for weight, _ in of) ** 2 / sum(weight**2 / freedom for weight, freedom in of)
+        each = [weight / freedom for weight, freedom in of]
+        common_prior = self.prior * (sum(each) ** 2 - sum(one**2 for one in each))  # counted in several spreads, it is one
+        freedom = sum(weight for weight, _ in of) ** 2 / (sum(weight**2 / freedom for weight, freedom in of) + common_prior)
         return Estimate(mean, variance**0.5, freedom, n / (n + m), common)
 
     def _own(self, weights: Sequence[tuple[Role, float]]) -> list[tuple[float, Spread | None, int]]:
@@ -101,7 +105,7 @@ def errors(rows: Mapping[int, Side], baseline_of: Mapping[int, int], prior: Nois
     before = (prior.n - 1, (prior.n - 1) * prior.sd**2) if prior else (0, 0.0)
     roles = {role: _spread(freedom + before[0], total + before[1]) for role, (freedom, total) in sums.items()}
     pairs = _pairs(rows, baseline_of)
-    return Errors({role: spread for role, spread in roles.items() if spread}, _paired(pairs, before))
+    return Errors({role: spread for role, spread in roles.items() if spread}, before[0], _paired(pairs, before))
 
 
 def _pairs(rows: Mapping[int, Side], baseline_of: Mapping[int, int]) -> dict[int, list[list[float]]]:

@@ -1,7 +1,6 @@
 """Differences to the baseline row, against scipy's tests and cases worked out by hand."""
 
 import runpy
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -202,12 +201,18 @@ def test_a_published_spread_over_fine_tunings_is_counted_in_where_two_checkpoint
     (found,) = differences(board).values()
     assert (found.answer, found.freedom, found.prior.over) == ("two checkpoints", 4, "fine-tunings")
     assert found.half == pytest.approx(stats.t.ppf(0.975, 4) * 0.2 * 2**0.5)
-    trials = [
+    trials = {"none": (0.0, 0.1, 0.5), "mixup": (0.0, 0.3, 0.4)}
+    records = [
         made("voc0712", {"AP": 54.0 + value}, aug=aug, run_seed=run, **VOC)
-        for (aug, row), (run, value) in product({"none": 0, "mixup": 1}.items(), enumerate((0.0, 0.1, 0.5)))
+        for aug, values in trials.items()
+        for run, value in enumerate(values)
     ]
-    (found,) = differences(_board(*trials)).values()
-    assert found.freedom == 4 + 4  # as degrees of freedom beside those of the trials, at every number of them
+    (found,) = differences(_board(*records)).values()
+    # beside the trials' own, at every number of them; a control has a variance of its own
+    parts = [(2 * np.var(values, ddof=1) + 4 * 0.2**2) / 6 / 3 for values in trials.values()]
+    freedom = 2**2 / (1 / 6 + 1 / 6 + 2 * 4 / 6**2)  # of equal variances, whose estimates have the prior's 4 in common
+    assert found.freedom == pytest.approx(freedom)
+    assert found.half == pytest.approx(stats.t.ppf(0.975, freedom) * sum(parts) ** 0.5)
 
 
 def test_a_published_spread_over_pre_trainings_is_counted_in_with_its_degrees_of_freedom():
@@ -215,8 +220,9 @@ def test_a_published_spread_over_pre_trainings_is_counted_in_with_its_degrees_of
     found = _one(*_rows(_noisy(0, range(3)), _noisy(1, range(10, 13)), **of))
     spread = [np.var(np.concatenate([*_noisy(row, range(3)).values()]), ddof=1) for row in (0, 1)]
     pooled = [(2 * one + 4 * 0.2**2) / 6 for one in spread]
-    assert (found.prior.n, found.freedom) == (5, 12)
-    assert found.half == pytest.approx(stats.t.ppf(0.975, 12) * (sum(pooled) / 3) ** 0.5)
+    freedom = 2**2 / (1 / 6 + 1 / 6 + 2 * 4 / 6**2)  # the prior's 4 count in both spreads, and are not independent
+    assert (found.prior.n, found.freedom) == (5, pytest.approx(freedom))
+    assert found.half == pytest.approx(stats.t.ppf(0.975, freedom) * (sum(pooled) / 3) ** 0.5)
 
 
 def test_a_published_spread_over_fine_tunings_decides_nothing_of_the_augmentation():

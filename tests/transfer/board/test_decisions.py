@@ -31,3 +31,15 @@ def test_one_pre_training_each_never_marks_a_difference(trials):
 def test_two_rows_are_decided_as_by_the_t_test(paired):
     found = simulate(Setting(5, 1, 1.0, "equal", paired, 2), columns=150, powers=150, seed=1)
     assert [found[f"ours {effect}"] for effect in range(4)] == [found[f"t {effect}"] for effect in range(4)]
+
+
+@pytest.mark.parametrize("variances", ["equal", "3:1 control"])
+def test_intervals_of_two_checkpoints_hold_whatever_the_variance_of_the_control(variances):
+    found = simulate(Setting(1, 5, 0.0, variances, False, 8), columns=400, powers=0, seed=1)
+    assert 2 <= found["◇ wrong"] <= MOST
+
+
+def test_the_best_row_is_seldom_missing_among_the_bold_ones():
+    found = simulate(Setting(3, 3, 1.0, "equal", True, 4), columns=400, powers=0, seed=1)
+    assert found["best missing"] <= MOST
+    assert found["bold"] >= 90
