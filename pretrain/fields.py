@@ -11,8 +11,10 @@ from pretrain.methods import Method
 from pretrain.recipe import Recipe
 from pretrain.schedule import Schedule
 
-BLOCKS = frozenset({"method", "recipe", "optimizer", "schedule"})
-"""Fields that hold settings of their own."""
+NAME = "name"
+"""What a bare text in place of a block means, unless `BLOCKS` says otherwise: the class of its settings."""
+BLOCKS: Mapping[str, str] = {"method": NAME, "recipe": NAME, "optimizer": NAME, "schedule": "shape"}
+"""Fields that hold settings of their own → the one of these that a bare text in their place means."""
 RECIPE = "recipe"
 """The block that has no name."""
 
@@ -37,16 +39,23 @@ def leaves(settings: Settings, prefix: str = "") -> dict[str, Any]:
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Join layers of fields as a person writes them. The later layer has the last word; blocks are joined field by field."""
+    """Join layers of fields as a person writes them. The later layer has the last word; blocks are joined field by field.
+
+    A bare name starts a block anew: another method's or optimiser's fields are other ones.
+    """
     result: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
             before = result.pop(key, None)  # what comes later must also stand later: it may be the same field's other name
-            if key in BLOCKS and isinstance(before, Mapping | str) and isinstance(value, Mapping):
-                before = {"name" if key != "schedule" else "shape": before} if isinstance(before, str) else before
-                value = merged(before, value)
-            result[key] = value
+            both = key in BLOCKS and isinstance(before, Mapping | str) and isinstance(value, Mapping | str)
+            anew = isinstance(value, str) and BLOCKS.get(key) == NAME
+            result[key] = merged(_inside(key, before), _inside(key, value)) if both and not anew else value
     return result
+
+
+def _inside(block: str, value: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    """The fields of a block, of which a bare text is one."""
+    return {BLOCKS[block]: value} if isinstance(value, str) else value
 
 
 def placed(values: Mapping[str, Any], known: Iterable[str], where: str) -> dict[str, Any]:
@@ -69,17 +78,17 @@ def placed(values: Mapping[str, Any], known: Iterable[str], where: str) -> dict[
             raise ConfigError(f"bad value for {name!r} in {where}", seen=shown(value), allowed="a name, or a mapping of fields")
         if name == RECIPE:
             raise ConfigError(f"a recipe has no name in {where}", seen=shown(value), allowed="a mapping of its fields")
-        *outer, last = name.split(".")
+        *outer, last = f"{name}.{_text_of(name)}".split(".") if name in blocks else name.split(".")
         inside = result
         for step in outer:
-            if not isinstance(inside.get(step), dict):
-                inside[step] = {"name": inside[step]} if step in inside else {}
-            inside = inside[step]
-        if name in blocks and isinstance(inside.get(last), dict):
-            inside[last]["name"] = value
-        else:
-            inside[last] = value
+            inside = inside.setdefault(step, {})
+        inside[last] = value
     return result
+
+
+def _text_of(block: str) -> str:
+    """The field that a bare text in place of a block means; the block by its whole name."""
+    return BLOCKS[block.rpartition(".")[2]]
 
 
 def _flat(values: Mapping[Any, Any], names: list[str], blocks: set[str], where: str, at: str = "") -> Iterable[tuple[str, Any]]:
@@ -87,8 +96,8 @@ def _flat(values: Mapping[Any, Any], names: list[str], blocks: set[str], where: 
         whole = _whole(key, names, where, at)
         if whole in blocks and isinstance(value, Mapping):
             inner = dict(value)
-            if "name" in inner:
-                yield whole, inner.pop("name")
+            if NAME in inner and _text_of(whole) == NAME:
+                yield whole, inner.pop(NAME)
             yield from _flat(inner, names, blocks, where, f"{whole}.")
         else:
             yield whole, value
@@ -157,8 +166,6 @@ def _names(shared: Iterable[str], method: type[Method], optimizer: type[Settings
 def _recipe(method: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
     """The method's published recipe with what is given; another optimiser starts from its own defaults."""
     plain = method.recipe.model_dump()
-    if isinstance(given.get("schedule"), str):
-        given = {**given, "schedule": {"shape": given["schedule"]}}
     for block in ("optimizer", "schedule"):
         if isinstance(given.get(block), dict):
             wanted = given[block]

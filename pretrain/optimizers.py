@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from pretrain.core.errors import ConfigError
+from pretrain.core.ranges import Decay
 from pretrain.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class SGD(Optimizer):
     MOMENTS: ClassVar[int] = 1
 
     name: Literal["sgd"] = "sgd"
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: Decay = 0.9
     """Momentum coefficient."""
 
     def build(self, groups: Groups) -> "TorchOptimizer":
@@ -52,7 +53,7 @@ class AdamW(Optimizer):
     MOMENTS: ClassVar[int] = 2
 
     name: Literal["adamw"] = "adamw"
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay rates of the moving averages of the gradient and of its square."""
 
     def build(self, groups: Groups) -> "TorchOptimizer":
@@ -72,7 +73,7 @@ class LARS(Optimizer):
     MOMENTS: ClassVar[int] = 1
 
     name: Literal["lars"] = "lars"
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: Decay = 0.9
     """Momentum coefficient."""
     trust: float = Field(0.001, gt=0)
     """Trust coefficient η."""

@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""What a moving average keeps of itself at each step."""
 Fraction = Annotated[float, Field(gt=0, le=1)]
 """A fraction above 0, up to the whole."""
 Positive = Annotated[float, Field(gt=0)]

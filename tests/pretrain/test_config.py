@@ -1,6 +1,8 @@
 """The configuration refuses what it can't mean, and says what to do; a run's identity is its method's own."""
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,8 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
         ({"recipe": {"epoch": 3}}, "did you mean 'epochs'"),
         ({"momentum": 0.9}, r"name of 2 fields(.|\n)*method.momentum, recipe.optimizer.momentum"),
         ({"optimizer": "adamw", "optimizer.momentum": 0.9}, "unknown key"),
+        ({"optimizer": "adamw", "betas": [0.9, 1.5]}, r"bad value for 'betas\.1'(.|\n)*less than 1"),
+        ({"optimizer": "adamw", "betas": [-0.1, 0.999]}, "bad value for 'betas.0'"),
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
         ({"schedule": "cosin"}, "bad value for 'shape'"),
         ({"keep_iterations": True}, "without classes changes nothing"),
@@ -146,6 +150,33 @@ def test_layers_of_fields_are_joined_block_by_block_and_the_later_one_counts() -
     config = PretrainConfig.read(joined)
     assert (config.method.queue, config.method.temperature) == (512, 0.5)
     assert (config.recipe.epochs, config.recipe.batch, config.recipe.pipeline_options) == (2, 64, {})
+
+
+WARM = {"shape": "step", "per": "epoch", "warmup_epochs": 5.0, "warmup_from": 0.0}
+SHAPES: list[dict[str, Any]] = [
+    {"schedule": "step"}, {"shape": "step"}, {"recipe.schedule": "step"}, {"recipe": {"schedule": "step"}},
+    {"schedule": {"shape": "step"}}, {"recipe": {"schedule": {"shape": "step"}}},
+]  # fmt: skip
+WARM_UPS: list[dict[str, Any]] = [
+    {"warmup_epochs": 5}, {"schedule": {"warmup_epochs": 5}}, {"recipe.schedule.warmup_epochs": 5},
+    {"recipe": {"schedule": {"warmup_epochs": 5}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "warm_up"), list(itertools.product(SHAPES, WARM_UPS)))
+def test_a_schedule_keeps_its_shape_and_its_warm_up_however_and_in_whatever_order_they_are_given(
+    shape: dict[str, Any], warm_up: dict[str, Any]
+) -> None:
+    for first, second in ((shape, warm_up), (warm_up, shape)):
+        assert PretrainConfig.read(merged(first, second)).recipe.schedule.model_dump() == WARM
+        assert PretrainConfig.read(first).replace(second).recipe.schedule.model_dump() == WARM
+
+
+def test_what_is_no_text_is_no_schedule() -> None:
+    with pytest.raises(ConfigError, match=r"bad value for 'recipe\.schedule'"):
+        PretrainConfig.read({"schedule": 3})
+    with pytest.raises(ConfigError, match="unknown key in the configuration: 'name'"):
+        PretrainConfig.read({"schedule": {"name": "step"}})
 
 
 def test_another_optimizer_starts_from_its_own_settings() -> None:

@@ -20,8 +20,9 @@ from pretrain.core.errors import CheckpointError, ConfigError, DataError, Traini
 from pretrain.core.journal import Journal
 from pretrain.images.imageset import ImageSet, read
 from pretrain.methods import METHODS
-from pretrain.train import Trained, training_set
+from pretrain.train import Trained, batches_of, training_set
 from pretrain.train import train as train_on
+from pretrain.trainer import Trainer
 from transfer import sources
 
 TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "num_workers": 0}
@@ -68,13 +69,16 @@ def test_every_augmentation_trains_under_every_regime(images: ImageSet, tmp_path
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_leaves_a_whole_backbone(images: ImageSet, tmp_path: Path, method: str) -> None:
     labels = methods.get(method).labels
-    trained = train(config(method=method, supervision="self" if labels == "unused" else "full"), images, tmp_path, Journal())
+    wanted = config(method=method, supervision="self" if labels == "unused" else "full")
+    trained = train(wanted, images, tmp_path, Journal())
     payload = torch.load(tmp_path / "backbone.pth", weights_only=True)
     assert payload["format"] == BACKBONE_FORMAT
     assert len(payload["state_dict"]) == 120  # a ResNet-18 without its classifier
     assert not any(name.startswith("fc.") for name in payload["state_dict"])
     read = sources.load(str(tmp_path / "backbone.pth"))
     assert (read.provenance, read.provenance.method) == (trained.provenance, method)
+    exported = wanted.method.learner(wanted.shape(classes=2)).export()
+    assert (read.projector is None) == (exported.projector is None)
     if read.projector is not None:
         assert torch.isfinite(read.projector(torch.zeros(2, 512))).all()
 
@@ -205,6 +209,26 @@ def test_too_few_images_and_too_few_classes_are_refused(images: ImageSet, tmp_pa
     one = replace(images, classes=("ant",), labels=(0,) * len(images))
     with pytest.raises(DataError, match="one class"):
         train(config(supervision="full"), one, tmp_path, Journal())
+
+
+def test_parts_that_each_process_can_not_divide_its_images_into_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(config(bn_splits=4), 24, 2, "cpu")
+    monkeypatch.setattr("pretrain.core.distributed.world", lambda: 2)
+    with pytest.raises(ConfigError, match="4 images of each process in 4 parts"):
+        next(batches_of(trainer, [], []))
+
+
+def test_a_learner_is_drawn_on_the_cpu_alone_and_leaves_its_generator_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.manual_seed_all", seeded.append)
+    before, wanted = torch.get_rng_state(), config(seed=3)
+    drawn = Trainer(wanted, 24, 2, "cpu").learner.export().backbone
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seeded == []
+    torch.manual_seed(3)
+    expected = wanted.method.learner(wanted.shape(classes=2)).export().backbone
+    assert all(torch.equal(drawn[name], expected[name]) for name in expected)
 
 
 def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet, tmp_path: Path) -> None:

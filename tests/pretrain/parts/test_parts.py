@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pretrain.parts.branch import Branch
-from pretrain.parts.heads import Prototypes, mlp, weight_normalised
+from pretrain.parts.heads import Prototypes, head_of, layers_of, mlp, weight_normalised
 from pretrain.parts.pairs import ONE_WAY, SWAPPED, crossed
 from pretrain.parts.target import MomentumTarget
 
@@ -29,6 +29,14 @@ def test_a_perceptron_has_the_layers_it_is_told() -> None:
     last = nn.Linear(16, 4)
     assert mlp((8, 16, 4), last=last)[-1] is last
     assert mlp((8, 4))(torch.zeros(2, 8)).shape == (2, 4)
+
+
+def test_a_head_whose_statistics_were_taken_over_all_processes_is_read_as_one_of_a_single_process() -> None:
+    head = mlp((8, 16, 4), bias=False, norm="bn", out_norm="bn-plain")
+    trained = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(head))
+    assert layers_of(trained) == layers_of(head) == ["linear", "bn", "relu", "linear", "bn"]
+    inputs = torch.randn(3, 8, generator=RNG)
+    torch.testing.assert_close(head_of(layers_of(trained), trained.state_dict())(inputs), head.eval()(inputs))
 
 
 def test_prototypes_compare_by_the_cosine() -> None:
