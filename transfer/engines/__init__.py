@@ -5,12 +5,14 @@
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from pretrain import backbones
 from pretrain.backbones import IMAGENET, SMALL
 from pretrain.core.errors import CheckpointError, EngineError
+from transfer import tasks
 from transfer.engines.job import Job, Outcome
 from transfer.sources import Backbone
 from transfer.tasks import Task
@@ -37,10 +39,18 @@ class EngineInfo:
     """Whether its work is divided among several processes."""
     stems: tuple[str, ...] = (IMAGENET,)
     """First layers of a backbone that it takes (`pretrain.backbones`)."""
-    families: tuple[str, ...] | None = ("ResNet",)
-    """Classes of architectures that it takes (`pretrain.backbones`); None: all."""
+    families: tuple[str, ...] | None = ("resnet",)
+    """Families of architectures (`Architecture.family`) that it takes; None: all."""
     hint: str = ""
     """What to say before `install PACKAGE` where a package is missing."""
+
+    def takes_family(self, family: str) -> bool:
+        """Return whether it takes architectures of a family."""
+        return self.families is None or family in self.families
+
+    def takes_stem(self, stem: str) -> bool:
+        """Return whether it takes backbones with a first layer."""
+        return stem in self.stems
 
 
 ENGINES: dict[str, EngineInfo] = {
@@ -116,18 +126,24 @@ def require_usable(backbone: Backbone, engine: str, task: Task, checkpoint: str)
     Raises:
         CheckpointError: If its architecture or its first layers are none that the engine takes.
     """
-    info, architecture = ENGINES[engine], backbones.get(backbone.arch)
-    if info.families is not None and type(architecture).__name__ not in info.families:
-        usable = [name for name in backbones.BACKBONES if type(backbones.get(name)).__name__ in info.families]
+    info, family, stem = ENGINES[engine], backbone.architecture.family, backbone.stem
+    if not info.takes_family(family):
+        usable = ", ".join(each.name for each in backbones.every() if info.takes_family(each.family))
+        others = _tasks_of(lambda info: info.takes_family(family))
         raise CheckpointError(
             f"{checkpoint} is a {backbone.arch}, which {task.name} can't use yet",
             seen=f"the engine {engine!r}",
-            allowed=f"{', '.join(usable)}; linear and knn take every architecture",
+            allowed=f"{usable}; a {backbone.arch} is taken by {others}",
         )
-    if backbone.stem not in info.stems:
+    if not info.takes_stem(stem):
         raise CheckpointError(
             f"{checkpoint} has the stem for small images, which {task.name} can't use",
             seen="a first convolution of 3 × 3 without pooling",
-            allowed="torchvision's 7 × 7; linear and knn take both",
+            allowed=f"torchvision's 7 × 7; this one is taken by {_tasks_of(lambda info: info.takes_stem(stem))}",
             fix="pre-train with --set stem=imagenet",
         )
+
+
+def _tasks_of(takes: Callable[[EngineInfo], bool]) -> str:
+    """Name the tasks that have an engine which takes something."""
+    return ", ".join(name for name in tasks.TASKS if any(takes(ENGINES[each]) for each in tasks.get(name).engines))

@@ -168,6 +168,6 @@ def run(engine: Engine[Any, Any]) -> Outcome:
 
 def announce_time(engine: Engine[Any, Any]) -> None:
     """Time a step and log what the whole run would take at that speed; draws no random number of the run's."""
-    with estimate.without_drawing():
+    with estimate.without_drawing(engine.job.device):
         total = estimate.seconds(engine.work(), engine.step(), engine.job.device)
     engine.job.journal.say(f"estimated time: {duration(total)} ({engine.settings.schedule()}; one step timed now)")

@@ -37,19 +37,25 @@ Step = Callable[[], Work]
 def seconds(whole: Work, step: Step, device: str) -> float:
     """Time one step, and return the seconds that all processes together need for the whole work at that speed."""
     step()  # allocates
+    _finish(device)
     began = time.monotonic()
     done = step()
-    if device != "cpu":
-        torch.cuda.synchronize()
+    _finish(device)
     return (time.monotonic() - began) * whole.passes / done.passes / distributed.world()
 
 
+def _finish(device: str) -> None:
+    """Wait for what a GPU was given to do, which goes on while the program does."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
 @contextlib.contextmanager
-def without_drawing() -> Iterator[None]:
+def without_drawing(device: str) -> Iterator[None]:
     """Restore the state of every global random generator afterwards, so that what is drawn inside moves no number."""
     states = np.random.get_state(), random.getstate()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[] if device == "cpu" else [device]):
             yield
     finally:
         np.random.set_state(states[0])

@@ -17,7 +17,7 @@ from torch import Tensor
 from pretrain.inputs import generator
 
 REPLICATES = 400
-"""Replicates B; the ends of a 95 % interval are then known to about half a percent of probability."""
+"""Replicates B; the ends of a 95 % interval are then known to about 0.8 percent of probability."""
 LEVEL = 0.95
 PARTS = 10
 """Parts of the images that the jackknife leaves out in turn."""
@@ -72,10 +72,13 @@ def jackknife(statistics: Callable[[Tensor], Values], n: int) -> tuple[Values, d
         n: Number of images.
 
     Returns:
-        The statistics of all images, and the intervals of those that every part has, by Student's t.
+        The statistics of all images, and the intervals of those that every part has, by Student's t; none for fewer images
+        than parts, of which some would leave out nothing.
     """
     number = torch.arange(n) % PARTS
     whole = statistics(number >= 0)
+    if n < PARTS:
+        return whole, {}
     without = [statistics(number != part) for part in range(PARTS)]
     reach, around = float(stats.t.ppf((1 + LEVEL) / 2, PARTS - 1)), {}
     for name, value in whole.items():

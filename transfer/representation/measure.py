@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pretrain.augment.mixed import Mixed
-from pretrain.core.errors import DataError
+from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.images.crops import CentreCrop, Crop
 from pretrain.images.imageset import ImageSet
@@ -62,21 +62,30 @@ def measure(
         The measure on all images, then on each part. `CKA` is of them only with a `reference`, which sees the same images.
 
     Raises:
-        ConfigError: For an unknown pipeline or augmentation, or a size that a backbone can't see.
+        ConfigError: For an unknown pipeline or augmentation, a size that a backbone can't see, or more parts than the chosen
+            images fill.
         DataError: If there are too few images.
     """
     if len(images) < 2 * splits:
         raise DataError("too few images to measure on", seen=len(images), allowed=f"at least {2 * splits}")
+    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long()
+    every = -(-len(chosen) // MOST_COMPARED)
+    compared = -(-len(chosen) // every)
+    if compared < 2 * splits:
+        raise ConfigError(
+            "too few images are compared to measure on parts of them",
+            seen=f"{compared} images in {splits} parts",
+            allowed="at least 2 images in each part",
+            fix=f"at most --splits {compared // 2}, or --set images=..., of which at most {MOST_COMPARED} are compared",
+        )
     for each in (backbone, *([reference] if reference else [])):
         each.architecture.require_size(settings.size)
     viewer = settings.viewer()
     model, proof = extractor(backbone, device)
     beside = extractor(reference, device)[0] if reference else None
     networks = _Networks(model, _head(backbone.projector, device), beside, device)
-    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long()
     batches = shuffled(len(chosen), settings.batch, seed)
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
-    every = -(-len(chosen) // MOST_COMPARED)
     parts, place = [Totals(seed) for _ in range(splits)], 0
     with torch.inference_mode():
         source = Crops(images, images.labels, cuts, seed=seed)

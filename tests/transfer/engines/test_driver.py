@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pretrain import backbones
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.core.errors import CheckpointError, ProofError
 from pretrain.core.journal import Journal
@@ -117,15 +118,30 @@ def test_detection_and_segmentation_refuse_the_stem_for_small_images() -> None:
     backbone = sources.load("random:resnet18")
     small = dataclasses.replace(backbone, state={**backbone.state, "conv1.weight": torch.zeros(64, 3, 3, 3)})
     for task in ("voc07", "cityscapes"):
-        with pytest.raises(CheckpointError, match=r"a\.pth has the stem for small images, which"):
+        with pytest.raises(
+            CheckpointError, match=r"a\.pth has the stem for small images(.|\n)* by linear, linear-cached, knn\n"
+        ):
             engines.require_usable(small, tasks.get(task).engines[-1], tasks.get(task), "a.pth")
     for usable, engine in ((small, "probe"), (backbone, "torchvision")):
         engines.require_usable(usable, engine, tasks.get("linear"), "a.pth")
 
 
+def test_a_refused_architecture_comes_with_the_tasks_that_take_it() -> None:
+    words = r"resnet50(.|\n)*a vit_small is taken by linear, linear-cached, knn$"
+    with pytest.raises(CheckpointError, match=words) as caught:
+        engines.require_usable(sources.load("random:vit_small"), "mmseg", tasks.get("cityscapes"), "a.pth")
+    assert "vit_base" not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_the_families_of_every_engine_are_those_of_architectures(engine: str) -> None:
+    known = {each.family for each in backbones.every()}
+    assert known.issuperset(engines.ENGINES[engine].families or ())
+
+
 def test_an_engine_takes_only_its_families_of_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, task = sources.load("random:resnet18"), tasks.get("voc07")
-    info = dataclasses.replace(engines.ENGINES["torchvision"], families=("Another",))
+    info = dataclasses.replace(engines.ENGINES["torchvision"], families=("another",))
     monkeypatch.setitem(engines.ENGINES, "torchvision", info)
     with pytest.raises(CheckpointError, match=r"a\.pth is a resnet18, which voc07 can't use yet"):
         engines.require_usable(backbone, "torchvision", task, "a.pth")

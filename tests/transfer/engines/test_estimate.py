@@ -38,6 +38,31 @@ def test_only_the_second_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert estimate.seconds(Work(forwarded=7), work, "cpu") == pytest.approx(7)
 
 
+def test_a_gpu_has_finished_each_step_before_the_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: events.append(f"{device} finished"))
+    monkeypatch.setattr(time, "monotonic", lambda: events.append("clock") or float(len(events)))
+
+    def work() -> Work:
+        events.append("step")
+        return Work(forwarded=1)
+
+    estimate.seconds(Work(forwarded=1), work, "cuda:1")
+    assert events == ["step", "cuda:1 finished", "clock", "step", "cuda:1 finished", "clock"]
+
+
+@pytest.mark.parametrize(("device", "generators"), [("cpu", []), ("cuda:1", ["cuda:1"])])
+def test_the_generators_of_other_processes_gpus_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, device: str, generators: list[str]
+) -> None:
+    saved, state = [], torch.zeros(8, dtype=torch.uint8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: saved.append(device) or state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: None)
+    with estimate.without_drawing(device):
+        assert list(map(str, saved)) == generators
+
+
 def test_what_is_drawn_for_an_estimate_moves_no_number_of_the_run() -> None:
     def draw() -> tuple[float, float, float]:
         return random.random(), float(np.random.rand()), float(torch.rand(1))
@@ -47,6 +72,6 @@ def test_what_is_drawn_for_an_estimate_moves_no_number_of_the_run() -> None:
     expected = draw()
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(0)
-    with estimate.without_drawing():
+    with estimate.without_drawing("cpu"):
         draw()
     assert draw() == expected

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from transfer.representation.bootstrap import REPLICATES, Means, counts, interval, jackknife
+from transfer.representation.bootstrap import PARTS, REPLICATES, Means, counts, interval, jackknife
 
 VALUES = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, 600))
 
@@ -54,6 +54,14 @@ def test_the_jackknife_covers_a_mean_as_often_as_it_says() -> None:
         _, around = jackknife(lambda kept, sample=sample: {"mean": float(sample[kept].mean())}, 60)
         covered += around["mean"][0] <= 0 <= around["mean"][1]
     assert 0.935 < covered / 1000 < 0.965
+
+
+@pytest.mark.parametrize(("images", "known"), [(4, False), (PARTS - 1, False), (PARTS, True)])
+def test_fewer_images_than_parts_have_no_interval(images: int, known: bool) -> None:
+    values = VALUES[:images]
+    found, around = jackknife(lambda kept: {"mean": float(values[kept].mean())}, images)
+    assert found == {"mean": pytest.approx(float(values.mean()))}
+    assert bool(around) == known
 
 
 def test_a_statistic_that_some_images_lack_has_no_interval() -> None:

@@ -40,7 +40,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 
 
 def measured(
-    images: ImageSet, *, seed: int = 0, splits: int = 1, backbone: Backbone = BACKBONE, **settings: object
+    images: ImageSet, /, *, seed: int = 0, splits: int = 1, backbone: Backbone = BACKBONE, **settings: object
 ) -> list[Measured]:
     plain = MeasureSettings.read({"views": 4, "size": 32, "batch": 8, **settings})
     return measure(backbone, images, plain, Journal(), seed=seed, device="cpu", splits=splits)
@@ -225,6 +225,20 @@ def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None
         measured(images, probe="cutmx")
     with pytest.raises(ConfigError, match="unknown pipeline"):
         measured(images, pipeline="mocov3")
+
+
+@pytest.mark.parametrize("splits", [3, 5])
+def test_parts_that_the_chosen_images_do_not_fill_are_refused(images: ImageSet, splits: int) -> None:
+    assert len(measured(images, splits=2, images=4)) == 3
+    with pytest.raises(ConfigError, match=rf"seen:    4 images in {splits} parts(.|\n)*do:      at most --splits 2"):
+        measured(images, splits=splits, images=4)
+
+
+def test_parts_without_two_images_to_compare_are_refused(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_COMPARED", 6)
+    assert len(measured(images, splits=3)) == 4
+    with pytest.raises(ConfigError, match="seen:    6 images in 4 parts"):
+        measured(images, splits=4)
 
 
 @pytest.mark.parametrize("widths", [(512, 64), (512, 64, 16)])

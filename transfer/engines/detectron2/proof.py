@@ -35,7 +35,7 @@ def proven(backbone: Backbone, model: nn.Module, settings: DetectionSettings) ->
         return outputs
 
     names = dict(zip(to_detectron2(backbone.state), backbone.state, strict=True))
-    with torch.random.fork_rng():  # the reference draws its initial weights; the run's numbers stay those of its seed
+    with torch.random.fork_rng(devices=[]):  # the reference draws its initial weights; the run's numbers stay those of its seed
         expected = reference(backbone)
     heads = [key for key in copied.state_dict() if not key.startswith(BACKBONE)]
     return prove(backbone, {names.get(key, key): value for key, value in state.items()}, features, expected, new=heads)

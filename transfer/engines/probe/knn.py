@@ -38,7 +38,9 @@ def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
 
 
 def knn_votes(train: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k: int, temperature: float) -> Tensor:
-    """Sum for each query, over its k nearest training features, exp(cosine / temperature) by class: (M, C).
+    """Sum for each query, over its k nearest training features, exp((cosine − cosine of the nearest) / temperature): (M, C).
+
+    These are the votes exp(cosine / temperature) in parts of the nearest one's, which is then 1: no temperature overflows them.
 
     Args:
         train: Training features, (N, D).
@@ -51,6 +53,6 @@ def knn_votes(train: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k
     train, votes = F.normalize(train, dim=1), []
     for part in F.normalize(queries, dim=1).split(QUERIES):
         cosine, nearest = (part @ train.T).topk(k, dim=1)
-        weight = (cosine / temperature).exp()
+        weight = ((cosine - cosine[:, :1]) / temperature).exp()
         votes.append(torch.zeros(len(part), classes).scatter_add_(1, labels[nearest], weight))
     return torch.cat(votes)

@@ -13,10 +13,11 @@ from transfer import sources, tasks
 from transfer.datasets import imagefolder
 from transfer.engines import Job
 from transfer.engines.probe import classifiers, engine
+from transfer.engines.probe.classifiers import top
 from transfer.engines.probe.knn import knn_votes
 
 
-def test_votes_are_the_sum_of_exp_cosine_over_temperature_of_the_nearest() -> None:
+def test_votes_are_the_sum_of_exp_cosine_over_temperature_in_parts_of_the_nearest_ones() -> None:
     rng = torch.Generator().manual_seed(0)
     train, queries = torch.randn(9, 4, generator=rng), torch.randn(3, 4, generator=rng)
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2])
@@ -27,8 +28,17 @@ def test_votes_are_the_sum_of_exp_cosine_over_temperature_of_the_nearest() -> No
         )
         expected = [0.0, 0.0, 0.0]
         for value, cls in cosines[:4]:
-            expected[cls] += math.exp(value / 0.5)
+            expected[cls] += math.exp(value / 0.5) / math.exp(cosines[0][0] / 0.5)
         assert votes[i].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.01, 1e-4])
+def test_no_temperature_is_too_small(temperature: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    centres, truth = torch.randn(3, 32, generator=rng), torch.arange(30) % 3
+    train, queries = (centres[truth] + 0.3 * torch.randn(30, 32, generator=rng) for _ in range(2))
+    votes = knn_votes(train, truth, queries, classes=3, k=5, temperature=temperature)
+    assert top(votes, truth, 1) == 100
 
 
 @pytest.fixture(scope="module")
