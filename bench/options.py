@@ -50,7 +50,7 @@ class Place:
     resume: Annotated[
         bool, typer.Option(help="Resume from the last checkpoint, which the same command does without it, too.")
     ] = False
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; without it, cuda where there is one.")] = None
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; without it, cuda where there is one.")] = None
     devices: Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")] = 1
 
     def __post_init__(self) -> None:
@@ -65,20 +65,21 @@ class Place:
         return launcher.processes() if launcher.launched() else self.devices
 
     def device_name(self) -> str:
-        """Name the device: `cpu` or `cuda`, as asked, or cuda where there is one.
+        """Name the device: `cpu`, `cuda` or one GPU's `cuda:N`, as asked, or cuda where there is one.
 
         Raises:
-            ConfigError: If CUDA was asked for and there is none, or fewer GPUs than processes.
+            ConfigError: If there is no such device, or there are fewer GPUs than processes.
         """
         import torch
 
         from pretrain.core import launcher
 
         wanted = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if wanted.split(":")[0] not in ("cpu", "cuda"):
-            raise ConfigError.unknown("device", wanted, ["cpu", "cuda"])
-        if wanted.startswith("cuda") and not torch.cuda.is_available():
+        if wanted.split(":")[0] == "cuda" and not torch.cuda.is_available():
             raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
+        known = ["cpu", "cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        if wanted not in known:
+            raise ConfigError.unknown("device", wanted, known)
         here = torch.cuda.device_count() if wanted == "cuda" else self.devices
         if self.devices > here and not launcher.launched():
             fix = "lower --devices, or choose --device cpu"

@@ -34,11 +34,16 @@ def _packaged(folder: str) -> Path:
     return checkout if checkout.is_dir() else bench / f"_{checkout.name}"
 
 
-def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
+def read_config(kind: str, name_or_file: str, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read the fields of a configuration that comes with the project, or of a YAML file.
 
+    Args:
+        kind: `pretrain` or `transfer`.
+        name_or_file: Its name, or the file.
+        below: The files that extend this one, the first one first.
+
     Raises:
-        ConfigError: If there is none, with the nearest name.
+        ConfigError: If there is none, with the nearest name, or it extends itself, also by way of others.
     """
     path = Path(name_or_file)
     if not (path.suffix in {".yaml", ".yml"} or is_file(name_or_file)):
@@ -46,13 +51,15 @@ def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
         if name_or_file not in known:
             raise ConfigError.unknown(f"{kind} configuration", name_or_file, known)
         path = known[name_or_file]
+    file = path.resolve()
+    chain = (*below, file)
+    if file in below:
+        seen = f" {EXTENDS} ".join(map(str, chain[chain.index(file) :]))
+        raise ConfigError(f"{path} extends itself", seen=seen, fix=f"name another configuration in one `{EXTENDS}:`")
     fields = read_yaml(path)
     if EXTENDS not in fields:
         return fields
-    parent = str(fields.pop(EXTENDS))
-    if Path(parent).stem == path.stem:
-        raise ConfigError(f"{path} extends itself", seen=f"{EXTENDS}: {parent}", fix="name another configuration")
-    return merged(read_config(kind, parent), fields)
+    return merged(read_config(kind, str(fields.pop(EXTENDS)), chain), fields)
 
 
 def class_list(name: str) -> Path:

@@ -141,7 +141,7 @@ def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]
     """The probe's options at each strength; one empty mapping, where nothing is swept.
 
     Raises:
-        ConfigError: If the text is no sweep.
+        ConfigError: If the text is no sweep, or the options are none that a sweep could change one of.
     """
     if sweep is None:
         return [{}]
@@ -149,6 +149,10 @@ def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]
     if not (name.strip() and equals and text.strip()):
         raise ConfigError("a sweep without a field or without values", seen=sweep, allowed=SWEEP_FORM)
     constant = options.get("probe_options", {})
+    if not isinstance(constant, Mapping):
+        fix = "leave probe_options away, or give the fields that stay the same"
+        allowed = "{field: value} of the probe"
+        raise ConfigError("probe_options are no fields to sweep one of", seen=constant, allowed=allowed, fix=fix)
     return [
         {"probe_options": {**constant, field: value}}
         for field, values in assignments([f"{name}=[{text}]"]).items()

@@ -138,8 +138,27 @@ def test_a_configuration_lists_only_its_differences_from_the_one_it_extends(here
     (here / "longer.yaml").write_text("extends: shapes-moco\nepochs: 99\n")
     longer, shorter = (places.read_config("pretrain", name) for name in ("longer.yaml", "shapes-moco"))
     assert longer == {**shorter, "epochs": 99}
+
+
+def test_a_configuration_may_extend_the_one_of_its_own_name_that_comes_with_the_project(here: Path) -> None:
+    (here / "small.yaml").write_text("extends: small\nepochs: 7\n")
+    assert places.read_config("pretrain", "small.yaml") == {**places.read_config("pretrain", "small"), "epochs": 7}
+
+
+@pytest.mark.parametrize("names", ["a", "ab", "abc"])
+def test_a_configuration_that_extends_itself_is_refused_with_the_chain(names: str, here: Path) -> None:
+    files = [here / f"{name}.yaml" for name in names]
+    for file, parent in zip(files, [*files[1:], files[0]], strict=True):
+        file.write_text(f"extends: {parent.name}\n")
+    (here / "first.yaml").write_text("extends: ./a.yaml\n")
+    chain = " extends ".join(str(file.resolve()) for file in [*files, files[0]])
+    with pytest.raises(ConfigError, match=f"a.yaml extends itself\n  seen:    {re.escape(chain)}\n"):
+        places.read_config("pretrain", "first.yaml")
+
+
+def test_a_configuration_that_extends_a_name_there_is_not_is_refused(here: Path) -> None:
     (here / "itself.yaml").write_text("extends: itself\n")
-    with pytest.raises(ConfigError, match="extends itself"):
+    with pytest.raises(ConfigError, match="unknown pretrain configuration 'itself'"):
         places.read_config("pretrain", "itself.yaml")
 
 

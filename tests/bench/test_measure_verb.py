@@ -60,3 +60,14 @@ def test_a_reference_that_is_not_there_is_one_message_before_anything_is_written
     assert typed(*WORDS, "--set", "reference=missing.pth") == 2
     assert "missing.pth" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("value", ["3", "null", "[side]"])
+def test_a_sweep_over_options_that_are_no_fields_is_one_message(
+    value: str, typed: Typed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(*WORDS, "--probe", "cutout", "--set", f"probe_options={value}", "--sweep", "side=0.1") == 2
+    shown = capsys.readouterr().err
+    assert "probe_options are no fields to sweep one of" in shown
+    assert "allowed: {field: value} of the probe" in shown
+    assert not Path("runs").exists()

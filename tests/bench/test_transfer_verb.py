@@ -145,3 +145,18 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert Place(devices=4, device="cpu").device_name() == "cpu"
     with pytest.raises(ConfigError, match="--devices 4, 2 GPUs"):
         Place(devices=4).device_name()
+
+
+@pytest.mark.parametrize("name", ["cpu:x", "cpu:0", "cuda:x", "cuda:2", "cuda:-1", "cuda:", "cuda:01", "tpu", "cudax"])
+def test_a_device_that_there_is_not_is_refused_with_those_there_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [Place(device=known).device_name() for known in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda", "cuda:1"]
+    with pytest.raises(ConfigError, match=f"unknown device '{name}'\n  allowed: cpu, cuda, cuda:0, cuda:1"):
+        Place(device=name).device_name()
+
+
+def test_a_gpu_asked_for_where_there_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="CUDA was asked for and there is none"):
+        Place(device="cuda:0").device_name()
