@@ -31,4 +31,4 @@ format: $(STAMP)  ## Put the code in form
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 clean:  ## Take away what setup and the demo made
-	rm -rf .venv data runs leaderboard.md leaderboard.csv leaderboard.tex leaderboard.html
+	rm -rf .venv data runs leaderboard.*

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from pretrain import backbones
 from pretrain.backbones import Architecture
+from pretrain.core.atomic import replacing
 from pretrain.core.errors import CheckpointError, ConfigError
 from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD, PIXEL_MEAN, PIXEL_STD
 
@@ -66,19 +66,27 @@ def _canonical_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
     return _torch_bytes(dict(state))
 
 
+def detectron2_payload(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return what a file for Detectron2 holds; without `matching_heuristics` it loads nothing and only warns."""
+    return {"model": to_detectron2(state), "__author__": "bench", "matching_heuristics": True}
+
+
+def mmseg_payload(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return what a file for MMSegmentation holds."""
+    return {"state_dict": to_mmseg(state), "meta": {"author": "bench"}}
+
+
 def _detectron2_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
-    """`matching_heuristics`: without it Detectron2 loads nothing and only warns."""
-    named = to_detectron2(state)
-    about = {"__author__": "bench", "matching_heuristics": True}
+    payload = detectron2_payload(state)
     if suffix != ".pkl":
-        return _torch_bytes({"model": named, **about})
+        return _torch_bytes(payload)
     buffer = io.BytesIO()
-    _Pickler(buffer, protocol=4).dump({"model": {key: value.numpy() for key, value in named.items()}, **about})
+    _Pickler(buffer, protocol=4).dump(payload | {"model": {key: value.numpy() for key, value in payload["model"].items()}})
     return buffer.getvalue()
 
 
 def _mmseg_file(state: Mapping[str, Tensor], suffix: str) -> bytes:
-    return _torch_bytes({"state_dict": to_mmseg(state), "meta": {"author": "bench"}})
+    return _torch_bytes(mmseg_payload(state))
 
 
 class _Pickler(pickle.Pickler):
@@ -187,13 +195,13 @@ def encoded(name: str, architecture: Architecture, state: Mapping[str, Tensor], 
 
 
 def write(out: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file whole or not at all.
+
+    Raises:
+        StorageError: If the disk is full or the folder can't be written to.
+    """
+    with replacing(out) as file:
+        file.write(content)
 
 
 def write_about(out: Path, about: Mapping[str, Any]) -> Path:

@@ -10,7 +10,9 @@ from bench.cli.groups import Only
 from bench.cli.tables import SELECTION, VIEWS
 from bench.options import Ckpt, Place, Reading, Runs, Set, Setup
 
-Report = Annotated[Path, typer.Option(help="Folder for leaderboard.md, .csv, .tex and .html.")]
+Report = Annotated[
+    Path | None, typer.Option(help="Folder for leaderboard.md, .csv, .tex, .json and .html; the working folder without it.")
+]
 
 
 def views(
@@ -76,7 +78,7 @@ def convert(
 def report(
     more: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="More folders of runs.")] = None,
     runs: Runs = None,
-    out: Report = Path(),
+    out: Report = None,
     diff: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Only show what changed from one folder of runs to another.")
     ] = None,
@@ -92,12 +94,14 @@ def report(
 
     folders = [*(runs or ()), *(more or ())]
     if diff:
-        if folders:
-            seen = f"--diff and {', '.join(map(str, folders))}"
-            raise ConfigError("--diff compares its own two folders", seen=seen, fix="leave the other folders away")
+        others = [*map(str, folders), *(f"--interest {text}" for text in interest or ())]
+        others += [] if out is None else [f"--out {out}"]
+        if others:
+            seen = f"--diff and {', '.join(others)}"
+            raise ConfigError("--diff compares its own two folders, and writes nothing", seen=seen, fix="leave the rest away")
         whole = make.compare(*diff)
     else:
-        made = make.report(folders or [Path("runs")], out, interests=interests(interest or ()))
+        made = make.report(folders or [Path("runs")], out or Path(), interests=interests(interest or ()))
         print("written:", ", ".join(map(str, made.written)))
         whole = not made.problems
     if not whole:
@@ -120,12 +124,12 @@ def card(
 
 def demo(
     seed: Annotated[int, typer.Option(help="Seed of the pre-trainings.")] = 0,
-    out: Report = Path(),
+    out: Report = None,
 ) -> None:
     """Run end to end on generated data, in minutes: two pre-trainings, every task, the leaderboard."""
     from bench.verbs import demo as verb
 
-    verb.run(seed, out)
+    verb.run(seed, out or Path())
 
 
 def list_(

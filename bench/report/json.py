@@ -12,6 +12,7 @@ from typing import Any
 from bench.report import words
 from bench.report.content import Content
 from transfer.board.columns import Column
+from transfer.metrics import smallest_interest
 
 SCHEMA_VERSION = 1
 """Raised with every change that an older reader would misread."""
@@ -65,8 +66,7 @@ def _rows(content: Content) -> list[dict[str, Any]]:
 
 def _column(content: Content, column: Column) -> dict[str, Any]:
     key, declared = column.protocol.key, column.metric
-    interest = declared.interest
-    chosen = content.interests.get(column.name)
+    chosen = column.name in content.interests
     return {
         "column": column.index,
         "protocol_id": column.protocol.id,
@@ -74,8 +74,8 @@ def _column(content: Content, column: Column) -> dict[str, Any]:
         **key._asdict(),
         "changed": column.protocol.changed,
         "better": declared.better,
-        "smallest_difference_of_interest": chosen if chosen is not None else interest and interest.size,
-        "reason": "chosen for this report" if chosen is not None else interest and interest.reason,
+        "smallest_difference_of_interest": smallest_interest(column.name, content.interests),
+        "reason": "chosen for this report" if chosen else declared.interest and declared.interest.reason,
     }
 
 

@@ -79,7 +79,7 @@ def _column(column: Column) -> dict[str, Any]:
     """Describe a column; the sign is +1 where higher is better, −1 where lower is, and 0 where nothing is."""
     declared = column.metric
     named = {"name": words.clean(column.name), "unit": declared.axis, "meaning": declared.meaning}
-    return {**named, "sign": declared.sign, "digits": declared.digits}
+    return {**named, "sign": declared.sign}
 
 
 def _rows(content: Content, shown: Sequence[Column]) -> list[dict[str, Any]]:

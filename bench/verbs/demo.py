@@ -68,11 +68,8 @@ def run(seed: int, out: Path) -> None:
             for task in ("measure", *TASKS):
                 tally.run(f"{task} of {name}", _weight(task), partial(_evaluate, task, checkpoint, display.hook))
     console = Console()
-    report.report(tally.folders, out, console)
-    table = out / "leaderboard.html"
-    console.print(
-        f"\n{len(tally.folders)} runs in runs/, {tally.reused} of them reused; the table is in {table} (.md, .csv, .tex)"
-    )
+    written = ", ".join(map(str, report.report(tally.folders, out, console).written))
+    console.print(f"\n{len(tally.folders)} runs in runs/, {tally.reused} of them reused; the table is in {written}")
     seconds, gib = time.monotonic() - began, tally.peak_mib / 1024
     console.print(f"demo: {seconds:.0f} wall seconds, peak memory {gib:.2f} GiB")
 

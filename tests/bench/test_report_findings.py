@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bench import cli
 from bench.report import compare, describe, differences, markdown, predicting, read, report
 from bench.report.content import Content
-from pretrain.core.errors import RecordError
+from pretrain.core.errors import ConfigError, RecordError
 from transfer.board import published_numbers
 from transfer.board.leaderboard import leaderboard
 
@@ -277,6 +277,16 @@ def test_the_exit_code_says_whether_something_was_left_out(tmp_path, bad, code):
         ["card", str(run), "--runs", runs],
     ):
         assert CliRunner().invoke(cli.app, words).exit_code == code
+
+
+@pytest.mark.parametrize("words", [["c"], ["--runs", "c"], ["--interest", "top1=0.3"], ["--out", "."], ["--out", "c"]])
+def test_a_difference_of_two_folders_takes_nothing_else(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c"):
+        lay([made(aug=name)], tmp_path / name)
+    refused = CliRunner().invoke(cli.app, ["report", "--diff", "a", "b", *words]).exception
+    assert isinstance(refused, ConfigError)
+    assert f"--diff and {' '.join(words).removeprefix('--runs ')}\n" in str(refused)
 
 
 def test_several_folders_may_stand_after_one_option(tmp_path):

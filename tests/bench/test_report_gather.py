@@ -3,15 +3,21 @@
 import io
 import json
 import runpy
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from bench.report import markdown, report
+from bench import cli
+from bench.report import RENDERINGS, markdown, report
 from bench.report.gather import gather
+from bench.verbs import demo
 from pretrain.core.errors import RecordError
 
+ROOT = Path(__file__).resolve().parents[2]
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_records.py"))
 made, lay, sample = (_shared[name] for name in ("made", "lay", "sample"))
 
@@ -25,6 +31,29 @@ def test_the_report_writes_five_files_into_a_new_folder_and_nothing_else(tmp_pat
     assert sorted(path.name for path in result.written) == names
     assert (len(result.board.rows), result.problems) == (3, ())
     assert "mocov2 · cutmix" in screen.getvalue()
+
+
+@pytest.mark.parametrize("command", ["report", "demo"])
+def test_the_help_names_every_file_that_is_written(command):
+    shown = " ".join(CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "300"}).output.split())
+    first, *others = (name.removeprefix("leaderboard") for name in RENDERINGS)
+    assert f"Folder for leaderboard{first}, {', '.join(others[:-1])} and {others[-1]}" in shown
+
+
+def test_make_clean_takes_every_file_of_a_report_away(tmp_path):
+    report([lay([made()], tmp_path / "records")[0].parent], tmp_path, Console(file=io.StringIO()))
+    subprocess.run(["make", "-f", str(ROOT / "Makefile"), "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+
+
+def test_the_demo_names_every_file_that_it_wrote(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo.places, "generated", lambda journal: None)
+    done = SimpleNamespace(folder=lay([made()], tmp_path / "runs")[0].parent, reused=False)
+    monkeypatch.setattr(demo, "_pretrain", lambda *_: done)
+    monkeypatch.setattr(demo, "_evaluate", lambda *_: done)
+    demo.run(0, tmp_path / "out")
+    shown = "".join(capsys.readouterr().out.split())
+    assert "thetableisin" + ",".join(str(tmp_path / "out" / name) for name in RENDERINGS) in shown
 
 
 def test_a_broken_record_is_named_with_its_path_and_the_others_are_reported(tmp_path):

@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench import cli
+from bench.report import json as json_report
 from bench.report import report
 from bench.report.json import SCHEMA_VERSION
 
@@ -65,7 +66,14 @@ def test_the_smallest_difference_of_interest_is_there_with_its_reason_and_can_be
     words = ["report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--interest", "top1=20"]
     assert CliRunner().invoke(cli.app, words).exit_code == 0
     read = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
+    assert read["columns"][0]["reason"] == "chosen for this report"
     assert (read["columns"][0]["smallest_difference_of_interest"], read["differences"][0]["answer"]) == (20.0, "equivalent")
+
+
+def test_the_smallest_difference_of_interest_is_the_one_that_the_differences_are_judged_by(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_report, "smallest_interest", lambda name, chosen: 7.0)
+    (column,) = json.loads(_written(_runs(), tmp_path).read_text(encoding="utf-8"))["columns"]
+    assert column["smallest_difference_of_interest"] == 7.0
 
 
 @pytest.mark.parametrize("text", ["top1", "top1=", "top1=x", "top1=-1", "top1=nan", "top2=1"])

@@ -35,6 +35,11 @@ def test_the_data_holds_every_run_with_its_command_and_a_relative_link(tmp_path)
     assert [[cell["runs"] for cell in row["cells"]] for row in data["rows"]] == [[[0]], [[1]]]
 
 
+def test_a_column_holds_what_the_page_reads_and_no_more(tmp_path):
+    data = _data(page.render(Content(leaderboard(entries(sample()))), tmp_path))
+    assert {tuple(column) for column in data["columns"]} == {("name", "unit", "meaning", "sign")}
+
+
 def test_a_hostile_folder_is_a_relative_link(tmp_path):
     folder = tmp_path / 'javascript:alert(1) "x'
     lay([made()], folder)

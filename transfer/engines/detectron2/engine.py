@@ -18,7 +18,7 @@ from torch import Tensor
 from pretrain.checkpoint import save_atomically
 from pretrain.core import distributed
 from pretrain.core.errors import TrainingError
-from transfer.convert import to_detectron2
+from transfer.convert import detectron2_payload
 from transfer.detection.found import Found
 from transfer.engines.detection import DetectionEngine
 from transfer.engines.detectron2 import checkpoint
@@ -81,8 +81,7 @@ class Detectron2(DetectionEngine):
         cfg.merge_from_list([part for item in flat.items() for part in item])
         with distributed.first_alone():
             if distributed.rank() == 0:
-                payload = {"model": to_detectron2(job.backbone.state), "__author__": "bench", "matching_heuristics": True}
-                save_atomically(payload, weights)
+                save_atomically(detectron2_payload(job.backbone.state), weights)
                 (job.folder / NATIVE_CONFIG).write_text(HEADER + cfg.dump(), encoding="utf-8")
         return cfg
 

@@ -21,7 +21,7 @@ from pretrain.core import distributed
 from pretrain.core.errors import BenchError
 from pretrain.core.interrupt import Interrupted
 from pretrain.images.decode import opened, rgb
-from transfer.convert import to_mmseg
+from transfer.convert import mmseg_payload
 from transfer.datasets.segmentation import SegmentationData, spread
 from transfer.engines.driver import PREDICTIONS, Engine, Resumed
 from transfer.engines.estimate import Step, Work
@@ -85,7 +85,7 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
         backbone, first = self.folder / "backbone.pth", distributed.rank() == 0
         if first:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_atomically({"state_dict": to_mmseg(job.backbone.state), "meta": {}}, backbone)
+            save_atomically(mmseg_payload(job.backbone.state), backbone)
             write_lists(settings, self.data, self.folder)
         distributed.barrier()
         fill_tables()
