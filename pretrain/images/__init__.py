@@ -1,1 +1,1 @@
-"""Image folders and zips: listing, labels, decoding, caching, and batches of random crops."""
+"""Images in folders and archives: listing, labels, decoding, caching, and batches of random crops."""

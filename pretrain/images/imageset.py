@@ -1,8 +1,7 @@
-"""The images of one split: their names, classes and bytes, in class folders or a zip of class folders."""
+"""The images of one split: their names, classes and bytes, whatever they lie in."""
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from pretrain.core.errors import DataError, GoneError
-from pretrain.images import zips
 from pretrain.images.decode import Picture, undecodable
-from pretrain.images.listing import SUFFIXES, Choice, list_split
+from pretrain.images.listing import Choice, list_split
+from pretrain.images.stores import SUFFIXES, UNREADABLE, Members
 
 
 @dataclass(frozen=True)
@@ -20,21 +19,20 @@ class ImageSet:
     """The images of one split and their classes. Holds names, not pixels."""
 
     root: Path
-    """A folder, or a zip."""
+    """A folder, or an archive."""
     classes: tuple[str, ...]
-    """Sorted names; the index is the label."""
+    """Their names, sorted; the index is the label."""
     names: tuple[str, ...]
     """`class folder/image` below the root, sorted by class folder, then by name."""
     labels: tuple[int, ...]
     """Label of each image."""
-    members: zips.Members | None = None
-    """The images in the zip; None for a folder."""
+    members: Members
+    """The same images, to be read."""
     folders: int = 0
     """Number of class folders there are, including those that weren't asked for."""
 
     def __post_init__(self) -> None:
-        assert len(self.names) == len(self.labels)
-        assert self.members is None or len(self.members) == len(self.names), "use `part` to take some of the images"
+        assert len(self.members) == len(self.names) == len(self.labels), "use `part` to take some of the images"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,24 +41,23 @@ class ImageSet:
         """Select images by their indices; the classes stay the same."""
         names = tuple(self.names[index] for index in indices)
         labels = tuple(self.labels[index] for index in indices)
-        members = self.members.part(indices) if self.members else None
-        return replace(self, names=names, labels=labels, members=members)
+        return replace(self, names=names, labels=labels, members=self.members.part(indices))
 
     def picture(self, index: int) -> Picture:
         """Read one file and its header, without decoding the pixels.
 
         Raises:
             DataError: If the file can't be read or isn't an image; names it.
-            GoneError: If it, or the zip, is gone.
+            GoneError: If it, or the archive, is gone.
         """
-        name = self.names[index]
+        name, source = self.names[index], self.members.source(index)
         try:
-            data = self.members.read(index) if self.members else _file(f"{self.root}/{name}")
+            data = self.members.read(index)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise _gone(self.root, name, error) from None
-        except zips.UNREADABLE as error:
-            raise undecodable(f"{name} in {self.root}", error) from None
-        return Picture(data, f"{name} in {self.root}")
+            raise _gone(source, name, error) from None
+        except UNREADABLE as error:
+            raise undecodable(f"{name} in {source}", error) from None
+        return Picture(data, f"{name} in {source}")
 
     def open(self, index: int) -> Image.Image:
         """Decode one image, as RGB.
@@ -84,35 +81,19 @@ class ImageSet:
     def _fingerprints(self) -> tuple[str, str]:
         """Fingerprints without and with labels, from one look at every file."""
         without, with_labels = hashlib.sha256(), hashlib.sha256()
-        for name, size, label in zip(self.names, self._sizes(), self.labels, strict=True):
+        for name, size, label in zip(self.names, self.members.sizes(), self.labels, strict=True):
             given = self.classes[label]
             relabelled = "" if name.startswith(f"{given}/") else f":{given}"
             without.update(f"{name}:{size}\n".encode())
             with_labels.update(f"{name}:{size}{relabelled}\n".encode())
         return without.hexdigest()[:16], with_labels.hexdigest()[:16]
 
-    def _sizes(self) -> Iterator[int]:
-        """Yield the size in bytes of each image."""
-        if self.members:
-            return self.members.sizes()
-        return (os.stat(f"{self.root}/{name}").st_size for name in self.names)
-
-
-def _file(path: str) -> bytes:
-    with open(path, "rb", opener=_at_once) as file:
-        return file.read()
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open without waiting: a pipe among the images might never deliver a byte."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
 
 def read(root: Path, split: str, classes: Choice = None) -> ImageSet:
-    """Read which images `root/split` (class folders) or `root/split.zip` (class folders inside) holds.
+    """Read which images there are of a split.
 
     Args:
-        root: Folder of the splits.
+        root: Folder of the splits, which may each be whatever `pretrain.images.stores` reads.
         split: `train` or `val`.
         classes: Class folders to read, or a function that chooses them from all names; None: all. No other is looked into.
 

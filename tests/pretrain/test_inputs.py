@@ -12,6 +12,7 @@ from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.labels import UNLABELLED
+from pretrain.images.stores.folders import Files
 from pretrain.inputs import Inputs, crops, denormalised, generator, normalised
 
 BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -42,7 +43,7 @@ def test_the_query_has_the_first_pipeline_and_the_key_the_second() -> None:
 
 def test_each_view_is_cropped_by_its_own_pipeline() -> None:
     config = PretrainConfig.read({"size": 32, "key_pipeline_options": {"crop_scale": [0.5, 0.6], "crop_ratio": [1, 1]}})
-    cuts = crops(config, ImageSet(Path(), (), (), ()), []).crops
+    cuts = crops(config, ImageSet(Path(), (), (), (), Files(Path(), ())), []).crops
     assert cuts == [Crop(32, (0.2, 1.0)), Crop(32, (0.5, 0.6), (1, 1))]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pretrain.core.errors import DataError
-from pretrain.images.listing import SUFFIXES
+from pretrain.images.stores import SUFFIXES
 from transfer.datasets import Tell, content, fingerprint, is_plain_name, stop, wrong_layout
 from transfer.datasets.assemble import assemble
 from transfer.datasets.objects import DetectionData, Picture, image_size

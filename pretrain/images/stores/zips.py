@@ -1,24 +1,25 @@
-"""Zips of class folders: their listing, and the bytes of a member by its index."""
+"""A zip of class folders: its listing, and the bytes of a member by its index."""
 
 import os
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from pretrain.core.errors import DataError
+from pretrain.images.stores import by_class, is_image
 
 LOCAL_HEADER = 30
 """Bytes of the fixed part of a member's local header (PKWARE's APPNOTE, 4.3.7)."""
 LARGEST_IMAGE = 2**30
 """Bytes of an unpacked image at most: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
-UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
-"""Exceptions that reading a member can raise."""
 LENGTHS = 26
 """Offset in that header of the lengths of the name and of the extra field, two bytes each."""
 
@@ -76,6 +77,10 @@ class Members:
             raise OSError("its checksum in the zip differs")
         return data
 
+    def source(self, index: int) -> Path:
+        """Return the zip."""
+        return self.archive
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_descriptor": None}  # invalid in a process that didn't inherit it
 
@@ -84,12 +89,39 @@ class Members:
             os.close(self._descriptor)  # type: ignore[arg-type]
 
 
-def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, zipfile.ZipInfo], str]:
-    """List the members by `class folder/name`, and the folder inside the zip that holds all of them ("" if none).
+@dataclass(frozen=True)
+class Zip:
+    """A zip of class folders."""
+
+    source: Path
+    """The zip."""
+    inner: str
+    """Folder inside the zip that all class folders are in, with a slash at its end; empty if none."""
+    everything: dict[str, zipfile.ZipInfo]
+    """`class folder/name` → entry of the zip's directory."""
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of the class folders, sorted."""
+        return sorted({name.split("/", 1)[0] for name in self.everything})
+
+    def images(self, wanted: Collection[str]) -> tuple[list[str], Members]:
+        """List the images of some classes, sorted by class folder, then by name."""
+        chosen = set(wanted)
+        names = [name for name in self.everything if name.split("/", 1)[0] in chosen and is_image(name)]
+        names.sort(key=by_class)
+        return names, Members.of(self.source, [self.everything[name] for name in names])
+
+
+def find(root: Path, split: str) -> Zip | None:
+    """Find the zip `root/split.zip` and read its directory.
 
     Raises:
         DataError: If it isn't a whole zip, or an image in it is packed in a way that can't be read.
     """
+    archive = root / f"{split}.zip"
+    if not archive.is_file():
+        return None
     try:
         with zipfile.ZipFile(archive) as opened:
             infos = [info for info in opened.infolist() if not info.filename.startswith("__MACOSX/")]
@@ -101,7 +133,7 @@ def listing(archive: Path, is_image: Callable[[str], bool]) -> tuple[dict[str, z
     tops = {info.filename.split("/", 1)[0] for info in infos}
     inner = f"{next(iter(tops))}/" if len(tops) == 1 and depths and min(depths) >= 2 else ""
     below = {info.filename.removeprefix(inner): info for info in infos}
-    return {name: info for name, info in below.items() if "/" in name}, inner
+    return Zip(archive, inner, {name: info for name, info in below.items() if "/" in name})
 
 
 def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:

@@ -1,0 +1,85 @@
+"""What the images of a split can lie in. Adding a kind is one module and one line of `STORES`.
+
+Each module has `find(root, split)`, which returns a `Store`, or None where nothing of its kind is there.
+"""
+
+import importlib
+import os
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+STORES = ("folders", "zips")
+"""The modules of this package, in the order in which they are asked for a split."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+"""Endings of image files, in lower case."""
+UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
+"""Exceptions that reading a member can raise."""
+
+
+class Members(Protocol):
+    """Images read by their index, at random. A loader worker inherits or receives them."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def part(self, indices: Sequence[int]) -> "Members":
+        """Select images by their indices."""
+
+    def sizes(self) -> Iterator[int]:
+        """Yield the bytes of each image's file.
+
+        Raises:
+            OSError: If a file is gone.
+        """
+
+    def read(self, index: int) -> bytes:
+        """Read the file of one image. Several threads may read at once.
+
+        Raises:
+            Exception: One of `UNREADABLE`; `FileNotFoundError` or `NotADirectoryError` if it, or what it lies in, is gone.
+        """
+
+    def source(self, index: int) -> Path:
+        """Return the folder or archive that one image lies in."""
+
+
+class Store(Protocol):
+    """A split's class folders and images, before any is chosen."""
+
+    @property
+    def source(self) -> Path:
+        """The folder or archive."""
+
+    @property
+    def inner(self) -> str:
+        """Folder inside the archive that all class folders are in, with a slash at its end; empty if none."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of all class folders, in the order of the labels."""
+
+    def images(self, wanted: Collection[str]) -> tuple[list[str], Members]:
+        """List the images of some classes as `class folder/image`, sorted by class folder, then by name."""
+
+
+def find(root: Path, split: str) -> Store | None:
+    """Find the store that holds a split; None if there is none.
+
+    Raises:
+        DataError: If there is one that can't be read.
+    """
+    modules = (importlib.import_module(f"{__name__}.{name}") for name in STORES)
+    return next((store for module in modules if (store := module.find(root, split)) is not None), None)
+
+
+def is_image(name: str) -> bool:
+    """Tell by its ending whether a file is an image; hidden files aren't."""
+    base = name.rpartition("/")[2]
+    return os.path.splitext(base)[1].lower() in SUFFIXES and not base.startswith(".")
+
+
+def by_class(name: str) -> tuple[str, str]:
+    """Sort by class folder, then by name: as plain text `a-b/` would precede `a/`."""
+    return name.split("/", 1)[0], name
