@@ -66,18 +66,7 @@ def measure(
             images fill.
         DataError: If there are too few images.
     """
-    if len(images) < 2 * splits:
-        raise DataError("too few images to measure on", seen=len(images), allowed=f"at least {2 * splits}")
-    chosen = torch.linspace(0, len(images) - 1, min(settings.images, len(images))).long()
-    every = -(-len(chosen) // MOST_COMPARED)
-    compared = -(-len(chosen) // every)
-    if compared < 2 * splits:
-        raise ConfigError(
-            "too few images are compared to measure on parts of them",
-            seen=f"{compared} images in {splits} parts",
-            allowed="at least 2 images in each part",
-            fix=f"at most --splits {compared // 2}, or --set images=..., of which at most {MOST_COMPARED} are compared",
-        )
+    chosen, every = _chosen(len(images), settings.images, splits)
     for each in (backbone, *([reference] if reference else [])):
         each.architecture.require_size(settings.size)
     viewer = settings.viewer()
@@ -100,6 +89,28 @@ def measure(
             journal.step("representation", done + 1, len(batches))
     whole = [merged(parts)] if splits > 1 else []
     return [Measured(*total.results(), proof) for total in [*whole, *parts]]
+
+
+def _chosen(images: int, wanted: int, splits: int) -> tuple[Tensor, int]:
+    """Choose images evenly; returns their indices, and that every how many of them are compared with each other.
+
+    Raises:
+        ConfigError: If the parts are too many for the images that are compared.
+        DataError: If there are too few images.
+    """
+    if images < 2 * splits:
+        raise DataError("too few images to measure on", seen=images, allowed=f"at least {2 * splits}")
+    chosen = torch.linspace(0, images - 1, min(wanted, images)).long()
+    every = -(-len(chosen) // MOST_COMPARED)
+    compared = -(-len(chosen) // every)
+    if compared < 2 * splits:
+        raise ConfigError(
+            "too few images are compared to measure on parts of them",
+            seen=f"{compared} images in {splits} parts",
+            allowed="at least 2 images in each part",
+            fix=f"at most --splits {compared // 2}, or --set images=..., of which at most {MOST_COMPARED} are compared",
+        )
+    return chosen, every
 
 
 def shuffled(images: int, batch: int, seed: int) -> list[Tensor]:
