@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretrain.core.errors import DataError
+from pretrain.core.layout import wrong_layout
 from pretrain.images import stores
+
+SPLITS = ("train", "val")
+OTHER_NAMES = {
+    "train": ("training", "Train", "Training", "TRAIN"),
+    "val": ("valid", "validation", "Val", "Validation", "VAL", "dev", "test", "Test"),
+}
+"""What others call the splits."""
 
 Choice = Collection[str] | Callable[[list[str]], Collection[str]] | None
 """Class folders to list, or a function that chooses them from the sorted names of all; None: all."""
@@ -64,15 +72,22 @@ def _wanted(found: list[str], classes: Choice, source: Path) -> list[str]:
 
 
 def _wrong_layout(root: Path, split: str) -> DataError:
-    if not root.exists():
-        seen = "nothing: the folder does not exist"
-    elif root.is_file():
-        seen = "a file"
-    else:
-        seen = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "an empty folder"
-    return DataError(
-        f"no images to read: {root / split} is missing",
-        seen=seen,
-        allowed=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside",
+    return wrong_layout(
+        root,
+        layout="image-folder",
+        looked_for=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside",
+        first_wrong=root / split,
         fix="pass the folder that holds train/ and val/ with --data",
+        fits=lambda other: all(_has(other, each) for each in SPLITS),
+        advice=lambda: _other_name(root, split),
     )
+
+
+def _has(root: Path, split: str) -> bool:
+    return (root / split).is_dir() or (root / f"{split}.zip").is_file()
+
+
+def _other_name(root: Path, split: str) -> str | None:
+    """Say how to give a split that is there under another name its own."""
+    other = next((name for name in OTHER_NAMES.get(split, ()) if (root / name).is_dir()), None)
+    return None if other is None else f"link it under its name here: ln -s {other} {root / split}"

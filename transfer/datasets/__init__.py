@@ -107,18 +107,6 @@ def is_plain_name(name: str) -> bool:
     return len(name.encode("utf-8", "replace")) <= LONGEST_NAME and name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
-def wrong_layout(root: Path, *, layout: str, looked_for: str, first_wrong: Path, fix: str) -> DataError:
-    """Compose the message for a wrong layout: what was looked for, what was found, the first wrong path, what to do."""
-    if not root.exists():
-        found = "nothing: the folder does not exist"
-    elif root.is_file():
-        found = "a file"
-    else:
-        names = sorted(child.name + "/" * child.is_dir() for child in root.iterdir())
-        found = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "an empty folder"
-    return DataError(f"{root} is not in the {layout} layout: {first_wrong} is missing", seen=found, allowed=looked_for, fix=fix)
-
-
 def fingerprint(root: Path, *, images: Iterable[Path], annotations: Iterable[Path]) -> str:
     """Digest what a number depends on: contents of the annotations, names and sizes of the images.
 

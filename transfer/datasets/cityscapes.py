@@ -9,12 +9,15 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretrain.core.errors import DataError
-from transfer.datasets import Tell, content, stop, wrong_layout
+from pretrain.core.layout import wrong_layout
+from transfer.datasets import Tell, content, stop
 from transfer.datasets.segmentation import IGNORE, Folders, LabelIds, SegmentationData, Split, gather
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
 SPLITS = ("train", "val")
 IMAGE_SUFFIX, LABEL_SUFFIX = "_leftImg8bit.png", "_gtFine_labelTrainIds.png"
+JPEG_SUFFIXES = ("_leftImg8bit.jpg", "_leftImg8bit.jpeg", "_leftImg8bit.JPG")
+"""How the images of a split end that someone made smaller."""
 POLYGON_SUFFIX, RAW_LABEL_SUFFIX = "_gtFine_polygons.json", "_gtFine_labelIds.png"
 """What the download has in the place of training ids."""
 LOOKED_FOR = f"{IMAGES}/{{train,val}}/CITY/*{IMAGE_SUFFIX} and {LABELS}/{{train,val}}/CITY/*{LABEL_SUFFIX}"
@@ -65,9 +68,12 @@ def stems_of(folder: Path, suffix: str) -> set[str]:
     return {path.relative_to(folder).as_posix().removesuffix(suffix) for path in folder.rglob(f"*{suffix}")}
 
 
-def folders_of(split: str) -> Folders:
-    """Return where a split's images and label maps are."""
-    return Folders(f"{IMAGES}/{split}", f"{LABELS}/{split}", IMAGE_SUFFIX, LABEL_SUFFIX)
+def folders_of(root: Path, split: str) -> Folders:
+    """Return where a split's images and label maps are, and how the images end: the first ending that any has."""
+    images = root / IMAGES / split
+    endings = (IMAGE_SUFFIX, *JPEG_SUFFIXES)
+    ending = next((each for each in endings if next(images.rglob(f"*{each}"), None) is not None), IMAGE_SUFFIX)
+    return Folders(f"{IMAGES}/{split}", f"{LABELS}/{split}", ending, LABEL_SUFFIX)
 
 
 def _split(root: Path, split: str, tell: Tell) -> Split:
@@ -75,7 +81,8 @@ def _split(root: Path, split: str, tell: Tell) -> Split:
     for folder in (root, root / IMAGES, root / LABELS, images, labels):
         if not folder.is_dir():
             raise _wrong_layout(root, folder)
-    stems = stems_of(images, IMAGE_SUFFIX)
+    folders = folders_of(root, split)
+    stems = stems_of(images, folders.image_suffix)
     if not stems:
         raise _wrong_layout(root, images / "CITY" / f"*{IMAGE_SUFFIX}")
     labelled = stems_of(labels, LABEL_SUFFIX)
@@ -83,7 +90,6 @@ def _split(root: Path, split: str, tell: Tell) -> Split:
     make = _make_labels(root) if raw else None
     if not labelled and raw:
         raise DataError(f"{labels} has no training ids", seen=f"*{raw}, but no *{LABEL_SUFFIX}", allowed=LOOKED_FOR, fix=make)
-    folders = folders_of(split)
     for stem in sorted(stems ^ labelled):
         image, label = folders.pair(root, stem)
         present, missing = (image, label) if stem in stems else (label, image)
@@ -101,7 +107,14 @@ def _make_labels(root: Path) -> str:
 
 def _wrong_layout(root: Path, first_wrong: Path) -> DataError:
     fix = "point --data at the folder that holds leftImg8bit/ and gtFine/"
-    return wrong_layout(root, layout="cityscapes", looked_for=LOOKED_FOR, first_wrong=first_wrong, fix=fix)
+    return wrong_layout(
+        root,
+        layout="cityscapes",
+        looked_for=LOOKED_FOR,
+        first_wrong=first_wrong,
+        fix=fix,
+        fits=lambda other: all((other / each / split).is_dir() for each in (IMAGES, LABELS) for split in SPLITS),
+    )
 
 
 def _label_ids(root: Path) -> LabelIds:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from pretrain.core.errors import DataError
-from transfer.datasets import Tell, fingerprint, is_plain_name, stop, wrong_layout
+from pretrain.core.layout import wrong_layout
+from transfer.datasets import Tell, advice, fingerprint, is_plain_name, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.cocofile import AREA, BOX, CocoFile, Dropped
 from transfer.datasets.jsonlists import read_lists
 from transfer.datasets.objects import DetectionData, Picture
 
+ANNOTATIONS, INSTANCES = "annotations", "instances_"
+"""The folder of the annotations, and how the name of a split's file begins there."""
 LOOKED_FOR = "annotations/instances_train2017.json, annotations/instances_val2017.json, train2017, val2017"
 """The layout, for messages."""
 
@@ -69,12 +72,26 @@ def read(
 
 
 def _file(root: Path, split: str) -> Path:
-    path = root / "annotations" / f"instances_{split}.json"
-    for needed, there in ((path.parent, path.parent.is_dir()), (path, path.is_file()), (root / split, (root / split).is_dir())):
-        if not there:
-            fix = "pass the folder that contains annotations and the image folders with --data"
-            raise wrong_layout(root, layout="COCO", looked_for=LOOKED_FOR, first_wrong=needed, fix=fix)
+    path = root / ANNOTATIONS / f"{INSTANCES}{split}.json"
+    for needed, folder in ((path.parent, True), (path, False), (root / split, True)):
+        if not (needed.is_dir() if folder else needed.is_file()):
+            raise wrong_layout(
+                root,
+                layout="COCO",
+                looked_for=LOOKED_FOR,
+                first_wrong=needed,
+                fix="pass the folder that contains annotations and the image folders with --data",
+                folder=folder,
+                fits=lambda other: any(_splits(other)),
+                advice=lambda: advice.other_splits(_splits(root)) or advice.export(root),
+            )
     return path
+
+
+def _splits(root: Path) -> list[str]:
+    """Name the splits of which the annotations and a folder are there."""
+    files = (root / ANNOTATIONS).glob(f"{INSTANCES}*.json")
+    return [split for file in files if (root / (split := file.stem.removeprefix(INSTANCES))).is_dir()]
 
 
 def _read(path: Path, dropped: Dropped, tell: Tell) -> CocoFile:

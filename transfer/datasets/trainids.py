@@ -19,7 +19,6 @@ from pretrain.images.decode import BROKEN
 from transfer.datasets import Tell, content
 from transfer.datasets.cityscapes import (
     CLASSES_FILE,
-    IMAGE_SUFFIX,
     POLYGON_SUFFIX,
     RAW_LABEL_SUFFIX,
     SPLITS,
@@ -92,11 +91,11 @@ def _package() -> tuple[Callable[..., Image.Image], dict[int, int]]:
 
 def _missing(root: Path, split: str) -> list[tuple[Path, Path, Path]]:
     """List the label maps to make: image, label map, and the file it is made from."""
-    folders = folders_of(split)
+    folders = folders_of(root, split)
     images, labels = root / folders.images, root / folders.labels
     if not labels.is_dir():
         return []
-    stems = stems_of(images, IMAGE_SUFFIX)
+    stems = stems_of(images, folders.image_suffix)
     todo = dict.fromkeys(stems_of(labels, RAW_LABEL_SUFFIX), RAW_LABEL_SUFFIX)
     todo |= dict.fromkeys(stems_of(labels, POLYGON_SUFFIX), POLYGON_SUFFIX)
     found = [(*folders.pair(root, stem), labels / f"{stem}{suffix}") for stem, suffix in sorted(todo.items()) if stem in stems]

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from pretrain.core.errors import DataError
+from pretrain.core.layout import wrong_layout
 from pretrain.images.stores import SUFFIXES
-from transfer.datasets import Tell, content, fingerprint, is_plain_name, stop, wrong_layout
+from transfer.datasets import Tell, advice, content, fingerprint, is_plain_name, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.objects import DetectionData, Picture, image_size
 from transfer.datasets.vocfile import Annotation, read_annotation
 
+LISTS = "ImageSets/Main"
+"""Where the lists are, below a folder such as VOC2007."""
 LOOKED_FOR = "VOC2007/{Annotations,ImageSets/Main,JPEGImages}; for VOC07+12 also VOC2012"
 """The layout, for messages."""
 LARGEST_LIST = 2**26
@@ -70,7 +73,7 @@ def _split(root: Path, split: str, tell: Tell) -> list[Annotation]:
     listing = root / folder / "ImageSets" / "Main" / f"{name}.txt"
     for path in (root / folder, root / folder / "Annotations", root / folder / "JPEGImages", listing):
         if not (path.is_file() if path is listing else path.is_dir()):
-            raise wrong_layout(root, layout="VOC", looked_for=LOOKED_FOR, first_wrong=path, fix=_fix(folder))
+            raise _wrong_layout(root, folder, path, listing)
     lines = _lines(listing)
     if not lines:
         raise DataError(f"{listing} lists no image", fix="write one file stem per line")
@@ -92,10 +95,38 @@ def _split(root: Path, split: str, tell: Tell) -> list[Annotation]:
     return list(found.values())
 
 
-def _fix(folder: str) -> str:
-    if folder == "VOC2012":
+def _wrong_layout(root: Path, folder: str, path: Path, listing: Path) -> DataError:
+    fix = f"pass the folder that contains {folder} with --data"
+    if path is listing:
+        fix = f"write {listing}, with the name of an image without its ending in each line"
+    elif path != root / folder:
+        fix = f"put {path.name} into {root / folder}"
+    return wrong_layout(
+        root,
+        layout="VOC",
+        looked_for=LOOKED_FOR,
+        first_wrong=path,
+        fix=fix,
+        folder=path is not listing,
+        fits=lambda other: not {split.split("/")[0] for split in _splits(other)}.isdisjoint({folder, root.absolute().name}),
+        advice=lambda: _advice(root, folder),
+    )
+
+
+def _advice(root: Path, folder: str) -> str | None:
+    """Say how to read what lies in the root: splits of other names, or an export."""
+    there = _splits(root)
+    same = [split for split in there if split.startswith(f"{folder}/")]
+    if there and not same and folder == "VOC2012":
         return "put VOC2012 beside VOC2007, or use --task voc07, which needs VOC2007 only"
-    return "pass the folder that contains VOC2007 with --data"
+    return advice.other_splits(same or there) or (None if there else advice.export(root))
+
+
+def _splits(root: Path) -> list[str]:
+    """Name the splits of which the list, the annotations and the images are there; a class's own lists are none."""
+    lists = [path for path in root.glob(f"*/{LISTS}/*.txt") if not path.stem.endswith(("_train", "_val", "_trainval", "_test"))]
+    whole = [path for path in lists if all((path.parents[2] / each).is_dir() for each in ("Annotations", "JPEGImages"))]
+    return [f"{path.parents[2].name}/{path.stem}" for path in whole]
 
 
 def _lines(path: Path) -> list[str]:
