@@ -1,5 +1,6 @@
 """Listing a split: its class folders, and the images in those that are wanted."""
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +73,14 @@ def _wanted(found: list[str], classes: Choice, source: Path) -> list[str]:
 
 
 def _wrong_layout(root: Path, split: str) -> DataError:
+    archive = root / f"{split}.zip"
+    packed = os.path.lexists(archive) and not os.path.lexists(root / split)
     return wrong_layout(
         root,
         layout="image-folder",
         looked_for=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside",
-        first_wrong=root / split,
+        first_wrong=archive if packed else root / split,
+        folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",
         fits=lambda other: all(_has(other, each) for each in SPLITS),
         advice=lambda: _other_name(root, split),

@@ -64,7 +64,7 @@ def test_the_fingerprint_changes_with_a_file_and_with_the_classes(root: Path) ->
 
 
 def test_a_missing_split_is_named(root: Path) -> None:
-    with pytest.raises(DataError, match=r"test is missing(.|\n)*seen: +train, val"):
+    with pytest.raises(DataError, match=r"test is missing(.|\n)*seen: +train/, val/"):
         imageset.read(root, "test")
 
 
