@@ -46,6 +46,13 @@ class Interrupted(Exception):  # noqa: N818, as in KeyboardInterrupt: nothing is
         self.by, self.saved, self.code = by, saved, exit_code(by)
 
 
+class WaitEnded(Interrupted):
+    """A wait between two steps that ended because a signal asked for it. A loop that can save does, and says what."""
+
+    def __init__(self, by: signal.Signals) -> None:
+        super().__init__(by, "nothing since the last checkpoint")
+
+
 class Stopped(BaseException):
     """A command that stopped at once, wherever it was. Earlier checkpoints stay; no `except Exception` catches it."""
 
@@ -57,6 +64,11 @@ class Stopped(BaseException):
 def asked() -> signal.Signals | None:
     """Return the signal that asked for a stop since `listening` began; None if none did."""
     return _mark
+
+
+def asked_before(seconds: float) -> signal.Signals | None:
+    """Return the signal that asked for a stop if that was so many seconds ago; a loop that looks has stopped since."""
+    return _mark if _mark is not None and time.monotonic() - _marked > seconds else None
 
 
 @contextlib.contextmanager

@@ -18,8 +18,15 @@ GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 """The folder was removed while it was in use."""
 FAILING = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EMFILE, errno.ENFILE})
 """A disk that fails; too many open files."""
-_WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:exited unexpectedly|is killed by signal: ([^.]*))")
-"""Start of torch's message for a dead loader worker: its process number, and the signal that killed it."""
+NO_ROOM, UNSENDABLE = 121, 122
+"""Exit codes of a loader worker that can't send a batch: for want of shared memory, or for another reason, which it prints."""
+SHARED_MEMORY = re.compile(r"shared memory|\(shm\)|Bus error", re.IGNORECASE)
+"""What torch says where shared memory is full, or where a process was killed because it was."""
+_WORKER = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) "
+    r"(?:exited unexpectedly(?: with exit code (\d+))?|is killed by signal: ([^.]*))"
+)
+"""Start of torch's message for a dead loader worker: its process number, its exit code, the signal that killed it."""
 
 
 @contextlib.contextmanager
@@ -69,8 +76,21 @@ def free(path: Path) -> str:
     return "its disk does not respond"
 
 
+def no_shared_memory(error: object) -> TrainingError:
+    """Build the error for shared memory that is too small for loader workers."""
+    return TrainingError(
+        "shared memory (/dev/shm) is too small for the loader workers",
+        seen=f"{error}; {free(Path('/dev/shm'))}",
+        fix="do without workers: --set num_workers=0; or give more: docker's --shm-size=8g, or --ipc=host",
+    )
+
+
 def _worker_lost(found: re.Match[str]) -> TrainingError:
-    how = f"killed by a signal ({found[2]})" if found[2] else "ended without a message"
+    how = f"killed by a signal ({found[3]})" if found[3] else "ended without a message"
+    if found[2] == str(NO_ROOM) or SHARED_MEMORY.search(how):
+        return no_shared_memory(f"process {found[1]}, {how}")
+    if found[2] == str(UNSENDABLE):
+        how = "could not send a batch; what it printed says why"
     return TrainingError(
         "a loader worker died",
         seen=f"process {found[1]}, {how}; the kernel kills processes when memory runs out",

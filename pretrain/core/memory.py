@@ -1,5 +1,6 @@
 """Free memory, sizes in words, and the check that data fits."""
 
+import multiprocessing
 import os
 import shutil
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pretrain.core.errors import DataError
 def free_memory(num_workers: int) -> int:
     """Estimate the bytes that can be allocated without swapping, within the limit of the process's control group.
 
-    With loader workers also within shared memory. On systems that report nothing: all of the machine's memory.
+    Where loader workers are not forked, also within shared memory. On systems that report nothing: all of the machine's memory.
     """
     bounds = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     with suppress(OSError):
@@ -19,7 +20,7 @@ def free_memory(num_workers: int) -> int:
         bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     with suppress(OSError, ValueError):  # "max" means no limit
         bounds.append(_left_to_the_group(Path("/sys/fs/cgroup")))
-    if num_workers:
+    if num_workers and multiprocessing.get_start_method() != "fork":
         with suppress(OSError):
             bounds.append(shutil.disk_usage("/dev/shm").free)
     return max(0, min(bounds))

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from pretrain.core.errors import DataError, GoneError
-from pretrain.core.interrupt import ignore
+from pretrain.core.workers import Loader
 from pretrain.images.crops import NUMBERS, TRIES, Box, CentreCrop, Crop
 from pretrain.images.decode import Picture, reduced_box, reductions
 from pretrain.images.skipping import Skipped
@@ -196,7 +196,7 @@ class Epochs(Sampler[list[Position]]):
 
 def loader(
     crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int, pinned: bool = False
-) -> DataLoader:
+) -> Loader[Batch]:
     """Build a data loader over batches of positions.
 
     Args:
@@ -205,13 +205,12 @@ def loader(
         num_workers: Number of loader workers; 0 loads in the process itself.
         pinned: Whether batches lie in pinned memory, which a GPU copies from while it computes.
     """
-    return DataLoader(
+    return Loader(
         crops,
         batch_sampler=batches,
         num_workers=num_workers,
-        collate_fn=_as_is,  # type: ignore[arg-type]
+        collate_fn=_as_is,
         pin_memory=pinned,
-        worker_init_fn=ignore,
     )
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from pretrain.core.errors import DataError
 from pretrain.core.journal import append_line
 from pretrain.core.settings import text_lines
+from pretrain.core.workers import shared_bytes
 
 SKIPPED = "skipped.txt"
 """File in the run's folder with the images that were replaced, one `class folder/image` per line."""
@@ -22,7 +20,7 @@ class Skipped:
     """The images of a run that are known to be unreadable, in memory shared by all loader workers."""
 
     def __init__(self, images: int) -> None:
-        self._bad: Tensor = torch.zeros(images, dtype=torch.bool).share_memory_()
+        self._bad = shared_bytes(images)
         self._reported: set[int] = set()
 
     def count(self) -> int:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from pretrain.core.errors import DataError, GoneError
-from pretrain.core.interrupt import ignore
 from pretrain.core.journal import Journal
+from pretrain.core.workers import Loader
 from pretrain.images.cache.buffer import Buffer
 from pretrain.images.cache.shrink import ShrunkImages
 from pretrain.images.loading import Position, in_order
@@ -58,12 +58,11 @@ class Filler:
             DataError: If an image can't be decoded, unless `skip`.
         """
         done = 0
-        loaded: DataLoader[Done] = DataLoader(
+        loaded: Loader[Done] = Loader(
             _Decoding(buffer, self.skip),
             batch_sampler=in_order(len(buffer), BATCH),
             num_workers=self.num_workers,
-            collate_fn=_as_is,  # type: ignore[arg-type]
-            worker_init_fn=ignore,
+            collate_fn=_as_is,
         )
         for undecodable, count in loaded:
             for index in undecodable:

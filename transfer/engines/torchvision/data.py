@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from pretrain.core.interrupt import ignore
+from pretrain.core.workers import Loader
 from transfer.datasets.objects import Mask, Picture, read_image
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.rpn import Target
@@ -94,17 +94,14 @@ class TrainingImages(Dataset[Sample]):
         return training_sample(self.pictures[index], short, self.settings.max_size, flip, masks=self.settings.masks)
 
 
-def loader(
-    pictures: Sequence[Picture], settings: DetectionSettings, order: Iterator[list[Draw]], seed: int
-) -> DataLoader[Sample]:
+def loader(pictures: Sequence[Picture], settings: DetectionSettings, order: Iterator[list[Draw]], seed: int) -> Loader[Sample]:
     """Load the samples of the batches in `order`."""
-    return DataLoader(
+    return Loader(
         TrainingImages(pictures, settings, seed),
         batch_sampler=order,
         num_workers=settings.num_workers,
         collate_fn=list,
         generator=torch.Generator().manual_seed(0),
-        worker_init_fn=ignore,
     )
 
 
