@@ -42,7 +42,15 @@ def read_annotation(path: Path, image: Path) -> Annotation:
     Raises:
         DataError: If it can't be read, or an object lacks its name or a box of four finite numbers; names the object.
     """
-    tree = _parse(path)
+    return annotation_of(parse(path), path, image)
+
+
+def annotation_of(tree: Element, path: Path, image: Path) -> Annotation:
+    """Read the annotation of an image from the root element of its file.
+
+    Raises:
+        DataError: If an object lacks its name or a box of four finite numbers; names the object.
+    """
     objects = [(f"object {number} in {path}", each) for number, each in enumerate(tree.findall("object"), start=1)]
     return Annotation(
         path,
@@ -54,10 +62,14 @@ def read_annotation(path: Path, image: Path) -> Annotation:
     )
 
 
-def _parse(path: Path) -> Element:
-    """Parse the root element. A document type is refused: its entities can expand without limit."""
+def parse(path: Path, most: int = LARGEST_XML) -> Element:
+    """Parse the root element of a file of `most` bytes. A document type is refused: its entities can expand without limit.
+
+    Raises:
+        DataError: If it can't be read, or is larger.
+    """
     try:
-        root: Element = fromstring(content(path, LARGEST_XML), forbid_dtd=True)
+        root: Element = fromstring(content(path, most), forbid_dtd=True)
     except DefusedXmlException:
         raise DataError(f"{path} declares a document type", allowed="plain elements", fix="remove the DOCTYPE") from None
     except (ParseError, ValueError, LookupError) as error:

@@ -1,0 +1,128 @@
+"""All files of an export, and which image a name in its annotations means."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from pretrain.core.errors import DataError
+from pretrain.images.listing import SUFFIXES
+from transfer.arrange.glance import JUNK
+
+TRAIN, VAL, TEST = "train", "val", "test"
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "train2014", "train2017", "trainval"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "val2014", "val2017"), VAL),
+    **dict.fromkeys(("test", "testing", "test2017"), TEST),
+}
+"""What tools call the splits, in lower case."""
+
+
+class Folder:
+    """The files below a folder, by their paths below it; hidden ones are passed over, links are followed once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files = sorted(_walked(root))
+        self.images = [path for path in self.files if os.path.splitext(path)[1].lower() in SUFFIXES]
+        """Those with an image's ending."""
+        self._known = set(self.files)
+        self._by_name: dict[str, list[str]] = {}
+        for path in self.images:
+            self._by_name.setdefault(_plain(path.rpartition("/")[2]), []).append(path)
+
+    def path(self, below: str) -> Path:
+        """Return where a file is."""
+        return self.root / below
+
+    def ending(self, suffix: str, below: str = "") -> list[str]:
+        """List the files with an ending, in a folder and below it."""
+        start = f"{below}/" if below else ""
+        return [path for path in self.files if path.lower().endswith(suffix) and path.startswith(start)]
+
+    def has(self, path: str) -> bool:
+        """Tell whether there is such a file."""
+        return path in self._known
+
+    def image(self, name: str, near: str = "") -> str | None:
+        """Find the image that an annotation in the folder `near` names; None if there is none.
+
+        A path is looked for from there, from `images/` and from the export's folder; then the one image of its base name
+        counts, whatever its folder, upper or lower case, its form in Unicode, %20 or its ending.
+
+        Raises:
+            DataError: If several images fit.
+        """
+        written = unquote(name).replace("\\", "/")
+        for each in (name, written):
+            for base in dict.fromkeys((near, f"{near}/images", "images", "")):
+                path = os.path.normpath(f"{base}/{each}" if base else each)
+                if path in self._known:
+                    return path
+        base = written.rpartition("/")[2]
+        found = self._by_name.get(_plain(base), []) or [
+            each for suffix in SUFFIXES for each in self._by_name.get(_plain(base + suffix), [])
+        ]
+        found = _nearest(found, os.path.dirname(os.path.normpath(f"{near}/{written}")))
+        if len(found) > 1:
+            raise DataError(
+                f"several images fit the name {name!r}", seen=", ".join(found[:3]), fix="leave one of them in the export"
+            )
+        return found[0] if found else None
+
+    def beside(self, image: str, suffix: str, *, places: tuple[tuple[str, str], ...] = ()) -> str | None:
+        """Find the file of an image's stem with another ending: beside it, or in the folder that takes another's place.
+
+        Args:
+            image: Path of the image.
+            suffix: The ending, such as `.txt`.
+            places: Pairs of folders' names, such as `("images", "labels")`: the last of the first becomes the second.
+        """
+        stem = os.path.splitext(image)[0]
+        parts = stem.split("/")
+        candidates = [stem]
+        for old, new in places:
+            if old in parts[:-1]:
+                at = len(parts) - 2 - parts[-2::-1].index(old)
+                candidates.append("/".join([*parts[:at], new, *parts[at + 1 :]]))
+        return next((each + suffix for each in candidates if each + suffix in self._known), None)
+
+
+def split_of(path: str) -> str | None:
+    """Tell which split a file belongs to: what the nearest of its folders says; None: none says it."""
+    folders = path.lower().split("/")[:-1]
+    return next((SPLIT_NAMES[part] for part in reversed(folders) if part in SPLIT_NAMES), None)
+
+
+def _walked(root: Path) -> Iterator[str]:
+    seen: set[str] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in JUNK)
+        at = os.path.relpath(folder, root)
+        yield from (name if at == "." else f"{at}/{name}" for name in names if not name.startswith("."))
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _nearest(found: list[str], folder: str) -> list[str]:
+    """Keep the paths whose folders have the most in common with a folder, counted from the end."""
+    if len(found) < 2:
+        return found
+    wanted = folder.split("/")[::-1]
+
+    def common(path: str) -> int:
+        parts = path.split("/")[-2::-1]
+        return next(
+            (at for at, (one, two) in enumerate(zip(parts, wanted, strict=False)) if one != two), min(len(parts), len(wanted))
+        )
+
+    most = max(map(common, found))
+    return [path for path in found if common(path) == most]

@@ -1,0 +1,1 @@
+"""The formats of other tools' exports, one module each."""

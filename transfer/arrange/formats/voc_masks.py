@@ -1,0 +1,69 @@
+"""Label maps as VOC and CVAT's `Segmentation mask` have them: `SegmentationClass/`, `labelmap.txt`, lists of splits."""
+
+from pathlib import Path
+
+from pretrain.core.errors import DataError
+from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of
+from transfer.arrange.formats.masks import exported
+from transfer.arrange.glance import Glance
+from transfer.arrange.items import Export, Item
+from transfer.arrange.naming import Named, table
+from transfer.arrange.values import lines_of
+from transfer.datasets.cocofile import Dropped
+
+MAPS, LISTS, LABELS = "SegmentationClass", "ImageSets/Segmentation", "labelmap.txt"
+VOC = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"),
+    *("dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+"""Names of VOC's label ids."""
+
+
+def recognise(glance: Glance) -> bool:
+    """Tell whether there are such maps, and no boxes beside them that VOC's layout reads."""
+    return glance.has(f"{MAPS}/*.png") and (glance.has(LABELS) or not glance.has("Annotations/*.xml"))
+
+
+def read(root: Path, given: Named | None) -> Export:
+    """Read the pairs; CVAT's list gives the colours, otherwise the ids are VOC's.
+
+    Raises:
+        DataError: If there is no pair, or a colour has no class.
+    """
+    folder, dropped, items = Folder(root), Dropped(), list[Item]()
+    splits = _splits(folder)
+    for path in folder.ending(".png"):
+        above, _, name = path.rpartition("/")
+        if MAPS not in above.split("/"):
+            continue
+        image = _image(folder, name.removesuffix(".png"))
+        if image is None:
+            dropped.add("label maps without an image", path)
+            continue
+        items.append(Item(image, None, splits.get(name.removesuffix(".png")) or split_of(path), label_map=path))
+    if not items:
+        raise DataError(
+            f"no label map of {root} has an image",
+            allowed="JPEGImages/NAME.jpg for SegmentationClass/NAME.png",
+            fix="export the images, too",
+        )
+    named = given or (table(root / LABELS) if folder.has(LABELS) else None)
+    return exported(folder, items, named, dropped, VOC)
+
+
+def _image(folder: Folder, stem: str) -> str | None:
+    """Find the image of a label map: one of that stem outside the folders of maps."""
+    near = ("JPEGImages", "images", "")
+    ends = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
+    found = (f"{at}/{stem}.{end}".lstrip("/") for at in near for end in ends)
+    return next((path for path in found if folder.has(path)), None)
+
+
+def _splits(folder: Folder) -> dict[str, str]:
+    """Read the lists; one of `default` says nothing."""
+    splits: dict[str, str] = {}
+    for path in folder.ending(".txt", LISTS):
+        name = path.rpartition("/")[2].removesuffix(".txt").lower()
+        if name in SPLIT_NAMES and name != "trainval":
+            splits |= dict.fromkeys((line.split()[0] for line in lines_of(folder.path(path))), SPLIT_NAMES[name])
+    return splits

@@ -1,0 +1,144 @@
+"""YOLO and Darknet: one text file for each image, a line `class x y width height` or `class x y x y …` for each object.
+
+All numbers are shares of the image's width and height. The names of the classes come from `data.yaml`, `obj.names`, `*.names`
+or `classes.txt`, or from the user.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pretrain.core.errors import DataError
+from pretrain.core.plain import read_yaml
+from transfer.arrange.collect import Collector
+from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of
+from transfer.arrange.glance import Glance, beginning
+from transfer.arrange.items import Export, Item
+from transfer.arrange.naming import Named
+from transfer.arrange.values import lines_of, number, whole, word
+from transfer.datasets import shown
+from transfer.datasets.cocofile import Dropped
+from transfer.datasets.objects import image_size
+
+PLACES = (("images", "labels"), ("JPEGImages", "labels"))
+"""Folders of images, and the folder of labels in their place."""
+BOX = 5
+"""Numbers of a line with a box; more are an outline, or keypoints where `kpt_shape` says so."""
+NAMES = ("obj.names", "*.names", "data/*.names", "classes.txt", "*/classes.txt", "*/*/classes.txt")
+LABELS = ("labels/*.txt", "labels/*/*.txt", "*/labels/*.txt", "*/labels/*/*.txt", "obj_*_data/*.txt", "*.txt", "*/*.txt")
+
+
+def recognise(glance: Glance) -> bool:
+    """Tell whether a configuration with names is there, or a text file begins with a class and four shares or more."""
+    if glance.has("obj.data", "obj.names") or any("names:" in glance.head(pattern) for pattern in ("*.yaml", "*.yml")):
+        return glance.has(*LABELS)
+    return any(_is_label(glance.head(pattern)) for pattern in LABELS)
+
+
+def read(root: Path, given: Named | None) -> Export:
+    """Read the objects of every image; an image without a file, or with an empty one, has none.
+
+    Raises:
+        DataError: If a line can't be read, or the classes have no names.
+    """
+    folder, dropped, items = Folder(root), Dropped(), list[Item]()
+    described = _described(folder)
+    names = _names(folder, described, given)
+    splits = _splits(folder, described)
+    keypoints = "kpt_shape" in described
+    empty = 0
+    for image in folder.images:
+        path = folder.beside(image, ".txt", places=PLACES)
+        collector = Collector(path or image, dropped)
+        size = image_size(folder.path(image))
+        for at, line in enumerate(lines_of(folder.path(path)) if path else (), start=1):
+            _add(line, collector, f"line {at} of {folder.path(path or image)}", size, names, keypoints)
+        empty += not collector.things
+        items.append(Item(image, size, splits.get(image) or split_of(image), tuple(collector.things)))
+    notes = (f"{empty} images have no objects; they are kept as background",) if empty else ()
+    if empty == len(items):
+        raise DataError(
+            f"no image of {root} has a text file with objects",
+            seen=f"{len(items)} images",
+            allowed="labels/NAME.txt for images/NAME.jpg, or both in one folder",
+        )
+    return Export("objects", tuple(items), names, dropped, notes)
+
+
+def _add(line: str, collector: Collector, where: str, size: tuple[int, int], names: Sequence[str], keypoints: bool) -> None:
+    fields = line.split()
+    values = [number(field, where) for field in fields[1:]]
+    label = whole(fields[0], where)
+    if not 0 <= label < len(names):
+        raise DataError(f"{where} has a class without a name", seen=label, allowed=f"0 to {len(names) - 1}")
+    if len(fields) < BOX or (len(fields) > BOX and not keypoints and len(fields) % 2 == 0):
+        raise DataError(f"{where} is no object", seen=shown(line), allowed="class x y width height, or class and pairs x y")
+    if any(not -1 <= value <= 2 for value in values[: BOX - 1]):
+        raise DataError(f"{where} isn't in shares of the image", seen=shown(line), allowed="numbers from 0 to 1")
+    width, height = size
+    if len(fields) == BOX or keypoints:
+        x, y, wide, high = values[: BOX - 1]
+        collector.box(
+            names[label], ((x - wide / 2) * width, (y - high / 2) * height, (x + wide / 2) * width, (y + high / 2) * height)
+        )
+        if len(fields) > BOX:
+            collector.drop("sets of keypoints")
+    else:
+        collector.shape(names[label], [[value * size[at % 2] for at, value in enumerate(values)]])
+
+
+def _described(folder: Folder) -> Mapping[str, Any]:
+    """Read the configuration that names the classes; empty if there is none."""
+    for path in (*folder.ending(".yaml"), *folder.ending(".yml")):
+        if "/" not in path and "names:" in beginning(folder.path(path)):
+            return read_yaml(folder.path(path))
+    return {}
+
+
+def _names(folder: Folder, described: Mapping[str, Any], given: Named | None) -> tuple[str, ...]:
+    names = described.get("names")
+    if isinstance(names, dict):
+        numbers = sorted(whole(key, "a class's number in data.yaml") for key in names)
+        if numbers != list(range(len(numbers))):
+            raise DataError("data.yaml doesn't number its classes from 0", seen=shown(numbers), allowed="0, 1, 2, …")
+        names = [names.get(key, names.get(str(key))) for key in numbers]
+    if isinstance(names, list):
+        return tuple(word(name, "a class in data.yaml") for name in names)
+    found = Glance(folder.root).first(*NAMES)
+    if found is not None:
+        return tuple(lines_of(folder.path(found)))
+    if given is not None:
+        return given.names
+    raise DataError(
+        f"the classes of {folder.root} have no names",
+        seen="neither data.yaml nor obj.names nor classes.txt",
+        fix="name them in the order of their numbers: --classes cat,dog, or --classes FILE with one a line",
+    )
+
+
+def _splits(folder: Folder, described: Mapping[str, Any]) -> dict[str, str]:
+    """Find the split of each image that a list, or the configuration's folder, gives one."""
+    splits: dict[str, str] = {}
+    listings = {path: SPLIT_NAMES.get(path.rpartition("/")[2][: -len(".txt")].lower()) for path in folder.ending(".txt")}
+    for name, split in SPLIT_NAMES.items():
+        places = described.get(name)
+        for place in places if isinstance(places, list) else [places]:
+            if isinstance(place, str) and place.endswith(".txt"):
+                listings |= {path: split for path in listings if f"/{path}".endswith("/" + place.lstrip("./"))}
+            elif isinstance(place, str) and place.strip("./"):
+                start = place.strip("./") + "/"
+                splits |= {image: split for image in folder.images if image.startswith(start)}
+    for path, found in listings.items():
+        if found and path.count("/") <= 1:
+            lines = lines_of(folder.path(path))
+            if not _is_label("\n".join(lines[:1])):
+                splits |= {image: found for line in lines if (image := folder.image(line)) is not None}
+    return splits
+
+
+def _is_label(head: str) -> bool:
+    fields = head.partition("\n")[0].split()
+    try:
+        return len(fields) >= BOX and fields[0].isdigit() and all(-1 <= float(field) <= 2 for field in fields[1:BOX])
+    except ValueError:
+        return False

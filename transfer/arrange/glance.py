@@ -1,0 +1,69 @@
+"""A look at a folder that costs little however large it is: what recognisers ask."""
+
+import os
+from fnmatch import fnmatchcase
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+MOST = 5000
+"""Entries of a folder that are looked at."""
+HEAD = 2**16
+"""Bytes of a file that are looked at."""
+JUNK = ("__MACOSX",)
+"""Folders that archivers add."""
+
+
+class Glance:
+    """The first entries of a folder and of those below it, listed when asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._entries = cache(self._listed)
+
+    def folders(self, below: str = "") -> list[str]:
+        """Name the folders in a folder, sorted; hidden ones are passed over."""
+        return [name for name, is_folder in self._entries(below) if is_folder]
+
+    def first(self, *patterns: str) -> str | None:
+        """Return the path below the root of the first file or folder that fits a pattern, such as `*/ann/*.json`."""
+        return next((found for pattern in patterns if (found := self._fitting("", pattern.split("/"))) is not None), None)
+
+    def has(self, *patterns: str) -> bool:
+        """Tell whether there is such a file or folder, for one of the patterns."""
+        return self.first(*patterns) is not None
+
+    def head(self, *patterns: str, bytes_: int = HEAD) -> str:
+        """Return the beginning of the first such file; empty if there is none."""
+        found = self.first(*patterns)
+        return "" if found is None else beginning(self.root / found, bytes_)
+
+    def _fitting(self, below: str, pattern: list[str]) -> str | None:
+        wanted, *rest = pattern
+        for name, is_folder in self._entries(below):
+            if not fnmatchcase(name.lower(), wanted.lower()) or (rest and not is_folder):
+                continue
+            path = f"{below}/{name}" if below else name
+            found = self._fitting(path, rest) if rest else path
+            if found is not None:
+                return found
+        return None
+
+    def _listed(self, below: str) -> list[tuple[str, bool]]:
+        try:
+            with os.scandir(self.root / below) as entries:
+                seen = [(entry.name, entry.is_dir()) for entry in islice(entries, MOST)]
+        except OSError:
+            return []
+        return sorted((name, is_folder) for name, is_folder in seen if not name.startswith(".") and name not in JUNK)
+
+
+def beginning(path: Path, most: int = HEAD) -> str:
+    """Return the text that a file begins with; empty if it can't be read."""
+    try:
+        if not path.is_file():  # a named pipe would wait for ever
+            return ""
+        with path.open("rb") as file:
+            return file.read(most).replace(b"\0", b"").decode("utf-8", "replace")
+    except OSError:
+        return ""
