@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pretrain.core.errors import DataError
-from pretrain.images.listing import SUFFIXES
+from pretrain.images.stores import SUFFIXES
 from transfer.arrange.glance import JUNK
 
 TRAIN, VAL, TEST = "train", "val", "test"
