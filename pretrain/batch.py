@@ -55,3 +55,10 @@ class Batch:
     order: Tensor
     """Permutation of the step's images over all processes, for methods that shuffle batches for their batch statistics."""
     progress: Progress
+    both: bool = False
+    """Whether the augmentation is on every view, those that targets are made of too."""
+
+    @property
+    def targets(self) -> tuple[Tensor, ...]:
+        """What the network that makes the targets sees of each view: (N, 3, S, S), normalised."""
+        return tuple(view.images for view in self.views) if self.both else self.clean

@@ -182,6 +182,10 @@ class PretrainConfig(Settings):
         """Refuse options without effect: who gives one expects something of it."""
         if self.keep_iterations and self.classes is None:
             raise ValueError("keep_iterations without classes changes nothing; name the classes, or drop it")
+        refused = self.method.refuses_blends
+        blends = [name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].kind == "blend"]
+        if refused and blends:
+            raise ValueError(f"the method {self.method.name!r} takes no {' or '.join(blends)}: {refused}")
         if self.aug_composition != "draw" and augment.JOIN not in self.aug:
             raise ValueError(f"aug_composition composes several augmentations, and aug is {self.aug!r}; drop it")
         one_view = len(self.views()) == 1

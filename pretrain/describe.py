@@ -17,7 +17,7 @@ STATISTICS = frozenset({"bn_splits", "sync_bn"})
 
 def statistics(config: PretrainConfig, processes: int) -> Statistics:
     """Return over which images batch normalisation takes its statistics in a run of that many processes."""
-    batch = config.recipe.batch
+    batch = config.recipe.batch * config.method.together
     if config.sync_bn and processes > 1:
         return Statistics(batch // config.bn_splits, "synchronised")
     parts = processes * config.bn_splits

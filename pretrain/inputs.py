@@ -29,7 +29,8 @@ since torch's CPU generator takes no more of a seed than its last 32 bits."""
 
 def crops(config: PretrainConfig, images: Images, labels: Sequence[int], skipped: Skipped | None = None) -> Crops:
     """Make the random crops of a run: one of each image for each view of its method, of that view's size and pipeline."""
-    cuts = [Crop(view.size, view.pipeline.crop_scale, view.pipeline.crop_ratio) for view in config.views()]
+    made = ((view.size, view.pipeline) for view in config.views())
+    cuts = [Crop(size, pipeline.crop_scale, pipeline.crop_ratio, pipeline.resize) for size, pipeline in made]
     return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode, skipped=skipped)
 
 

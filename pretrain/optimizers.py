@@ -64,36 +64,27 @@ class AdamW(Optimizer):
 
 
 class LARS(Optimizer):
-    """Layer-wise adaptive rates on SGD with momentum (arXiv:1708.03888), timm's.
+    """Layer-wise adaptive rates on SGD with momentum (arXiv:1708.03888), in one of the published forms (`pretrain.lars`).
 
-    The learning rate of each weight is scaled by trust × ‖w‖ / (‖g‖ + decay · ‖w‖), outside the momentum buffer. Groups with
-    `adapt: false` keep the plain learning rate. NOTE: published codes of this name differ in the denominator.
+    The learning rate of each weight is scaled by trust × its length over its gradient's. Groups with `adapt: false` keep the
+    plain learning rate.
     """
 
     MOMENTS: ClassVar[int] = 1
 
     name: Literal["lars"] = "lars"
+    form: Literal["facebook", "simclr", "revisitairl", "larc", "solo-learn"] = "facebook"
+    """Whose code it follows: they differ in the divisor, in the place of the learning rate, and at lengths of 0."""
     momentum: Decay = 0.9
     """Momentum coefficient."""
     trust: float = Field(0.001, gt=0)
     """Trust coefficient η."""
 
     def build(self, groups: Groups) -> "TorchOptimizer":
-        """See `Optimizer`.
+        """See `Optimizer`."""
+        from pretrain.lars import FORMS, Lars
 
-        Raises:
-            ConfigError: For a group that decays and is not to be adapted.
-        """
-        from timm.optim.lars import Lars
-
-        if any(group["weight_decay"] and not group.get("adapt", True) for group in groups):
-            raise ConfigError(
-                "LARS adapts the learning rate of whatever decays",
-                seen="a group of parameters with `adapt: false` and a weight decay",
-                fix="give that group weight_decay: 0",
-            )
-        named = [{**group, "always_adapt": group.get("adapt", True)} for group in groups]
-        return Lars(named, momentum=self.momentum, trust_coeff=self.trust)
+        return Lars(groups, FORMS[self.form], momentum=self.momentum, trust=self.trust)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW, "lars": LARS}

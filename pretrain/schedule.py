@@ -22,6 +22,9 @@ class Schedule(Settings):
     """Epochs over which the value first rises linearly to its start; the shape covers what is left."""
     warmup_from: float = Field(0, ge=0, le=1)
     """Fraction of the start that the warm-up begins with."""
+    warmup_arrives: Literal["after", "within"] = "after"
+    """When the warm-up reaches the start: with the first step after it, or with its own last step (numpy's linspace, as
+    SwAV's and DINO's codes have it)."""
 
     def value(self, start: float, end: float, *, step: int, steps: int, epoch: int, epochs: int) -> float:
         """Compute the value before a step.
@@ -37,7 +40,8 @@ class Schedule(Settings):
         done, total = map(float, (epoch, epochs) if self.per == "epoch" else (step, steps))
         warmup = self.warmup_epochs * total / epochs
         if done < warmup:
-            return start * (self.warmup_from + (1 - self.warmup_from) * done / warmup)
+            rise = warmup - 1 if self.warmup_arrives == "within" else warmup
+            return start * (self.warmup_from + (1 - self.warmup_from) * (min(done / rise, 1.0) if rise > 0 else 1.0))
         done, total = done - warmup, total - warmup
         if self.shape == "constant":
             return start

@@ -106,7 +106,7 @@ class Trainer:
         views, clean, labels = self.inputs(crops, labels, rng)
         alike = generator(seed, step, self.device)  # all processes must draw the same order
         order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
-        return Batch(views, clean, labels, order, progress)
+        return Batch(views, clean, labels, order, progress, both=self.inputs.both)
 
     def _schedule(self, progress: Progress) -> None:
         now = {"step": progress.step, "steps": progress.steps, "epoch": progress.epoch, "epochs": progress.epochs}

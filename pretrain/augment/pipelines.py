@@ -29,6 +29,8 @@ class Pipeline(Settings):
     """Fraction of the image's area that a crop keeps, drawn uniformly."""
     crop_ratio: PositiveRange = (3 / 4, 4 / 3)
     """Width over height of a crop, drawn log-uniformly."""
+    resize: Literal["bilinear", "bicubic"] = "bilinear"
+    """How a crop becomes a view; antialiased in both."""
     jitter: Probability = 0.8
     """Probability of colour jitter: brightness, contrast, saturation and hue in an order drawn for each image."""
     brightness: Strength = 0.4
@@ -149,13 +151,37 @@ _V1 = Pipeline(jitter=1.0, hue=0.4, blur=0.0, order=("grey", "jitter", "flip"))
 """The same file without `--aug-plus`: grey precedes the jitter, which is always applied; no blur."""
 _BYOL = Pipeline(crop_scale=(0.08, 1.0), saturation=0.2, order=("flip", "jitter", "grey", "blur", "solarize"))
 """Grill et al. 2020, arXiv:2006.07733, appendix B and table 6 (google-deepmind/deepmind-research @923ad3c,
-byol/utils/augmentations.py). NOTE: that code adds to the brightness, blends contrast channel by channel, pads a blur with
-black and resizes crops bicubically; here brightness, contrast, borders and resizing are as in all pipelines, torchvision's."""
+byol/utils/augmentations.py). NOTE: that code adds to the brightness, blends contrast channel by channel and pads a blur with
+black; here brightness, contrast and borders are as in all pipelines, torchvision's. It resizes crops bicubically, as the codes
+of Barlow Twins, VICReg and DINO do, which have this pipeline too: `byol-bicubic`."""
+_AIRL = _BYOL.replace({"order": ("jitter", "blur", "grey", "flip", "solarize")})
+"""megvii-research/revisitAIRL @7afeb02, data/transforms.py: BYOL's operations in another order."""
+_V3 = _BYOL.replace({"crop_scale": (0.2, 1.0), "order": ("jitter", "grey", "blur", "solarize", "flip")})
+"""facebookresearch/moco-v3 @c349e6e, main_moco.py, with the crops of its ResNet-50; its ViTs' are .08 to 1."""
+_SIMCLR = Pipeline(
+    crop_scale=(0.08, 1.0), resize="bicubic", brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2,
+    order=("flip", "jitter", "grey", "blur"),
+)  # fmt: skip
+"""google-research/simclr @383d414, data_util.py, colour strength 1. NOTE: that code doesn't normalise by mean and deviation,
+and always blurs with a kernel of a tenth of the image; here images are normalised as in all pipelines."""
+_SWAV = _SIMCLR.replace({"crop_scale": (0.14, 1.0), "resize": "bilinear"})
+"""facebookresearch/swav @06b1b7c, src/multicropdataset.py; without small crops its scale is .08 to 1. NOTE: its deviations for
+normalising are (.228, .224, .225); here the first is .229 as everywhere."""
+_SUPCON = Pipeline(blur=0.0, order=("flip", "jitter", "grey"))
+"""HobbitLong/SupContrast @66a8fe5, main_supcon.py: for images of 32 pixels."""
 
 PIPELINES: dict[str, tuple[Pipeline, Pipeline]] = {
     "mocov1": (_V1, _V1),
     "mocov2": (_V2, _V2),
     "byol": (_BYOL.replace({"blur": 1.0}), _BYOL.replace({"blur": 0.1, "solarize": 0.2})),
+    "byol-bicubic": tuple(  # type: ignore[dict-item]
+        _BYOL.replace({"resize": "bicubic", **own}) for own in ({"blur": 1.0}, {"blur": 0.1, "solarize": 0.2})
+    ),
+    "revisitairl": (_AIRL.replace({"blur": 1.0}), _AIRL.replace({"blur": 0.1, "solarize": 0.2})),
+    "mocov3": (_V3.replace({"blur": 1.0}), _V3.replace({"blur": 0.1, "solarize": 0.2})),
+    "simclr": (_SIMCLR, _SIMCLR),
+    "swav": (_SWAV, _SWAV),
+    "supcon": (_SUPCON, _SUPCON),
     # Huang et al. 2022 (megvii-research/revisitAIRL), supplement, table 1: one pipeline for both views.
     "byol-symmetric": (_BYOL.replace({"solarize": 0.2}),) * 2,
 }

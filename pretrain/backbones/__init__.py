@@ -125,6 +125,9 @@ class Architecture(ABC):
         setattr(model, self.head, nn.Identity())
         return model, linear
 
+    def zero_init_residual(self, trunk: nn.Module) -> None:  # noqa: B027
+        """Let each residual block begin as the identity (arXiv:1706.02677, section 5.1); networks without such blocks stay."""
+
     def network(self, state: Mapping[str, Tensor]) -> nn.Module:
         """Build a trunk with copies of these tensors, in eval mode; stem and size are read off them. It draws no number."""
         shapes = shapes_of(state)

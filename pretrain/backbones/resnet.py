@@ -62,6 +62,12 @@ class ResNet(Architecture):
             _make_stem_small(model)
         return model
 
+    def zero_init_residual(self, trunk: nn.Module) -> None:
+        """See `Architecture`: torchvision's option of that name, after the fact, which draws no number either."""
+        for name in LAYERS:
+            for block in getattr(trunk, name):
+                nn.init.zeros_((block.bn3 if self.bottleneck else block.bn2).weight)
+
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """See `Architecture`."""
         x = images

@@ -108,6 +108,32 @@ def gather(mine: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def gather_with_gradient(mine: Tensor) -> Tensor:
+    """Concatenate as `gather` does; each process gets the gradients that the losses of all processes have for its part.
+
+    DistributedDataParallel then averages over the processes, so that a loss which every process computes over all (N, ...)
+    has the gradient of one process that holds them all.
+    """
+    if not dist.is_initialized():
+        return mine
+    gathered: Tensor = _Gather.apply(mine)
+    return gathered
+
+
+class _Gather(torch.autograd.Function):
+    """`gather`, and its derivative: the sum over the processes, of which each takes its own part."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        return gather(own)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return mine(total)
+
+
 def mean(mine: Tensor) -> Tensor:
     """Average a tensor (...) over all processes. No gradient flows through it."""
     if not dist.is_initialized():

@@ -85,6 +85,10 @@ class Method(Settings):
     """What batch normalisation sees in the published runs; None where that says nothing."""
     shuffles: ClassVar[bool] = False
     """Whether it shuffles the batch between processes or parts before the pass of its target (ShuffleBN)."""
+    together: ClassVar[int] = 1
+    """Views of one size that pass through the trunk as one batch, and so share their batch statistics."""
+    refuses_blends: ClassVar[str] = ""
+    """Why blends of images mean nothing to its loss; empty where they do."""
     blending: ClassVar[frozenset[str]] = frozenset()
     """Fields that only say what an augmentation's blends mean: they belong to the augmentation, not to the rest."""
 

@@ -3,7 +3,8 @@
 Shapes: N images, S side of a view, F features of the trunk, D outputs of the head.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +30,24 @@ class Branch(nn.Module):
         """Encode images; trunk and head take their batch statistics over the same images."""
         return self._in_parts(images, lambda part: self.head(self.trunk(part)))
 
-    def features(self, images: Tensor) -> Tensor:
-        """Return the trunk's features (N, F) alone, for methods whose head sees other images together than the trunk."""
-        return self._in_parts(images, self.trunk)
+    def features_by_size(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Return the trunk's features (N, F) of each view (N, 3, S, S).
 
-    def project(self, features: Tensor) -> Tensor:
-        """Return the head's outputs (N, D) of features (N, F)."""
-        return self._in_parts(features, self.head)
+        Neighbouring views of one size go through the trunk as one batch, and so share their batch statistics.
+        """
+        alike = (list(group) for _, group in itertools.groupby(views, key=lambda view: view.shape[-1]))
+        return [features for group in alike for features in self._together(group, self.trunk)]
+
+    def project_together(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the head's outputs (N, D) of the features (N, F) of each view; all views are one batch of the head's."""
+        return self._together(features, self.head)
+
+    def _together(self, views: Sequence[Tensor], network: nn.Module) -> list[Tensor]:
+        """Pass several views as one batch; where a batch has parts, each part has the same images of every view."""
+        parts = [torch.cat(part) for part in zip(*(view.chunk(self.splits) for view in views), strict=True)]
+        with torch.autocast(parts[0].device.type, torch.bfloat16, enabled=self.bf16):
+            outputs = [network(part).chunk(len(views)) for part in parts]
+        return [torch.cat(view).float() for view in zip(*outputs, strict=True)]
 
     def _in_parts(self, inputs: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         parts = inputs.chunk(self.splits) if self.splits > 1 else (inputs,)

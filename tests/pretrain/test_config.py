@@ -152,7 +152,7 @@ def test_layers_of_fields_are_joined_block_by_block_and_the_later_one_counts() -
     assert (config.recipe.epochs, config.recipe.batch, config.recipe.pipeline_options) == (2, 64, {})
 
 
-WARM = {"shape": "step", "per": "epoch", "warmup_epochs": 5.0, "warmup_from": 0.0}
+WARM = {"shape": "step", "per": "epoch", "warmup_epochs": 5.0, "warmup_from": 0.0, "warmup_arrives": "after"}
 SHAPES: list[dict[str, Any]] = [
     {"schedule": "step"}, {"shape": "step"}, {"recipe.schedule": "step"}, {"recipe": {"schedule": "step"}},
     {"schedule": {"shape": "step"}}, {"recipe": {"schedule": {"shape": "step"}}},

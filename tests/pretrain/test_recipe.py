@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -33,6 +34,13 @@ def test_a_warm_up_rises_linearly_and_the_cosine_covers_what_is_left() -> None:
     assert found[24] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 16 / 32)))
     assert found[-1] > 0.1
     assert found[-1] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 31 / 32)))
+
+
+def test_a_warm_up_may_arrive_within_its_last_step() -> None:
+    schedule = {"per": "step", "warmup_epochs": 2, "warmup_from": 0.5, "warmup_arrives": "within"}
+    found = rates(Recipe.read({"schedule": schedule, "base_lr": 1.0}))
+    assert found[:8] == pytest.approx(np.linspace(0.5, 1, 8))
+    assert found[8:10] == pytest.approx([1.0, 0.5 * (1 + math.cos(math.pi / 32))])
 
 
 def test_a_momentum_rises_to_one_by_the_same_schedule() -> None:
@@ -81,33 +89,55 @@ def test_every_optimizer_steps_and_has_settings_of_its_own(name: str) -> None:
         Recipe.read({"optimizer": {"name": name, "momentums": 0.9}})
 
 
-def test_lars_scales_each_weights_step_by_its_norm() -> None:
+FORMS = {
+    "facebook": {"joint": True},
+    "simclr": {"joint": True, "inside": True},
+    "revisitairl": {"joint": False, "inside": True},
+    "larc": {"joint": False, "zeros": "as they are"},
+    "solo-learn": {"joint": False, "zeros": "as they are", "clipped": True},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lars_follows_each_published_form(form: str) -> None:
+    """Four weights, three steps of a changing rate: one of the weights starts as zeros, one has gradients of zero."""
+    optimizer = {"name": "lars", "form": form, "momentum": 0.9, "trust": 0.02}
     recipe = Recipe.read(
         {
-            "optimizer": {"name": "lars", "momentum": 0.9, "trust": 0.02},
+            "optimizer": optimizer,
             "weight_decay": 0.1,
-            "base_lr": 0.5,
             "groups": [{"match": "vectors", "weight_decay": 0, "adapt": False}],
         }
     )
+    rules = {"joint": True, "inside": False, "zeros": "decayed", "clipped": False, **FORMS[form]}
     rng = torch.Generator().manual_seed(0)
-    weight, bias = (nn.Parameter(torch.randn(shape, generator=rng)) for shape in ((4, 3), (4,)))
-    optimizer = recipe.build_optimizer([("weight", weight), ("bias", bias)])
-    w, b = weight.detach().clone(), bias.detach().clone()
-    momenta = [torch.zeros_like(w), torch.zeros_like(b)]
-    for _ in range(3):
-        gradients = [torch.randn(p.shape, generator=rng) for p in (weight, bias)]
-        weight.grad, bias.grad = gradients[0].clone(), gradients[1].clone()
-        optimizer.step()
-        decayed = gradients[0] + 0.1 * w
-        momenta[0] = 0.9 * momenta[0] + decayed * 0.02 * w.norm() / (gradients[0].norm() + 0.1 * w.norm())
-        momenta[1] = 0.9 * momenta[1] + gradients[1]
-        w, b = w - 0.5 * momenta[0], b - 0.5 * momenta[1]
-    torch.testing.assert_close(weight.detach(), w, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(bias.detach(), b, rtol=1e-4, atol=1e-6)
-
-
-def test_lars_refuses_to_leave_decaying_weights_unadapted() -> None:
-    recipe = Recipe.read({"optimizer": "lars", "groups": [{"match": "vectors", "adapt": False}]})
-    with pytest.raises(ConfigError, match="adapt"):
-        recipe.build_optimizer(network().named_parameters())
+    start = [
+        torch.randn(4, 3, generator=rng),
+        torch.zeros(4, 3),
+        torch.randn(4, 3, generator=rng),
+        torch.randn(4, generator=rng),
+    ]
+    weights = [nn.Parameter(each.clone()) for each in start]
+    built = recipe.build_optimizer([(f"weight{i}", weight) for i, weight in enumerate(weights)])
+    expected, momenta = start, [torch.zeros_like(each) for each in start]
+    for lr in (0.1, 0.02, 0.5):
+        for group in built.param_groups:
+            group["lr"] = lr
+        gradients = [torch.randn(each.shape, generator=rng) * (i != 2) for i, each in enumerate(start)]
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient.clone()
+        built.step()
+        for i, gradient in enumerate(gradients):
+            w = expected[i]
+            adapted = w.dim() > 1
+            step = gradient + 0.1 * w if adapted else gradient
+            bottom = step.norm() if rules["joint"] else gradient.norm() + 0.1 * w.norm()
+            if adapted and w.norm() > 0 and (step if rules["joint"] else gradient).norm() > 0:
+                factor = float(0.02 * w.norm() / bottom)
+                step = step * (min(factor / lr, 1) if rules["clipped"] else factor)
+            elif adapted and rules["zeros"] == "as they are":
+                step = gradient
+            momenta[i] = 0.9 * momenta[i] + (lr * step if rules["inside"] else step)
+            expected[i] = w - (momenta[i] if rules["inside"] else lr * momenta[i])
+    for weight, wanted in zip(weights, expected, strict=True):
+        torch.testing.assert_close(weight.detach(), wanted, rtol=1e-5, atol=1e-7)

@@ -187,3 +187,14 @@ def test_timm_is_imported_only_where_a_vit_is_built(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TIMM_IS_NOT_NEEDED, str(tmp_path / "resnet18.pth")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_blocks_that_begin_as_the_identity_are_torchvisions(name: str) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, name)(num_classes=3, zero_init_residual=True).state_dict()
+    torch.manual_seed(0)
+    architecture = backbones.get(name)
+    trunk, _ = architecture.build(3)
+    architecture.zero_init_residual(trunk)
+    assert all(torch.equal(tensor, theirs[key]) for key, tensor in trunk.state_dict().items())

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pretrain.augment.mixed import Mixed, pairs
 from pretrain.batch import Batch, Progress
 from pretrain.config import PretrainConfig
-from pretrain.core.distributed import divided, gather, mine, shuffled, unshuffled
+from pretrain.core.distributed import divided, gather, gather_with_gradient, mean, mine, shuffled, unshuffled
 from pretrain.core.errors import ConfigError
 from pretrain.parts.contrast import Contrast
 from pretrain.parts.key_queue import KeyQueue
@@ -53,9 +53,23 @@ def check_two_processes() -> None:
     moved = shuffled(own, order)
     assert torch.equal(moved, everything[order][rank * 4 : rank * 4 + 4])
     assert torch.equal(unshuffled(moved, order), own)
+    _check_gradients(rank)
     _check_keys(rank, order)
     _check_blends(rank)
     torch.distributed.destroy_process_group()
+
+
+def _check_gradients(rank: int) -> None:
+    """Averaged over processes that each compute the loss of all images, gradients are those of one process with all of them."""
+    rng = torch.Generator().manual_seed(0)
+    inputs, weight = torch.randn(8, 3, generator=rng), torch.randn(3, 3, generator=rng, requires_grad=True)
+    whole = weight.detach().clone().requires_grad_()
+    outputs = gather_with_gradient(inputs[rank * 4 : rank * 4 + 4] @ weight)
+    (outputs @ outputs.T).softmax(dim=1).diagonal().log().sum().backward()
+    alone = inputs @ whole
+    (alone @ alone.T).softmax(dim=1).diagonal().log().sum().backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(mean(weight.grad), whole.grad)
 
 
 def _check_keys(rank: int, order: torch.Tensor) -> None:

@@ -1,6 +1,7 @@
 """Crops are drawn and cut as torchvision's RandomResizedCrop does."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -64,12 +65,14 @@ def test_where_no_box_fits_the_central_one_is_torchvisions(width: int, height: i
     assert drawn(crop, width, height, 1).tolist() == [[left, top, left + w, top + h]]
 
 
+@pytest.mark.parametrize("resize", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [16, 60, 100])
-def test_a_crop_equals_torchvisions_to_one_level(size: int) -> None:
+def test_a_crop_equals_torchvisions_to_one_level(size: int, resize: Literal["bilinear", "bicubic"]) -> None:
     pixels = torch.from_numpy(NOISE.copy()).permute(2, 0, 1)
-    for left, top, right, bottom in drawn(Crop(size, (0.2, 1.0)), 90, 60, 20).tolist():
-        ours = Crop(size, (0.2, 1.0)).cut(pixels, (left, top, right, bottom))
-        theirs = tv.resized_crop(Image.fromarray(NOISE), top, left, bottom - top, right - left, [size, size])
+    crop, how = Crop(size, (0.2, 1.0), resize=resize), tv.InterpolationMode(resize)
+    for left, top, right, bottom in drawn(crop, 90, 60, 20).tolist():
+        ours = crop.cut(pixels, (left, top, right, bottom))
+        theirs = tv.resized_crop(Image.fromarray(NOISE), top, left, bottom - top, right - left, [size, size], how)
         assert ours.shape == (1, 3, size, size)
         difference = np.abs(ours[0].permute(1, 2, 0).numpy().astype(int) - np.asarray(theirs).astype(int))
         assert difference.max() <= 1

@@ -61,14 +61,17 @@ def test_rows_of_a_weight_normalised_layer_have_length_one_and_it_can_be_copied(
         torch.testing.assert_close(layer.weight.norm(dim=1), torch.ones(7))
 
 
-def test_trunk_and_head_may_see_other_images_together() -> None:
-    images = torch.randn(8, 3, 6, 6, generator=RNG)
-    whole, apart = branch(), branch()
-    halves = torch.cat([apart.features(half) for half in images.chunk(2)])  # the trunk per view, the head over all
-    joint = apart.project(halves)
-    expected = apart.head(torch.cat([apart.trunk(half) for half in images.chunk(2)]))
-    torch.testing.assert_close(joint, expected)
-    assert not torch.allclose(joint, whole(images))
+@pytest.mark.parametrize("splits", [1, 2])
+def test_views_of_one_size_share_statistics_and_the_head_sees_all(splits: int) -> None:
+    large, small = (torch.randn(2, 4, 3, side, side, generator=RNG) for side in (8, 6))
+    ours, apart = branch(splits), branch()
+    views = [*large, *small]
+    projected = ours.project_together(ours.features_by_size(views))
+    assert [tuple(each.shape) for each in projected] == [(4, 5)] * 4
+    for part in torch.arange(4).chunk(splits):  # of every view the same images, as on several processes
+        features = torch.cat([apart.trunk(torch.cat([view[part] for view in pair])) for pair in (large, small)])
+        expected = apart.head(features).chunk(4)
+        torch.testing.assert_close([each[part] for each in projected], list(expected))
 
 
 def test_a_split_branch_takes_statistics_of_each_part() -> None:

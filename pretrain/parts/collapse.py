@@ -1,0 +1,27 @@
+"""Whether projections still differ between images: what every method logs, since a collapsed one can have a fine loss.
+
+Shapes: N images, D features.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@torch.no_grad()
+def told_apart(first: Tensor, second: Tensor) -> dict[str, Tensor]:
+    """Compare projections (N, D) of two views of the same images; returns scalars for the log.
+
+    `spread` is √D times the standard deviation of the normalised projections of the first view, in the mean of its dimensions:
+    1 where they point in all directions alike, 0 where all are one. `positives` and `others` are the mean cosines of an
+    image's two views, and of views of different images.
+    """
+    one, two = (F.normalize(each.detach().float(), dim=1) for each in (first, second))
+    images, width = one.shape
+    own = (one * two).sum()
+    everything = one.sum(dim=0) @ two.sum(dim=0)
+    return {
+        "spread": width**0.5 * one.std(dim=0, correction=0).mean(),
+        "positives": own / images,
+        "others": (everything - own) / max(images * (images - 1), 1),
+    }
