@@ -105,7 +105,7 @@ class MeasurePlan(Plan):
             metrics=found.metrics,
             intervals=found.intervals,
             proof={**account(self.backbone), **found.proof},
-            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone)),
+            notes=notes(self.generated, *self.content.notes, *self.selection.remarks(), *remarks(self.backbone)),
         )
         return Produced(fields)
 

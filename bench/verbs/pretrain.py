@@ -84,7 +84,7 @@ class PretrainPlan(Plan):
             data=self.data,
             seed=settings.seed,
             metrics={"loss": trained.loss},
-            notes=notes(self.generated, *skipped),
+            notes=notes(self.generated, *self.content.notes, *skipped),
             images_per_second=trained.images_per_second,
         )
         return Produced(fields)

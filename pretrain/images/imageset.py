@@ -30,6 +30,8 @@ class ImageSet:
     """The same images, to be read."""
     folders: int = 0
     """Number of class folders there are, including those that weren't asked for."""
+    notes: tuple[str, ...] = ()
+    """What was seen beside the images and is not read."""
 
     def __post_init__(self) -> None:
         assert len(self.members) == len(self.names) == len(self.labels), "use `part` to take some of the images"
@@ -114,7 +116,7 @@ def read(root: Path, split: str, classes: Choice = None) -> ImageSet:
             fix="remove the empty folder, or put that class's images into it",
         )
     wanted, names = tuple(listing.wanted), tuple(listing.names)
-    return ImageSet(listing.source, wanted, names, labels, listing.members, folders=len(listing.found))
+    return ImageSet(listing.source, wanted, names, labels, listing.members, len(listing.found), listing.notes)
 
 
 def _require_names(names: list[str], source: Path) -> None:

@@ -36,6 +36,8 @@ class Listing:
     """`class folder/image` in the wanted class folders, sorted by class folder, then by name."""
     members: stores.Members
     """The same images, to be read."""
+    notes: tuple[str, ...]
+    """What was seen and is not read."""
 
 
 def list_split(root: Path, split: str, classes: Choice) -> Listing:
@@ -48,8 +50,9 @@ def list_split(root: Path, split: str, classes: Choice) -> Listing:
     if store is None:
         raise _wrong_layout(root, split)
     wanted = _wanted(store.classes, classes, store.source)
-    names, members = store.images(wanted)
-    return Listing(store.source, store.inner, store.classes, wanted, names, members)
+    found = store.images(wanted)
+    notes = tuple(found.unread.notes(split))
+    return Listing(store.source, store.inner, store.classes, wanted, found.names, found.members, notes)
 
 
 def _wanted(found: list[str], classes: Choice, source: Path) -> list[str]:

@@ -23,6 +23,8 @@ class ClassificationData:
     """Validation images, of the same classes."""
     ref: Data
     """Description of the data for the record."""
+    notes: tuple[str, ...] = ()
+    """What was seen beside the images and is not read."""
 
 
 def read(
@@ -72,4 +74,4 @@ def read(
         classes=len(train.classes),
         chosen_from=train.folders if part else None,
     )
-    return ClassificationData(train, val, ref)
+    return ClassificationData(train, val, ref, (*train.notes, *val.notes))

@@ -162,7 +162,7 @@ def _classification(data: ClassificationData) -> Survey:
     per_class = [_by_class(split, names) for split in splits]
     classes = tuple(_row(name, *found) for name, *found in zip(names, *per_class, strict=True))
     both = len(set(data.train.names) & set(data.val.names))
-    notes = [f"{both} images have the same name in train and val"] if both else []
+    notes = [*data.notes, *([f"{both} images have the same name in train and val"] if both else [])]
     return Survey((_row("images", *map(len, splits)),), classes, "images", tuple(notes))
 
 

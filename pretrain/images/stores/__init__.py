@@ -8,12 +8,18 @@ import os
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from pretrain.images.unread import Unread
 
 STORES = ("folders", "zips")
 """The modules of this package, in the order in which they are asked for a split."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-"""Endings of image files, in lower case."""
+SUFFIXES = frozenset(
+    {*(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"), *(".jpe", ".jfif", ".pbm", ".pnm")}
+)
+"""Endings of image files, in lower case: those of torchvision's ImageFolder, and others of the same formats."""
+JUNK = frozenset({"__MACOSX"})
+"""Folders that archivers add."""
 UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
 """Exceptions that reading a member can raise."""
 
@@ -45,6 +51,17 @@ class Members(Protocol):
         """Return the folder or archive that one image lies in."""
 
 
+class Found(NamedTuple):
+    """The images of some classes."""
+
+    names: list[str]
+    """`class folder/image`, sorted by class folder, then by name."""
+    members: Members
+    """The same images, to be read."""
+    unread: Unread
+    """What else was seen."""
+
+
 class Store(Protocol):
     """A split's class folders and images, before any is chosen."""
 
@@ -60,8 +77,8 @@ class Store(Protocol):
     def classes(self) -> list[str]:
         """Names of all class folders, in the order of the labels."""
 
-    def images(self, wanted: Collection[str]) -> tuple[list[str], Members]:
-        """List the images of some classes as `class folder/image`, sorted by class folder, then by name."""
+    def images(self, wanted: Collection[str]) -> Found:
+        """List the images of some classes."""
 
 
 def find(root: Path, split: str) -> Store | None:
@@ -78,6 +95,11 @@ def is_image(name: str) -> bool:
     """Tell by its ending whether a file is an image; hidden files aren't."""
     base = name.rpartition("/")[2]
     return os.path.splitext(base)[1].lower() in SUFFIXES and not base.startswith(".")
+
+
+def is_class(name: str) -> bool:
+    """Tell by its name whether a folder is a class folder; hidden ones aren't."""
+    return not name.startswith(".") and name not in JUNK
 
 
 def by_class(name: str) -> tuple[str, str]:

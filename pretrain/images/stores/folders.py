@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pretrain.images.stores import by_class, is_image
+from pretrain.core.errors import DataError
+from pretrain.images.stores import Found, by_class, is_class, is_image
+from pretrain.images.unread import Unread
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,72 @@ class Folder:
     @cached_property
     def classes(self) -> list[str]:
         """Names of the class folders, sorted."""
-        return sorted(entry.name for entry in os.scandir(self.source) if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(name for name, is_folder in self._entries if is_folder and is_class(name))
 
-    def images(self, wanted: Collection[str]) -> tuple[list[str], Files]:
-        """List the images of some classes, sorted by class folder, then by name."""
-        names: list[str] = []
-        for cls in wanted:
-            for where, _, files in os.walk(self.source / cls):
-                below = Path(where).relative_to(self.source).as_posix()
-                names.extend(f"{below}/{file}" for file in files if is_image(file))
-        names.sort(key=by_class)
-        return names, Files(self.source, names)
+    @cached_property
+    def _entries(self) -> list[tuple[str, bool]]:
+        """Name what is in the folder itself, and whether each is a folder."""
+        return list(_listed(self.source))
+
+    def images(self, wanted: Collection[str]) -> Found:
+        """List the images of some classes; links are followed, but none that leads back.
+
+        Raises:
+            DataError: If a folder can't be listed.
+        """
+        unread = Unread(beside=sum(not is_folder and is_image(name) for name, is_folder in self._entries))
+        files = [file for cls in wanted for file in _below(self.source, cls, unread)]
+        names = sorted((file for file in files if is_image(file)), key=by_class)
+        unread.add(file for file in files if not is_image(file))
+        return Found(names, Files(self.source, names), unread)
 
 
 def find(root: Path, split: str) -> Folder | None:
     """Find the folder `root/split`."""
     return Folder(root / split) if (root / split).is_dir() else None
+
+
+def _below(root: Path, folder: str, unread: Unread) -> Iterator[str]:
+    """Yield the files below a folder as paths below `root`, and count linked folders that lead back to one above."""
+    whole = root.resolve()
+    todo = [(folder, frozenset(_identity(each) for each in (whole, *whole.parents)))]
+    while todo:
+        where, above = todo.pop()
+        here = _identity(root / where)
+        if here in above:
+            unread.circular += 1
+            continue
+        for name, is_folder in _listed(root / where):
+            if is_folder:
+                todo.append((f"{where}/{name}", above | {here}))
+            else:
+                yield f"{where}/{name}"
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the names in a folder, and whether each is a folder.
+
+    Raises:
+        DataError: If it can't be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            yield from [(entry.name, _is_folder(entry)) for entry in entries]
+    except OSError as error:
+        fix = "make it readable, or remove it from the data"
+        raise DataError(f"can't list the folder {folder}", seen=error.strerror, fix=fix) from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _at_once(path: str, flags: int) -> int:

@@ -14,7 +14,8 @@ from typing import Self
 import numpy as np
 
 from pretrain.core.errors import DataError
-from pretrain.images.stores import by_class, is_image
+from pretrain.images.stores import JUNK, Found, by_class, is_class, is_image
+from pretrain.images.unread import Unread
 
 LOCAL_HEADER = 30
 """Bytes of the fixed part of a member's local header (PKWARE's APPNOTE, 4.3.7)."""
@@ -99,18 +100,21 @@ class Zip:
     """Folder inside the zip that all class folders are in, with a slash at its end; empty if none."""
     everything: dict[str, zipfile.ZipInfo]
     """`class folder/name` → entry of the zip's directory."""
+    beside: int = 0
+    """Images beside the class folders."""
 
     @cached_property
     def classes(self) -> list[str]:
         """Names of the class folders, sorted."""
         return sorted({name.split("/", 1)[0] for name in self.everything})
 
-    def images(self, wanted: Collection[str]) -> tuple[list[str], Members]:
-        """List the images of some classes, sorted by class folder, then by name."""
-        chosen = set(wanted)
-        names = [name for name in self.everything if name.split("/", 1)[0] in chosen and is_image(name)]
-        names.sort(key=by_class)
-        return names, Members.of(self.source, [self.everything[name] for name in names])
+    def images(self, wanted: Collection[str]) -> Found:
+        """List the images of some classes."""
+        chosen, unread = set(wanted), Unread(beside=self.beside)
+        files = [name for name in self.everything if name.split("/", 1)[0] in chosen]
+        names = sorted((name for name in files if is_image(name)), key=by_class)
+        unread.add(name for name in files if not is_image(name))
+        return Found(names, Members.of(self.source, [self.everything[name] for name in names]), unread)
 
 
 def find(root: Path, split: str) -> Zip | None:
@@ -124,16 +128,28 @@ def find(root: Path, split: str) -> Zip | None:
         return None
     try:
         with zipfile.ZipFile(archive) as opened:
-            infos = [info for info in opened.infolist() if not info.filename.startswith("__MACOSX/")]
+            infos = [info for info in opened.infolist() if info.filename.split("/", 1)[0] not in JUNK]
     except Exception as error:  # BadZipFile, and what numbers out of range raise in Python's reader
         raise DataError(f"can't read the zip {archive}", seen=error, fix="copy it again and compare its size") from None
+    for info in infos:
+        if "/" not in info.filename:  # Windows' own programs wrote this separator for years
+            info.filename = info.filename.replace("\\", "/")
     images = [info for info in infos if is_image(info.filename)]
     _require_plain(archive, images)
-    depths = {info.filename.count("/") for info in images}
-    tops = {info.filename.split("/", 1)[0] for info in infos}
-    inner = f"{next(iter(tops))}/" if len(tops) == 1 and depths and min(depths) >= 2 else ""
-    below = {info.filename.removeprefix(inner): info for info in infos}
-    return Zip(archive, inner, {name: info for name, info in below.items() if "/" in name})
+    inner = inner_folder([info.filename for info in images])
+    below = {info.filename.removeprefix(inner): info for info in infos if info.filename.startswith(inner)}
+    everything = {name: info for name, info in below.items() if "/" in name and is_class(name.split("/", 1)[0])}
+    return Zip(archive, inner, everything, sum("/" not in info.filename for info in images))
+
+
+def inner_folder(images: Sequence[str]) -> str:
+    """Return the one folder that the class folders of all images are in, with a slash at its end; empty if there is none.
+
+    Images beside that folder, like other files there, are in no class.
+    """
+    paths = [name for name in images if "/" in name and is_class(name.split("/", 1)[0])]
+    tops = {name.split("/", 1)[0] for name in paths}
+    return f"{next(iter(tops))}/" if len(tops) == 1 and min(name.count("/") for name in paths) >= 2 else ""
 
 
 def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:

@@ -107,8 +107,8 @@ class Knn(Probe):
         return self._metrics
 
     def notes(self) -> tuple[str, ...]:
-        """See `Engine`."""
-        return ()
+        """Say what the reader left out."""
+        return self.data.notes
 
 
 class Linear(Probe):
@@ -137,5 +137,5 @@ class Linear(Probe):
         return self.training.chosen()
 
     def notes(self) -> tuple[str, ...]:
-        """Say what a search chose, and on what."""
-        return self.training.notes()
+        """Say what the reader left out, and what a search chose, and on what."""
+        return (*self.data.notes, *self.training.notes())
