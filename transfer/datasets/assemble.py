@@ -1,12 +1,14 @@
 """The last step of the VOC and COCO readers: from their pictures to a detection data set."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pretrain.core.errors import DataError
 from transfer.datasets import Tell
 from transfer.datasets.objects import DetectionData, Picture, with_objects
+from transfer.datasets.truths import settle
+from transfer.datasets.truths.detection import DETECTION, Objects
 from transfer.record import Data
 
 
@@ -17,6 +19,7 @@ def assemble(
     fingerprint: str,
     classes: Sequence[str],
     splits: Sequence[str],
+    val_split: str,
     train: tuple[Picture, ...],
     val: tuple[Picture, ...],
     category_ids: tuple[int, ...] | None = None,
@@ -31,17 +34,16 @@ def assemble(
         layout: Name of the layout.
         fingerprint: Digest of images and annotations.
         classes: Names, in the order of the labels.
-        splits: Names of the training splits, for the message.
+        splits: Names of the training splits, for messages.
+        val_split: Name of the validation split, for messages.
         train: Training images.
         val: Validation images.
         category_ids: COCO's own id of each class.
         notes: What the reader left out.
         max_val_images: Validation images at most, evenly spaced; None: all.
-        tell: Called with the error if no training image has an object.
+        tell: Called with the errors of degenerate truths, such as that no training image has an object.
     """
     trainable = with_objects(train)
-    if not trainable:
-        tell(DataError(f"no objects to train on in {root}", seen=f"{len(train)} images of {', '.join(splits)}"))
     if len(trainable) < len(train):
         notes += (f"{len(train) - len(trainable)} training images without objects left out",)
     ref = Data(
@@ -52,4 +54,6 @@ def assemble(
         val=len(val),
         classes=len(classes),
     )
-    return DetectionData(ref, tuple(classes), trainable, val, category_ids, notes).limited(max_val_images)
+    data = DetectionData(ref, tuple(classes), trainable, val, category_ids, notes).limited(max_val_images)
+    truth = Objects(root, data.classes, tuple(splits), train, data.val, val_split)
+    return dataclasses.replace(data, notes=(*data.notes, *settle(DETECTION, truth, tell)))

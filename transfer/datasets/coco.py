@@ -29,6 +29,7 @@ def read(
     *,
     train: Sequence[str] = ("train2017",),
     val: str = "val2017",
+    masks: bool = True,
     max_val_images: int | None = None,
     tell: Tell = stop,
 ) -> DetectionData:
@@ -38,6 +39,7 @@ def read(
         root: Folder of the layout above.
         train: Splits to train on.
         val: Split to evaluate on.
+        masks: Whether masks are trained and measured, too; if not, the file's are not looked at.
         max_val_images: Validation images at most, evenly spaced; None: all.
         tell: Called with the error for a wrong image or annotation; raises it by default.
 
@@ -47,7 +49,7 @@ def read(
     splits = dict.fromkeys((*train, val))
     paths = {split: _file(root, split) for split in splits}
     dropped = Dropped()
-    files = {split: _read(path, dropped, tell) for split, path in paths.items()}
+    files = {split: _read(path, dropped, masks, tell) for split, path in paths.items()}
     categories = files[val].named_categories()
     for split in train:
         if files[split].named_categories() != categories:
@@ -62,6 +64,7 @@ def read(
         fingerprint=fingerprint(root, images=images, annotations=paths.values()),
         classes=tuple(categories.values()),
         splits=train,
+        val_split=val,
         train=tuple(picture for split in train for picture in pictures[split]),
         val=pictures[val],
         category_ids=ids,
@@ -94,8 +97,8 @@ def _splits(root: Path) -> list[str]:
     return [split for file in files if (root / (split := file.stem.removeprefix(INSTANCES))).is_dir()]
 
 
-def _read(path: Path, dropped: Dropped, tell: Tell) -> CocoFile:
-    file = CocoFile(path, dropped)
+def _read(path: Path, dropped: Dropped, masks: bool, tell: Tell) -> CocoFile:
+    file = CocoFile(path, dropped, masks=masks)
     takers = {"images": file.add_image, "annotations": file.add_annotation, "categories": file.add_category}
     read_lists(path, takers, tell)
     file.check_references(tell)
@@ -128,7 +131,7 @@ def _picture(
         raise DataError(
             f"{folder / name} is missing", seen=f"images[{entry}] in {file.path}", fix="add the image or remove its entry"
         )
-    for row in rows:
+    for row in rows if file.with_masks else ():
         mask = file.masks[row]
         if isinstance(mask, dict) and mask["size"] != [height, width]:
             where = f"annotations[{file.entries[row]}] in {file.path}"
@@ -144,5 +147,5 @@ def _picture(
     classes = np.array([labels[file.categories_of[row]] for row in rows], dtype=np.int64)
     crowd = np.array([file.crowd[row] for row in rows], dtype=bool)
     easy = np.zeros(len(rows), dtype=bool)
-    masks = tuple(file.masks[row] for row in rows)
+    masks = tuple(file.masks[row] for row in rows) if file.with_masks else None
     return Picture(folder / name, identity, width, height, corners, classes, easy, crowd, masks, measures)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from transfer.datasets import Tell, cocomasks, shown
+from transfer.datasets.flags import flag
 from transfer.datasets.objects import FARTHEST, LONGEST_SIDE, Mask
 
 LARGEST_ID = 2**63 - 1
@@ -51,15 +52,16 @@ class Dropped:
 class CocoFile:
     """The images, annotations and categories of one file. Annotations' ids are ignored: the metric numbers them itself."""
 
-    def __init__(self, path: Path, dropped: Dropped) -> None:
-        self.path, self._dropped = path, dropped
+    def __init__(self, path: Path, dropped: Dropped, *, masks: bool = True) -> None:
+        """Begin empty; `masks`: whether the objects' masks are read."""
+        self.path, self._dropped, self.with_masks = path, dropped, masks
         self.images: dict[int, Image] = {}
         """Images by their ids."""
         self.categories: dict[int, str] = {}
         """Categories' names by their ids."""
         # Columns with one row for each object: index of its entry, ids of its image and category, …
         self.entries, self.images_of, self.categories_of = array("q"), array("q"), array("q")
-        self.crowd, self.masks = array("b"), list[Mask]()
+        self.crowd, self.masks = array("b"), list[Mask | None]()
         self._measures = array("d")
 
     def add_image(self, index: int, entry: Mapping[str, Any]) -> None:
@@ -98,23 +100,17 @@ class CocoFile:
         """
         where = f"annotations[{index}] in {self.path}"
         image, category = _integer(entry, "image_id", where), _integer(entry, "category_id", where)
-        box, crowd = _box(entry, where), _integer(entry, "iscrowd", where, least=0, most=1, absent=0)
+        box, crowd = _box(entry, where), _crowd(entry, where)
         if box[2] <= 0 or box[3] <= 0:
             self._dropped.add("boxes without area", f"annotations[{index}] in {self.path.name}")
             return
         area = _number(entry, "area", where, least=0, most=LARGEST_AREA, absent=box[2] * box[3])
-        try:
-            mask = cocomasks.usable(entry.get("segmentation"))
-        except ValueError as error:
-            raise DataError(f"{where} has no valid 'segmentation'", seen=error) from None
-        if mask is None:
-            self._dropped.add("objects without a polygon of 3 points", f"annotations[{index}] in {self.path.name}")
-            return
+        if self.with_masks:
+            self.masks.append(_mask(entry, where))
         self.entries.append(index)
         self.images_of.append(image)
         self.categories_of.append(category)
         self.crowd.append(crowd)
-        self.masks.append(mask)
         self._measures.extend((*box, area))
 
     def check_references(self, tell: Tell) -> None:
@@ -184,6 +180,20 @@ def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip() or any("\ud800" <= character <= "\udfff" for character in value):
         raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed="text")
     return value
+
+
+def _crowd(entry: Mapping[str, Any], where: str) -> bool:
+    crowd = flag(entry.get("iscrowd"))
+    if crowd is None:
+        raise DataError(f"{where} has no valid 'iscrowd'", seen=shown(entry["iscrowd"]), allowed="0 or 1")
+    return crowd
+
+
+def _mask(entry: Mapping[str, Any], where: str) -> Mask | None:
+    try:
+        return cocomasks.usable(entry.get("segmentation"))
+    except ValueError as error:
+        raise DataError(f"{where} has no valid 'segmentation'", seen=error) from None
 
 
 def _box(entry: Mapping[str, Any], where: str) -> list[float]:

@@ -47,15 +47,35 @@ class Picture:
     """(M,), objects that VOC's metric neither rewards nor punishes."""
     crowd: NDArray[np.bool_]
     """(M,), COCO's crowd regions: never trained on."""
-    masks: tuple[Mask, ...] | None
-    """M masks; None where the layout has none."""
+    masks: tuple[Mask | None, ...] | None
+    """M masks, None for an object that has none; None for all where none are trained or measured."""
     measures: NDArray[np.float64] | None = None
     """(M, 5), x, y, width, height and area as the file has them, which COCO's own metric takes; None for VOC."""
 
     @property
     def trainable(self) -> NDArray[np.bool_]:
-        """Select the objects (M,) to train on: all but crowd regions; difficult ones are kept, as in Detectron2."""
-        return ~self.crowd
+        """Select the objects (M,) to train on: all but crowd regions, and where masks are trained, those without one.
+
+        Difficult ones are kept, as in Detectron2.
+        """
+        return ~self.crowd if self.masks is None else ~self.crowd & self.masked
+
+    @property
+    def masked(self) -> NDArray[np.bool_]:
+        """Select the objects (M,) that have a mask."""
+        return np.array([mask is not None for mask in self.masks or (None,) * len(self.labels)], dtype=bool)
+
+    @property
+    def outside(self) -> NDArray[np.bool_]:
+        """Select the objects (M,) of whose boxes nothing is inside the image."""
+        left, top, right, bottom = self.boxes.T
+        return np.asarray((right <= 0) | (bottom <= 0) | (left >= self.width) | (top >= self.height))
+
+    @property
+    def reaches_out(self) -> NDArray[np.bool_]:
+        """Select the objects (M,) of whose boxes a part, not all, is outside the image."""
+        left, top, right, bottom = self.boxes.T
+        return np.asarray((left < 0) | (top < 0) | (right > self.width) | (bottom > self.height)) & ~self.outside
 
 
 @dataclass(frozen=True)

@@ -114,29 +114,16 @@ def _detection(data: DetectionData) -> Survey:
 
 def _outside(pictures: Sequence[Picture]) -> Iterator[str]:
     """Report boxes that reach out of their image, and boxes that lie outside altogether."""
-    for what, is_so, then in (
-        ("reach out of their image", _reaches_out, "training clips them"),
-        ("lie outside their image", _is_out, "training leaves them out, and the metric counts them as missed"),
+    for what, which, then in (
+        ("reach out of their image", "reaches_out", "training clips them"),
+        ("lie outside their image", "outside", "training leaves them out, and the metric counts them as missed"),
     ):
-        found = [(each, int(number)) for each in pictures for number in np.flatnonzero(is_so(each))]
+        found = [(each, int(number)) for each in pictures for number in np.flatnonzero(getattr(each, which))]
         if found:
             first, number = found[0]
             box = ", ".join(f"{corner:g}" for corner in first.boxes[number])
             where = f"object {number + 1} of {first.path}, ({box}) in {first.width} × {first.height} pixels"
             yield f"{len(found)} boxes {what}: {then}; the first is {where}"
-
-
-def _is_out(picture: Picture) -> np.ndarray:
-    """Tell of each box (M,) whether nothing of it is inside."""
-    left, top, right, bottom = picture.boxes.T
-    return np.asarray((right <= 0) | (bottom <= 0) | (left >= picture.width) | (top >= picture.height))
-
-
-def _reaches_out(picture: Picture) -> np.ndarray:
-    """Tell of each box (M,) whether a part of it, not all, is outside."""
-    left, top, right, bottom = picture.boxes.T
-    out = (left < 0) | (top < 0) | (right > picture.width) | (bottom > picture.height)
-    return np.asarray(out & ~_is_out(picture))
 
 
 def _absent(classes: Sequence[str], counts: Sequence[Sequence[int]], what: str) -> Iterator[str]:

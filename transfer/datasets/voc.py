@@ -30,6 +30,7 @@ def read(
     *,
     train: Sequence[str] = ("VOC2007/trainval",),
     val: str = "VOC2007/test",
+    masks: bool = False,
     max_val_images: int | None = None,
     tell: Tell = stop,
 ) -> DetectionData:
@@ -39,12 +40,15 @@ def read(
         root: Folder of the layout above.
         train: Splits to train on.
         val: Split to evaluate on.
+        masks: Whether masks are trained and measured, which this layout has not.
         max_val_images: Validation images at most, evenly spaced; None: all.
         tell: Called with the error for a wrong image or annotation; raises it by default.
 
     Raises:
         DataError: For another layout, or an annotation that can't be read; names the path.
     """
+    if masks:
+        raise DataError("the VOC layout has no masks", seen="masks=true", fix="--set masks=false, or a task of the layout coco")
     training = [annotation for split in train for annotation in _split(root, split, tell)]
     validation = _split(root, val, tell)
     names = root / "classes.txt"
@@ -58,6 +62,7 @@ def read(
         fingerprint=_fingerprint(root, (*train, val), [*training, *validation]),
         classes=classes,
         splits=train,
+        val_split=val,
         train=pictures,
         val=held_out,
         notes=_notes(dropped, [*training, *validation]),

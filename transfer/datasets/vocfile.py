@@ -10,6 +10,7 @@ from defusedxml.ElementTree import fromstring
 
 from pretrain.core.errors import DataError
 from transfer.datasets import content, shown
+from transfer.datasets.flags import flag
 from transfer.datasets.objects import FARTHEST, LONGEST_SIDE
 
 LARGEST_XML = 2**22
@@ -40,7 +41,8 @@ def read_annotation(path: Path, image: Path) -> Annotation:
     """Read the annotation of an image.
 
     Raises:
-        DataError: If it can't be read, or an object lacks its name or a box of four finite numbers; names the object.
+        DataError: If it can't be read, or an object lacks its name or a box of four finite numbers, or is difficult neither
+            way; names the object.
     """
     return annotation_of(parse(path), path, image)
 
@@ -58,7 +60,7 @@ def annotation_of(tree: Element, path: Path, image: Path) -> Annotation:
         _size(tree),
         tuple(_text(where, each, "name") for where, each in objects),
         tuple(_corners(where, each) for where, each in objects),
-        tuple((each.findtext("difficult") or "0").strip() == "1" for _, each in objects),
+        tuple(_difficult(where, each) for where, each in objects),
     )
 
 
@@ -91,6 +93,14 @@ def _text(where: str, element: Element, name: str) -> str:
     if not text:
         raise DataError(f"{where} has no <{name}>")
     return text
+
+
+def _difficult(where: str, element: Element) -> bool:
+    text = element.findtext("difficult")
+    difficult = flag(text)
+    if difficult is None:
+        raise DataError(f"<difficult> of {where} is neither 0 nor 1", seen=shown(text), allowed="0 or 1, false or true")
+    return difficult
 
 
 def _corners(where: str, element: Element) -> tuple[float, float, float, float]:

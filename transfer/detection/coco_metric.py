@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -46,13 +48,14 @@ def _results(found: Sequence[Found], data: DetectionData) -> list[dict[str, Any]
 
 def _evaluate(results: list[dict[str, Any]], data: DetectionData, kind: str) -> dict[str, float | None]:
     names = [f"{stat}_{kind}" for stat in STATS]
-    if not any(len(picture.labels) for picture in data.val):
+    truth = [picture.masked if kind == "seg" else np.ones(len(picture.labels), dtype=bool) for picture in data.val]
+    if not any(map(np.any, truth)):
         return dict.fromkeys(names)
     if not results:
         # NOTE: nothing found where there is something to find is an AP of 0; Detectron2 reports NaN.
         return dict.fromkeys(names, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
-        known = _coco(data)
+        known = _coco(data, truth)
         evaluation = COCOeval(known, known.loadRes(_for_kind(results, kind)), KINDS[kind])
         evaluation.params.imgIds = [picture.identity for picture in data.val]
         evaluation.params.maxDets = [1, 10, MOST_DETECTIONS]
@@ -62,14 +65,19 @@ def _evaluate(results: list[dict[str, Any]], data: DetectionData, kind: str) -> 
     return {name: _percent(value) for name, value in zip(names, evaluation.stats, strict=False)}
 
 
-def _coco(data: DetectionData) -> COCO:
+def _coco(data: DetectionData, truth: Sequence[NDArray[np.bool_]]) -> COCO:
     """Make the truth as pycocotools reads it from a file, anew each time, because it writes into what it is given.
+
+    `truth` selects the objects of each image that count: all for boxes, and those with a mask for masks.
 
     NOTE: objects are numbered from 1, because pycocotools takes a matched object whose id is 0 for an unmatched one.
     """
     assert data.category_ids is not None
     coco = COCO()
-    objects = [_object(picture, index, data.category_ids) for picture in data.val for index in range(len(picture.labels))]
+    chosen = zip(data.val, truth, strict=True)
+    objects = [
+        _object(picture, index, data.category_ids) for picture, which in chosen for index in np.flatnonzero(which).tolist()
+    ]
     coco.dataset = {
         "images": [{"id": each.identity, "width": each.width, "height": each.height} for each in data.val],
         "annotations": [{"id": number, **each} for number, each in enumerate(objects, start=1)],
@@ -80,9 +88,8 @@ def _coco(data: DetectionData) -> COCO:
 
 
 def _object(picture: Picture, index: int, categories: Sequence[int]) -> dict[str, Any]:
-    assert picture.masks is not None
     assert picture.measures is not None
-    mask = picture.masks[index]
+    mask = picture.masks[index] if picture.masks is not None else None
     *box, area = picture.measures[index].tolist()
     return {
         "image_id": picture.identity,
@@ -90,7 +97,7 @@ def _object(picture: Picture, index: int, categories: Sequence[int]) -> dict[str
         "bbox": box,
         "area": area,
         "iscrowd": int(picture.crowd[index]),
-        "segmentation": mask if isinstance(mask, dict) else list(mask),
+        "segmentation": mask if isinstance(mask, dict) else list(mask or ()),
     }
 
 

@@ -21,6 +21,7 @@ TASKS: dict[str, str] = {
     "voc07": "voc:VOC07",
     "voc0712": "voc:VOC0712",
     "coco-c4": "coco:COCO_C4",
+    "coco-c4-box": "coco_box:COCO_C4_BOX",
     "coco-fpn": "coco:COCO_FPN",
     "cityscapes": "cityscapes:CITYSCAPES",
     "cityscapes-deeplabv3": "cityscapes_deeplabv3:CITYSCAPES_DEEPLABV3",

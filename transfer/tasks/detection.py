@@ -113,8 +113,9 @@ class DetectionSettings(TaskSettings):
         return self.replace({"precise_bn": forwards})
 
     def splits(self) -> dict[str, Any]:
-        """Return the splits' names."""
-        return {"train": self.train_splits, "val": self.val_split, "max_val_images": self.max_val_images}
+        """Return the splits' names, and what of their truth is used."""
+        used = {"masks": self.masks, "max_val_images": self.max_val_images}
+        return {"train": self.train_splits, "val": self.val_split, **used}
 
     def schedule(self) -> str:
         """Describe the schedule in words."""

@@ -58,12 +58,12 @@ def test_several_splits_are_trained_on_together(lay_voc: Lay) -> None:
 
 
 def test_one_image_is_enough_and_an_empty_one_is_evaluated_but_not_trained_on(lay_voc: Lay) -> None:
-    root = lay_voc(train=1, val=1)
-    (root / "VOC2007/ImageSets/Main/trainval.txt").write_text("000000\n001000")
+    root = lay_voc(train=2, val=2)
+    annotation(root, 0).write_text(voc_xml([]))
     annotation(root, 1000).write_text(voc_xml([]))
     data = voc.read(root)
     assert [len(each.labels) for each in data.train] == [2]
-    assert [len(each.labels) for each in data.val] == [0]
+    assert [len(each.labels) for each in data.val] == [0, 2]
     assert data.notes == ("1 training images without objects left out",)
 
 

@@ -48,6 +48,8 @@ def _annotations(picture: Picture, *, masks: bool) -> list[dict[str, Any]]:
         annotation = {"bbox": box, "bbox_mode": XYXY_ABS, "category_id": label, "iscrowd": int(picture.crowd[index])}
         if masks and picture.masks is not None:
             mask = picture.masks[index]
+            if mask is None:
+                continue  # as Detectron2's own reader does with an object without a valid mask
             annotation["segmentation"] = mask if isinstance(mask, dict) else list(mask)
         annotations.append(annotation)
     return annotations

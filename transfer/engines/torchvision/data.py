@@ -116,7 +116,8 @@ def training_sample(picture: Picture, short: int, longest: int, flip: bool, *, m
     whole = ((boxes[:, 2:] - boxes[:, :2]) > SMALLEST_SIDE).all(axis=1)
     seen: tuple[mask_ops.SeenMask, ...] = ()
     if masks and picture.masks is not None:
-        seen = tuple(_mask(picture.masks[i], scale, height, width, flip) for i in kept[whole])
+        trained = [mask for i in kept[whole] if (mask := picture.masks[i]) is not None]
+        seen = tuple(_mask(mask, scale, height, width, flip) for mask in trained)
     target = Target(torch.from_numpy(boxes[whole]), torch.from_numpy(picture.labels[kept[whole]]))
     return Sample(as_tensor(pixels[:, ::-1] if flip else pixels), target, seen)
 
