@@ -9,6 +9,7 @@ import typer
 from pretrain.core.errors import ConfigError
 
 if TYPE_CHECKING:  # the command line answers `--help` without torch
+    from pretrain.core.journal import Journal
     from transfer.sources import Backbone
 
 SMALL = "small"
@@ -16,7 +17,11 @@ SMALL = "small"
 SEEDS = 2**32
 
 Ckpt = Annotated[
-    str, typer.Option(help="Checkpoint file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50 for an untrained one.")
+    str,
+    typer.Option(
+        help="Checkpoint: a file or folder, torchvision:resnet50/IMAGENET1K_V2, timm:resnet50.a1_in1k, "
+        "hf:OWNER/NAME[@REVISION], https://HOST/FILE[#sha256=HEX], or random:resnet50 for an untrained one."
+    ),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]
 Runs = Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")]
@@ -107,8 +112,8 @@ class Reading:
     ] = None
     trust_checkpoint: Annotated[bool, typer.Option(help="Let the checkpoint's pickle run the code in it.")] = False
 
-    def load(self, checkpoint: str) -> "Backbone":
-        """Read a checkpoint's backbone.
+    def load(self, checkpoint: str, journal: "Journal | None" = None) -> "Backbone":
+        """Read a checkpoint's backbone; the journal is told what is fetched.
 
         Raises:
             CheckpointError: If it holds none that can be read.
@@ -119,7 +124,7 @@ class Reading:
 
         told = assignments(word for word in (self.provenance or "").split(",") if word.strip())
         how = {"source": self.source, "branch": self.branch, "prefix": self.prefix}
-        return sources.load(checkpoint, **how, told=told, trust=self.trust_checkpoint)
+        return sources.load(checkpoint, **how, told=told, trust=self.trust_checkpoint, journal=journal)
 
 
 SETUP, READING = Setup(), Reading()

@@ -24,6 +24,10 @@ class Checkpoint(Settings):
     """Line of `transfer.sources.SOURCES` that recognised it; `bench` for our own files, `random` for an untrained one."""
     branch: str = "online"
     """Which of a pair of encoders it is: `online` or `momentum`."""
+    address: str | None = None
+    """Where its file was fetched from, as `--ckpt` named it; null for a file of the user's own."""
+    revision: str | None = None
+    """The commit that the address was resolved to, where it has such."""
     provenance: Provenance
     """Where it came from."""
 

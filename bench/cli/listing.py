@@ -91,7 +91,10 @@ def _backbones() -> Lines:
 
 def _sources() -> Lines:
     from transfer.sources import SOURCES
+    from transfer.sources.addresses import SCHEMES
 
+    for scheme in SCHEMES.values():
+        yield scheme.form, scheme.about
     for name, source in SOURCES.items():
         yield name, source.code
 

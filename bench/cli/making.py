@@ -77,7 +77,7 @@ def transfer(
 
 
 def measure(
-    ckpt: Annotated[list[str], typer.Option(help="A checkpoint file, or random:resnet18; may be repeated.")],
+    ckpt: Annotated[list[str], typer.Option(help="A checkpoint, as in `bench transfer --ckpt`; may be repeated.")],
     selection: Annotated[dict[str, Any], SELECTION],
     setup: Annotated[Setup, Only("budget", "seed")],
     place: Annotated[Place, Only("data", "out", "device")],

@@ -57,11 +57,12 @@ def run(
     _require_writable(out, checkpoint)
     if norm_rescale is None and scope != PARAMS:
         raise ConfigError("nothing is rescaled", seen=f"--scope {scope}", fix="give --norm-rescale, too, or leave --scope away")
-    backbone, journal = reading.load(checkpoint), Journal(progress=progress)
+    journal = Journal(progress=progress)
+    backbone = reading.load(checkpoint, journal)
     introduce(backbone, journal)
     state, rescaled = backbone.state, None
     if norm_rescale is not None:
-        state, rescaled = _rescaled(backbone, norm_rescale, scope)
+        state, rescaled = _rescaled(backbone, norm_rescale, scope, journal)
         journal.say(
             f"norms rescaled by {norm_rescale}: {rescaled['tensors']} tensors ({scope}), {len(rescaled['kept'])} of norm 0 kept"
             f"; typical norm {rescaled['norm_ratio_before']:.2f} → {rescaled['norm_ratio_after']:.2f} of a fresh network's"
@@ -75,7 +76,7 @@ def run(
 
 def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None) -> dict[str, Any]:
     """Describe the backbone, whatever it is written for. Rescaled weights are another backbone, with a row of its own."""
-    provenance = backbone.provenance
+    provenance, origin = backbone.provenance, backbone.origin
     if rescaled is not None:
         provenance = provenance.replace({"method": f"{provenance.method}-normrescale"})
     return {
@@ -87,7 +88,8 @@ def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None)
         **backbone.architecture.unseen,
         "norm_rescale": rescaled,
         "source": {
-            "checkpoint": Path(checkpoint).name,
+            "checkpoint": origin.address if origin else Path(checkpoint).name,
+            "revision": origin and origin.revision,
             "sha256": backbone.sha256,
             "source": backbone.source,
             "branch": backbone.branch,
@@ -106,12 +108,12 @@ def _require_writable(out: Path, checkpoint: str) -> None:
         raise ConfigError("the output is the checkpoint itself", seen=out, fix="choose another --out")
 
 
-def _rescaled(backbone: Backbone, anchor: str, scope: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _rescaled(backbone: Backbone, anchor: str, scope: str, journal: Journal) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Rescale the weights; returns them and a description of what was done."""
     try:
         by: float | Backbone = float(anchor)
     except ValueError:
-        by = sources.load(anchor)
+        by = sources.load(anchor, journal=journal)
     done = norms.rescale(backbone.state, by if isinstance(by, float) else by.state, scope=cast(Scope, scope))
     about = {
         "anchor": anchor,

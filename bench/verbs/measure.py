@@ -174,11 +174,12 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
     small = generated or asked.setup.budget == SMALL
     settings = MeasureSettings().replace(measure.SMALL if small else {})
     settings = settings.replace(asked.options, where="the settings of the measure")
-    backbone = asked.reading.load(checkpoint)
-    reference = READING.load(settings.reference) if settings.reference else None
+    journal = Journal(progress=progress)
+    backbone = asked.reading.load(checkpoint, journal)
+    reference = READING.load(settings.reference, journal) if settings.reference else None
     if reference is not None:
         settings = settings.replace({"reference": reference.sha256})
-    root, _ = places.data_root(place.data, "imagefolder", Journal(progress=progress))
+    root, _ = places.data_root(place.data, "imagefolder", journal)
     return MeasurePlan(
         settings=settings,
         backbone=backbone,

@@ -17,7 +17,15 @@ def introduce(backbone: Backbone, journal: Journal) -> None:
 
 def checkpoint_ref(backbone: Backbone) -> Checkpoint:
     """Describe a backbone as a record does."""
-    return Checkpoint(sha256=backbone.sha256, source=backbone.source, branch=backbone.branch, provenance=backbone.provenance)
+    origin = backbone.origin
+    return Checkpoint(
+        sha256=backbone.sha256,
+        source=backbone.source,
+        branch=backbone.branch,
+        address=origin and origin.address,
+        revision=origin and origin.revision,
+        provenance=backbone.provenance,
+    )
 
 
 def account(backbone: Backbone) -> dict[str, float]:

@@ -152,7 +152,7 @@ def run(asked: Transfer, place: Place, progress: Progress, command: str | None =
 
 
 def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engine: str, device: str) -> TransferPlan:
-    backbone = asked.reading.load(asked.checkpoint)
+    backbone = asked.reading.load(asked.checkpoint, Journal(progress=progress))
     engines.require_usable(backbone, engine, task, asked.checkpoint)
     with distributed.first_alone():
         root, generated = places.data_root(place.data, task.layout, Journal(progress=progress))

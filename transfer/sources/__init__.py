@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,14 @@ from typing import Any
 import torch
 
 from pretrain import backbones
-from pretrain.backbones import BACKBONES, shapes_of
+from pretrain.backbones import shapes_of
 from pretrain.core.errors import CheckpointError
+from pretrain.core.journal import Journal
 from pretrain.provenance import Provenance
-from transfer.sources import files, own, published
+from transfer.sources import addresses, files, own, published
+from transfer.sources.addresses.located import Located
 from transfer.sources.architecture import arch_of
-from transfer.sources.backbone import Backbone, Branch, digest, groups, listed
+from transfer.sources.backbone import Backbone, Branch, Origin, digest, groups, listed
 from transfer.sources.codebases import SOURCES, KeyLayout, Source
 from transfer.sources.files import Payload
 from transfer.sources.found import Found
@@ -26,12 +27,7 @@ from transfer.sources.own import OWN
 from transfer.sources.recognise import recognise
 from transfer.sources.weights import cleaned
 
-__all__ = ["SOURCES", "Backbone", "Branch", "KeyLayout", "Source", "groups", "listed", "load"]
-
-RANDOM = "random"
-"""Untrained backbones; with `OWN`, the sources that need no recognising."""
-CLASSES = 1000
-"""Outputs of the classifier that is drawn with a random backbone, as torchvision and timm draw it."""
+__all__ = ["SOURCES", "Backbone", "Branch", "KeyLayout", "Origin", "Source", "groups", "listed", "load"]
 
 
 def load(
@@ -42,61 +38,41 @@ def load(
     prefix: str | None = None,
     told: Mapping[str, Any] | None = None,
     trust: bool = False,
+    journal: Journal | None = None,
 ) -> Backbone:
     """Read what `--ckpt` names.
 
     Args:
-        checkpoint: A file, or a folder with one; `torchvision:ARCH/WEIGHTS`; `random:ARCH` or `random:ARCH:SEED` for an
-            untrained backbone.
+        checkpoint: A file, or a folder with one; or an address, see `transfer.sources.addresses.SCHEMES`.
         source: Whose file it is, a name of `SOURCES`; None: the table decides.
         branch: `online` or `momentum`; None: what the project's own conversion takes.
         prefix: What stands before the backbone's names in the file; None: the table decides, or a search.
         told: Fields of its provenance that the file can't tell.
         trust: Let a pickle run what is in it.
+        journal: Is told what is fetched; None: nobody.
 
     Raises:
         CheckpointError: If the file is missing or unreadable, holds no whole backbone or several, or contradicts what is told.
     """
-    _require_local(checkpoint)
+    scheme = addresses.scheme_of(checkpoint)
     options = {"--source": source, "--branch": branch if branch == "momentum" else None, "--prefix": prefix}
     said = [f"{name} {value}" for name, value in options.items() if value is not None]
-    if checkpoint.partition(":")[0] in (RANDOM, "torchvision") and said:
+    if scheme is not None and scheme.fixed and said:
         raise CheckpointError(
             f"{checkpoint} is one backbone, and no file of anyone's", seen=" ".join(said), fix="leave that away"
         )
-    if checkpoint.startswith(f"{RANDOM}:"):
-        backbone, sure = _random(checkpoint), True
-    elif checkpoint.startswith("torchvision:"):
-        path, provenance = published.torchvision_weights(checkpoint)
-        backbone, sure = _from_file(path, trust, {"branch": branch}, provenance)
+    found = addresses.find(checkpoint, journal or Journal())
+    if isinstance(found, Backbone):
+        backbone, sure = found, True
     else:
-        how = {"source": source, "branch": branch, "prefix": prefix}
-        backbone, sure = _from_file(Path(checkpoint), trust, how, None)
+        backbone, sure = _from_file(found, trust, {"source": source, "branch": branch, "prefix": prefix})
     return replace(backbone, provenance=published.completed(backbone.provenance, told, sure=sure)) if told else backbone
 
 
-def _require_local(checkpoint: str) -> None:
-    """Refuse an address: nothing is fetched but torchvision's weights, by their names.
-
-    Raises:
-        CheckpointError: With the name that torchvision's weights have here, or what to do.
-    """
-    scheme, separator, rest = checkpoint.partition("://")
-    if separator and re.fullmatch(r"[A-Za-z][\w+.-]*", scheme):
-        raise CheckpointError(
-            "--ckpt takes no address",
-            seen=checkpoint,
-            allowed="a file; torchvision:resnet50/IMAGENET1K_V1",
-            fix=f"--ckpt torchvision:{rest}/IMAGENET1K_V1"
-            if scheme == "torchvision"
-            else "download the file and pass its path with --ckpt",
-        )
-
-
-def _from_file(path: Path, trust: bool, how: Mapping[str, str | None], provenance: Provenance | None) -> tuple[Backbone, bool]:
+def _from_file(located: Located, trust: bool, how: Mapping[str, str | None]) -> tuple[Backbone, bool]:
     """Read a file, and return its backbone and whether its provenance is said and not guessed."""
-    payload = files.read(path, trust=trust)
-    path = payload.files[0]
+    payload = files.read(located.path, trust=trust)
+    path, origin = payload.files[0], located.origin
     ours = own.is_own(payload, path)
     found = own.found(payload, **how) if ours else recognise(payload, path, **how)
     published.require_strides(path, found.source)
@@ -104,13 +80,14 @@ def _from_file(path: Path, trust: bool, how: Mapping[str, str | None], provenanc
         found.state, path, source=found.source, beside=found.dropped, own=ours, said=own.arch(payload) if ours else None
     )
     state, missing = _completed(found, arch, path)
-    said = provenance or _said(found, payload, path)
+    said = located.provenance or _said(found, payload, path)
     # a branch against the project's own choice is another backbone of the same file, and must not pass for the same run
     sha256 = _digest(path) if found.own_choice and len(payload.files) == 1 and path.is_file() else digest(state)
     projector = own.projector(payload, path) if ours else None
     shards = f"joined of {len(payload.files)} shards" if len(payload.files) > 1 else ""
     why = found.why if ours else "; ".join(filter(None, (found.why, shards, backbones.get(arch).assumed)))
-    guessed = Provenance(method=found.method, supervision=found.supervision, arch=arch, data=f"unknown ({path.name})")
+    named = origin.address if origin else path.name
+    guessed = Provenance(method=found.method, supervision=found.supervision, arch=arch, data=f"unknown ({named})")
     backbone = Backbone(
         arch,
         state,
@@ -123,6 +100,7 @@ def _from_file(path: Path, trust: bool, how: Mapping[str, str | None], provenanc
         projector,
         missing,
         payload.strangers,
+        origin,
     )
     return backbone, said is not None
 
@@ -135,24 +113,6 @@ def _completed(found: Found, arch: str, path: Path) -> tuple[dict[str, torch.Ten
     missing = tuple(key for key in order if key not in given)
     given |= {key: torch.zeros((), dtype=torch.int64) for key in missing}
     return {key: given[key] for key in order}, missing
-
-
-def _random(text: str) -> Backbone:
-    """Draw `random:ARCH` or `random:ARCH:SEED`, the weights that the library's own model has after that seed."""
-    _, arch, *rest = text.split(":")
-    if arch not in BACKBONES:
-        raise CheckpointError.unknown("architecture", arch, BACKBONES)
-    if len(rest) > 1 or (rest and not rest[0].isdigit()):
-        raise CheckpointError("not a random backbone", seen=text, allowed="random:ARCH or random:ARCH:SEED")
-    seed = int(rest[0]) if rest else 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        trunk, _ = backbones.get(arch).build(CLASSES)
-    state = trunk.state_dict()
-    provenance = Provenance(
-        method="random", aug="none", supervision="none", label_fraction=0.0, arch=arch, data="none", epochs=0, seed=seed
-    )
-    return Backbone(arch, state, provenance, digest(state), RANDOM, why=f"untrained, seed {seed}")
 
 
 def _said(found: Found, payload: Payload, path: Path) -> Provenance | None:

@@ -24,6 +24,22 @@ Branch = Literal["online", "momentum"]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a file was fetched from."""
+
+    address: str
+    """As `--ckpt` named it, without a digest."""
+    revision: str | None = None
+    """The commit that it was resolved to, where the address has such."""
+    how: str = ""
+    """Why nobody was asked for it; empty: it was fetched, or found unchanged."""
+
+    def __str__(self) -> str:
+        """The address, its revision, and how it was found."""
+        return f"{self.address}{f' at commit {self.revision}' if self.revision else ''}{f'; {self.how}' if self.how else ''}"
+
+
+@dataclass(frozen=True)
 class Backbone:
     """A backbone in canonical form."""
 
@@ -49,6 +65,8 @@ class Backbone:
     """Backbone tensors the file lacks, all of them counters, set to 0."""
     strangers: tuple[str, ...] = ()
     """Classes and functions that its pickle names beside the weights, which were not run."""
+    origin: Origin | None = None
+    """Where its file was fetched from; None: it is the user's own, or untrained."""
 
     @property
     def architecture(self) -> Architecture:
@@ -73,6 +91,8 @@ class Backbone:
     def summary(self) -> list[str]:
         """Say what was recognised and what became of every key, a line each."""
         lines = [f"checkpoint: {self.source}, {self.arch}; {self.why}"]
+        if self.origin is not None:
+            lines.append(f"from {self.origin}; sha256 {self.sha256}")
         if self.dropped:
             used = len(self.state) - len(self.filled)
             lines.append(f"of its {used + len(self.dropped)} tensors {used} are the backbone; dropped: {listed(self.dropped)}")

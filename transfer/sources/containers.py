@@ -5,6 +5,7 @@ import json
 import re
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -43,12 +44,7 @@ def in_folder(folder: Path) -> Path:
         if (each / "data.pkl").is_file():
             return each
     names = sorted(each.name for each in folder.iterdir() if each.is_file())
-    found = [name for name in names if name.endswith(INDEX)] or [
-        name for name in names if name.lower().endswith(ENDINGS) and not BESIDE.fullmatch(name)
-    ]
-    safe = [name for name in found if name.endswith((".safetensors", f".safetensors{INDEX}"))]
-    if len(found) > 1 and len(safe) == 1 and {name.partition(".")[0] for name in found} <= {"model", "pytorch_model"}:
-        found = safe  # Hugging Face keeps the same weights in both forms
+    found = weights_among(names)
     if len(found) == 1:
         return folder / found[0]
     shards = [name for name in found if SHARD.fullmatch(name)]
@@ -61,6 +57,23 @@ def in_folder(folder: Path) -> Path:
         allowed="a file, or a folder with one file of weights",
         fix=kind[1] if kind else f"pass one of them: {folder / found[0]}" if found else "pass the file of the weights",
     )
+
+
+def weights_among(names: Sequence[str]) -> list[str]:
+    """Return the names in a folder that are a checkpoint's: indices of shards before files, safetensors before other forms."""
+    found = [name for name in names if name.endswith(INDEX)] or [
+        name for name in names if name.lower().endswith(ENDINGS) and not BESIDE.fullmatch(name)
+    ]
+    safe = [name for name in found if name.endswith((".safetensors", f".safetensors{INDEX}"))]
+    if len(found) > 1 and len(safe) == 1 and {name.partition(".")[0] for name in found} <= {"model", "pytorch_model"}:
+        return safe  # Hugging Face keeps the same weights in both forms
+    return found
+
+
+def is_shard_of(name: str, index: str) -> bool:
+    """Whether a file is named as a shard of an index: `model-00001-of-00002.safetensors` of `model.safetensors.index.json`."""
+    part = SHARD.fullmatch(name)
+    return part is not None and index == f"{part[1]}{part[4]}{INDEX}"
 
 
 def shards(path: Path) -> tuple[Path, ...]:

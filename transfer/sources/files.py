@@ -56,7 +56,7 @@ def read(path: Path, *, trust: bool = False) -> Payload:
         raise CheckpointError(
             f"no checkpoint at {path}",
             seen="nothing",
-            allowed="a file, torchvision:resnet50/IMAGENET1K_V2, or random:resnet50",
+            allowed="a file, or a folder with one",
             fix="pass a file, for instance runs/<id>/backbone.pth",
         )
     parts = [_read(each, trust) for each in containers.shards(path)]

@@ -1,69 +1,14 @@
-"""Finding where a backbone came from, when its own file doesn't say: torchvision's weights, and what lies beside a file."""
+"""Finding where a backbone came from, when its own file doesn't say: what lies beside it, and what the user tells."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlparse
 
-import torch
-import torchvision
-
-from pretrain import backbones
 from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance
 from transfer.convert import FORMAT
-
-
-def torchvision_weights(text: str) -> tuple[Path, Provenance]:
-    """Find the file of a version of torchvision's weights, fetched once into torch's own cache, and say where they came from.
-
-    The version must be named: V1 and V2 of a ResNet-50 differ by points of AP.
-
-    Raises:
-        CheckpointError: If there are no such weights, or they are not in the cache and can't be fetched.
-    """
-    arch, _, version = text.removeprefix("torchvision:").partition("/")
-    named = [each.name for each in backbones.every() if each.family == "resnet"]  # of the others torchvision has other names
-    if arch not in named:
-        raise CheckpointError.unknown("architecture", arch, named)
-    weights = {weight.name: weight for weight in torchvision.models.get_model_weights(arch)}
-    if version not in weights:
-        raise CheckpointError(
-            f"torchvision has no such weights of {arch}",
-            seen=text,
-            allowed=", ".join(f"torchvision:{arch}/{name}" for name in weights),
-            fix="name the version: they transfer differently",
-        )
-    url = weights[version].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
-    if not path.is_file():
-        _fetch(url, path)
-    provenance = Provenance(
-        method="supervised",
-        supervision="full",
-        label_fraction=1.0,
-        arch=arch,
-        data="imagenet",
-        changed={"weights": f"torchvision {version}"},
-    )
-    return path, provenance
-
-
-def _fetch(url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digits = path.stem.rpartition("-")[2]  # torchvision's file names end with the head of their SHA-256
-    try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
-        raise CheckpointError(
-            "can't fetch torchvision's weights",
-            seen=f"{url}: {error}",
-            allowed=f"the network, or the file at {path}",
-            fix=f"on a machine with a network: download {url}; bring it to {path}, or pass the file with --ckpt",
-        ) from None
 
 
 def beside(path: Path) -> Provenance | None:

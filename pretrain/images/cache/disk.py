@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pretrain.core.cachefolder import cache_folder
 from pretrain.core.errors import DataError
 from pretrain.core.memory import gib, require, reserve
 from pretrain.images.cache.buffer import SHAPE_BYTES, Buffer, pixel_bytes
@@ -33,12 +34,12 @@ def found_or_filled(images: ShrunkImages, filler: Filler) -> Buffer:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
-        require(needed, free, f"disk below {path.parent}", "free some, set XDG_CACHE_HOME to another disk, or use no cache")
+        require(needed, free, f"disk below {path.parent}", "free some, set BENCH_CACHE to another disk, or use no cache")
         filler.journal.say(f"caching {len(images):,} images in {path}: {gib(needed)}")
         _write(unfinished, Buffer(shapes, unfinished, images), needed, filler)
         unfinished.replace(path)
     except OSError as error:
-        fix = "set XDG_CACHE_HOME, or use no cache"
+        fix = "set BENCH_CACHE, or use no cache"
         raise DataError(f"can't cache decoded images in {path.parent}", seen=error, fix=fix) from None
     finally:
         unfinished.unlink(missing_ok=True)
@@ -46,7 +47,7 @@ def found_or_filled(images: ShrunkImages, filler: Filler) -> Buffer:
 
 
 def _path(images: ShrunkImages) -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench-transfer"
+    folder = cache_folder()
     reduced = "-reduced" if images.reduced else ""
     return folder / f"{images.images.fingerprint(labels=False)}-{images.side}px{reduced}.{FORMAT}"
 

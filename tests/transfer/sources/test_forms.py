@@ -188,12 +188,6 @@ def test_numpy_s_archives_are_named(tmp_path: Path) -> None:
         sources.load(str(tmp_path / "x.npz"))
 
 
-@pytest.mark.parametrize("address", ["https://host/a.pth", "torchvision://resnet50"])
-def test_an_address_is_refused_with_what_to_do(address: str) -> None:
-    with pytest.raises(CheckpointError, match=rf"takes no address(.|\n)*{address}(.|\n)*torchvision:resnet50/IMAGENET1K_V1"):
-        sources.load(address)
-
-
 def test_a_class_of_ours_can_t_be_changed_by_a_pickle(tmp_path: Path) -> None:
     """BUILD with a pair sets attributes of whatever stands on the stack: here, of values of ours only."""
     before = vars(files.inert.arrays.Array).copy()

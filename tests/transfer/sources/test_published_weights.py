@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import urllib.request
 from pathlib import Path
 from urllib.error import URLError
 
@@ -10,8 +11,11 @@ import torch
 import torchvision
 
 from pretrain.core.errors import CheckpointError
+from pretrain.core.journal import Journal
 from pretrain.provenance import Provenance
 from transfer import sources
+from transfer.sources.addresses import download
+from transfer.sources.addresses import torchvision as by_name
 
 WEIGHTS = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
 
@@ -31,7 +35,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise URLError("Name or service not known")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", offline)
     return tmp_path / "checkpoints"
 
 
@@ -57,11 +61,13 @@ def test_without_a_network_the_message_says_where_the_file_belongs(cache: Path) 
 def test_what_is_fetched_is_checked_against_the_hash_in_its_name(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
-    def download(url: str, destination: str, *, hash_prefix: str, progress: bool) -> None:
-        asked[url] = hash_prefix
-        torch.save(numbers(0.0), destination)
+    def fetched(wanted: download.Wanted, _: Journal) -> bool:
+        asked[wanted.url] = wanted.sha256
+        wanted.path.parent.mkdir()
+        torch.save(numbers(0.0), wanted.path)
+        return True
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(by_name, "download", fetched)
     assert sources.load("torchvision:resnet18/IMAGENET1K_V1").arch == "resnet18"
     assert asked == {WEIGHTS.url: "f37072fd"}
 
