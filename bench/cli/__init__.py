@@ -1,5 +1,6 @@
 """The command line: options in, one verb called, a few lines out. Everything heavy is imported inside the commands."""
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,7 @@ def main() -> None:
     from pretrain.core import interrupt, machine_errors
     from pretrain.core.errors import BenchError
 
+    _escape_unprintable()
     try:
         with interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
             app()
@@ -77,6 +79,13 @@ def main() -> None:
     except BenchError as error:
         _complain(str(error))
         raise SystemExit(2) from None
+
+
+def _escape_unprintable() -> None:
+    """Escape what the terminal's encoding can't write, such as the name of a class in other letters."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(message: str) -> None:

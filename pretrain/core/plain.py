@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pretrain.core.errors import ConfigError
+from pretrain.core.texts import read_text
 
 DEPTH = 20
 """Most levels of nested lists and mappings."""
@@ -95,7 +96,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: If the file can't be read or holds no mapping.
     """
-    values = parse(read_text(path, LARGEST_YAML), where=str(path))
+    values = parse(read_text(path, LARGEST_YAML, ConfigError), where=str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a configuration", seen=type(values).__name__, allowed="lines of `field: value`")
     return values
@@ -150,22 +151,6 @@ def _require_single_keys(node: Any, seen: set[int]) -> None:
             if key.value in names:
                 raise ValueError(f"the key {key.value!r} occurs twice, line {key.start_mark.line + 1}")
             names.add(key.value)
-
-
-def read_text(path: Path, most: int) -> str:
-    """Read a text file of at most `most` bytes, without the byte-order mark that some editors write.
-
-    Raises:
-        ConfigError: If it can't be read, isn't a regular file (a device or a pipe may never end) or UTF-8, or is too long.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("not a file")
-        if path.stat().st_size > most:
-            raise OSError(f"{path.stat().st_size:,} bytes, and {most:,} are allowed")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"can't read the file {str(path)[:SHOWN]}", seen=error, fix="correct the path") from None
 
 
 def is_file(name: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pretrain.core.errors import ConfigError
-from pretrain.core.plain import parse, read_text, require_plain, shown
+from pretrain.core.plain import parse, require_plain, shown
+from pretrain.core.texts import read_text
 
 LARGEST_LIST = 2**28
 """Bytes of a list of images or classes at most."""
@@ -117,5 +118,5 @@ def text_lines(path: Path) -> list[str]:
     Raises:
         ConfigError: If it can't be read.
     """
-    lines = (line.strip() for line in read_text(path, LARGEST_LIST).splitlines())
+    lines = (line.strip() for line in read_text(path, LARGEST_LIST, ConfigError).splitlines())
     return [line for line in lines if line and not line.startswith("#")]

@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.io import ImageReadMode
 
+from pretrain.core import access
 from pretrain.core.errors import DataError
 from pretrain.images.crops import Box
 
@@ -40,8 +41,8 @@ BROKEN = (
     *(AttributeError, LookupError, TypeError, ArithmeticError, AssertionError, Image.DecompressionBombError),
 )
 """Exceptions that broken files raise in Pillow's readers."""
-MAX_PIXELS: int = Image.MAX_IMAGE_PIXELS or 2**30 // 12
-"""Pixels of an image at most: the bound from which on Pillow warns (a quarter of a gigabyte as RGB)."""
+MAX_PIXELS: int = 2 * (Image.MAX_IMAGE_PIXELS or 2**30 // 12)
+"""Pixels of an image at most: the bound from which on Pillow refuses (half a gigabyte as RGB)."""
 _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
 
 
@@ -109,6 +110,8 @@ def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise undecodable(name, error, _ALLOWED) from None
     except BROKEN as error:
+        if isinstance(error, OSError) and error.errno and isinstance(file, Path):
+            raise unreadable(name, file, error) from None
         raise undecodable(name, error) from None
     if image.width * image.height > MAX_PIXELS:
         raise undecodable(name, f"{image.width} × {image.height} pixels", _ALLOWED)
@@ -171,6 +174,12 @@ def undecodable(name: str, error: object, allowed: str | None = None) -> DataErr
     """Build the error for a file that isn't an image, or not one that can be decoded."""
     seen = f"{error}" or type(error).__name__
     return DataError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix="replace or remove that file")
+
+
+def unreadable(name: str, path: Path | str, error: OSError) -> DataError:
+    """Build the error for an image whose file the operating system doesn't give: a dead link, a missing permission."""
+    seen, fix = access.why_not(path, error)
+    return DataError(f"can't read the image {name}", seen=seen, fix=fix or "replace or remove that file")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """`bench data check` as a user meets it: what it lists, and its exit code."""
 
+import io
 import json
 import runpy
 import shutil
@@ -140,7 +141,7 @@ def test_label_maps_are_counted_and_each_wrong_one_listed(
     shown = capsys.readouterr().out
     assert f"{first} has a label id out of range" in shown
     assert f"{second} is missing" in shown
-    assert f"can't read the picture {third}" in shown
+    assert f"can't decode the image {third}" in shown
     assert "a run would stop: 3 problems" in shown
 
 
@@ -159,3 +160,15 @@ def test_missing_training_ids_are_made_where_it_is_asked_for(
     assert list(root.rglob(f"*{cityscapes.LABEL_SUFFIX}")) == []
     assert check(monkeypatch, "--task", "cityscapes", "--data", str(root), "--make") == 0
     assert "made 3 label maps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_that_the_terminal_can_not_print_are_escaped(lay_voc, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    root = lay_voc(train=2, val=2)
+    for number in (0, 1, 1000, 1001):
+        annotation(root, number).write_text(voc_xml([Thing("猫", (1, 1, 9, 9))]), encoding="utf-8")
+    with io.TextIOWrapper(io.BytesIO(), encoding=encoding) as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert check(monkeypatch, "--task", "voc07", "--data", str(root)) == 0
+        terminal.seek(0)
+        assert "\\u732b" in terminal.read()

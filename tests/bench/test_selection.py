@@ -120,7 +120,7 @@ WRONG = {
         "100 of the 100 classes asked for are not in",
     ),
     "an unknown list": ([*COMMANDS["measure"], "--classes", "imagenet101"], "unknown class list 'imagenet101'"),
-    "a list that is not there": ([*COMMANDS["linear"], "--classes", "gone.txt"], "can't read the file gone.txt"),
+    "a list that is not there": ([*COMMANDS["linear"], "--classes", "gone.txt"], "can't read gone.txt"),
     "a share above 1": ([*COMMANDS["measure"], "--classes", "1.5"], "bad value for 'classes' in the options"),
     "a map with a class missing": ([*COMMANDS["measure"], "--label-map", "ants.csv"], "3 of the 4 classes have no label"),
 }

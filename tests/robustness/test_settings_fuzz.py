@@ -113,7 +113,7 @@ def test_a_hostile_file_is_refused_with_its_reason(tmp_path: Path, text: str, wo
 
 def test_bytes_that_are_no_text_and_files_without_an_end_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"lr: \xff\xfe")
-    with pytest.raises(ConfigError, match="can't read the file"):
+    with pytest.raises(ConfigError, match="can't read"):
         plain.read_yaml(tmp_path / "a.yaml")
     for field in ("label_list", "label_map"):
         with pytest.raises(ConfigError, match="not a file"):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.core.errors import DataError
+from pretrain.core.texts import read_text
 from pretrain.images.decode import MAX_PIXELS
-from transfer.datasets import content, shown
+from transfer.datasets import shown
 from transfer.datasets.objects import FARTHEST
 
 LARGEST = 2**28
@@ -17,16 +18,12 @@ LARGEST = 2**28
 
 
 def text_of(path: Path, most: int = LARGEST) -> str:
-    """Read a text file in UTF-8 or, with a byte order mark, UTF-16.
+    """Read a text file, in the encodings that `pretrain.core.texts` knows.
 
     Raises:
         DataError: If it can't be read.
     """
-    data = content(path, most)
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"can't read {path} as text", seen=error, fix="save it in UTF-8") from None
+    return read_text(path, most)
 
 
 def lines_of(path: Path) -> list[str]:

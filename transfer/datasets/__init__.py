@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from pretrain.core import access
 from pretrain.core.errors import DataError
 
 
@@ -81,22 +82,6 @@ def read(layout: str, root: Path, settings: NamesSplits, tell: Tell = stop, **ch
     return importlib.import_module(f"{__name__}.{layout}").read(root, tell=tell, **settings.splits(), **chosen)
 
 
-def content(path: Path, most: int) -> bytes:
-    """Read the bytes of a small file.
-
-    Raises:
-        DataError: If it can't be read, or is larger than `most` bytes.
-    """
-    try:
-        with path.open("rb") as file:
-            found = file.read(most + 1)
-    except OSError as error:
-        raise DataError(f"can't read {path}", seen=error) from None
-    if len(found) > most:
-        raise DataError(f"{path} is too large", seen=f"more than {most} bytes", allowed=f"at most {most}")
-    return found
-
-
 def shown(value: object) -> str:
     """Show a value from a file in a few words, however large or deep it is."""
     return reprlib.repr(value)[:SHOWN]
@@ -111,12 +96,15 @@ def fingerprint(root: Path, *, images: Iterable[Path], annotations: Iterable[Pat
     """Digest what a number depends on: contents of the annotations, names and sizes of the images.
 
     Image contents are not read: a set of a million files would take minutes.
+
+    Raises:
+        DataError: If a file can't be looked at; names it.
     """
     digest = hashlib.sha256()
     for path in sorted(annotations):
         digest.update(path.relative_to(root).as_posix().encode())
-        with path.open("rb") as file:
+        with access.reading(path), path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     for path in sorted(images):
-        digest.update(f"{path.relative_to(root).as_posix()}:{path.stat().st_size}\n".encode())
+        digest.update(f"{path.relative_to(root).as_posix()}:{access.size(path)}\n".encode())
     return digest.hexdigest()[:16]

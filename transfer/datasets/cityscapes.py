@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
-from transfer.datasets import Tell, content, stop
+from pretrain.core.texts import read_text
+from transfer.datasets import Tell, stop
 from transfer.datasets.segmentation import IGNORE, Folders, LabelIds, SegmentationData, Split, gather
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
@@ -123,7 +124,7 @@ def _label_ids(root: Path) -> LabelIds:
         return LabelIds(CLASSES)
     shape = '{"num_classes": 19, "ignore": 255, "present_trainIds": {"0": "road"}}'
     try:
-        described = _ClassesFile.model_validate_json(content(path, LARGEST_CLASSES))
+        described = _ClassesFile.model_validate_json(read_text(path, LARGEST_CLASSES))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"

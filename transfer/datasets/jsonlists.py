@@ -6,10 +6,12 @@ NOTE: this runs the standard library's decoder on a window of the text. ijson, t
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from pretrain.core import texts
 from pretrain.core.errors import DataError
 from transfer.datasets import Tell, shown
 
@@ -20,6 +22,9 @@ LARGEST = 2**22
 
 Taker = Callable[[int, dict[str, Any]], None]
 """Called with an entry's index in its list, from 0, and the entry."""
+
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, RecursionError)
+"""What broken JSON, and broken gzip around it, raise."""
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -41,12 +46,14 @@ def read_lists(path: Path, takers: Mapping[str, Taker], tell: Tell) -> None:
     read: dict[str, int] = {}
     window = None
     try:
-        with path.open(encoding="utf-8") as file:
+        with texts.opened(path) as file:
             window = _Window(file)
             for _ in window.members("{}"):
                 _read_list(window, path, takers, tell, read)
             window.end()
-    except (OSError, ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise texts.undecodable(path, error) from None
+    except UNREADABLE as error:
         raise DataError(f"can't read {path} as JSON", seen=_reason(error, window, read)) from None
     for name in takers:
         if name not in read:
@@ -84,7 +91,7 @@ def _take(entry: Any, taker: Taker, index: int, where: str, tell: Tell) -> None:
 
 def _reason(error: Exception, window: "_Window | None", read: Mapping[str, int]) -> str:
     """Describe what went wrong and where."""
-    if isinstance(error, OSError) or window is None:
+    if isinstance(error, (OSError, EOFError, zlib.error)) or window is None:
         return str(error)
     where = f" after {list(read)[-1]}[{read[list(read)[-1]] - 1}]" if any(read.values()) else ""
     if isinstance(error, json.JSONDecodeError):

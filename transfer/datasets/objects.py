@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from pretrain.core.errors import DataError
-from pretrain.images.decode import BROKEN, opened, rgb
+from pretrain.images.decode import BROKEN, opened, rgb, undecodable
 from transfer.record import Data
 
 LONGEST_SIDE = 65_535
@@ -116,12 +116,12 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: If it is no image that can be read; names the path.
     """
-    try:
-        with Image.open(path) as image:
+    with opened(path, str(path)) as image:
+        try:
             turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
-            return (image.height, image.width) if turned else image.size
-    except BROKEN as error:
-        raise DataError(f"can't read the image {path}", seen=error) from None
+        except BROKEN as error:
+            raise undecodable(str(path), error) from None
+        return (image.height, image.width) if turned else image.size
 
 
 def read_image(picture: Picture) -> Image.Image:

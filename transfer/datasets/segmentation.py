@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from pretrain.core.errors import DataError
-from pretrain.images.decode import BROKEN
+from pretrain.images.decode import BROKEN, opened, undecodable
 from transfer.datasets import Tell, fingerprint
 from transfer.record import Data
 
@@ -202,7 +200,7 @@ def _check(pairs: Sequence[Pair], ids: LabelIds, fix: str, tell: Tell) -> dict[P
 
 
 def _check_pair(pair: Pair, ids: LabelIds, fix: str) -> _Checked:
-    with _open(pair.image) as image, _open(pair.label) as label:
+    with opened(pair.image, str(pair.image)) as image, opened(pair.label, str(pair.label)) as label:
         if label.mode not in INDEX_MODES:
             seen, allowed = f"a picture of mode {label.mode}", "one 8-bit training id per pixel"
             raise DataError(f"{pair.label} is not a label map", seen=seen, allowed=allowed)
@@ -212,21 +210,10 @@ def _check_pair(pair: Pair, ids: LabelIds, fix: str) -> _Checked:
         try:
             histogram = label.histogram()
         except BROKEN as error:
-            raise _unreadable(pair.label, error) from None
+            raise undecodable(str(pair.label), error) from None
         size = image.size
     outside = ids.outside(histogram)
     if outside is not None:
         allowed = f"{ids.first} to {ids.first + len(ids.classes) - 1}, or {ids.ignore}"
         raise DataError(f"{pair.label} has a label id out of range", seen=outside, allowed=allowed, fix=fix)
     return _Checked(size, ids.counts(histogram))
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except BROKEN as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"can't read the picture {path}", seen=error, fix="copy the file again")

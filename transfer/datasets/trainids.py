@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field, ValidationError
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import DataError
 from pretrain.core.journal import Progress
-from pretrain.images.decode import BROKEN
-from transfer.datasets import Tell, content
+from pretrain.core.texts import read_text
+from pretrain.images.decode import BROKEN, opened, undecodable
+from transfer.datasets import Tell
 from transfer.datasets.cityscapes import (
     CLASSES_FILE,
     POLYGON_SUFFIX,
@@ -104,7 +105,7 @@ def _missing(root: Path, split: str) -> list[tuple[Path, Path, Path]]:
 
 def _looked_up(source: Path, table: dict[int, int]) -> Image.Image:
     try:
-        with Image.open(source) as ids:
+        with opened(source, str(source)) as ids:
             if ids.mode != "L":
                 raise DataError(f"{source} is not a label map", seen=f"a picture of mode {ids.mode}", allowed="mode L")
             unknown = [number for number, count in enumerate(ids.histogram()) if count and number not in table]
@@ -112,21 +113,18 @@ def _looked_up(source: Path, table: dict[int, int]) -> Image.Image:
                 raise DataError(f"{source} has a label id out of range", seen=unknown[0], allowed=f"0 to {max(table)}")
             return ids.point([table.get(number, 0) for number in range(256)])
     except BROKEN as error:
-        raise DataError(f"can't read the picture {source}", seen=error, fix="copy the file again") from None
+        raise undecodable(str(source), error) from None
 
 
 def _drawn(source: Path, image: Path, draw: Callable[..., Image.Image]) -> Image.Image:
     try:
-        found = _Polygons.model_validate_json(content(source, LARGEST_POLYGONS))
+        found = _Polygons.model_validate_json(read_text(source, LARGEST_POLYGONS))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise DataError(f"can't read the polygons in {source}", seen=f"{field}: {first['msg']}") from None
-    try:
-        with Image.open(image) as opened:
-            size = opened.size
-    except BROKEN as error:
-        raise DataError(f"can't read the picture {image}", seen=error, fix="copy the file again") from None
+    with opened(image, str(image)) as picture:
+        size = picture.size
     if size != (found.imgWidth, found.imgHeight):
         seen = f"{found.imgWidth} × {found.imgHeight}"
         raise DataError(f"{source} is for an image of another size", seen=seen, allowed=f"{size[0]} × {size[1]}")

@@ -11,8 +11,9 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
+from pretrain.core.texts import read_text
 from pretrain.images.stores import SUFFIXES
-from transfer.datasets import Tell, advice, content, fingerprint, is_plain_name, stop
+from transfer.datasets import Tell, advice, fingerprint, is_plain_name, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.objects import DetectionData, Picture, image_size
 from transfer.datasets.vocfile import Annotation, read_annotation
@@ -136,11 +137,7 @@ def _splits(root: Path) -> list[str]:
 
 def _lines(path: Path) -> list[str]:
     """Read the lines that aren't empty."""
-    try:
-        text = content(path, LARGEST_LIST).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"can't read {path}", seen=error) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path, LARGEST_LIST).splitlines() if line.strip()]
 
 
 def _annotation(folder: Path, identity: str, images: Mapping[str, list[Path]], listing: Path) -> Annotation:

@@ -1,5 +1,6 @@
 """One of VOC's annotation files, checked and parsed."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -9,12 +10,15 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from pretrain.core.errors import DataError
-from transfer.datasets import content, shown
+from pretrain.core.texts import decoded, read
+from transfer.datasets import shown
 from transfer.datasets.flags import flag
 from transfer.datasets.objects import FARTHEST, LONGEST_SIDE
 
 LARGEST_XML = 2**22
 """Bytes of an annotation at most; VOC's own have up to 10 kB."""
+DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,80}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+"""The encoding in an XML declaration."""
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 """Elements of a box, in the order of its corners."""
 
@@ -71,12 +75,19 @@ def parse(path: Path, most: int = LARGEST_XML) -> Element:
         DataError: If it can't be read, or is larger.
     """
     try:
-        root: Element = fromstring(content(path, most), forbid_dtd=True)
+        root: Element = fromstring(_xml(path, most), forbid_dtd=True)
     except DefusedXmlException:
         raise DataError(f"{path} declares a document type", allowed="plain elements", fix="remove the DOCTYPE") from None
     except (ParseError, ValueError, LookupError) as error:
         raise DataError(f"{path} is not XML that can be read", seen=error) from None
     return root
+
+
+def _xml(path: Path, most: int) -> str:
+    """Read the text of an XML file by its byte order mark or its declaration: expat itself knows no multi-byte encodings."""
+    data = read(path, most)
+    declared = DECLARED.match(data)
+    return decoded(data, path, declared=declared[1].decode() if declared else None)
 
 
 def _size(tree: Element) -> tuple[int, int] | None:

@@ -113,8 +113,8 @@ WRONG = {
     "an id out of range": (put_pixels((64, 80), 8), f"{LABEL} has a label id out of range", "0 to 7, or 255"),
     "another size": (put_pixels((64, 64), 0), f"{LABEL} has another size", "80 × 64 and 64 × 64"),
     "a picture for a label map": (put_pixels((64, 80, 3), 0), f"{LABEL} is not a label map", "mode RGB"),
-    "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), "can't read the picture", LABEL),
-    "a label map cut short": (cut_short, "can't read the picture", LABEL),
+    "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), "can't decode the image", LABEL),
+    "a label map cut short": (cut_short, "can't decode the image", LABEL),
     "classes that are no JSON": (classes_file("road"), "can't read the classes", "classes.json"),
     "classes without a number": (classes_file("{}"), "can't read the classes", "num_classes"),
     "classes of a wrong type": (classes_file('{"num_classes": [19]}'), "can't read the classes", "num_classes"),
@@ -125,7 +125,7 @@ WRONG = {
     "classes nested without end": (classes_file("[" * 10_000), "can't read the classes", "the file"),
     "classes without end": (classes_file(" " * 2**21), "too large", "classes.json"),
     "a label map of 16 bits": (sixteen_bits, f"{LABEL} is not a label map", "mode I;16"),
-    "a label map that claims a billion pixels": (claim_a_billion_pixels, "can't read the picture", LABEL),
+    "a label map that claims a billion pixels": (claim_a_billion_pixels, "can't decode the image", LABEL),
     "a class out of range": (classes_file('{"num_classes": 8, "present_trainIds": {"8": "sky"}}'), "out of range", "0 to 7"),
 }
 

@@ -133,7 +133,7 @@ PARAMETER = '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotation/>'
         (BOMB, "document type"),
         (EXTERNAL, "document type"),
         (PARAMETER, "document type"),
-        ('<?xml version="1.0" encoding="no-such"?><annotation/>', "not XML"),
+        ('<?xml version="1.0" encoding="no-such"?><annotation/>', "unknown encoding"),
         ("<a>" * 50_000, "not XML"),
         ("<annotation>" + " " * 2**22 + "</annotation>", "too large"),
         (voc_xml([Thing("red", (1, 2, 3, "1e999"))]), "not finite"),
