@@ -36,8 +36,8 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(expanded(_command))
 
 _data = typer.Typer(help="Look at data before a run does.", no_args_is_help=True)
-_data.callback()(lambda: None)  # makes a group of its one command
 _data.command("check")(expanded(showing.check))
+_data.command("arrange")(expanded(showing.arrange))
 app.add_typer(_data, name="data")
 
 

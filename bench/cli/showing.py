@@ -54,6 +54,34 @@ def check(
         raise SystemExit(2)
 
 
+def arrange(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of another tool's export; it is never changed.")],
+    target: Annotated[Path, typer.Argument(metavar="TO", help="Folder to write, new or empty.")],
+    as_: Annotated[
+        str | None, typer.Option("--as", help="coco, voc, cityscapes or imagefolder; the usual one of the export without it.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Names such as cat,dog, or a file with one a line, with its colour or without: where the export "
+            "names none, in the order of their numbers; otherwise those to keep."
+        ),
+    ] = None,
+    val: Annotated[
+        str | None, typer.Option(help="Validation images, where the export has none: a share such as 0.1, or a list of names.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of validation images.")] = 0,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the files instead of linking to them.")] = False,
+) -> None:
+    """Write another tool's export in a layout that is read here: links to the images, annotations written anew."""
+    from bench.progress import Display
+    from bench.verbs import arrange as verb
+    from transfer.arrange.work import Wanted
+
+    with Display() as display:
+        verb.run(source, target, Wanted(as_, classes, val, seed, copy), display.hook)
+
+
 def convert(
     ckpt: Ckpt,
     to: Annotated[str, typer.Option(help="torchvision, timm, detectron2 or mmseg.")],

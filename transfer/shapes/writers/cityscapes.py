@@ -1,15 +1,12 @@
 """The Cityscapes layout of the generated data."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from transfer.datasets.writing import classes_json
 from transfer.shapes.classes import CLASSES
 from transfer.shapes.writers.files import Sample, png, write
-
-IGNORE = 255
-"""Label map value that is not scored. The generated maps know every pixel, so it does not occur."""
 
 
 class Cityscapes:
@@ -29,10 +26,4 @@ class Cityscapes:
 
     def finish(self) -> None:
         """Write the meaning of the label maps' values."""
-        names = ("background", *CLASSES)
-        content = {
-            "num_classes": len(names),
-            "ignore": IGNORE,
-            "present_trainIds": {str(k): name for k, name in enumerate(names)},
-        }
-        write(self._root / "classes.json", (json.dumps(content, indent=1) + "\n").encode())
+        write(self._root / "classes.json", classes_json(("background", *CLASSES)))

@@ -1,8 +1,9 @@
 """The VOC layout of the generated data."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
+from transfer.datasets.writing import Corners, lines, voc_xml
 from transfer.shapes import contours
 from transfer.shapes.classes import CLASSES
 from transfer.shapes.scenes import Scene
@@ -24,15 +25,15 @@ class Voc:
         name = f"{number:06d}"
         folder = self._root / year
         write(folder / "JPEGImages" / f"{name}.jpg", sample.jpeg)
-        tree = _voc_tree(sample.scene, name, year)
-        write(folder / "Annotations" / f"{name}.xml", ElementTree.tostring(tree))
+        height, width = sample.scene.instances.shape
+        write(folder / "Annotations" / f"{name}.xml", voc_xml(year, f"{name}.jpg", (width, height), _objects(sample.scene)))
         self._lists.setdefault((year, part), []).append(name)
 
     def finish(self) -> None:
         """Write the lists of names, and the classes in the order of their labels."""
         for (year, part), names in self._lists.items():
-            write(self._root / year / "ImageSets" / "Main" / f"{part}.txt", "".join(f"{name}\n" for name in names).encode())
-        write(self._root / "classes.txt", "".join(f"{name}\n" for name in CLASSES).encode())
+            write(self._root / year / "ImageSets" / "Main" / f"{part}.txt", lines(names))
+        write(self._root / "classes.txt", lines(CLASSES))
 
     def _home(self, sample: Sample) -> tuple[str, str, int]:
         """Return the year, the split and the number of a scene."""
@@ -41,21 +42,11 @@ class Voc:
         return ("VOC2007" if sample.index < self._train // 2 else "VOC2012"), "trainval", sample.index + 1
 
 
-def _voc_tree(scene: Scene, name: str, year: str) -> ElementTree.Element:
+def _objects(scene: Scene) -> Iterator[tuple[dict[str, object], Corners]]:
     height, width = scene.instances.shape
-    root = ElementTree.Element("annotation")
-    _leaves(root, folder=year, filename=f"{name}.jpg", segmented=0)
-    _leaves(ElementTree.SubElement(root, "size"), width=width, height=height, depth=3)
     for index, label in enumerate(scene.labels):
         x, y, wide, high = contours.box(scene.instances == index + 1)
         cut_off = x == 0 or y == 0 or x + wide == width or y + high == height
-        item = ElementTree.SubElement(root, "object")
-        occluded = int(scene.occluded[index])
-        _leaves(item, name=CLASSES[label], pose="Unspecified", truncated=int(cut_off), occluded=occluded, difficult=0)
-        _leaves(ElementTree.SubElement(item, "bndbox"), xmin=x + 1, ymin=y + 1, xmax=x + wide, ymax=y + high)
-    return root
-
-
-def _leaves(parent: ElementTree.Element, **values: object) -> None:
-    for tag, value in values.items():
-        ElementTree.SubElement(parent, tag).text = str(value)
+        said = {"name": CLASSES[label], "pose": "Unspecified", "truncated": int(cut_off)}
+        said |= {"occluded": int(scene.occluded[index]), "difficult": 0}
+        yield said, (x + 1, y + 1, x + wide, y + high)
