@@ -28,7 +28,7 @@ def run(source: Path, target: Path, wanted: Wanted, progress: Progress) -> None:
 
 def lines(done: Arranged, target: Path) -> list[str]:
     """Describe what was done: format, layout, counts, what was left out, the next command."""
-    found = [f"done: {FORMATS[done.format]} → {target} in the layout {done.layout}"]
+    found = [f"done: {FORMATS[done.format].title} → {target} in the layout {done.layout}"]
     found += [f"  {what}: {train} in train, {val} in val" for what, (train, val) in done.counts.items() if what != "classes"]
     found += [f"  classes: {done.counts['classes'][0]}"] if "classes" in done.counts else []
     found += [f"  to know: {note}" for note in done.notes]

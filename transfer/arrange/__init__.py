@@ -5,32 +5,45 @@ entries, and `read(folder, given)`, which returns an `Export`, or `Links` where 
 """
 
 import importlib
+import shlex
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from transfer.arrange.glance import Glance
 
-FORMATS: dict[str, str] = {
-    "imagenet_kaggle": "ImageNet as Kaggle has it, with LOC_val_solution.csv",
-    "coco2014": "COCO's 2014 images, under their names",
-    "roboflow_coco": "Roboflow's COCO export, SPLIT/_annotations.coco.json",
-    "cvat_coco": "CVAT's COCO export, annotations/instances_default.json",
-    "label_studio": "Label Studio's COCO export, result.json",
-    "coco_json": "COCO's annotations under other names",
-    "cvat_xml": "CVAT for images, annotations.xml",
-    "supervisely": "Supervisely, meta.json and DATASET/ann",
-    "labelme": "LabelMe, one JSON beside each image",
-    "yolo": "YOLO or Darknet, one text file for each image",
-    "visdrone": "VisDrone DET, annotations/*.txt",
-    "vocdevkit": "VOC below VOCdevkit",
-    "voc_masks": "label maps of VOC or CVAT, SegmentationClass",
-    "cityscapes_ids": "CVAT's Cityscapes export, with label_colors.txt",
-    "camvid": "CVAT's CamVid export, with label_colors.txt",
-    "voc_xml": "VOC's XML files in other folders",
-    "masks": "folders of images and of label maps",
-    "csv_labels": "images with a table of their classes",
+
+class Format(NamedTuple):
+    """One line of the table of formats. Its name is that of its module in `formats`."""
+
+    title: str
+    """What users call it, and what it is known by."""
+    layouts: tuple[str, ...]
+    """Layouts that it can be written as, the usual one first."""
+
+
+OBJECTS = ("coco", "voc", "cityscapes")
+FORMATS: dict[str, Format] = {
+    "imagenet_kaggle": Format("ImageNet as Kaggle has it, with LOC_val_solution.csv", ("imagefolder",)),
+    "coco2014": Format("COCO's 2014 images, under their names", ("coco",)),
+    "roboflow_coco": Format("Roboflow's COCO export, SPLIT/_annotations.coco.json", OBJECTS),
+    "cvat_coco": Format("CVAT's COCO export, annotations/instances_default.json", OBJECTS),
+    "label_studio": Format("Label Studio's COCO export, result.json", OBJECTS),
+    "coco_json": Format("COCO's annotations under other names", OBJECTS),
+    "cvat_xml": Format("CVAT for images, annotations.xml", (*OBJECTS, "imagefolder")),
+    "supervisely": Format("Supervisely, meta.json and DATASET/ann", OBJECTS),
+    "labelme": Format("LabelMe, one JSON beside each image", OBJECTS),
+    "yolo": Format("YOLO or Darknet, one text file for each image", OBJECTS),
+    "visdrone": Format("VisDrone DET, annotations/*.txt", ("coco", "voc")),
+    "vocdevkit": Format("VOC below VOCdevkit", ("voc",)),
+    "voc_masks": Format("label maps of VOC or CVAT, SegmentationClass", ("cityscapes",)),
+    "cityscapes_ids": Format("CVAT's Cityscapes export, with label_colors.txt", ("cityscapes",)),
+    "camvid": Format("CVAT's CamVid export, with label_colors.txt", ("cityscapes",)),
+    "voc_xml": Format("VOC's XML files in other folders", ("voc", "coco")),
+    "masks": Format("folders of images and of label maps", ("cityscapes",)),
+    "csv_labels": Format("images with a table of their classes", ("imagefolder",)),
 }
-"""Name → what users call it, in the order in which they are tried: the more specific first."""
+"""Name → format, in the order in which they are tried: the more specific first."""
 
 
 def module(name: str) -> ModuleType:
@@ -68,3 +81,12 @@ def recognise(root: Path) -> str | None:
         return recognised_at(inside(root))
     except OSError:  # a folder that is gone, closed or unreadable is no export
         return None
+
+
+def advice(root: Path, layout: str) -> str | None:
+    """Say how to arrange an export as a layout; None if it is none, or can't become that. Never raises."""
+    name = recognise(root)
+    if name is None or layout not in FORMATS[name].layouts:
+        return None
+    chosen = "" if layout == FORMATS[name].layouts[0] else f" --as {layout}"
+    return f"this is {FORMATS[name].title}: bench data arrange {shlex.quote(str(root))} NEW_FOLDER{chosen}"

@@ -68,8 +68,6 @@ class Export:
     """Remarks for the user."""
     ids: Callable[[Path], NDArray[np.uint8]] | None = None
     """Reads a label map into numbers of classes (H, W), 255 for ignored pixels."""
-    layout: str | None = None
-    """Layout that it is written as unless asked otherwise; None: the usual one of what it holds."""
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ LARGEST = 2**28
 """Bytes of a file at most: LabelMe's hold the image, and CVAT's all annotations of a project."""
 
 
-def text_of(path: Path, most: int = LARGEST) -> str:
-    """Read a text file, in the encodings that `pretrain.core.texts` knows.
+def text_of(path: Path) -> str:
+    """Read a text file in UTF-8 or, with a byte order mark, UTF-16.
 
     Raises:
         DataError: If it can't be read.
     """
-    return read_text(path, most)
+    return read_text(path, LARGEST)
 
 
 def lines_of(path: Path) -> list[str]:

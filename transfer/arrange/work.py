@@ -66,7 +66,7 @@ def arrange(source: Path, target: Path, wanted: Wanted, progress: Progress) -> A
     root, target = _checked(source, target)
     name = recognised_at(root)
     if name is None:
-        allowed = "; ".join(FORMATS.values())
+        allowed = "; ".join(each.title for each in FORMATS.values())
         raise DataError(f"{source} is no export that is known", seen=contents(root), allowed=allowed, fix="see docs/data.md")
     given = None if wanted.classes is None else named(wanted.classes)
     found = module(name).read(root, given)
@@ -117,12 +117,14 @@ def _prepared(export: Export, given: Named | None, wanted: Wanted) -> Export:
 
 
 def _write(export: Export, root: Path, name: str, wanted: Wanted, target: Path, place: placing.Place) -> Arranged:
-    layout = wanted.layout or export.layout or writers.USUAL[export.holds]
+    able = [each for each in FORMATS[name].layouts if export.holds in writers.module(each).HOLDS]
+    layout = wanted.layout or able[0]
     writer = writers.module(layout)
-    if export.holds not in writer.HOLDS:
-        able = [each for each in writers.WRITERS if export.holds in writers.module(each).HOLDS]
+    if layout not in able:
         raise ConfigError(
-            f"{export.holds} can't be written in the layout {layout}", seen=FORMATS[name], allowed=f"--as {' or '.join(able)}"
+            f"{export.holds} can't be written in the layout {layout}",
+            seen=FORMATS[name].title,
+            allowed=f"--as {' or '.join(able)}",
         )
     notes = writer.write(export, root, target, place)
     things = [thing for item in export.items for thing in item.things]
@@ -144,7 +146,9 @@ def _link(found: Links, name: str, wanted: Wanted, target: Path, place: placing.
     asked = {"--as": wanted.layout, "--classes": wanted.classes, "--val": wanted.val}
     refused = [option for option, value in asked.items() if value not in (None, found.layout)]
     if refused:
-        raise ConfigError(f"{FORMATS[name]}: its files are linked as they are", seen=", ".join(refused), fix="leave that away")
+        raise ConfigError(
+            f"{FORMATS[name].title}: its files are linked as they are", seen=", ".join(refused), fix="leave that away"
+        )
     for path, source in found.links.items():
         place(source, target / path)
     return Arranged(name, found.layout, {}, True, found.notes)

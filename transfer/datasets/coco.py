@@ -12,6 +12,7 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
+from transfer import arrange
 from transfer.datasets import Tell, advice, fingerprint, is_plain_name, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.cocofile import AREA, BOX, CocoFile, Dropped
@@ -86,7 +87,7 @@ def _file(root: Path, split: str) -> Path:
                 fix="pass the folder that contains annotations and the image folders with --data",
                 folder=folder,
                 fits=lambda other: any(_splits(other)),
-                advice=lambda: advice.other_splits(_splits(root)) or advice.export(root),
+                advice=lambda: advice.other_splits(_splits(root)) or arrange.advice(root, "coco"),
             )
     return path
 

@@ -13,6 +13,7 @@ from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
 from pretrain.core.texts import read_text
 from pretrain.images.stores import SUFFIXES
+from transfer import arrange
 from transfer.datasets import Tell, advice, fingerprint, is_plain_name, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.objects import DetectionData, Picture, image_size
@@ -125,7 +126,7 @@ def _advice(root: Path, folder: str) -> str | None:
     same = [split for split in there if split.startswith(f"{folder}/")]
     if there and not same and folder == "VOC2012":
         return "put VOC2012 beside VOC2007, or use --task voc07, which needs VOC2007 only"
-    return advice.other_splits(same or there) or (None if there else advice.export(root))
+    return advice.other_splits(same or there) or (None if there else arrange.advice(root, "voc"))
 
 
 def _splits(root: Path) -> list[str]:

@@ -42,7 +42,7 @@ def read(root: Path, given: Named | None) -> Export:
     for image in sorted(set(folder.images) - {item.image for item in items}):
         dropped.add("images without a file of annotations", image)
     classes = sorted({thing.name for item in items for thing in item.things})
-    return Export("objects", tuple(items), tuple(classes), dropped, layout="voc")
+    return Export("objects", tuple(items), tuple(classes), dropped)
 
 
 def _item(folder: Folder, path: str, splits: Mapping[str, str], dropped: Dropped) -> Item | None:

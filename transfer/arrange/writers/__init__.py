@@ -9,8 +9,6 @@ from types import ModuleType
 
 WRITERS = ("coco", "voc", "cityscapes", "imagefolder")
 """Names of the layouts, which are those of `transfer.datasets`."""
-USUAL = {"objects": "coco", "maps": "cityscapes", "classes": "imagefolder"}
-"""What an export holds → its layout where nobody asks for another."""
 
 
 def module(layout: str) -> ModuleType:
