@@ -164,7 +164,7 @@ def batches_of(
     """Yield this process's part of each batch from step `start` on. Replaced images are in the ledger before their batch."""
     config, world = trainer.config, distributed.world()
     batch, epochs = trainer.recipe.batch, trainer.recipe.epochs
-    distributed.divided(batch, world)
+    distributed.divided(batch, world, config.bn_splits)
     part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=batch, epochs=epochs, seed=config.seed, start=start, part=part)
     drawn = crops(config, images, labels, ledger.skipped if ledger else None)

@@ -53,8 +53,8 @@ class Trainer:
         self.config, self.recipe, self.device = config, config.recipe, device
         self.per_epoch = images // self.recipe.batch
         self.steps = self.per_epoch * self.recipe.epochs
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):  # learners are drawn on the CPU: no GPU's generator is touched
+            torch.default_generator.manual_seed(config.seed)
             self.learner = config.method.learner(config.shape(classes))
         if config.sync_bn:
             self.learner = _synchronised(self.learner, device)
