@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from pretrain.core.access import other_locale
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
+from pretrain.images.names import Files, is_outside
 from transfer import arrange
-from transfer.datasets import Tell, advice, fingerprint, is_plain_name, stop
+from transfer.datasets import Tell, advice, fingerprint, shown, stop
 from transfer.datasets.assemble import assemble
-from transfer.datasets.cocofile import AREA, BOX, CocoFile, Dropped
+from transfer.datasets.cocofile import AREA, BOX, CocoFile, Image
 from transfer.datasets.jsonlists import read_lists
-from transfer.datasets.objects import DetectionData, Picture
+from transfer.datasets.objects import DetectionData, Picture, image_size
+from transfer.datasets.remarks import RENAMED, Dropped, Remarks
 
 ANNOTATIONS, INSTANCES = "annotations", "instances_"
 """The folder of the annotations, and how the name of a split's file begins there."""
@@ -49,8 +52,8 @@ def read(
     """
     splits = dict.fromkeys((*train, val))
     paths = {split: _file(root, split) for split in splits}
-    dropped = Dropped()
-    files = {split: _read(path, dropped, masks, tell) for split, path in paths.items()}
+    dropped, remarks = Dropped(), Remarks()
+    files = {split: _read(CocoFile(path, dropped, remarks, masks=masks), tell) for split, path in paths.items()}
     categories = files[val].named_categories()
     for split in train:
         if files[split].named_categories() != categories:
@@ -69,7 +72,7 @@ def read(
         train=tuple(picture for split in train for picture in pictures[split]),
         val=pictures[val],
         category_ids=ids,
-        notes=dropped.notes(),
+        notes=(*dropped.notes(), *remarks.notes()),
         max_val_images=max_val_images,
         tell=tell,
     )
@@ -98,40 +101,62 @@ def _splits(root: Path) -> list[str]:
     return [split for file in files if (root / (split := file.stem.removeprefix(INSTANCES))).is_dir()]
 
 
-def _read(path: Path, dropped: Dropped, masks: bool, tell: Tell) -> CocoFile:
-    file = CocoFile(path, dropped, masks=masks)
+def _read(file: CocoFile, tell: Tell) -> CocoFile:
     takers = {"images": file.add_image, "annotations": file.add_annotation, "categories": file.add_category}
-    read_lists(path, takers, tell)
+    read_lists(file.path, takers, tell)
     file.check_references(tell)
     return file
 
 
 def _pictures(folder: Path, file: CocoFile, categories: Sequence[int], tell: Tell) -> tuple[Picture, ...]:
     """Read the images of a split, in the order of their ids."""
-    there = {each.name for each in folder.iterdir()}
+    there = Files(folder)
     labels = {identity: label for label, identity in enumerate(categories)}
     pictures = []
     for identity, rows in file.by_image(labels):
         try:
-            pictures.append(_picture(folder, file, identity, rows, labels, there))
+            pictures.append(_picture(there, file, identity, rows, labels))
         except DataError as problem:
             tell(problem)
     return tuple(pictures)
 
 
-def _picture(
-    folder: Path, file: CocoFile, identity: int, rows: Sequence[int], labels: Mapping[int, int], there: set[str]
-) -> Picture:
+def _path(there: Files, file: CocoFile, image: Image) -> Path:
+    """Find an image's file.
+
+    Raises:
+        DataError: If it is not there, or can't be looked at.
+    """
+    where = f"images[{image.entry}] in {file.path}"
+    found = there.find(image.name)
+    if found is not None:
+        if found != image.name:
+            file.remarks.add(f"images {RENAMED}", f"{image.name!r}, which is {found!r}")
+        elif image.by_url:
+            file.remarks.add("images without a file_name found by their coco_url", where)
+        return there.path(found)
+    near = there.near(image.name)
+    fix = None if near is None else f"write {near!r}, which is there, or move that file"
+    if there.is_folder(image.name):
+        raise DataError(f"{there.folder / image.name} is a folder", seen=where, allowed="an image")
+    if is_outside(image.name):
+        allowed = f"a file in {there.folder}"
+        raise DataError(f"{where} names a file outside its folder", seen=shown(image.name), allowed=allowed, fix=fix)
+    if image.by_url:
+        wrong = f"{where} has no 'file_name', and the file that its 'coco_url' names is missing"
+        raise DataError(wrong, seen=there.folder / image.name, fix=fix or "write the file's name as 'file_name'")
+    fix = other_locale() or fix or "add the image or remove its entry"
+    raise DataError(f"{there.folder / image.name} is missing", seen=where, fix=fix)
+
+
+def _picture(there: Files, file: CocoFile, identity: int, rows: Sequence[int], labels: Mapping[int, int]) -> Picture:
     """Read an image and its objects, which are these rows of the annotations' columns."""
-    name, width, height, entry = file.images[identity]
-    if not is_plain_name(name):
-        raise DataError(
-            f"images[{entry}] in {file.path} names a file outside its folder", seen=repr(name), allowed=f"a file in {folder}"
-        )
-    if name not in there:
-        raise DataError(
-            f"{folder / name} is missing", seen=f"images[{entry}] in {file.path}", fix="add the image or remove its entry"
-        )
+    image = file.images[identity]
+    path, width, height = _path(there, file, image), image.width, image.height
+    if not (width and height):
+        actual = image_size(path)
+        width, height = width or actual[0], height or actual[1]
+        file.remarks.add("images without a size in the file, which is taken from the image", f"images[{image.entry}]")
     for row in rows if file.with_masks else ():
         mask = file.masks[row]
         if isinstance(mask, dict) and mask["size"] != [height, width]:
@@ -149,4 +174,4 @@ def _picture(
     crowd = np.array([file.crowd[row] for row in rows], dtype=bool)
     easy = np.zeros(len(rows), dtype=bool)
     masks = tuple(file.masks[row] for row in rows) if file.with_masks else None
-    return Picture(folder / name, identity, width, height, corners, classes, easy, crowd, masks, measures)
+    return Picture(path, identity, width, height, corners, classes, easy, crowd, masks, measures)

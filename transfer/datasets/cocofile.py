@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from pretrain.core.errors import DataError
 from transfer.datasets import Tell, cocomasks, shown
 from transfer.datasets.flags import flag
 from transfer.datasets.objects import FARTHEST, LONGEST_SIDE, Mask
+from transfer.datasets.remarks import Dropped as Dropped
+from transfer.datasets.remarks import Remarks
 
 LARGEST_ID = 2**63 - 1
 """What an id can be in 64 bits."""
+EXACT = 2**53
+"""Up to here every integer is a floating-point number of its own."""
 LARGEST_AREA = 1e10
 """Square pixels: the largest area of COCO's metric."""
 BOX, AREA = slice(4), 4
@@ -25,40 +30,27 @@ class Image(NamedTuple):
 
     name: str
     width: int
-    """Pixels."""
+    """Pixels; 0: the file doesn't say."""
     height: int
-    """Pixels."""
+    """Pixels; 0: the file doesn't say."""
     entry: int
     """Index in the list, from 0."""
-
-
-class Dropped:
-    """Counts the objects that are left out, by reason, and remembers the first of each."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._first: dict[str, str] = {}
-
-    def add(self, what: str, where: str) -> None:
-        """Count an object, left out for the reason `what`."""
-        self._counts[what] = self._counts.get(what, 0) + 1
-        self._first.setdefault(what, where)
-
-    def notes(self) -> tuple[str, ...]:
-        """Write one line for each reason."""
-        return tuple(f"{self._counts[what]} {what} left out, the first is {self._first[what]}" for what in sorted(self._counts))
+    by_url: bool
+    """Whether the name is that of its address, as in LVIS, and not its own."""
 
 
 class CocoFile:
     """The images, annotations and categories of one file. Annotations' ids are ignored: the metric numbers them itself."""
 
-    def __init__(self, path: Path, dropped: Dropped, *, masks: bool = True) -> None:
+    def __init__(self, path: Path, dropped: Dropped, remarks: Remarks, *, masks: bool = True) -> None:
         """Begin empty; `masks`: whether the objects' masks are read."""
-        self.path, self._dropped, self.with_masks = path, dropped, masks
+        self.path, self._dropped, self.remarks, self.with_masks = path, dropped, remarks, masks
         self.images: dict[int, Image] = {}
         """Images by their ids."""
         self.categories: dict[int, str] = {}
         """Categories' names by their ids."""
+        # Ids in the file, with the index of their entry: also of entries that are refused, whose objects aren't wrong by that.
+        self._image_ids, self._category_ids = dict[int, int](), dict[int, int]()
         # Columns with one row for each object: index of its entry, ids of its image and category, …
         self.entries, self.images_of, self.categories_of = array("q"), array("q"), array("q")
         self.crowd, self.masks = array("b"), list[Mask | None]()
@@ -71,12 +63,14 @@ class CocoFile:
             DataError: If it is wrong; names it.
         """
         where = f"images[{index}] in {self.path}"
-        identity = _integer(entry, "id", where)
-        if identity in self.images:
-            raise DataError(f"{where} has the id {identity} of images[{self.images[identity].entry}]", allowed="different ids")
-        name = _text(entry, "file_name", where)
-        width, height = (_integer(entry, side, where, least=1, most=LONGEST_SIDE) for side in ("width", "height"))
-        self.images[identity] = Image(name, width, height, index)
+        identity = self._integer(entry, "id", where)
+        if identity in self._image_ids:
+            raise DataError(f"{where} has the id {identity} of images[{self._image_ids[identity]}]", allowed="different ids")
+        self._image_ids[identity] = index
+        by_url = _base(entry.get("coco_url")) if entry.get("file_name") is None else None
+        name = by_url or _text(entry, "file_name", where)
+        sides = [self._integer(entry, side, where, least=0, most=LONGEST_SIDE, absent=0) for side in ("width", "height")]
+        self.images[identity] = Image(name, sides[0], sides[1], index, by_url is not None)
 
     def add_category(self, index: int, entry: Mapping[str, Any]) -> None:
         """Check and store an entry of `categories`.
@@ -85,11 +79,12 @@ class CocoFile:
             DataError: If it is wrong; names it.
         """
         where = f"categories[{index}] in {self.path}"
-        identity = _integer(entry, "id", where)
-        if identity in self.categories:
+        identity = self._integer(entry, "id", where)
+        if identity in self._category_ids:
             raise DataError(
                 f"{self.path} must hold each category once", seen=f"categories[{index}] has the id {identity} again"
             )
+        self._category_ids[identity] = index
         self.categories[identity] = _text(entry, "name", where)
 
     def add_annotation(self, index: int, entry: Mapping[str, Any]) -> None:
@@ -99,14 +94,16 @@ class CocoFile:
             DataError: If it is wrong; names it.
         """
         where = f"annotations[{index}] in {self.path}"
-        image, category = _integer(entry, "image_id", where), _integer(entry, "category_id", where)
-        box, crowd = _box(entry, where), _crowd(entry, where)
+        image, category = self._integer(entry, "image_id", where), self._integer(entry, "category_id", where)
+        boxed, crowd = entry.get("bbox") not in (None, []), _crowd(entry, where)
+        mask = _mask(entry, where) if self.with_masks or not boxed else None
+        box = _box(entry, where) if boxed or mask is None else self._extent(mask, index)
         if box[2] <= 0 or box[3] <= 0:
             self._dropped.add("boxes without area", f"annotations[{index}] in {self.path.name}")
             return
         area = _number(entry, "area", where, least=0, most=LARGEST_AREA, absent=box[2] * box[3])
         if self.with_masks:
-            self.masks.append(_mask(entry, where))
+            self.masks.append(mask)
         self.entries.append(index)
         self.images_of.append(image)
         self.categories_of.append(category)
@@ -121,11 +118,11 @@ class CocoFile:
         Raises:
             DataError: If there is no category.
         """
-        if not self.categories:
+        if not self._category_ids:
             raise DataError(f"{self.path} must hold each category once", seen="no category")
         for name, column, known in (
-            ("image_id", self.images_of, self.images),
-            ("category_id", self.categories_of, self.categories),
+            ("image_id", self.images_of, self._image_ids),
+            ("category_id", self.categories_of, self._category_ids),
         ):
             missing = ~np.isin(np.frombuffer(column, dtype=np.int64), np.fromiter(known, dtype=np.int64, count=len(known)))
             for row in np.flatnonzero(missing):
@@ -150,25 +147,36 @@ class CocoFile:
         """Return x, y, width, height and area of an object, in pixels."""
         return self._measures[row * (AREA + 1) : (row + 1) * (AREA + 1)]
 
+    def _extent(self, mask: Mask, index: int) -> list[float]:
+        """Return the box around a mask, for an object that has none of its own."""
+        self.remarks.add("boxes computed from their masks", f"annotations[{index}] in {self.path.name}")
+        return cocomasks.extent(mask)
 
-def _integer(
-    entry: Mapping[str, Any],
-    name: str,
-    where: str,
-    *,
-    least: int = -LARGEST_ID,
-    most: int = LARGEST_ID,
-    absent: int | None = None,
-) -> int:
-    value = entry.get(name, absent)
-    if not isinstance(value, int) or not least <= value <= most or (isinstance(value, bool) and absent is None):
-        allowed = "an integer" if most == LARGEST_ID else f"an integer, {least} to {most}"
-        raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=allowed)
-    return int(value)
+    def _integer(
+        self,
+        entry: Mapping[str, Any],
+        name: str,
+        where: str,
+        *,
+        least: int = -LARGEST_ID,
+        most: int = LARGEST_ID,
+        absent: int | None = None,
+    ) -> int:
+        """Return a whole number, also one written with a point; `absent` for null, too."""
+        value = entry.get(name)
+        if value is None:
+            value = absent
+        if isinstance(value, float) and abs(value) <= EXACT and value.is_integer():
+            self.remarks.add("whole numbers written with a point, such as 1.0", f"{name!r} of {where}")
+            value = int(value)
+        if not isinstance(value, int) or not least <= value <= most or isinstance(value, bool):
+            allowed = "an integer" if most == LARGEST_ID else f"an integer, {least} to {most}"
+            raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=allowed)
+        return value
 
 
 def _number(entry: Mapping[str, Any], name: str, where: str, *, least: float, most: float, absent: float) -> float:
-    value = entry.get(name, absent)
+    value = absent if entry.get(name) is None else entry[name]
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
         raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=f"a number, {least:g} to {most:g}")
     return float(value)
@@ -180,6 +188,14 @@ def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip() or any("\ud800" <= character <= "\udfff" for character in value):
         raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed="text")
     return value
+
+
+def _base(url: object) -> str | None:
+    """Return the last part of an address's path; None if it is none."""
+    try:
+        return urlsplit(url).path.rpartition("/")[2] or None if isinstance(url, str) else None
+    except ValueError:
+        return None
 
 
 def _crowd(entry: Mapping[str, Any], where: str) -> bool:

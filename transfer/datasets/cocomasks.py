@@ -42,6 +42,16 @@ def usable(segmentation: Any) -> Mask | None:
     return tuple(each for each in polygons if each is not None) or None
 
 
+def extent(mask: Mask) -> list[float]:
+    """Return x, y, width and height of the box around a mask, in pixels."""
+    if isinstance(mask, dict):
+        return [float(side) for side in coco_mask.toBbox(mask)]
+    points = np.concatenate([polygon.reshape(-1, 2) for polygon in mask])
+    left, top = points.min(axis=0).tolist()
+    right, bottom = points.max(axis=0).tolist()
+    return [left, top, right - left, bottom - top]
+
+
 def _polygon(coordinates: Any) -> NDArray[np.float64] | None:
     """Check one polygon: x0, y0, x1, y1, …; None if it has fewer than three points."""
     if not isinstance(coordinates, list):

@@ -127,7 +127,7 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (broken("annotations", category_id=4), r"annotations\[1\].*category_id 4"),
         (broken("annotations", segmentation=[["a"]]), r"annotations\[1\].*'segmentation'"),
         (broken("annotations", segmentation={"size": [2, 2]}), r"annotations\[1\].*'segmentation'"),
-        (broken("images", width=None), r"images\[1\].*'width'"),
+        (broken("images", width="96"), r"images\[1\].*'width'"),
         (broken("images", file_name="away.png"), "away.png is missing"),
         (broken("categories", id=90), "each category once"),
         (broken("categories", id="8"), r"categories\[1\].*'id'"),
@@ -136,11 +136,18 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (lambda content: content.update(categories=[]), "seen:    no category"),
         (broken("images", id=5), r"images\[1\].*has the id 5 of images\[0\]"),
         (broken("images", id=2**63), r"images\[1\].*'id'"),
-        (broken("images", width=0), r"images\[1\].*'width'"),
+        (broken("images", width=-1), r"images\[1\].*'width'"),
+        (broken("images", width=95.5), r"images\[1\].*'width'"),
+        (broken("annotations", bbox=None, segmentation=None), r"annotations\[1\].*'bbox'"),
+        (broken("images", file_name=None), r"images\[1\].*'file_name'"),
+        (broken("images", file_name=None, coco_url="http://a/b/away.png"), r"images\[1\].*'file_name'.*'coco_url'"),
+        (broken("images", file_name="C:\\a\\000001.png"), r"images\[1\].*outside its folder[\s\S]*do: .*'000001.png'"),
+        (broken("images", file_name="/data/local-files/?d=a%5C000001.png"), r"outside its folder[\s\S]*do: .*'000001.png'"),
+        (broken("images", file_name="000001.bmp"), r"000001.bmp is missing[\s\S]*do: .*'000001.png'"),
         (broken("images", height=10**6), r"images\[1\].*'height'"),
         (broken("images", file_name="../../etc/passwd"), r"images\[1\].*outside its folder"),
         (broken("images", file_name="/etc/passwd"), r"images\[1\].*outside its folder"),
-        (broken("images", file_name="sub/000001.png"), r"images\[1\].*outside its folder"),
+        (broken("images", file_name="sub/000001.png"), r"sub/000001.png is missing[\s\S]*do: .*'000001.png'"),
         (broken("images", file_name=".."), r"images\[1\].*outside its folder"),
         (broken("images", file_name="a\0b"), r"images\[1\].*outside its folder"),
         (broken("images", file_name="x" * 5000), "outside its folder"),
@@ -197,7 +204,7 @@ def test_links_in_the_image_folder_are_followed(lay_coco: Lay, tmp_path: Path) -
 
 def test_a_check_collects_what_a_run_stops_at_and_keeps_the_rest(lay_coco: Lay) -> None:
     root = lay_coco()
-    edit(root, lambda content: content["annotations"][0].update(bbox=None))
+    edit(root, lambda content: content["annotations"][0].update(bbox=[1]))
     edit(root, lambda content: content["annotations"][3].update(category_id=4))
     edit(root, lambda content: content["images"][5].update(file_name="away.png"))
     problems: list[DataError] = []
@@ -214,3 +221,96 @@ def test_facades_are_read() -> None:
     assert (data.ref.train, data.ref.val, data.ref.classes) == (478, 120, 10)
     assert sum(len(each.labels) for each in data.train) == 15373
     assert data.notes == ()
+
+
+FORMS = {
+    "below a folder": ("batch 1/a.png", "batch 1/a.png"),
+    "with a Windows path": ("batch 1/a.png", "batch 1\\\\a.png"),
+    "with URL codes": ("batch 1/a.png", "batch%201/a.png"),
+    "with URL codes for slashes": ("batch 1/a.png", "batch%201%5Ca.png"),
+    "with its ending in capitals": ("a.PNG", "a.png"),
+    "in other case": ("Img_a.png", "IMG_A.png"),
+    "composed": ("e\u0301.png", "\u00e9.png"),
+    "decomposed": ("\u00e9.png", "e\u0301.png"),
+    "with blanks around it": ("a.png", " a.png "),
+    "from this folder": ("a.png", "./a.png"),
+    "that is URL codes itself": ("a%20b.png", "a%20b.png"),
+}
+
+
+@pytest.mark.parametrize(("there", "written"), FORMS.values(), ids=FORMS)
+def test_an_image_is_found_under_a_name_of_another_form_and_that_is_noted(lay_coco: Lay, there: str, written: str) -> None:
+    root = lay_coco()
+    (root / "train2017" / there).parent.mkdir(exist_ok=True)
+    (root / "train2017/000001.png").rename(root / "train2017" / there)
+    edit(root, lambda content: content["images"][1].update(file_name=written))
+    data = coco.read(root)
+    assert root / "train2017" / there in [picture.path for picture in data.train]
+    remarks = [note for note in data.notes if "name of another form" in note]
+    assert remarks == (
+        []
+        if there == written
+        else [f"1 images found under a name of another form, the first is {written!r}, which is {there!r}"]
+    )
+
+
+def test_of_several_names_of_one_form_none_is_taken(lay_coco: Lay) -> None:
+    root = lay_coco()
+    for name in ("a.PNG", "A.png"):
+        (root / "train2017" / name).write_bytes((root / "train2017/000001.png").read_bytes())
+    edit(root, lambda content: content["images"][1].update(file_name="a.png"))
+    with pytest.raises(DataError, match=r"several names.*\n  seen:    'A.png', 'a.PNG'"):
+        coco.read(root)
+    (root / "train2017/a.png").symlink_to("000001.png")
+    assert coco.read(root).notes == ()
+
+
+def test_links_that_lead_nowhere_and_folders_are_one_wrong_image_each(lay_coco: Lay) -> None:
+    root = lay_coco()
+    for name, target in (("000000.png", "/mnt/gone.png"), ("000001.png", "000001.png"), ("000002.png", None)):
+        (root / "train2017" / name).unlink()
+        (root / "train2017" / name).symlink_to(target) if target else (root / "train2017" / name).mkdir()
+    problems: list[DataError] = []
+    assert len(coco.read(root, tell=problems.append).train) == 3
+    for problem, words in zip(problems, ("gone.png, which is not there", "leads back to itself", "is a folder"), strict=True):
+        assert words in str(problem)
+
+
+def test_values_that_can_mean_one_thing_only_are_read_and_noted(lay_coco: Lay) -> None:
+    root = lay_coco()
+    before = coco.read(root)
+
+    def change(content: dict[str, Any]) -> None:
+        for entry in content["annotations"]:
+            entry.update(image_id=float(entry["image_id"]), category_id=float(entry["category_id"]), area=None, iscrowd=None)
+            left, top, width, height = entry.pop("bbox")
+            entry["segmentation"] = [[left, top, left + width, top, left + width, top + height, left, top + height]]
+        for number, entry in enumerate(content["images"]):
+            entry.update(id=float(entry["id"]), width=(None, 0, 96.0)[number % 3])
+            entry["coco_url"] = f"http://images.example.org/train2017/{entry.pop('file_name')}"
+
+    edit(root, change)
+    data, same = coco.read(root), ("path", "width", "height", "identity")
+    for ours, theirs in zip(data.train, before.train, strict=True):
+        assert [getattr(ours, name) for name in same] == [getattr(theirs, name) for name in same]
+        assert np.allclose(ours.boxes, theirs.boxes)
+    for words in ("whole numbers written with a point", "boxes computed from their masks", "coco_url", "taken from the image"):
+        assert any(words in note for note in data.notes), words
+
+
+def test_objects_of_a_refused_image_are_no_further_problems(lay_coco: Lay) -> None:
+    root = lay_coco()
+    edit(root, lambda content: content["images"][1].update(height="80"))
+    edit(root, lambda content: content["categories"][1].update(name=None))
+    problems: list[DataError] = []
+    coco.read(root, tell=problems.append)
+    assert not [problem for problem in problems if "not in the file" in str(problem)]
+    assert "images[1]" in str(problems[0])
+
+
+def test_a_box_is_computed_from_a_run_length_encoding(lay_coco: Lay) -> None:
+    root = lay_coco()
+    counts = [80 * 10 + 5, 20, 60, 20, 80 * 96 - 80 * 10 - 105]  # columns 10 and 11, rows 5 to 24
+    encoding = {"size": [80, 96], "counts": counts}
+    edit(root, lambda content: content["annotations"][0].update(bbox=[], segmentation=encoding))
+    assert coco.read(root).train[0].boxes[0].tolist() == [10, 5, 12, 25]
