@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from pretrain.images.unread import Unread
 
-STORES = ("folders", "zips")
+STORES = ("folders", "zips", "tars", "parquets")
 """The modules of this package, in the order in which they are asked for a split."""
 SUFFIXES = frozenset(
     {*(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"), *(".jpe", ".jfif", ".pbm", ".pnm")}
@@ -20,6 +20,8 @@ SUFFIXES = frozenset(
 """Endings of image files, in lower case: those of torchvision's ImageFolder, and others of the same formats."""
 JUNK = frozenset({"__MACOSX"})
 """Folders that archivers add."""
+LARGEST_IMAGE = 2**30
+"""Bytes of an unpacked image at most: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
 UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
 """Exceptions that reading a member can raise."""
 
@@ -82,13 +84,18 @@ class Store(Protocol):
 
 
 def find(root: Path, split: str) -> Store | None:
-    """Find the store that holds a split; None if there is none.
+    """Find the store that holds a split: the first with any class, or else the first; None if there is none.
 
     Raises:
         DataError: If there is one that can't be read.
     """
-    modules = (importlib.import_module(f"{__name__}.{name}") for name in STORES)
-    return next((store for module in modules if (store := module.find(root, split)) is not None), None)
+    first = None
+    for name in STORES:
+        store: Store | None = importlib.import_module(f"{__name__}.{name}").find(root, split)
+        if store is not None and store.classes:
+            return store
+        first = first or store
+    return first
 
 
 def is_image(name: str) -> bool:
@@ -105,3 +112,13 @@ def is_class(name: str) -> bool:
 def by_class(name: str) -> tuple[str, str]:
     """Sort by class folder, then by name: as plain text `a-b/` would precede `a/`."""
     return name.split("/", 1)[0], name
+
+
+def inner_folder(images: Sequence[str]) -> str:
+    """Return the one folder that the class folders of all images are in, with a slash at its end; empty if there is none.
+
+    Images beside that folder, like other files there, are in no class.
+    """
+    paths = [name for name in images if "/" in name and is_class(name.split("/", 1)[0])]
+    tops = {name.split("/", 1)[0] for name in paths}
+    return f"{next(iter(tops))}/" if len(tops) == 1 and min(name.count("/") for name in paths) >= 2 else ""

@@ -14,13 +14,11 @@ from typing import Self
 import numpy as np
 
 from pretrain.core.errors import DataError
-from pretrain.images.stores import JUNK, Found, by_class, is_class, is_image
+from pretrain.images.stores import JUNK, LARGEST_IMAGE, Found, by_class, inner_folder, is_class, is_image
 from pretrain.images.unread import Unread
 
 LOCAL_HEADER = 30
 """Bytes of the fixed part of a member's local header (PKWARE's APPNOTE, 4.3.7)."""
-LARGEST_IMAGE = 2**30
-"""Bytes of an unpacked image at most: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
 LENGTHS = 26
 """Offset in that header of the lengths of the name and of the extra field, two bytes each."""
 
@@ -140,16 +138,6 @@ def find(root: Path, split: str) -> Zip | None:
     below = {info.filename.removeprefix(inner): info for info in infos if info.filename.startswith(inner)}
     everything = {name: info for name, info in below.items() if "/" in name and is_class(name.split("/", 1)[0])}
     return Zip(archive, inner, everything, sum("/" not in info.filename for info in images))
-
-
-def inner_folder(images: Sequence[str]) -> str:
-    """Return the one folder that the class folders of all images are in, with a slash at its end; empty if there is none.
-
-    Images beside that folder, like other files there, are in no class.
-    """
-    paths = [name for name in images if "/" in name and is_class(name.split("/", 1)[0])]
-    tops = {name.split("/", 1)[0] for name in paths}
-    return f"{next(iter(tops))}/" if len(tops) == 1 and min(name.count("/") for name in paths) >= 2 else ""
 
 
 def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:
