@@ -8,6 +8,7 @@ from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.core.plain import is_file, read_yaml
 from pretrain.fields import merged
+from pretrain.images.stores import shards
 from transfer.datasets import LAYOUTS
 
 ROOTS = {name: layout.folder for name, layout in LAYOUTS.items()}
@@ -76,10 +77,11 @@ def class_list(name: str) -> Path:
 
 
 def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, bool]:
-    """Find the folder that `--data` means for a layout, and whether its content is generated.
+    """Find the folder or shards that `--data` means for a layout, and whether its content is generated.
 
-    A path means itself. A bare name that is no folder here is looked for below BENCH_DATA. Without `--data`, the layout's
-    folder below BENCH_DATA is meant, where that is set. Otherwise the data is generated, in `data/shapes`.
+    A path means itself; in the image-folder layout it may also name shards, see `pretrain.images.stores.shards`. A bare name
+    that is no folder here is looked for below BENCH_DATA. Without `--data`, the layout's folder there is meant, where
+    BENCH_DATA is set. Otherwise the data is generated, in `data/shapes`.
 
     Raises:
         DataError: If nothing is there.
@@ -92,6 +94,9 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
         root = Path(str(base)) / ROOTS[layout]
         return _existing(root, f"BENCH_DATA is {base}"), False
     path = Path(option)
+    if layout == "imagefolder" and shards.named(option):
+        shards.expanded(option)
+        return path, False
     if not path.exists() and base and len(path.parts) == 1:
         return _existing(Path(base) / option, f"BENCH_DATA is {base}"), False
     return _existing(path, "--data"), False

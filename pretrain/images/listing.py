@@ -8,6 +8,7 @@ from pathlib import Path
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
 from pretrain.images import stores
+from pretrain.images.stores import shards
 
 SPLITS = ("train", "val")
 OTHER_NAMES = {
@@ -76,12 +77,14 @@ def _wanted(found: list[str], classes: Choice, source: Path) -> list[str]:
 
 
 def _wrong_layout(root: Path, split: str) -> DataError:
+    if not root.is_dir() and shards.named(str(root)):
+        return shards.without_split(root, split)
     archive = root / f"{split}.zip"
     packed = os.path.lexists(archive) and not os.path.lexists(root / split)
     return wrong_layout(
         root,
         layout="image-folder",
-        looked_for=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside",
+        looked_for=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside, or {split}-*.tar or .parquet",
         first_wrong=archive if packed else root / split,
         folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",
@@ -91,7 +94,7 @@ def _wrong_layout(root: Path, split: str) -> DataError:
 
 
 def _has(root: Path, split: str) -> bool:
-    return (root / split).is_dir() or (root / f"{split}.zip").is_file()
+    return (root / split).is_dir() or (root / f"{split}.zip").is_file() or shards.has(root, split)
 
 
 def _other_name(root: Path, split: str) -> str | None:

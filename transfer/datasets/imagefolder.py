@@ -1,4 +1,4 @@
-"""The image-folder layout: a training and a validation split, each a folder or a zip of class folders."""
+"""The image-folder layout: a training and a validation split, each whatever `pretrain.images.stores` reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pretrain.core.errors import DataError
 from pretrain.core.settings import digest
 from pretrain.images import classes as choosing
 from pretrain.images import imageset
+from pretrain.images.stores import shards
 from transfer.datasets import Tell, stop
 from transfer.record import Data
 
@@ -35,10 +36,10 @@ def read(
     seed: int = 0,
     tell: Tell = stop,
 ) -> ClassificationData:
-    """Read `root/{train,val}` or `root/{train,val}.zip`.
+    """Read both splits.
 
     Args:
-        root: Folder of the splits.
+        root: Folder of the splits, or a path, glob or range that names shards.
         classes: Class folders to read, or the fraction of them to draw; None: all.
         labels: Class folder → label; None: the folders' names are the labels.
         seed: Seed of the draw.
@@ -66,7 +67,7 @@ def read(
         train, val = choosing.relabelled(train, labels), choosing.relabelled(val, labels)
     fingerprint = digest([train.fingerprint(), val.fingerprint()])
     ref = Data(
-        name=root.resolve().name,
+        name=shards.title(root),
         layout="imagefolder",
         fingerprint=fingerprint,
         train=len(train),

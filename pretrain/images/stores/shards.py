@@ -75,6 +75,24 @@ def of_split(root: Path, split: str, ending: str | tuple[str, ...]) -> list[Path
     return sorted(dict.fromkeys(_whole(found)))
 
 
+def has(folder: Path, split: str) -> bool:
+    """Tell whether a folder holds shards of a split."""
+    return bool(
+        _of_words([*_within(folder, ENDINGS), *chain(*(_within(folder / word, ENDINGS) for word in WORDS[split]))], split)
+    )
+
+
+def without_split(root: Path, split: str) -> DataError:
+    """Compose the message for shards none of which are of a split."""
+    files = expanded(str(root))
+    return DataError(
+        f"no images of the split {split}: nothing that {root} names, or that lies beside it, is called so",
+        seen=", ".join(file.name for file in files[:4]) + (", …" if files[4:] else ""),
+        allowed=f"files with one of the words {', '.join(WORDS[split])} in their name, or in a folder of that name",
+        fix="pass both splits, as in --data 'data/{train,val}-*.tar', or the folder that holds them",
+    )
+
+
 def expanded(pattern: str) -> list[Path]:
     """List the files that a path with globs (`*`, `?`, `[…]`) and ranges (`{000..146}`, `{train,val}`) names.
 
