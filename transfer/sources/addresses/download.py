@@ -142,9 +142,9 @@ def _fill(wanted: Wanted, part: _Part, journal: Journal) -> None:
             if isinstance(error, OSError) and error.filename is not None:  # the disk's
                 raise
             reason = str(error) or type(error).__name__
-        failures = 1 if part.have > before else failures + 1
+        failures = 0 if part.have > before else failures + 1
         if failures == TRIES:
-            at = f"it broke off {TRIES} times; {part.have / MIB:.1f} MiB have come: {reason}"
+            at = f"{part.have / MIB:.1f} MiB have come, and then no byte in {TRIES} tries: {reason}"
             raise web.unfetched(wanted.url, at, "give the same command again: it goes on where it stopped")
         journal.say(f"the connection broke at {part.have / MIB:.1f} MiB ({reason}); it goes on")
         time.sleep(PAUSE)

@@ -97,8 +97,9 @@ def _asked(model: Model) -> Listing:
         plain = json.loads(web.text(url, secret=token()))
         files = {item["rfilename"]: Item(_size(item), _sha256(item)) for item in plain["siblings"]}
         commit = str(plain["sha"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise web.unfetched(url, "no answer of a hub", "see HF_ENDPOINT, and whether your network asks for a login") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        reason = "no answer of a hub: see HF_ENDPOINT, and whether your network asks for a login"
+        raise web.unfetched(url, reason, "correct HF_ENDPOINT, or log in") from None
     if not COMMIT.fullmatch(commit) or not all(_is_safe(name) for name in files):
         raise web.unfetched(url, f"a commit {commit!r} or a file's name that the hub can't have", "see HF_ENDPOINT", status=200)
     return Listing(commit, files)
