@@ -20,7 +20,7 @@ Ckpt = Annotated[
     str,
     typer.Option(
         help="Checkpoint: a file or folder, torchvision:resnet50/IMAGENET1K_V2, timm:resnet50.a1_in1k, "
-        "hf:OWNER/NAME[@REVISION], https://HOST/FILE[#sha256=HEX], or random:resnet50 for an untrained one."
+        "hf:OWNER/NAME, https://HOST/FILE, or random:resnet50 for an untrained one; all forms: `bench ls sources`."
     ),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]

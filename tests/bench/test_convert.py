@@ -21,7 +21,7 @@ from bench.options import Reading
 from bench.verbs import convert
 from pretrain.core.errors import CheckpointError, ConfigError
 from transfer import norms, prove, sources
-from transfer.sources import Backbone
+from transfer.sources import Backbone, addresses
 
 State = dict[str, Tensor]
 
@@ -291,3 +291,4 @@ def test_sources_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert command(monkeypatch, "ls", "sources") == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in sources.SOURCES)
+    assert all(scheme.form in shown for scheme in addresses.SCHEMES.values())
