@@ -1,8 +1,9 @@
 """Options that several commands share, each declared once. Most come in groups, which the verbs take as they are."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -110,6 +111,21 @@ class Reading:
         str | None,
         typer.Option(help="What the checkpoint can't tell, such as method=simclr,aug=mixup,supervision=self,epochs=200."),
     ] = None
+    input_order: Annotated[
+        str | None,
+        typer.Option(help="Order of the channels that the checkpoint's network sees, where nothing says it: RGB or BGR."),
+    ] = None
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Mean that is taken from its pixels, such as 0.5 or 103.53,116.28,123.675 (above 1: of 0 to 255)."),
+    ] = None
+    std: Annotated[
+        str | None, typer.Option(help="Deviation that its pixels are divided by, likewise; 1/255 is a number, too.")
+    ] = None
+    eps: Annotated[float | None, typer.Option(help="What its norms add to a variance, such as 1e-3.")] = None
+    stride_in: Annotated[
+        str | None, typer.Option(help="Convolution of its bottlenecks that is strided: 3x3, or 1x1 as in Caffe's ResNets.")
+    ] = None
     trust_checkpoint: Annotated[bool, typer.Option(help="Let the checkpoint's pickle run the code in it.")] = False
 
     def load(self, checkpoint: str, journal: "Journal | None" = None) -> "Backbone":
@@ -124,7 +140,28 @@ class Reading:
 
         told = assignments(word for word in (self.provenance or "").split(",") if word.strip())
         how = {"source": self.source, "branch": self.branch, "prefix": self.prefix}
-        return sources.load(checkpoint, **how, told=told, trust=self.trust_checkpoint, journal=journal)
+        return sources.load(checkpoint, **how, told=told, recipe=self.recipe(), trust=self.trust_checkpoint, journal=journal)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what the options say of the network, by the names that `transfer.sources.recipe` has."""
+        return {
+            "order": self.input_order and self.input_order.upper(),
+            "mean": _numbers(self.mean),
+            "std": _numbers(self.std),
+            "eps": self.eps,
+            "stride": self.stride_in,
+        }
+
+
+def _numbers(text: str | None) -> Any:
+    """Read `0.5`, `1/255` or three such, joined by commas; the text itself where it is none, and whoever checks it says so."""
+    if text is None:
+        return None
+    try:
+        values = [float(Fraction(word)) for word in text.split(",")]
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return text
+    return values[0] if len(values) == 1 else values
 
 
 SETUP, READING = Setup(), Reading()

@@ -19,7 +19,7 @@ from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
 from pretrain.images.labels import UNLABELLED
 from pretrain.images.loading import Crops, Images
-from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.images.normalise import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Input
 from pretrain.images.skipping import Skipped
 
 _APART = 2654435769
@@ -85,11 +85,12 @@ class Inputs:
         return tuple(seen), clean
 
 
-def normalised(images: Tensor) -> Tensor:
-    """Normalise images (N, 3, H, W), RGB in [0, 1], with ImageNet's mean and standard deviation; channels last in memory."""
+def normalised(images: Tensor, seen: Input = IMAGENET) -> Tensor:
+    """Normalise images (N, 3, H, W), RGB in [0, 1], as a network sees them; channels last in memory."""
     result = torch.empty_like(images, memory_format=torch.channels_last)
-    for channel, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):  # one pass into the other layout
-        torch.div(images[:, channel] - mean, std, out=result[:, channel])
+    channels = zip(seen.channels, seen.mean, seen.std, strict=True)
+    for place, (channel, mean, std) in enumerate(channels):  # one pass into the other layout
+        torch.div(images[:, channel] - mean, std, out=result[:, place])
     return result
 
 

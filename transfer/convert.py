@@ -1,5 +1,6 @@
 """Writing a backbone for other tools: rename tables from canonical names, and the files those tools read."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -14,10 +15,10 @@ import torch
 from torch import Tensor
 
 from pretrain import backbones
-from pretrain.backbones import Architecture
+from pretrain.backbones import PUBLISHED, Architecture, Variant
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import CheckpointError, ConfigError
-from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD, PIXEL_MEAN, PIXEL_STD
+from pretrain.images.normalise import Input
 
 _Rename = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
@@ -113,45 +114,51 @@ class Target:
     """Endings its loader tells the format by."""
     encode: Callable[[Mapping[str, Tensor], str], bytes]
     """Function of canonical names and the ending that returns the file's bytes."""
-    settings: Mapping[str, Any]
-    """What the tool must be told to see what the backbone was trained to see."""
+    settings: Callable[[Input, Variant], dict[str, Any]]
+    """What the tool must be told to be the backbone and to see what it was trained to see."""
+    lacks: tuple[str, ...] = ()
+    """Fields of `Variant` that it can't be told: its own code must be changed there."""
     families: tuple[str, ...] = ("resnet",)
     """Families of backbones (`Architecture.family`) whose names it knows."""
 
 
+def _plain_settings(seen: Input, variant: Variant) -> dict[str, Any]:
+    return {"mean": list(seen.mean), "std": list(seen.std), "order": seen.order}
+
+
+def _detectron2_settings(seen: Input, variant: Variant) -> dict[str, Any]:
+    return {
+        "INPUT.FORMAT": seen.order,
+        "MODEL.PIXEL_MEAN": list(seen.pixel_mean),
+        "MODEL.PIXEL_STD": list(seen.pixel_std),
+        "MODEL.RESNETS.STRIDE_IN_1X1": variant.stride_in_1x1,
+    }
+
+
+def _mmseg_settings(seen: Input, variant: Variant) -> dict[str, Any]:
+    settings = {
+        "backbone.type": "ResNet",
+        "backbone.style": "caffe" if variant.stride_in_1x1 else "pytorch",
+        "data_preprocessor.bgr_to_rgb": seen.order == "RGB",
+        "data_preprocessor.mean": list(seen.pixel_mean),
+        "data_preprocessor.std": list(seen.pixel_std),
+    }
+    return settings if variant.eps is None else settings | {"backbone.norm_cfg.eps": variant.eps}
+
+
+NETWORK = tuple(field.name for field in dataclasses.fields(Variant))
 TARGETS: dict[str, Target] = {
-    "torchvision": Target(
-        (".pth", ".pt"), _canonical_file, {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"}
-    ),
-    "timm": Target(
-        (".pth", ".pt"),
-        _canonical_file,
-        {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "order": "RGB"},
-        families=("resnet", "vit"),
-    ),
-    "detectron2": Target(
-        (".pkl", ".pth"),
-        _detectron2_file,
-        {
-            "INPUT.FORMAT": "RGB",
-            "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
-            "MODEL.PIXEL_STD": list(PIXEL_STD),
-            "MODEL.RESNETS.STRIDE_IN_1X1": False,
-        },
-    ),
-    "mmseg": Target(
-        (".pth",),
-        _mmseg_file,
-        {
-            "backbone.type": "ResNet",
-            "backbone.style": "pytorch",
-            "data_preprocessor.bgr_to_rgb": True,
-            "data_preprocessor.mean": list(PIXEL_MEAN),
-            "data_preprocessor.std": list(PIXEL_STD),
-        },
-    ),
+    "torchvision": Target((".pth", ".pt"), _canonical_file, _plain_settings, lacks=NETWORK),
+    "timm": Target((".pth", ".pt"), _canonical_file, _plain_settings, lacks=NETWORK, families=("resnet", "vit")),
+    "detectron2": Target((".pkl", ".pth"), _detectron2_file, _detectron2_settings, lacks=("eps",)),
+    "mmseg": Target((".pth",), _mmseg_file, _mmseg_settings),
 }
 """Name, as in `--to`, → target."""
+
+
+def unbuilt(name: str, variant: Variant) -> list[str]:
+    """List the fields of a variant that a target builds otherwise unless its code is changed."""
+    return [field for field in TARGETS[name].lacks if getattr(variant, field) != getattr(PUBLISHED, field)]
 
 
 def target(name: str, out: Path) -> Target:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pretrain.backbones import resnet
 from pretrain.backbones.resnet import Dilation
 from pretrain.core.errors import ProofError
-from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.images.normalise import IMAGENET, Input
 from transfer.sources import Backbone, groups
 
 PROBE_SHAPE = (2, 3, 96, 160)
@@ -27,7 +27,8 @@ FEATURE_TOLERANCE = 0.0
 PICTURE_SIDE = 64
 """Pixels of the picture that engines are shown."""
 INPUT_TOLERANCE = 1e-5
-"""Largest difference of normalised pixels: who normalises pixels of 0 to 255 rounds in another place than who divides first."""
+"""Largest difference of normalised pixels, in parts of the largest where that is above 1: who normalises pixels of 0 to 255
+rounds in another place than who divides first."""
 SAME_PICTURE = 0.9
 """Correlation of pixels above which two pictures are the same but for a scale and an offset."""
 NAMED_KEYS = 3
@@ -40,7 +41,7 @@ Features = Callable[[Tensor], list[Tensor]]
 def reference(
     backbone: Backbone, *, strides: Sequence[int] = resnet.STRIDES, dilations: Sequence[Dilation] = resnet.UNDILATED
 ) -> nn.Module:
-    """Build torchvision's ResNet with the backbone's weights and a task's strides and dilations, in eval mode.
+    """Build the network that the backbone's recipe declares, with a task's strides and dilations, in eval mode.
 
     Args:
         backbone: In canonical form.
@@ -50,8 +51,9 @@ def reference(
     Raises:
         ConfigError: If the backbone is no ResNet.
     """
-    model = resnet.named(backbone.arch).network(backbone.state)
-    resnet.set_strides(model, strides, dilations)
+    variant = backbone.recipe.variant
+    model = resnet.named(backbone.arch).network(backbone.state, variant)
+    resnet.set_strides(model, strides, dilations, variant=variant)
     return model
 
 
@@ -95,16 +97,17 @@ def prove(
             "the engine's model computes other features than the backbone",
             seen=_report(f"largest absolute differences: {by_layer}", others),
             allowed=f"at most {FEATURE_TOLERANCE:g}",
-            fix="check the stride's place (3×3), dilations, stem and normalisation of the engine's model",
+            fix="check the stride's place, dilations, stem, norms and their eps of the engine's model",
         )
     return {"tensors": float(len(backbone.state)), "max_feature_difference": max(differences)}
 
 
-def prove_input(prepared: Callable[[Path], Tensor]) -> None:
-    """Check that an engine shows its model what the backbone was trained to see: RGB, with ImageNet's mean and deviation.
+def prove_input(prepared: Callable[[Path], Tensor], wanted: Input = IMAGENET) -> None:
+    """Check that an engine shows its model what the backbone's recipe declares.
 
     Args:
         prepared: A picture file → (3, H, W), read and normalised by the engine, at its own size.
+        wanted: The order of the channels, mean and deviation.
 
     Raises:
         ProofError: If it differs; says so where the channels are in the order BGR.
@@ -115,15 +118,17 @@ def prove_input(prepared: Callable[[Path], Tensor]) -> None:
         path = Path(folder) / "picture.png"
         Image.fromarray(pixels).save(path)
         seen = prepared(path).cpu()
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    rgb, bgr = ((torch.from_numpy(each.copy()).permute(2, 0, 1) / 255 - mean) / std for each in (pixels, pixels[..., ::-1]))
-    if _difference(seen, rgb) <= INPUT_TOLERANCE:
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (wanted.mean, wanted.std))
+    orders = {"RGB": pixels, "BGR": pixels[..., ::-1]}
+    shown = {name: (torch.from_numpy(each.copy()).permute(2, 0, 1) / 255 - mean) / std for name, each in orders.items()}
+    difference = _difference(seen, shown[wanted.order])
+    if difference <= INPUT_TOLERANCE * max(1.0, float(shown[wanted.order].abs().max())):
         return
-    near = [name for name, image in (("RGB", rgb), ("BGR", bgr)) if _alike(seen, image)]
+    near = [name for name, image in shown.items() if _alike(seen, image)]
     raise ProofError(
         "the engine's model sees other pixels than the backbone was trained on",
-        seen=f"fatal: the order {' or '.join(near) or 'is unknown'}; largest difference {_difference(seen, rgb):.3g}",
-        allowed=f"RGB, mean {IMAGENET_MEAN}, deviation {IMAGENET_STD}, to {INPUT_TOLERANCE:g}",
+        seen=f"fatal: the order {' or '.join(near) or 'is unknown'}; largest difference {difference:.3g}",
+        allowed=f"{wanted.order}, mean {wanted.mean}, deviation {wanted.std}, to {INPUT_TOLERANCE:g}",
         fix="check the order of the channels, mean and deviation of the engine's configuration",
     )
 

@@ -1,6 +1,7 @@
 """The schema of `result.json`: one immutable file per finished run, from which every table is computed."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,20 @@ class Checkpoint(Settings):
     """The commit that the address was resolved to, where it has such."""
     provenance: Provenance
     """Where it came from."""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    """How it is read, where that is not the usual: fields of `transfer.sources.recipe.Recipe`."""
+    assumed: tuple[str, ...] = ()
+    """Fields of that recipe that neither the file nor its neighbours nor the user say."""
+
+    @property
+    def identity(self) -> str:
+        """Tell it from other backbones."""
+        return identity_of(self.sha256, self.recipe)
+
+
+def identity_of(sha256: str, recipe: Mapping[str, Any]) -> str:
+    """Return what tells a backbone from others: its digest; where it is read in an unusual way, a digest of that with it."""
+    return digest({"checkpoint": sha256, "recipe": recipe}) if recipe else sha256
 
 
 class Data(Settings):
@@ -145,7 +160,7 @@ class RunRecord(RunFields):
         """Digest of what ran; two records of one identity are the same measurement made twice."""
         names = ("kind", "task", "protocol", "version", "changed", "engine", "seed")
         plain = {name: getattr(self, name) for name in names}
-        return digest(plain | {"checkpoint": self.checkpoint.sha256, "data": self.data.fingerprint})
+        return digest(plain | {"checkpoint": self.checkpoint.identity, "data": self.data.fingerprint})
 
 
 def write(record: RunRecord, path: Path) -> None:

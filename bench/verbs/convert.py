@@ -11,11 +11,16 @@ from bench.options import READING, Reading
 from bench.verbs.recording import introduce
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
-from pretrain.images.normalise import IMAGENET_MEAN, IMAGENET_STD
 from transfer import convert, norms, sources
 from transfer.norms import Scope
 from transfer.sources import Backbone
+from transfer.sources.recipe import relevant
 
+STRIDE = {
+    "3x3": "in the 3×3 convolution of a bottleneck (torchvision's; STRIDE_IN_1X1 False, style pytorch)",
+    "1x1": "in the 1×1 convolution of a bottleneck (Caffe's; STRIDE_IN_1X1 True, style caffe)",
+}
+"""Which convolution is strided, in the words of the tools."""
 PARAMS = "params"
 """Scope of a rescaling that leaves running statistics as they are."""
 
@@ -67,9 +72,16 @@ def run(
             f"norms rescaled by {norm_rescale}: {rescaled['tensors']} tensors ({scope}), {len(rescaled['kept'])} of norm 0 kept"
             f"; typical norm {rescaled['norm_ratio_before']:.2f} → {rescaled['norm_ratio_after']:.2f} of a fresh network's"
         )
+    for name in convert.unbuilt(to, backbone.recipe.variant):
+        journal.say(f"{to} has no setting for {name}, which is unusual here: change it in its network, as OUT.json says")
     content = convert.encoded(to, backbone.architecture, state, out.suffix)
     convert.write(out, content)
-    about = {"file": out.name, "sha256": hashlib.sha256(content).hexdigest(), "to": to, "settings": dict(target.settings)}
+    about = {
+        "file": out.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "to": to,
+        "settings": target.settings(*backbone.recipe.parts()),
+    }
     about |= _about(checkpoint, backbone, rescaled)
     return Converted(out, convert.write_about(out, about))
 
@@ -79,13 +91,17 @@ def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None)
     provenance, origin = backbone.provenance, backbone.origin
     if rescaled is not None:
         provenance = provenance.replace({"method": f"{provenance.method}-normrescale"})
+    recipe = backbone.recipe.plain() | {"eps": backbone.recipe.variant.eps or backbone.architecture.eps}
     return {
         "format": convert.FORMAT,
         "arch": backbone.arch,
-        "channel_order": "RGB",
-        "mean": list(IMAGENET_MEAN),
-        "std": list(IMAGENET_STD),
+        "channel_order": recipe["order"],
+        "mean": recipe["mean"],
+        "std": recipe["std"],
+        **({"stride": STRIDE[recipe["stride"]]} if "stride" in relevant(backbone.architecture) else {}),
         **backbone.architecture.unseen,
+        "recipe": recipe,
+        "assumed": list(backbone.assumed),
         "norm_rescale": rescaled,
         "source": {
             "checkpoint": origin.address if origin else Path(checkpoint).name,

@@ -69,7 +69,7 @@ class MeasurePlan(Plan):
 
     def subject(self) -> dict[str, Any]:
         """The measure's version, the backbone and the seed."""
-        return {"version": measure.VERSION, "checkpoint": self.backbone.sha256, "seed": self.seed}
+        return {"version": measure.VERSION, "checkpoint": self.backbone.identity, "seed": self.seed}
 
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Measure the validation images."""
@@ -178,7 +178,7 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
     backbone = asked.reading.load(checkpoint, journal)
     reference = READING.load(settings.reference, journal) if settings.reference else None
     if reference is not None:
-        settings = settings.replace({"reference": reference.sha256})
+        settings = settings.replace({"reference": reference.identity})
     root, _ = places.data_root(place.data, "imagefolder", journal)
     return MeasurePlan(
         settings=settings,

@@ -25,6 +25,8 @@ def checkpoint_ref(backbone: Backbone) -> Checkpoint:
         address=origin and origin.address,
         revision=origin and origin.revision,
         provenance=backbone.provenance,
+        recipe=backbone.recipe.differences(),
+        assumed=backbone.assumed,
     )
 
 

@@ -81,7 +81,7 @@ class TransferPlan(Plan):
             "task": self.task.protocol,
             "version": self.task.version,
             "engine": self.engine,
-            "checkpoint": self.backbone.sha256,
+            "checkpoint": self.backbone.identity,
             "seed": self.seed,
         }
 

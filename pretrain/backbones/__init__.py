@@ -10,6 +10,7 @@ import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -35,6 +36,20 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Names of tensors → their shapes."""
 
 
+@dataclass(frozen=True)
+class Variant:
+    """What a network computes that its tensors don't show."""
+
+    stride_in_1x1: bool = False
+    """Whether a bottleneck halves the image in its first convolution, as MSRA's Caffe networks do, and not in its second."""
+    eps: float | None = None
+    """What norms add to a variance; None: what the library's network has."""
+
+
+PUBLISHED = Variant()
+"""The library's own network."""
+
+
 class Architecture(ABC):
     """One entry of the table: an immutable value, of which equal ones build equal networks."""
 
@@ -56,6 +71,8 @@ class Architecture(ABC):
     """The sides of images must be multiples of this."""
     pyramid: ClassVar[bool] = False
     """Whether its maps halve in resolution from stride 4 to stride 32, as detectors and segmenters of today expect."""
+    eps: ClassVar[float] = 1e-5
+    """What the library's norms add to a variance."""
     scale_free: ClassVar[bool] = False
     """Whether a norm follows every weight, so that its scale changes no feature and usual training leaves it near a fresh
     network's; only then a large norm says how the weights were trained."""
@@ -128,13 +145,29 @@ class Architecture(ABC):
     def zero_init_residual(self, trunk: nn.Module) -> None:  # noqa: B027
         """Let each residual block begin as the identity (arXiv:1706.02677, section 5.1); networks without such blocks stay."""
 
-    def network(self, state: Mapping[str, Tensor]) -> nn.Module:
+    def network(self, state: Mapping[str, Tensor], variant: Variant = PUBLISHED) -> nn.Module:
         """Build a trunk with copies of these tensors, in eval mode; stem and size are read off them. It draws no number."""
         shapes = shapes_of(state)
         with torch.device("meta"):
             trunk, _ = self.build(1, stem=self.stem_of(shapes), size=self.size_of(shapes))
         trunk.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, strict=True, assign=True)
+        self.adapt(trunk, variant)
         return trunk.eval()
+
+    def adapt(self, trunk: nn.Module, variant: Variant) -> None:
+        """Make the library's network, or a part of it, compute what a variant does, in place.
+
+        Raises:
+            ConfigError: If the architecture has no such variant.
+        """
+        if variant.stride_in_1x1:
+            raise ConfigError(
+                f"{self.name} has no 1×1 convolutions that could be strided",
+                seen="a stride in the 1×1",
+                allowed="a ResNet of bottlenecks: ResNet-50 and deeper",
+                fix="leave --stride-in away",
+            )
+        set_eps(trunk, variant.eps)
 
     def skeleton(self, *, stem: str = IMAGENET, size: int = PUBLISHED_SIZE) -> Mapping[str, Tensor]:
         """Name → tensor on the meta device of all that a file of this backbone holds, in the library's order."""
@@ -163,6 +196,13 @@ def _skeleton(architecture: Architecture, stem: str, size: int) -> Mapping[str, 
     with torch.device("meta"):
         trunk, _ = architecture.build(1, stem=stem, size=size)
     return trunk.state_dict()
+
+
+def set_eps(module: nn.Module, eps: float | None) -> None:
+    """Set what every norm of a module adds to a variance, in place; None: it stays as it is."""
+    for each in module.modules():
+        if eps is not None and isinstance(each, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)):
+            each.eps = eps
 
 
 def shapes_of(state: Mapping[str, Tensor]) -> Shapes:

@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.backbones import IMAGENET, SMALL, Architecture, Shapes, get
+from pretrain.backbones import IMAGENET, PUBLISHED, SMALL, Architecture, Shapes, Variant, get, set_eps
 from pretrain.core.errors import ConfigError
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
@@ -50,11 +50,6 @@ class ResNet(Architecture):
         """Whether its blocks have three convolutions, the strided 3 × 3 one between two of 1 × 1."""
         return self.depth >= SHALLOWEST_BOTTLENECKS
 
-    @property
-    def unseen(self) -> Mapping[str, Any]:
-        """See `Architecture`: no tensor shows which convolution of a bottleneck is strided."""
-        return {"stride": "in the 3×3 convolution of a bottleneck (torchvision's; STRIDE_IN_1X1 False, style pytorch)"}
-
     def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
         """See `Architecture`. A small stem is drawn after everything else."""
         model: nn.Module = getattr(torchvision.models, self.name)(num_classes=outputs)
@@ -67,6 +62,15 @@ class ResNet(Architecture):
         for name in LAYERS:
             for block in getattr(trunk, name):
                 nn.init.zeros_((block.bn3 if self.bottleneck else block.bn2).weight)
+
+    def adapt(self, trunk: nn.Module, variant: Variant) -> None:
+        """See `Architecture`; moves the strides of all bottlenecks that a module has."""
+        if variant.stride_in_1x1 and not self.bottleneck:
+            super().adapt(trunk, variant)
+        for block in trunk.modules() if variant.stride_in_1x1 else ():
+            if isinstance(block, torchvision.models.resnet.Bottleneck):
+                block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+        set_eps(trunk, variant.eps)
 
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """See `Architecture`."""
@@ -102,7 +106,9 @@ def named(name: str) -> ResNet:
     return found
 
 
-def set_strides(trunk: nn.Module, strides: Sequence[int], dilations: Sequence[Dilation]) -> None:
+def set_strides(
+    trunk: nn.Module, strides: Sequence[int], dilations: Sequence[Dilation], *, variant: Variant = PUBLISHED
+) -> None:
     """Give a ResNet's layers a task's strides and dilations, in place.
 
     Args:
@@ -110,6 +116,7 @@ def set_strides(trunk: nn.Module, strides: Sequence[int], dilations: Sequence[Di
         strides: Strides of the first block of `layer1` to `layer4`.
         dilations: Dilations of the strided 3 × 3 convolution of every block of `layer1` to `layer4`. In a basic block that is
             the first of the two, as in MMSegmentation; torchvision's own takes none.
+        variant: Of the network: says which convolution of a bottleneck is strided.
     """
     for layer, stride, dilation in zip(LAYERS, strides, dilations, strict=True):
         blocks: Any = getattr(trunk, layer)
@@ -118,6 +125,8 @@ def set_strides(trunk: nn.Module, strides: Sequence[int], dilations: Sequence[Di
             step = stride if index == 0 else 1
             apart = dilation if isinstance(dilation, int) else dilation[index]
             conv.stride, conv.dilation, conv.padding = (step, step), (apart, apart), (apart, apart)
+            if variant.stride_in_1x1:
+                block.conv1.stride, conv.stride = (step, step), (1, 1)
             if block.downsample is not None:
                 block.downsample[0].stride = (step, step)
 

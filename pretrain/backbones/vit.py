@@ -41,6 +41,7 @@ class VisionTransformer(Architecture):
     )
     first: ClassVar[str] = "patch_embed.proj.weight"
     features: ClassVar[str] = "the class token after the final norm"
+    eps: ClassVar[float] = 1e-6
     multiple: ClassVar[int] = PATCH
 
     name: str

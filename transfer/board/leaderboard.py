@@ -45,7 +45,7 @@ class RowKey(NamedTuple):
     augmentation: str
     """What differs from the published recipe and is the augmentation's own: JSON with sorted keys."""
     changed: str
-    """Everything else that differs from it, likewise."""
+    """Everything else that differs from it, likewise, and `read.…`: in what the network or its input is unusual."""
     file: str | None
     """Hash of the checkpoint where its seed is unknown: such files can't be taken for repetitions of each other."""
 
@@ -130,7 +130,8 @@ def _row_key(record: RunRecord) -> RowKey:
     came = record.checkpoint.provenance
     file = record.checkpoint.sha256[:12] if came.seed is None else None
     visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, came.epochs)
-    augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, came.changed))
+    read = {f"read.{name}": value for name, value in record.checkpoint.recipe.items()}
+    augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, {**came.changed, **read}))
     return RowKey(*visible, came.data_fingerprint, came.method_version, augmentation, changed, file)
 
 

@@ -152,7 +152,7 @@ def run(engine: Engine[Any, Any]) -> Outcome:
     job = engine.job
     with engine.session():
         engine.build()
-        prove_input(engine.prepared)
+        prove_input(engine.prepared, job.backbone.recipe.seen)
         proof = engine.prove()
         if job.announce_time:
             announce_time(engine)

@@ -34,7 +34,7 @@ class Job:
     def identity(self) -> str:
         """Digest all that changes the numbers; a training checkpoint of another identity is refused."""
         plain = {"settings": self.settings.numbers(), "seed": self.seed}
-        return digest(plain | {"backbone": self.backbone.sha256, "data": self.data.ref.fingerprint})
+        return digest(plain | {"backbone": self.backbone.identity, "data": self.data.ref.fingerprint})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, in_order, loader
+from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
 from transfer import prove
 from transfer.sources import Backbone
@@ -23,15 +24,23 @@ def extractor(backbone: Backbone, device: str) -> tuple[nn.Module, dict[str, flo
 
 
 def centre_features(
-    model: nn.Module, images: ImageSet, *, size: int, batch: int, num_workers: int, device: str, start: int = 0
+    model: nn.Module,
+    images: ImageSet,
+    seen: Input = IMAGENET,
+    *,
+    size: int,
+    batch: int,
+    num_workers: int,
+    device: str,
+    start: int = 0,
 ) -> Iterator[Tensor]:
     """Yield the features (N, D), on the CPU, of every image's centre crop of `size` × `size` pixels, batch after batch.
 
-    The batches come in the images' order, from the one that begins with image `start`.
+    The model sees them as `seen` says. The batches come in the images' order, from the one that begins with image `start`.
     """
     crops = Crops(images, images.labels, [CentreCrop(size)], seed=0)
     batches = [positions for positions in in_order(len(images), batch) if positions[0][1] >= start]
     for views, _, _ in loader(crops, batches, num_workers=num_workers):
         with torch.inference_mode():
-            features: Tensor = model(normalised(views[0].to(device).float() / 255)).cpu()
+            features: Tensor = model(normalised(views[0].to(device).float() / 255, seen)).cpu()
         yield features

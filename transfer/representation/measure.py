@@ -16,6 +16,7 @@ from pretrain.core.journal import Journal
 from pretrain.images.crops import CentreCrop, Crop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, loader
+from pretrain.images.normalise import Input
 from pretrain.inputs import generator, normalised
 from transfer.representation import definitions
 from transfer.representation.bootstrap import Interval
@@ -72,7 +73,8 @@ def measure(
     viewer = settings.viewer()
     model, proof = extractor(backbone, device)
     beside = extractor(reference, device)[0] if reference else None
-    networks = _Networks(model, _head(backbone.projector, device), beside, device)
+    seen = (backbone.recipe.seen, (reference or backbone).recipe.seen)
+    networks = _Networks(model, _head(backbone.projector, device), beside, device, seen)
     batches = shuffled(len(chosen), settings.batch, seed)
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
     parts, place = [Totals(seed) for _ in range(splits)], 0
@@ -131,6 +133,8 @@ class _Networks:
     projector: nn.Module | None
     reference: nn.Module | None
     device: str
+    seen: tuple[Input, Input]
+    """What the trunk and the reference see."""
 
     def measures(self, viewer: Viewer, crops: list[Tensor], rng: Generator, known: tuple[int, Tensor, Tensor]) -> BatchMeasures:
         """Measure a batch.
@@ -141,16 +145,16 @@ class _Networks:
             rng: Source of the views' randomness.
             known: The place of the first image in the pass, then the images' indices (N,) and labels (N,).
         """
-        centres = normalised(crops[0].to(self.device).float() / 255)
-        anchors = self.trunk(centres)
-        seen = [viewer(crop.to(self.device), rng) for crop in crops[1:]]
+        centres = crops[0].to(self.device).float() / 255
+        anchors = self.trunk(normalised(centres, self.seen[0]))
+        seen = [viewer(crop.to(self.device), rng, self.seen[0]) for crop in crops[1:]]
         views = self.trunk(torch.cat([view.images for view in seen])).unflatten(0, (len(seen), -1)).transpose(0, 1)
         values = _of_views(anchors, views, seen)
         if self.projector is not None:
             behind, seen_behind = self.projector(anchors), self.projector(views)
             values["projector_Linv"] = definitions.invariance(behind, seen_behind)
             values["projector_Ldiv"] = definitions.view_similarity(seen_behind)
-        beside = anchors[:, :0] if self.reference is None else self.reference(centres)
+        beside = anchors[:, :0] if self.reference is None else self.reference(normalised(centres, self.seen[1]))
         first, index, labels = known
         places = torch.arange(first, first + len(labels))
         found = Images(places, index, labels, anchors.cpu(), views.cpu(), beside.cpu())

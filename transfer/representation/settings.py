@@ -16,6 +16,7 @@ from pretrain.augment.pipelines import PIPELINES
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 from pretrain.images.crops import Crop
+from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
 from transfer.board.columns import NO_PROBE, REPRESENTATION
 from transfer.record import Probe
@@ -97,6 +98,6 @@ class Viewer:
     pipeline: Callable[[Tensor, Generator], Tensor]
     augmentation: Augmentation
 
-    def __call__(self, crops: Tensor, rng: Generator) -> Mixed:
-        """Draw a normalised view of each crop of (N, 3, S, S) uint8."""
-        return self.augmentation(normalised(self.pipeline(crops.float() / 255, rng)), rng)
+    def __call__(self, crops: Tensor, rng: Generator, seen: Input = IMAGENET) -> Mixed:
+        """Draw a view of each crop of (N, 3, S, S) uint8, normalised as a backbone sees it."""
+        return self.augmentation(normalised(self.pipeline(crops.float() / 255, rng), seen), rng)

@@ -16,7 +16,7 @@ from pretrain.backbones import shapes_of
 from pretrain.core.errors import CheckpointError
 from pretrain.core.journal import Journal
 from pretrain.provenance import Provenance
-from transfer.sources import addresses, files, own, published
+from transfer.sources import addresses, files, own, published, reading
 from transfer.sources.addresses.located import Located
 from transfer.sources.architecture import arch_of
 from transfer.sources.backbone import Backbone, Branch, Origin, digest, groups, listed
@@ -37,6 +37,7 @@ def load(
     branch: str | None = None,
     prefix: str | None = None,
     told: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
     trust: bool = False,
     journal: Journal | None = None,
 ) -> Backbone:
@@ -48,6 +49,7 @@ def load(
         branch: `online` or `momentum`; None: what the project's own conversion takes.
         prefix: What stands before the backbone's names in the file; None: the table decides, or a search.
         told: Fields of its provenance that the file can't tell.
+        recipe: Fields of its recipe (`transfer.sources.recipe.FIELDS`) that the user says; None: not said.
         trust: Let a pickle run what is in it.
         journal: Is told what is fetched; None: nobody.
 
@@ -61,21 +63,24 @@ def load(
         raise CheckpointError(
             f"{checkpoint} is one backbone, and no file of anyone's", seen=" ".join(said), fix="leave that away"
         )
+    by_hand = {name: value for name, value in (recipe or {}).items() if value is not None}
     found = addresses.find(checkpoint, journal or Journal())
     if isinstance(found, Backbone):
-        backbone, sure = found, True
+        backbone, sure = reading.told_of(found, by_hand) if by_hand else found, True
     else:
-        backbone, sure = _from_file(found, trust, {"source": source, "branch": branch, "prefix": prefix})
+        how = {"source": source, "branch": branch, "prefix": prefix}
+        backbone, sure = _from_file(found, trust, how, by_hand)
     return replace(backbone, provenance=published.completed(backbone.provenance, told, sure=sure)) if told else backbone
 
 
-def _from_file(located: Located, trust: bool, how: Mapping[str, str | None]) -> tuple[Backbone, bool]:
+def _from_file(
+    located: Located, trust: bool, how: Mapping[str, str | None], recipe: Mapping[str, Any]
+) -> tuple[Backbone, bool]:
     """Read a file, and return its backbone and whether its provenance is said and not guessed."""
     payload = files.read(located.path, trust=trust)
     path, origin = payload.files[0], located.origin
     ours = own.is_own(payload, path)
     found = own.found(payload, **how) if ours else recognise(payload, path, **how)
-    published.require_strides(path, found.source)
     arch = arch_of(
         found.state, path, source=found.source, beside=found.dropped, own=ours, said=own.arch(payload) if ours else None
     )
@@ -102,6 +107,7 @@ def _from_file(located: Located, trust: bool, how: Mapping[str, str | None]) -> 
         payload.strangers,
         origin,
     )
+    backbone = reading.read_as(backbone, payload, path, recipe, sure=located.provenance is not None, source=how.get("source"))
     return backbone, said is not None
 
 
@@ -120,7 +126,8 @@ def _said(found: Found, payload: Payload, path: Path) -> Provenance | None:
     said = payload.content.get("provenance")
     if found.source == OWN and isinstance(said, Mapping):
         return Provenance.read(said, where=f"the provenance in {path}")
-    return published.beside(path)
+    about = published.beside(path)
+    return Provenance.read(about["provenance"], where=f"the provenance in {published.about(path)}") if about else None
 
 
 def _digest(path: Path) -> str:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from pretrain import backbones
 from pretrain.backbones import Architecture, shapes_of
 from pretrain.provenance import Provenance
+from transfer.record import identity_of
+from transfer.sources.recipe import OPTIONS, USUAL, Recipe, described
 
 COUNTER = "num_batches_tracked"
 """The one backbone tensor a file may lack: norms count batches for a momentum that no backbone here uses."""
@@ -67,6 +69,12 @@ class Backbone:
     """Classes and functions that its pickle names beside the weights, which were not run."""
     origin: Origin | None = None
     """Where its file was fetched from; None: it is the user's own, or untrained."""
+    recipe: Recipe = USUAL
+    """What its tensors don't show: what it sees, where it is strided, what its norms add."""
+    assumed: tuple[str, ...] = ()
+    """Fields of its recipe that nobody says."""
+    beware: str = ""
+    """What makes that doubtful, where something does."""
 
     @property
     def architecture(self) -> Architecture:
@@ -80,7 +88,12 @@ class Backbone:
 
     def network(self) -> nn.Module:
         """Build the trunk with these weights, in eval mode: normalised images (N, 3, S, S) → features (N, D)."""
-        return self.architecture.network(self.state)
+        return self.architecture.network(self.state, self.recipe.variant)
+
+    @property
+    def identity(self) -> str:
+        """Tell it from other backbones: its digest, with what is unusual in how it is read."""
+        return identity_of(self.sha256, self.recipe.differences())
 
     def account(self) -> dict[str, float]:
         """Count the tensors of the file and what became of them: all of them are the backbone or dropped."""
@@ -98,10 +111,21 @@ class Backbone:
             lines.append(f"of its {used + len(self.dropped)} tensors {used} are the backbone; dropped: {listed(self.dropped)}")
         if self.filled:
             lines.append(f"{len(self.filled)} counters ({COUNTER}) are not in the file and were set to 0")
+        lines += self._reading()
         if self.strangers:
             more = len(self.strangers) - NAMED_STRANGERS
             names = ", ".join(self.strangers[:NAMED_STRANGERS]) + (f" and {more} more" if more > 0 else "")
             lines.append(f"beside the weights, not run: {names}")
+        return lines
+
+    def _reading(self) -> list[str]:
+        """Say how it is read: what is unusual, and what nobody says."""
+        unusual = [name for name in self.recipe.differences() if name not in self.assumed]
+        lines = [f"read as it is said: {described(self.recipe, unusual, self.architecture)}"] if unusual else []
+        if self.assumed:
+            options = ", ".join(OPTIONS[name] for name in self.assumed)
+            doubt = f"; {self.beware}" if self.beware else ""
+            lines.append(f"assumed: {described(self.recipe, self.assumed, self.architecture)} ({options} say it){doubt}")
         return lines
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from pretrain.provenance import Supervision
 from transfer.sources.backbone import Branch
+from transfer.sources.recipe import CAFFE, USUAL, Recipe
 
 Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 """Replacements, applied in order, that turn a code base's names into canonical ones."""
@@ -64,8 +65,10 @@ class Source:
     file is said to be of the method. None: relatives write the same files."""
     supervision: Supervision = "self"
     """How labels were used, where the method is said."""
-    assumed: str = ""
-    """What its files leave open, and how they are read."""
+    recipe: Recipe = USUAL
+    """How its files are read where neither they, nor what lies beside them, nor the user say it."""
+    beware: str = ""
+    """What makes that doubtful."""
     doubt: tuple[str, str] | None = None
     """A mark of files for which that is likely wrong, and why: taken only where `--source` says so."""
     families: tuple[str, ...] = ("resnet",)
@@ -109,11 +112,20 @@ SOURCES: dict[str, Source] = {
     "detectron2": Source(
         "facebookresearch/detectron2, tools/convert-torchvision-to-d2.py",
         (KeyLayout("model:", names=DETECTRON2), KeyLayout(":", names=DETECTRON2)),
-        assumed="read as made for RGB images with strides in the 3×3 convolutions, which its files don't say",
+        beware="Detectron2's own default is MSRA's, BGR and strides in the 1×1 convolutions (--source caffe)",
         doubt=(
             "/__author__=Detectron2 Model Zoo",
             "most of Detectron2's zoo began as MSRA's ResNets: stride in the 1×1 convolutions and BGR images, another function",
         ),
+    ),
+    "caffe": Source(
+        "MSRA's ResNets (Caffe) in Detectron2's files, modeling/backbone/resnet.py, and MMDetection's, style='caffe'",
+        tuple(
+            KeyLayout(place, names=names, said=True)
+            for names in (DETECTRON2, ())
+            for place in ("model:", "state_dict:backbone.", "state_dict:", ":")
+        ),
+        recipe=CAFFE,
     ),
     "mocov3": Source(
         "facebookresearch/moco-v3, main_lincls.py",

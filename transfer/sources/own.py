@@ -11,6 +11,7 @@ from pretrain.parts import heads
 from transfer.sources import files
 from transfer.sources.files import Payload
 from transfer.sources.found import Found
+from transfer.sources.recipe import Said, statement
 from transfer.sources.weights import cleaned
 
 OWN = "bench"
@@ -47,6 +48,12 @@ def arch(payload: Payload) -> str | None:
     """Return the architecture that the file says it is of; None where it doesn't say."""
     said = payload.content.get("arch")
     return said if isinstance(said, str) else None
+
+
+def recipe_said(payload: Payload) -> Said:
+    """Return what the file says of its input."""
+    said = payload.content.get("preprocess")
+    return statement("its preprocess", said if isinstance(said, Mapping) else {}, largest=1.0)
 
 
 def projector(payload: Payload, path: Path) -> nn.Module | None:

@@ -9,20 +9,33 @@ from typing import Any
 from pretrain.core.errors import CheckpointError
 from pretrain.provenance import Provenance
 from transfer.convert import FORMAT
+from transfer.sources.recipe import Said, statement
 
 
-def beside(path: Path) -> Provenance | None:
-    """Read the provenance that `bench convert` wrote beside a file, if it is still that file."""
-    about = path.with_name(path.name + ".json")
+def beside(path: Path) -> Mapping[str, Any]:
+    """Read what `bench convert` wrote beside a file, if it is still that file; empty where there is nothing."""
     try:
-        plain = json.loads(about.read_text(encoding="utf-8"))
+        plain = json.loads(about(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None
+        return {}
     if not isinstance(plain, dict) or plain.get("format") != FORMAT or not isinstance(plain.get("provenance"), dict):
-        return None
+        return {}
     with path.open("rb") as file:
         same = hashlib.file_digest(file, "sha256").hexdigest() == plain.get("sha256")
-    return Provenance.read(plain["provenance"], where=f"the provenance in {about}") if same else None
+    return plain if same else {}
+
+
+def about(path: Path) -> Path:
+    """Name the file that `bench convert` writes beside another."""
+    return path.with_name(path.name + ".json")
+
+
+def recipe_said(plain: Mapping[str, Any], where: str) -> Said:
+    """Read the recipe of such a file, without what was assumed when it was written."""
+    recipe, assumed = plain.get("recipe"), plain.get("assumed")
+    known = recipe if isinstance(recipe, dict) else {}
+    left = assumed if isinstance(assumed, list) else []
+    return statement(where, {name: value for name, value in known.items() if name not in left}, largest=1.0)
 
 
 TOLD = ("method", "aug", "supervision", "label_fraction", "data", "epochs", "seed")
@@ -56,28 +69,3 @@ def completed(provenance: Provenance, told: Mapping[str, Any], *, sure: bool) ->
                 fix=f"leave {field} away from --provenance",
             )
     return new
-
-
-def require_strides(path: Path, source: str) -> None:
-    """Refuse a ResNet of transformers whose `config.json` beside it says that its strides lie elsewhere.
-
-    Raises:
-        CheckpointError: If it halves the image in another convolution, which no tensor shows.
-    """
-    beside = path.with_name("config.json")
-    if source != "huggingface" or not beside.is_file():
-        return
-    try:
-        config = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return
-    if not isinstance(config, dict):
-        return
-    elsewhere = [name for name in ("downsample_in_bottleneck", "downsample_in_first_stage") if config.get(name)]
-    if elsewhere:
-        raise CheckpointError(
-            f"{path} has its strides elsewhere",
-            seen=f"{beside} says {', '.join(elsewhere)}",
-            allowed="strides in the 3×3 convolutions of the last three stages, as in torchvision",
-            fix="take another checkpoint: with other strides the same weights compute other features",
-        )

@@ -86,7 +86,7 @@ def _found(file: File, path: Path, name: str, layout: KeyLayout, branch: str | N
     used = {key for key, _ in taken.values()}
     dropped = [level.own[key] for key in level.tensors if key not in used] + files.elsewhere(file.payload.content, level.raw)
     first = next((level.own[taken[each.first][0]] for each in backbones.every() if each.first in taken), "its blocks")
-    reasons = [_why(layout, place, first, forced=forced), SOURCES[name].assumed]
+    reasons = [_why(layout, place, first, forced=forced)]
     if layout.momentum is not None:
         own = "what its own conversion takes" if chosen == layout.default else "as --branch says"
         reasons.insert(0, f"{chosen} encoder, {own}")
@@ -115,8 +115,8 @@ def _require_beyond_doubt(file: File, path: Path, name: str, layout: KeyLayout) 
         raise CheckpointError(
             f"{path} is likely not what it would be read as",
             seen=f"{line.doubt[0].removeprefix('/')}; {line.doubt[1]}",
-            allowed=f"a file of {name}, {line.assumed}",
-            fix=f"take torchvision:resnet50/IMAGENET1K_V1; or, where you know it is read rightly, add --source {name}",
+            allowed=f"a file of {name} for RGB images with strides in the 3×3 convolutions",
+            fix=f"--source caffe reads MSRA's; where you know that it is none, --source {name}",
         )
 
 

@@ -464,7 +464,7 @@ def _check_branches(path: Path, case: Case, backbone: sources.Backbone) -> None:
 
 
 def test_every_source_of_the_table_has_a_fixture_here() -> None:
-    assert {case.source for case in CASES} | {"huggingface", "detectron2"} == set(sources.SOURCES)
+    assert {case.source for case in CASES} | {"huggingface", "detectron2", "caffe"} == set(sources.SOURCES)
 
 
 @pytest.mark.parametrize(("arch", "head"), [("resnet18", True), ("resnet50", False)])
@@ -574,7 +574,7 @@ def test_a_branch_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_what_was_recognised_and_why_is_said(tmp_path: Path) -> None:
     path = tmp_path / "moco.pth"
     torch.save(moco_v2(), path)
-    first, second = sources.load(str(path)).summary()
+    first, second, _ = sources.load(str(path)).summary()
     assert first == (
         "checkpoint: mocov2, resnet18; online encoder, what its own conversion takes; "
         "recognised by module.encoder_q.conv1.weight in state_dict"
@@ -593,16 +593,21 @@ def test_files_of_detectron2_s_zoo_are_taken_only_on_the_user_s_word(tmp_path: P
         sources.load(str(tmp_path / "zoo.pth"))
     backbone = sources.load(str(tmp_path / "zoo.pth"), source="detectron2")
     assert same(backbone.state, trunk(ONLINE))
-    assert "read as made for RGB" in backbone.why
+    assert any(line.startswith("assumed: RGB") and "--source caffe" in line for line in backbone.summary())
 
 
-def test_a_resnet_of_transformers_with_other_strides_is_refused(tmp_path: Path) -> None:
-    """huggingface/transformers @ae005ce, models/resnet/modeling_resnet.py: downsample_in_bottleneck strides the 1×1."""
-    names = {f"encoder.stages.{s}.layers.{n}.layer.0.convolution.weight": torch.zeros(4) for s in range(4) for n in range(3)}
-    safetensors.torch.save_file(names, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text('{"model_type": "resnet", "downsample_in_bottleneck": true}')
-    with pytest.raises(CheckpointError, match=r"strides elsewhere(.|\n)*downsample_in_bottleneck"):
-        sources.load(str(tmp_path / "model.safetensors"))
+@pytest.mark.parametrize("steps", ["model", "state_dict"])
+def test_msra_s_resnets_are_read_as_caffe_s_on_the_user_s_word(tmp_path: Path, steps: str) -> None:
+    """Detectron2 @ 18f6958, modeling/backbone/resnet.py and config/defaults.py; mmdetection @ cfd5d3a, style='caffe'."""
+    state = trunk(ONLINE)
+    detectron2 = {f"backbone.bottom_up.{detectron2_name(name)}": tensor for name, tensor in state.items()}
+    named = detectron2 if steps == "model" else {f"backbone.{name}": tensor for name, tensor in state.items()}
+    torch.save({steps: named, "meta": {}}, tmp_path / "msra.pth")
+    backbone = sources.load(str(tmp_path / "msra.pth"), source="caffe")
+    assert same(backbone.state, state)
+    assert (backbone.recipe.seen.order, backbone.recipe.seen.pixel_std) == ("BGR", (1.0, 1.0, 1.0))
+    assert backbone.recipe.seen.pixel_mean == (103.53, 116.28, 123.675)
+    assert "order" in backbone.assumed
 
 
 def test_a_source_or_branch_of_what_is_no_pair_is_refused(tmp_path: Path) -> None:

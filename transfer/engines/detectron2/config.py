@@ -8,10 +8,11 @@ default, and each, left at the default, costs points of AP in silence.
 from pathlib import Path
 from typing import Any
 
-from pretrain.backbones import get
+from pretrain.backbones import Variant, get
 from pretrain.backbones.resnet import ResNet
 from pretrain.core.errors import EngineError
-from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
+from pretrain.images.normalise import Input
+from transfer.sources.recipe import USUAL, Recipe
 from transfer.tasks.detection import DetectionSettings
 
 FREEZE_AT = 0
@@ -24,10 +25,6 @@ MoCo's C4 has `naiveSyncBN` since November 2020 (d00ef73). Without a process gro
 NORMS_ON_CPUS = {"c4": "naiveSyncBN", "fpn": "naiveSyncBN_N"}
 """Norms in several processes on CPUs, for which torch has no `SyncBN`: Detectron2's own; `_N` takes images without objects,
 too."""
-STRIDE_IN_1X1 = False
-"""torchvision's ResNets have the stride in the 3x3 convolution; Detectron2 expects it in the 1x1 before."""
-FORMAT = "RGB"
-"""Order of the channels; Detectron2's default is BGR, and its default mean and std are not ImageNet's."""
 PRECISE_BN = True
 """Whether the statistics of every norm are set anew before the evaluation."""
 EXTRA_NORM_HEADS = "Res5ROIHeadsExtraNorm"
@@ -55,6 +52,7 @@ def native_config(
     seed: int,
     device: str,
     processes: int = 1,
+    backbone: Recipe = USUAL,
 ) -> Flat:
     """Make Detectron2's configuration of a run, but for its files.
 
@@ -68,6 +66,8 @@ def native_config(
         seed: Seed of the order of the images.
         device: `cpu` or `cuda`.
         processes: Number of processes that each batch is divided among.
+        backbone: What the ResNet sees, and which of its convolutions are strided: Detectron2's defaults are MSRA's, BGR and
+            the 1x1. Its norms' eps is no setting of Detectron2.
 
     Raises:
         EngineError: If Detectron2 can't follow the schedule.
@@ -75,18 +75,13 @@ def native_config(
     norm = (NORMS_ON_CPUS if device == "cpu" and processes > 1 else NORMS)[settings.family]
     heads = _fpn(settings, norm) if settings.family == "fpn" else _c4()
     return {
-        **_backbone(arch, norm),
+        **_backbone(arch, norm, backbone.variant),
         **_stages(settings, classes),
         **heads,
         **_training(settings),
         "MODEL.DEVICE": device,
         "SEED": seed,
-        "INPUT.FORMAT": FORMAT,
-        "INPUT.MASK_FORMAT": "bitmask" if bit_masks else "polygon",
-        "INPUT.MIN_SIZE_TRAIN": settings.min_sizes,
-        "INPUT.MAX_SIZE_TRAIN": settings.max_size,
-        "INPUT.MIN_SIZE_TEST": settings.test_size,
-        "INPUT.MAX_SIZE_TEST": settings.max_size,
+        **_images(settings, backbone.seen, bit_masks),
         "DATASETS.TRAIN": (train,),
         "DATASETS.TEST": (val,),
         "DATALOADER.NUM_WORKERS": settings.num_workers,
@@ -101,7 +96,7 @@ def files(weights: Path, output: Path) -> Flat:
     return {"MODEL.WEIGHTS": str(weights), "OUTPUT_DIR": str(output)}
 
 
-def _backbone(arch: str, norm: str) -> Flat:
+def _backbone(arch: str, norm: str, variant: Variant) -> Flat:
     resnet = get(arch)
     assert isinstance(resnet, ResNet), "the table of engines refuses others"
     return {
@@ -109,9 +104,20 @@ def _backbone(arch: str, norm: str) -> Flat:
         "MODEL.RESNETS.DEPTH": resnet.depth,
         "MODEL.RESNETS.RES2_OUT_CHANNELS": resnet.width // 2**STAGE_HALVINGS,
         "MODEL.RESNETS.NORM": norm,
-        "MODEL.RESNETS.STRIDE_IN_1X1": STRIDE_IN_1X1,
-        "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
-        "MODEL.PIXEL_STD": list(PIXEL_STD),
+        "MODEL.RESNETS.STRIDE_IN_1X1": variant.stride_in_1x1,
+    }
+
+
+def _images(settings: DetectionSettings, seen: Input, bit_masks: bool) -> Flat:
+    return {
+        "INPUT.FORMAT": seen.order,
+        "INPUT.MASK_FORMAT": "bitmask" if bit_masks else "polygon",
+        "INPUT.MIN_SIZE_TRAIN": settings.min_sizes,
+        "INPUT.MAX_SIZE_TRAIN": settings.max_size,
+        "INPUT.MIN_SIZE_TEST": settings.test_size,
+        "INPUT.MAX_SIZE_TEST": settings.max_size,
+        "MODEL.PIXEL_MEAN": list(seen.pixel_mean),
+        "MODEL.PIXEL_STD": list(seen.pixel_std),
     }
 
 

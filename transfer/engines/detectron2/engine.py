@@ -25,7 +25,7 @@ from transfer.engines.detectron2 import checkpoint
 from transfer.engines.detectron2.catalogue import has_bit_masks, registered
 from transfer.engines.detectron2.config import EXTRA_NORM_HEADS, files, native_config
 from transfer.engines.detectron2.log import quiet
-from transfer.engines.detectron2.proof import proven
+from transfer.engines.detectron2.proof import proven, set_eps
 from transfer.engines.detectron2.trainer import make_trainer
 from transfer.engines.detectron2.watch import Watch
 from transfer.engines.driver import Resumed
@@ -40,6 +40,7 @@ HEADER = f"""\
 # ResNet-18 and 34 need their res5 of two or three basic blocks there). Then seed_all_rng(SEED), DefaultTrainer(cfg),
 # resume_or_load(resume=False), train(); for several processes all of it within detectron2.engine.launch, with SEED + rank.
 """
+EPS = "# The backbone's norms have eps = {:g}, for which Detectron2 has no setting: set it in the trainer's model.\n"
 BIT_MASKS_NOTE = "some masks are run-length encoded: Detectron2 trains on all of them as bit maps"
 RESUMED_NOTE = "training was resumed: Detectron2 restores weights, momentum and schedule, not the order of the images"
 
@@ -68,6 +69,7 @@ class Detectron2(DetectionEngine):
     def build(self) -> None:
         """Make the trainer from the native configuration, which is written beside the converted backbone."""
         self.trainer = make_trainer(self._config(), self.watch, self.job.seed)
+        set_eps(bare(self.trainer.model), self.job.backbone.recipe.variant.eps)
 
     def _config(self) -> Any:
         from detectron2.config import get_cfg
@@ -76,13 +78,16 @@ class Detectron2(DetectionEngine):
         device = job.device if world == 1 else torch.device(job.device).type  # each process has its own by then
         arch, classes, (train, val) = job.backbone.arch, len(self.data.classes), self.names
         ours = partial(native_config, self.settings, arch=arch, classes=classes, bit_masks=self.bit_masks, seed=job.seed)
+        ours = partial(ours, backbone=job.backbone.recipe)
         flat = ours(train=train, val=val, device=device, processes=world) | files(weights, self.folder)
         cfg = get_cfg()
         cfg.merge_from_list([part for item in flat.items() for part in item])
         with distributed.first_alone():
             if distributed.rank() == 0:
                 save_atomically(detectron2_payload(job.backbone.state), weights)
-                (job.folder / NATIVE_CONFIG).write_text(HEADER + cfg.dump(), encoding="utf-8")
+                eps = job.backbone.recipe.variant.eps
+                header = HEADER if eps is None else HEADER + EPS.format(eps)
+                (job.folder / NATIVE_CONFIG).write_text(header + cfg.dump(), encoding="utf-8")
         return cfg
 
     def prepared(self, path: Path) -> Tensor:

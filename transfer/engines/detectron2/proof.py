@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pretrain import backbones
 from transfer.convert import to_detectron2
 from transfer.prove import prove, reference
 from transfer.sources import Backbone
@@ -13,6 +14,13 @@ from transfer.tasks.detection import DetectionSettings
 
 BACKBONE = ("backbone.bottom_up.", "backbone.stem.", "backbone.res", *(f"roi_heads.res5.{block}." for block in range(3)))
 """Beginnings of the backbone's names in Detectron2's detectors."""
+
+
+def set_eps(model: nn.Module, eps: float | None) -> None:
+    """Set what the norms of the backbone in a detector add to a variance, in place; None: they stay as they are."""
+    for name, module in model.named_modules():
+        if f"{name}.".startswith(BACKBONE):
+            backbones.set_eps(module, eps)
 
 
 def proven(backbone: Backbone, model: nn.Module, settings: DetectionSettings) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pretrain.core.distributed import divided
 from transfer.datasets.segmentation import SegmentationData
 from transfer.engines.mmseg.loaders import train_loader, val_loader
 from transfer.engines.mmseg.model import model
+from transfer.sources.recipe import USUAL, Recipe
 from transfer.tasks.segmentation import SegmentationSettings
 
 
@@ -20,6 +21,7 @@ def native_config(
     seed: int,
     device: str = "cpu",
     processes: int = 1,
+    recipe: Recipe = USUAL,
 ) -> dict[str, Any]:
     """Make MMSegmentation's configuration of a run.
 
@@ -28,6 +30,7 @@ def native_config(
         work: Folder of checkpoints and logs; holds `train.txt` and `val.txt` of `write_lists`.
         device: `cpu` or `cuda`, on which several processes normalise and communicate differently.
         processes: Number of processes that every batch is divided among.
+        recipe: What the backbone's tensors don't show.
 
     Returns:
         What `mmengine.runner.Runner.from_cfg` takes; training ends with an evaluation.
@@ -40,7 +43,7 @@ def native_config(
     config = {
         "default_scope": "mmseg",
         "work_dir": str(work),
-        "model": model(settings, data, arch, backbone, synchronised=processes > 1 and device != "cpu"),
+        "model": model(settings, data, arch, backbone, synchronised=processes > 1 and device != "cpu", recipe=recipe),
         "train_dataloader": train_loader(settings, data, work, divided(settings.batch, processes)),
         "val_dataloader": val_loader(settings, data, work),
         "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": settings.iters, "val_interval": every},

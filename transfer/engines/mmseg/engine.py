@@ -90,6 +90,7 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
         distributed.barrier()
         fill_tables()
         ours = partial(native_config, settings, self.data, arch=job.backbone.arch, backbone=backbone, work=self.folder)
+        ours = partial(ours, recipe=job.backbone.recipe)
         device = job.device.partition(":")[0]
         config = Config(ours(seed=job.seed, device=device, processes=distributed.world()), format_python_code=False)
         if first:

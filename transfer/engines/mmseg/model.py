@@ -5,10 +5,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pretrain.backbones import get
+from pretrain.backbones import Variant, get
 from pretrain.backbones.resnet import ResNet
-from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer.datasets.segmentation import SegmentationData
+from transfer.sources.recipe import USUAL, Recipe
 from transfer.tasks.segmentation import (
     LAST_DILATION,
     OUTPUT_STRIDE,
@@ -24,9 +24,21 @@ PYRAMID_HEAD = "PublishedASPPHead"
 
 
 def model(
-    settings: SegmentationSettings, data: SegmentationData, arch: str, backbone: Path, *, synchronised: bool
+    settings: SegmentationSettings,
+    data: SegmentationData,
+    arch: str,
+    backbone: Path,
+    *,
+    synchronised: bool,
+    recipe: Recipe = USUAL,
 ) -> dict[str, Any]:
-    """Make the configuration of the segmenter; `synchronised`: whether its norms see the images of all processes."""
+    """Make the configuration of the segmenter.
+
+    Args:
+        backbone: Its file.
+        synchronised: Whether the norms see the images of all processes.
+        recipe: What the backbone sees, which of its convolutions are strided, and what its norms add.
+    """
     # On one process BN over the batch is what synchronised BN over the same batch computes.
     norm = {"type": "SyncBN" if synchronised else "BN", "requires_grad": True}
     resnet = get(arch)
@@ -35,15 +47,15 @@ def model(
         "type": "EncoderDecoder",
         "data_preprocessor": {
             "type": "SegDataPreProcessor",
-            "mean": list(PIXEL_MEAN),
-            "std": list(PIXEL_STD),
-            "bgr_to_rgb": True,
+            "mean": list(recipe.seen.pixel_mean),
+            "std": list(recipe.seen.pixel_std),
+            "bgr_to_rgb": recipe.seen.order == "RGB",
             "pad_val": 0,
             "seg_pad_val": data.ignore,
             "size": settings.crop_size,
         },
         "pretrained": None,
-        "backbone": _backbone(settings, resnet, norm, backbone),
+        "backbone": _backbone(settings, resnet, norm, backbone, recipe.variant),
         "decode_head": {
             "in_channels": resnet.width,
             "in_index": 3,
@@ -60,7 +72,9 @@ def model(
     }
 
 
-def _backbone(settings: SegmentationSettings, resnet: ResNet, norm: dict[str, Any], weights: Path) -> dict[str, Any]:
+def _backbone(
+    settings: SegmentationSettings, resnet: ResNet, norm: dict[str, Any], weights: Path, variant: Variant
+) -> dict[str, Any]:
     # MMSegmentation's factors take the place of the dilation.
     grid = {"multi_grid": settings.last_dilations} if set(settings.multi_grid) != {1} else {}
     return {
@@ -72,8 +86,8 @@ def _backbone(settings: SegmentationSettings, resnet: ResNet, norm: dict[str, An
         "dilations": DILATIONS,
         "contract_dilation": False,
         **grid,
-        "style": "pytorch",
-        "norm_cfg": norm,
+        "style": "caffe" if variant.stride_in_1x1 else "pytorch",
+        "norm_cfg": norm if variant.eps is None else norm | {"eps": variant.eps},
         "norm_eval": False,
         "init_cfg": {"type": "Pretrained", "checkpoint": str(weights)},
     }

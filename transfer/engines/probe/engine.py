@@ -50,7 +50,7 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
         """See `Engine`."""
         with opened(path, str(path)) as image:
             pixels = torch.from_numpy(np.array(rgb(image, str(path)))).permute(2, 0, 1)
-        return normalised(pixels[None].float() / 255)[0]
+        return normalised(pixels[None].float() / 255, self.job.backbone.recipe.seen)[0]
 
     def prove(self) -> dict[str, float]:
         """Return the proof that came with the frozen backbone."""

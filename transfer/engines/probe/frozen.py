@@ -36,7 +36,7 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     found = [kept["features"]] if kept else []
     done, total = sum(map(len, found)), len(images)
     how = {"size": settings.size, "batch": settings.batch, "num_workers": settings.num_workers}
-    for part in centre_features(model, images, **how, device=job.device, start=done):
+    for part in centre_features(model, images, job.backbone.recipe.seen, **how, device=job.device, start=done):
         found.append(part)
         done += len(part)
         job.journal.step(f"features of {name}", done, total)
@@ -66,7 +66,7 @@ def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> 
         flipped = (torch.rand(len(labels), generator=rng) < 0.5).view(-1, 1, 1, 1)
         crop = torch.where(flipped, views[0].flip(-1), views[0]).to(job.device)
         with torch.inference_mode():
-            found = model(normalised(crop.float() / 255))
+            found = model(normalised(crop.float() / 255, job.backbone.recipe.seen))
         yield found.clone(), labels.to(job.device)
 
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 import torchvision
 from torch import Tensor, nn
 
+from pretrain.backbones import get
 from transfer.engines.torchvision.body import LAYERS, Body
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.heads import BoxHead, MaskHead
 from transfer.engines.torchvision.pooling import pool
 from transfer.engines.torchvision.rpn import RPN
+from transfer.sources.recipe import USUAL, Recipe
 from transfer.tasks.detection import DetectionSettings
 
 STRIDE = 16
@@ -24,16 +26,18 @@ LAST_STAGE = "layer4."
 class C4(Detector):
     """Faster R-CNN, or Mask R-CNN where masks are asked for."""
 
-    def __init__(self, arch: str, classes: int, settings: DetectionSettings) -> None:
+    def __init__(self, arch: str, classes: int, settings: DetectionSettings, backbone: Recipe = USUAL) -> None:
         """Build with random weights.
 
         Args:
-            arch: A torchvision ResNet; its 3x3 convolutions carry the strides (Detectron2: `STRIDE_IN_1X1 False`).
+            arch: A torchvision ResNet.
             classes: K.
-            settings: The recipe.
+            settings: The recipe of the training.
+            backbone: What the ResNet sees, and which of its convolutions are strided.
         """
-        super().__init__(classes, settings)
+        super().__init__(classes, settings, backbone.seen)
         resnet = getattr(torchvision.models, arch)()
+        get(arch).adapt(resnet, backbone.variant)
         channels = resnet.fc.in_features
         self.body, self.res5, self.norm = Body(resnet, LAYERS[:-1]), resnet.layer4, nn.BatchNorm2d(channels)
         self.rpn = RPN(channels // 2, (settings.anchor_sizes,), (STRIDE,), settings)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core import distributed
-from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
+from pretrain.images.normalise import IMAGENET, Input
 from transfer.detection import masks as mask_ops
 from transfer.engines.torchvision.data import Sample
 from transfer.engines.torchvision.heads import BoxHead, Detections, MaskHead, Regions, draw
@@ -28,11 +28,11 @@ class Detector(nn.Module, ABC):
     box: BoxHead
     mask: MaskHead | None
 
-    def __init__(self, classes: int, settings: DetectionSettings) -> None:
+    def __init__(self, classes: int, settings: DetectionSettings, seen: Input = IMAGENET) -> None:
         super().__init__()
-        self.classes, self.settings = classes, settings
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(-1, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(-1, 1, 1), persistent=False)
+        self.classes, self.settings, self.seen = classes, settings, seen
+        self.register_buffer("pixel_mean", torch.tensor(seen.pixel_mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(seen.pixel_std).view(-1, 1, 1), persistent=False)
 
     @abstractmethod
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
@@ -131,11 +131,12 @@ class Detector(nn.Module, ABC):
         return self.pixel_mean.device
 
     def batch(self, images: Sequence[Tensor]) -> tuple[Tensor, list[Size]]:
-        """Put normalised images in the corner of one tensor (N, 3, H, W), 0 elsewhere; returns it and their sizes."""
+        """Put images (3, H, W) of uint8, normalised, in the corner of one tensor, 0 elsewhere; returns it and their sizes."""
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         height, width = (-(-max(side) // self.DIVISOR) * self.DIVISOR for side in zip(*sizes, strict=True))
         batch = self.pixel_mean.new_zeros((len(images), 3, height, width))
         for place, image in zip(batch, images, strict=True):
-            normalised = (image.to(batch.device) - self.pixel_mean) / self.pixel_std
+            ordered = image.to(batch.device)[list(self.seen.channels)] if self.seen.order == "BGR" else image.to(batch.device)
+            normalised = (ordered - self.pixel_mean) / self.pixel_std
             place[:, : image.shape[1], : image.shape[2]] = normalised
         return batch, sizes

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from pretrain.core import distributed
-from pretrain.images.normalise import PIXEL_MEAN, PIXEL_STD
 from transfer import prove
 from transfer.datasets.objects import Picture, read_image
 from transfer.detection.found import Found
@@ -25,10 +25,11 @@ from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.evaluate import find
 from transfer.engines.torchvision.fpn import FPN
 from transfer.engines.torchvision.train import CHECKPOINT, Fit, begin, samples, set_statistics, synchronised, train
+from transfer.sources.recipe import Recipe
 from transfer.tasks.detection import DetectionSettings
 
-FAMILIES: dict[str, Callable[[str, int, DetectionSettings], Detector]] = {"c4": C4, "fpn": FPN}
-"""`DetectionSettings.family` → a detector from architecture, number of classes and settings."""
+FAMILIES: dict[str, Callable[[str, int, DetectionSettings, Recipe], Detector]] = {"c4": C4, "fpn": FPN}
+"""`DetectionSettings.family` → a detector from architecture, number of classes, settings and the backbone's recipe."""
 BACKBONE = ("body.", "res5.")
 """Beginnings of the backbone's names in a detector."""
 NATIVE_CONFIG = "torchvision_config.yaml"
@@ -59,7 +60,7 @@ class Torchvision(DetectionEngine):
             "detector": FAMILIES[settings.family].__module__,
             "arch": job.backbone.arch,
             "backbone": job.backbone.sha256,
-            "input": {"order": "RGB", "mean": list(PIXEL_MEAN), "std": list(PIXEL_STD)},
+            **_input(job.backbone.recipe),
             "seed": job.seed,
             "data": self.data.ref.model_dump(mode="json"),
             "classes": list(self.data.classes),
@@ -129,10 +130,17 @@ class Torchvision(DetectionEngine):
         return (self.job.folder / CHECKPOINT,)
 
 
+def _input(recipe: Recipe) -> dict[str, Any]:
+    """Say what the backbone sees, of pixels of 0 to 255; and where it is another network than torchvision's, in what."""
+    seen = recipe.seen
+    network = {name: value for name, value in recipe.differences().items() if name in ("stride", "eps")}
+    return {"input": {"order": seen.order, "mean": list(seen.pixel_mean), "std": list(seen.pixel_std)}, **network}
+
+
 def detector(job: Job, settings: DetectionSettings, classes: int) -> Detector:
     """Build the detector with the backbone in it; its new layers are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = FAMILIES[settings.family](job.backbone.arch, classes, settings)
+        model = FAMILIES[settings.family](job.backbone.arch, classes, settings, job.backbone.recipe)
     model.load_backbone(job.backbone.state)
     return model

@@ -16,11 +16,13 @@ from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
+from pretrain.backbones import get
 from transfer.engines.torchvision.body import LAYERS, Body
 from transfer.engines.torchvision.detector import Detector
 from transfer.engines.torchvision.heads import BoxHead, MaskHead
 from transfer.engines.torchvision.pooling import pool
 from transfer.engines.torchvision.rpn import RPN
+from transfer.sources.recipe import USUAL, Recipe
 from transfer.tasks.detection import DetectionSettings
 
 STRIDES = (4, 8, 16, 32, 64)
@@ -40,16 +42,18 @@ class FPN(Detector):
 
     DIVISOR: ClassVar[int] = 32
 
-    def __init__(self, arch: str, classes: int, settings: DetectionSettings) -> None:
+    def __init__(self, arch: str, classes: int, settings: DetectionSettings, backbone: Recipe = USUAL) -> None:
         """Build with random weights.
 
         Args:
-            arch: A torchvision ResNet; its 3x3 convolutions carry the strides (Detectron2: `STRIDE_IN_1X1 False`).
+            arch: A torchvision ResNet.
             classes: K.
-            settings: The recipe.
+            settings: The recipe of the training.
+            backbone: What the ResNet sees, and which of its convolutions are strided.
         """
-        super().__init__(classes, settings)
+        super().__init__(classes, settings, backbone.seen)
         resnet = getattr(torchvision.models, arch)()
+        get(arch).adapt(resnet, backbone.variant)
         widths = [resnet.fc.in_features // 2**halvings for halvings in (3, 2, 1, 0)]
         self.body = Body(resnet)
         self.pyramid = FeaturePyramidNetwork(widths, CHANNELS, LastLevelMaxPool(), nn.BatchNorm2d)

@@ -218,7 +218,8 @@ def test_every_architecture_is_proven_to_the_last_bit(
 def test_a_stride_in_the_wrong_convolution_stops_the_run(
     tiny_detection: Tiny, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "STRIDE_IN_1X1", True)
+    changed = {"MODEL.RESNETS.STRIDE_IN_1X1": True}
+    monkeypatch.setattr(engine, "native_config", lambda *args, **named: config.native_config(*args, **named) | changed)
     with pytest.raises(ProofError, match="other features"):
         fit("voc07", tiny_detection(), read("voc07")[1], tmp_path / "run", "resnet50")
 

@@ -1,0 +1,155 @@
+"""Everything that a file and its neighbours say of its network: names, arguments and configurations, wherever they stand.
+
+An example: timm's training script saves `{"arch": "resnet50", "args": {"mean": [0.5, 0.5, 0.5], ...}, "state_dict": ...}`.
+"""
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from torch import Tensor
+
+from pretrain.core import plain
+from pretrain.core.errors import BenchError
+from pretrain.core.texts import read_text
+from transfer.sources import configs
+from transfer.sources.backbone import COUNTER
+from transfer.sources.files import Payload
+from transfer.sources.recipe import Said, statement
+
+NAMES = ("arch", "architecture", "model_name", "model", "backbone", "encoder", "base_model", "network", "net")
+"""Entries that name a network, by text or by a mapping with a `name`."""
+ARGUMENTS = ("args", "opt", "opts", "options", "hparams", "hyper_parameters", "config", "cfg", "conf", "method_kwargs")
+"""Entries that hold the arguments of a training."""
+NEIGHBOURS = ("args.yaml", "args.json")
+"""Files with such arguments: timm's and solo-learn's."""
+CONFIGS = {"config.json": configs.of_config, "preprocessor_config.json": configs.of_preprocessor}
+"""Files that the Hugging Face Hub has beside weights."""
+LARGEST_TEXT = 2**21
+"""Bytes of a configuration at most."""
+DEEPEST = 3
+"""Levels of arguments inside each other that are read."""
+
+
+def everything(payload: Payload, path: Path, source: str) -> list[Said]:
+    """List what a file and its neighbours say; each line says where.
+
+    Args:
+        payload: The file's content.
+        path: Where it lies.
+        source: The line of `SOURCES` that recognised it.
+    """
+    said = [*_arguments(payload.content, ""), *_meta(payload.content), *_beside(path, source)]
+    if payload.form == "safetensors":
+        said += _arguments(_metadata(path), "its metadata")
+    return [each for each in said if each.fields or each.architecture or each.other]
+
+
+def _arguments(content: Mapping[Any, Any], where: str, depth: int = 0) -> Iterator[Said]:
+    """Yield what names and arguments say."""
+    own = [(key, content[key]) for key in NAMES if key in content]
+    for key, value in own:
+        inside = value if isinstance(value, Mapping) else {}
+        name = next((inside[each] for each in ("name", "arch", "type") if isinstance(inside.get(each), str)), value)
+        if isinstance(name, str):
+            kwargs = content.get("model_kwargs")
+            yield configs.of_arguments(name, {}, kwargs if isinstance(kwargs, Mapping) else {}, f"{where} {key}".strip())
+    if where:
+        yield statement(where, {"mean": content.get("mean"), "std": content.get("std"), "eps": content.get("bn_eps")})
+    for key in ARGUMENTS if depth < DEEPEST else ():
+        if isinstance(content.get(key), Mapping):
+            yield from _arguments(content[key], f"{where}/{key}" if where else f"its {key}", depth + 1)
+
+
+def _meta(content: Mapping[Any, Any]) -> Iterator[Said]:
+    """Yield what MMDetection's family says of a run: its whole configuration, as text or as a mapping."""
+    meta = content.get("meta")
+    for key in ("cfg", "config") if isinstance(meta, Mapping) else ():
+        value = meta.get(key)  # type: ignore[union-attr]  # a mapping, or the loop has no turn
+        config = assigned(value) if isinstance(value, str) else value
+        if isinstance(config, Mapping):
+            yield configs.of_mm(config, f"its meta/{key}")
+
+
+def assigned(text: str) -> dict[str, Any]:
+    """Read a configuration in Python's words without running it: `name = value`, of literals and calls of `dict`."""
+    try:
+        lines = ast.parse(text[:LARGEST_TEXT]).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    found: dict[str, Any] = {}
+    for line in lines:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            found[line.targets[0].id] = _value(line.value, found)
+    return found
+
+
+def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return what an expression is; None for what isn't plain."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        return {each.arg: _value(each.value, names) for each in node.keywords if each.arg is not None}
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {key.value: _value(value, names) for key, value in pairs if isinstance(key, ast.Constant)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(each, names) for each in node.elts]
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _beside(path: Path, source: str) -> Iterator[Said]:
+    """Yield what the files beside it say."""
+    for name, read in CONFIGS.items():
+        yield read(_mapping(path.with_name(name)))
+    for name in NEIGHBOURS:
+        yield from _arguments(_mapping(path.with_name(name)), f"{name} beside it")
+    if source == "detectron2":
+        yield configs.of_detectron2(_mapping(path.with_name("config.yaml")))
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    """Read a small file of JSON or YAML; empty where there is none, or it is none."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(read_text(path, LARGEST_TEXT)) if path.suffix == ".json" else plain.read_yaml(path)
+    except (ValueError, RecursionError, BenchError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """Return what a safetensors file says in words, each as JSON where it is."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            said = file.metadata() or {}
+    except (OSError, safetensors.SafetensorError):  # packed in another file: no words are left of it
+        return {}
+    return {key: _decoded(value) for key, value in said.items()}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text) if text[:1] in "[{0123456789" else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def is_folded(state: Mapping[str, Tensor]) -> bool:
+    """Recognise Caffe's networks, whose norms only scale: all running means are 0 and all variances 1, after training.
+
+    A network that was never trained has those too, and constant weights, and counters of batches.
+    """
+    means, variances = ([t for name, t in state.items() if name.endswith(f"running_{word}")] for word in ("mean", "var"))
+    if not means or any(bool(t.any()) for t in means) or any(bool((t != 1).any()) for t in variances):
+        return False
+    scales = [state[name.replace("running_mean", "weight")] for name in state if name.endswith("running_mean")]
+    counted = any(name.endswith(COUNTER) for name in state)
+    return not (counted and all(bool((t == t.flatten()[0]).all()) for t in scales))
