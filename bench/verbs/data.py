@@ -74,7 +74,8 @@ def check(
     if make:
         made = datasets.make(layout, root.resolve(), problems.tell, progress)
         console.print(f"made {made} label maps of training ids")
-    content = _read(layout, root, settings, problems, selection.arguments())
+    needs = {"needs": ()} if task == "pretrain" else {}
+    content = _read(layout, root, settings, problems, selection.arguments() | needs)
     if content is not None:
         if images:
             open_images(content, problems.tell, progress)

@@ -56,7 +56,13 @@ def find(settings: PretrainConfig, data: str | None, progress: Progress) -> tupl
     with distributed.first_alone():
         root, generated = places.data_root(data, "imagefolder", Journal(progress=progress))
     selection = Selection(classes=settings.classes, label_map=settings.label_map)
-    return root, imagefolder.read(root, **selection.arguments(settings.seed)), generated
+    return root, imagefolder.read(root, **selection.arguments(settings.seed), needs=needs(settings)), generated
+
+
+def needs(settings: PretrainConfig) -> tuple[str, ...]:
+    """Say what a pre-training reads of its data beside the training images."""
+    labels = (imagefolder.LABELS,) if settings.supervision != "self" or settings.monitor_every else ()
+    return (*labels, *((imagefolder.VAL,) if settings.monitor_every else ()))
 
 
 def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[PretrainConfig, str]:

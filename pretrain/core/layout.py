@@ -8,7 +8,7 @@ from pretrain.core.errors import DataError
 
 SHOWN = 8
 """Names that a message lists at most."""
-DEEP, HIGH = 3, 2
+DEEP, HIGH = 4, 2
 """Levels below and above a folder at which its layout is looked for."""
 MOST = 1000
 """Folders that are looked into for it."""
@@ -38,8 +38,8 @@ def wrong_layout(
         advice: Called if nothing else helps: what to do with what lies there instead, or None.
     """
     wrong, remedy = amiss(first_wrong, folder=folder)
-    if remedy is None and fits is not None and (near := _near(root, fits)) is not None:
-        remedy = f"pass --data {near}, which has this layout"
+    if remedy is None and fits is not None and (other := near(root, fits)) is not None:
+        remedy = f"pass --data {other}, which has this layout"
     if remedy is None and advice is not None:
         remedy = advice()
     return DataError(
@@ -83,7 +83,7 @@ def _listed(root: Path, path: Path) -> str:
     return contents(there) if there == root else f"in {there}: {contents(there)}"
 
 
-def _near(root: Path, fits: Callable[[Path], bool]) -> Path | None:
+def near(root: Path, fits: Callable[[Path], bool]) -> Path | None:
     """Find a folder of the layout above or below the root, the nearest one first."""
     try:
         absolute = root.absolute()

@@ -11,7 +11,7 @@ from PIL import Image
 from pretrain.core.errors import DataError, GoneError
 from pretrain.images.decode import Picture, undecodable
 from pretrain.images.listing import Choice, list_split
-from pretrain.images.stores import SUFFIXES, UNREADABLE, Members
+from pretrain.images.stores import SUFFIXES, UNLABELLED, UNREADABLE, Members
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the images have classes, or are merely images."""
+        return self.classes != (UNLABELLED,)
 
     def part(self, indices: Sequence[int]) -> "ImageSet":
         """Select images by their indices; the classes stay the same."""
@@ -91,18 +96,20 @@ class ImageSet:
         return without.hexdigest()[:16], with_labels.hexdigest()[:16]
 
 
-def read(root: Path, split: str, classes: Choice = None) -> ImageSet:
+def read(root: Path, split: str, classes: Choice = None, *, labelled: bool = False) -> ImageSet:
     """Read which images there are of a split.
 
     Args:
         root: Folder of the splits, which may each be whatever `pretrain.images.stores` reads.
         split: `train` or `val`.
         classes: Class folders to read, or a function that chooses them from all names; None: all. No other is looked into.
+        labelled: Whether images without classes are refused, not read as one class `UNLABELLED`; `classes` implies it.
 
     Raises:
-        DataError: If the split is missing, a class that was asked for is missing, or a class folder is empty.
+        DataError: If the split is missing, a class that was asked for is missing, a class folder is empty, or the images
+            have no classes and some are asked for.
     """
-    listing = list_split(root, split, classes)
+    listing = list_split(root, split, classes, labelled=labelled)
     _require_names(listing.names, listing.source)
     label = {cls: index for index, cls in enumerate(listing.wanted)}
     labels = tuple(label[name.split("/", 1)[0]] for name in listing.names)

@@ -30,6 +30,9 @@ def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str]
     """
     if fraction == 0:
         return [UNLABELLED] * len(images)
+    if not images.has_classes:
+        fix = "use --supervision self, or sort the images into folders of their classes"
+        raise DataError(f"labels asked for, but the images in {images.root} have none", seen="no class folders", fix=fix)
     if len(images.classes) < 2:
         raise DataError(
             f"labels asked for, but {images.root} has one class", seen=images.classes[0], fix="use --supervision self"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretrain.core.errors import DataError
-from pretrain.core.layout import wrong_layout
+from pretrain.core.layout import near, wrong_layout
 from pretrain.images import stores
-from pretrain.images.stores import shards
+from pretrain.images.stores import UNLABELLED, shards
+from pretrain.images.stores.folders import Pool
 
 SPLITS = ("train", "val")
 OTHER_NAMES = {
@@ -41,15 +42,23 @@ class Listing:
     """What was seen and is not read."""
 
 
-def list_split(root: Path, split: str, classes: Choice) -> Listing:
+def list_split(root: Path, split: str, classes: Choice, *, labelled: bool) -> Listing:
     """List what one of `pretrain.images.stores` holds of a split; unwanted class folders of a folder aren't looked into.
 
+    Where there is no `train`, and no class is needed, all images below the root are taken.
+
     Raises:
-        DataError: If none of them is there, an archive can't be read, or a class folder asked for is missing.
+        DataError: If none of them is there, an archive can't be read, a class folder asked for is missing, or the images have
+            no classes and `labelled` asks for them.
     """
     store = stores.find(root, split)
     if store is None:
-        raise _wrong_layout(root, split)
+        problem = _wrong_layout(root, split)
+        if split == SPLITS[1] or classes is not None or not _is_pool(root):
+            raise problem
+        store = Pool(root)
+    if store.classes == [UNLABELLED] and (labelled or classes is not None):
+        raise _without_classes(store, split)
     wanted = _wanted(store.classes, classes, store.source)
     found = store.images(wanted)
     notes = tuple(found.unread.notes(split))
@@ -88,9 +97,33 @@ def _wrong_layout(root: Path, split: str) -> DataError:
         first_wrong=archive if packed else root / split,
         folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",
-        fits=lambda other: all(_has(other, each) for each in SPLITS),
+        fits=_holds_splits,
         advice=lambda: _other_name(root, split),
     )
+
+
+def _is_pool(root: Path) -> bool:
+    """Tell whether a folder without `train` holds images, and no part of it or place near it is a folder of splits."""
+    names = {each for names in OTHER_NAMES.values() for each in names} | set(SPLITS)
+    if not root.is_dir() or near(root, _holds_splits) is not None:
+        return False
+    return not any((root / name).exists() for name in names) and bool(Pool(root).classes)
+
+
+def _without_classes(store: stores.Store, split: str) -> DataError:
+    names = store.images([UNLABELLED]).names
+    first = ", ".join(name.removeprefix(f"{UNLABELLED}/") for name in names[:3])
+    return DataError(
+        f"the {len(names):,} images in {store.source} lie there without class folders or labels",
+        seen=first + ", …" * (len(names) > 3),
+        allowed=f"{split}/CLASS/IMAGE.jpg: a folder for each class",
+        fix="sort them into folders of their classes"
+        + ("; --supervision self reads them as they are" if split == "train" else ""),
+    )
+
+
+def _holds_splits(root: Path) -> bool:
+    return all(_has(root, split) for split in SPLITS)
 
 
 def _has(root: Path, split: str) -> bool:

@@ -172,3 +172,23 @@ def test_names_that_the_terminal_can_not_print_are_escaped(lay_voc, monkeypatch:
         assert check(monkeypatch, "--task", "voc07", "--data", str(root)) == 0
         terminal.seek(0)
         assert "\\u732b" in terminal.read()
+
+
+def test_images_without_classes_are_enough_for_a_pre_training_and_for_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train").mkdir()
+    for number in range(3):
+        Image.new("L", (8, 8), number).save(tmp_path / "train" / f"{number}.pgm")
+    (tmp_path / "train" / "4.gif").touch()
+    assert check(monkeypatch, "--task", "pretrain", "--data", str(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert [line.split() for line in shown.splitlines() if line.startswith(("images", "0 classes"))] == [
+        ["images", "3", "0"],
+        ["0", "classes,", "images:"],
+    ]
+    for words in ("no classes", "--supervision self alone", "val is not read", "1 .gif file"):
+        assert words in shown
+    for task in ("knn", "measure"):
+        assert check(monkeypatch, "--task", task, "--data", str(tmp_path)) == 2
+        assert "the 3 images in" in capsys.readouterr().out

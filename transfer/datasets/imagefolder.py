@@ -1,6 +1,6 @@
 """The image-folder layout: a training and a validation split, each whatever `pretrain.images.stores` reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,9 @@ from pretrain.images.stores import shards
 from transfer.datasets import Tell, stop
 from transfer.record import Data
 
+VAL, LABELS = "val", "labels"
+"""What a reader can need beside the training images."""
+
 
 @dataclass(frozen=True)
 class ClassificationData:
@@ -21,11 +24,11 @@ class ClassificationData:
     train: imageset.ImageSet
     """Training images."""
     val: imageset.ImageSet
-    """Validation images, of the same classes."""
+    """Validation images, of the same classes; none where a reader needs none and none can be read."""
     ref: Data
     """Description of the data for the record."""
     notes: tuple[str, ...] = ()
-    """What was seen beside the images and is not read."""
+    """What was seen and is not read, and what is not there."""
 
 
 def read(
@@ -34,6 +37,7 @@ def read(
     classes: float | Sequence[str] | None = None,
     labels: Mapping[str, str] | None = None,
     seed: int = 0,
+    needs: Collection[str] = (VAL, LABELS),
     tell: Tell = stop,
 ) -> ClassificationData:
     """Read both splits.
@@ -43,6 +47,7 @@ def read(
         classes: Class folders to read, or the fraction of them to draw; None: all.
         labels: Class folder → label; None: the folders' names are the labels.
         seed: Seed of the draw.
+        needs: What is read beside the training images: `VAL`, `LABELS`. What isn't may be missing, which is noted.
         tell: Called with the error for classes that one split lacks; raises it by default.
 
     Raises:
@@ -50,9 +55,9 @@ def read(
             without a label.
     """
     chosen = partial(choosing.draw_classes, fraction=classes, seed=seed) if isinstance(classes, float) else classes
-    train = imageset.read(root, "train", chosen)
-    val = imageset.read(root, "val", None if classes is None else train.classes)
-    if train.classes != val.classes:
+    train = imageset.read(root, "train", chosen, labelled=LABELS in needs or labels is not None)
+    val, missing = _validation(root, train, None if classes is None else train.classes, needed=VAL in needs)
+    if train.has_classes and train.classes != val.classes:
         differing = sorted(set(train.classes) ^ set(val.classes))
         tell(
             DataError(
@@ -65,14 +70,38 @@ def read(
     part = len(train.classes) < train.folders
     if labels is not None:
         train, val = choosing.relabelled(train, labels), choosing.relabelled(val, labels)
-    fingerprint = digest([train.fingerprint(), val.fingerprint()])
+    fingerprint = digest([each.fingerprint() for each in (train, val) if len(each)])
     ref = Data(
         name=shards.title(root),
         layout="imagefolder",
         fingerprint=fingerprint,
         train=len(train),
         val=len(val),
-        classes=len(train.classes),
+        classes=len(train.classes) if train.has_classes else 0,
         chosen_from=train.folders if part else None,
     )
-    return ClassificationData(train, val, ref, (*train.notes, *val.notes))
+    return ClassificationData(train, val, ref, (*_kind(train), *train.notes, *val.notes, *missing))
+
+
+def _validation(
+    root: Path, train: imageset.ImageSet, classes: Sequence[str] | None, *, needed: bool
+) -> tuple[imageset.ImageSet, tuple[str, ...]]:
+    """Read the validation images; where they aren't needed and can't be read, return none, and a note of why.
+
+    Raises:
+        DataError: If they are needed and can't be read.
+    """
+    try:
+        return imageset.read(root, "val", classes, labelled=train.has_classes), ()
+    except DataError as problem:
+        if needed:
+            raise
+        said = [" ".join(line.split()) for line in str(problem).splitlines()]
+        why = "; ".join(line for line in said if not line.startswith("allowed:"))
+        return train.part(()), (f"val is not read, which --monitor-every, probes and measure need: {why}",)
+
+
+def _kind(train: imageset.ImageSet) -> tuple[str, ...]:
+    if train.has_classes:
+        return ()
+    return (f"no classes: the images of {train.root.name} lie in no class folders; --supervision self alone can train on them",)

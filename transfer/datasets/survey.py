@@ -15,6 +15,7 @@ import numpy as np
 from pretrain.core.errors import DataError
 from pretrain.core.journal import Progress
 from pretrain.images.imageset import ImageSet
+from pretrain.images.stores import UNLABELLED
 from transfer.datasets import Tell
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.datasets.objects import DetectionData, Picture, image_size
@@ -145,7 +146,7 @@ def _segmentation(data: SegmentationData) -> Survey:
 
 def _classification(data: ClassificationData) -> Survey:
     splits = (data.train, data.val)
-    names = sorted({*data.train.classes, *data.val.classes})
+    names = sorted({*data.train.classes, *data.val.classes} - {UNLABELLED})
     per_class = [_by_class(split, names) for split in splits]
     classes = tuple(_row(name, *found) for name, *found in zip(names, *per_class, strict=True))
     both = len(set(data.train.names) & set(data.val.names))

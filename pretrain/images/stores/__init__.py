@@ -18,6 +18,8 @@ SUFFIXES = frozenset(
     {*(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"), *(".jpe", ".jfif", ".pbm", ".pnm")}
 )
 """Endings of image files, in lower case: those of torchvision's ImageFolder, and others of the same formats."""
+UNLABELLED = "unlabelled"
+"""The one class of images that have none: enough for runs that read no label."""
 JUNK = frozenset({"__MACOSX"})
 """Folders that archivers add."""
 LARGEST_IMAGE = 2**30

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pretrain.core.errors import DataError
-from pretrain.images.stores import Found, by_class, is_class, is_image
+from pretrain.images.stores import UNLABELLED, Found, by_class, is_class, is_image
 from pretrain.images.unread import Unread
 
 
@@ -80,16 +80,56 @@ class Folder:
         unread.add(file for file in files if not is_image(file))
         return Found(names, Files(self.source, names), unread)
 
+    def holds_classes(self) -> bool:
+        """Tell whether an image is in a class folder, or none is beside them."""
+        if not any(is_image(name) for name, is_folder in self._entries if not is_folder):
+            return True
+        return any(is_image(file) for cls in self.classes for file in _below(self.source, cls, Unread()))
 
-def find(root: Path, split: str) -> Folder | None:
+
+@dataclass(frozen=True)
+class Pool:
+    """A folder of images without classes, at whatever depth they lie."""
+
+    source: Path
+    """The folder."""
+    inner: str = ""
+    """Nothing."""
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The one class, if there are images."""
+        return [UNLABELLED] if any(map(_is_visible_image, _below(self.source, "", Unread()))) else []
+
+    def images(self, wanted: Collection[str]) -> Found:
+        """List all images.
+
+        Raises:
+            DataError: If a folder can't be listed.
+        """
+        unread = Unread()
+        files = list(_below(self.source, "", unread))
+        images = sorted(filter(_is_visible_image, files))
+        unread.add(file for file in files if not is_image(file))
+        return Found([f"{UNLABELLED}/{name}" for name in images], Files(self.source, images), unread)
+
+
+def find(root: Path, split: str) -> Folder | Pool | None:
     """Find the folder `root/split`."""
-    return Folder(root / split) if (root / split).is_dir() else None
+    if not (root / split).is_dir():
+        return None
+    folder = Folder(root / split)
+    return folder if folder.holds_classes() else Pool(root / split)
+
+
+def _is_visible_image(path: str) -> bool:
+    return is_image(path) and all(map(is_class, path.split("/")[:-1]))
 
 
 def _below(root: Path, folder: str, unread: Unread) -> Iterator[str]:
     """Yield the files below a folder as paths below `root`, and count linked folders that lead back to one above."""
     whole = root.resolve()
-    todo = [(folder, frozenset(_identity(each) for each in (whole, *whole.parents)))]
+    todo = [(folder, frozenset(_identity(each) for each in (*([whole] if folder else []), *whole.parents)))]
     while todo:
         where, above = todo.pop()
         here = _identity(root / where)
@@ -97,10 +137,11 @@ def _below(root: Path, folder: str, unread: Unread) -> Iterator[str]:
             unread.circular += 1
             continue
         for name, is_folder in _listed(root / where):
+            path = f"{where}/{name}" if where else name
             if is_folder:
-                todo.append((f"{where}/{name}", above | {here}))
+                todo.append((path, above | {here}))
             else:
-                yield f"{where}/{name}"
+                yield path
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from pretrain.core.errors import DataError
 from pretrain.core.settings import text_lines
-from pretrain.images.stores import Found, Members
+from pretrain.images.stores import UNLABELLED, Found, Members
 from pretrain.images.unread import Unread
 
-UNLABELLED = "unlabelled"
-"""Class of all images where none has a label."""
 CLASS_FILES = ("classes.txt", "classes.json")
 """Files beside shards that name the classes of the labels 0, 1, …: a line each, a list, or an object from label to name."""
 Label = int | str | None

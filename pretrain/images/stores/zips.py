@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from pretrain.core.errors import DataError
-from pretrain.images.stores import JUNK, LARGEST_IMAGE, Found, by_class, inner_folder, is_class, is_image
+from pretrain.images.stores import JUNK, LARGEST_IMAGE, UNLABELLED, Found, by_class, inner_folder, is_class, is_image
 from pretrain.images.unread import Unread
 
 LOCAL_HEADER = 30
@@ -137,7 +137,10 @@ def find(root: Path, split: str) -> Zip | None:
     inner = inner_folder([info.filename for info in images])
     below = {info.filename.removeprefix(inner): info for info in infos if info.filename.startswith(inner)}
     everything = {name: info for name, info in below.items() if "/" in name and is_class(name.split("/", 1)[0])}
-    return Zip(archive, inner, everything, sum("/" not in info.filename for info in images))
+    beside = {f"{UNLABELLED}/{info.filename}": info for info in images if "/" not in info.filename}
+    if beside and not any(map(is_image, everything)):
+        return Zip(archive, inner, beside)
+    return Zip(archive, inner, everything, len(beside))
 
 
 def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:

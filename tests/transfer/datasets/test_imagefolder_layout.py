@@ -1,5 +1,6 @@
 """Image folders: what their reader says of the classes that were chosen."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -57,3 +58,30 @@ def test_a_zip_says_the_same_as_the_folder(root: Path) -> None:
 def test_a_class_that_is_not_there_is_named(root: Path) -> None:
     with pytest.raises(DataError, match=r"1 of the 2 classes asked for are not in .*train: eel"):
         imagefolder.read(root, classes=["ant", "eel"])
+
+
+def test_validation_images_that_nobody_needs_may_be_missing(root: Path) -> None:
+    whole = imagefolder.read(root)
+    shutil.rmtree(root / "val")
+    with pytest.raises(DataError, match="val is missing"):
+        imagefolder.read(root)
+    found = imagefolder.read(root, needs=())
+    assert (found.ref.train, found.ref.val, found.ref.classes) == (whole.ref.train, 0, 4)
+    assert found.ref.fingerprint != whole.ref.fingerprint
+    assert [note for note in found.notes if "val is not read" in note and "--monitor-every" in note]
+    assert imagefolder.read(root, classes=["ant"], needs=()).ref.classes == 1
+
+
+def test_what_is_not_needed_is_read_all_the_same_where_it_is_there(root: Path) -> None:
+    assert imagefolder.read(root, needs=()) == imagefolder.read(root)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_images_without_class_folders_have_no_classes(root: Path, split: str) -> None:
+    for path in list((root / split).rglob("*.png")):
+        path.rename(root / split / path.name)
+    with pytest.raises(DataError, match=rf"images in .*{split} lie there without class folders"):
+        imagefolder.read(root)
+    found = imagefolder.read(root, needs=())
+    assert (found.ref.train, found.ref.val, found.ref.classes) == ((8, 4, 0) if split == "train" else (8, 0, 4))
+    assert any("without class folders" in note or "no classes" in note for note in found.notes)
