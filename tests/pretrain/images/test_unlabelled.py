@@ -58,7 +58,7 @@ def test_images_without_class_folders_are_one_set(tmp_path: Path, make: Callable
 def test_who_needs_classes_is_told_that_there_are_none(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     root = make(tmp_path)
     for how in ({"labelled": True}, {"classes": ["ant"]}):
-        with pytest.raises(DataError, match=r"the 2 images in .* without class folders\n +seen: +a\.png, b\.png\n"):
+        with pytest.raises(DataError, match=r"the 2 images in .* without class folders or labels\n +seen: +a\.png, b\.png\n"):
             imageset.read(root, "train", **how)
 
 
