@@ -49,7 +49,7 @@ def sources_in(folder: Folder) -> list[Source]:
     """
     files = [path for path in folder.ending(".json") if not path.rpartition("/")[2].startswith(OTHERS)]
     files = [path for path in files if path.rpartition("/")[2].startswith(INSTANCES)] or files
-    files = [path for path in files if _is_coco(beginning(folder.path(path), HEAD))]
+    files = [path for path in files if _is_coco(beginning(folder.path(path), HEAD))] or files
     sources = [_source(path) for path in files]
     sources = [source for source in sources if source.split] or sources
     if not sources:

@@ -129,6 +129,7 @@ def _picture(path: Path) -> Image.Image:
     picture = opened(path, str(path))
     if picture.format in ("JPEG", "WEBP") or picture.mode in ("F", "CMYK", "YCbCr", "LAB", "HSV"):
         seen = f"a {picture.format} of mode {picture.mode}"
+        picture.close()
         raise DataError(f"{path} is no label map", seen=seen, allowed="a PNG or another format that keeps every value")
     return picture
 

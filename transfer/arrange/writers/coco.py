@@ -65,4 +65,7 @@ def _object(item: Item, thing: Thing) -> dict[str, Any]:
     found = {"bbox": [left, top, right - left, bottom - top], "area": area_of(thing, *item.size), "iscrowd": int(thing.crowd)}
     if isinstance(thing.mask, tuple):
         return found | {"segmentation": [polygon.tolist() for polygon in thing.mask]}
-    return found if thing.mask is None else found | {"segmentation": thing.mask}
+    if thing.mask is None:
+        return found
+    counts = thing.mask["counts"]
+    return found | {"segmentation": thing.mask | {"counts": counts if isinstance(counts, str) else counts.decode()}}
