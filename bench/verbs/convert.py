@@ -1,6 +1,7 @@
 """`bench convert`: write a backbone as another tool reads it, and beside it the settings which that tool needs."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -120,7 +121,7 @@ def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None)
 def _require_writable(out: Path, checkpoint: str) -> None:
     if not out.parent.is_dir():
         raise ConfigError("no folder to write into", seen=out.parent, fix=f"mkdir -p {out.parent}")
-    if out.exists() and Path(checkpoint).exists() and out.samefile(checkpoint):
+    if out.exists() and os.path.exists(checkpoint) and out.samefile(checkpoint):
         raise ConfigError("the output is the checkpoint itself", seen=out, fix="choose another --out")
 
 

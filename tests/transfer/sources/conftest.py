@@ -24,6 +24,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     breaks: list[int] = field(default_factory=list)
     """Bytes after which a connection breaks, one entry for each of the next connections."""
+    stalls: int | None = None
+    """Bytes after which nothing comes and the connection stays; None: all comes."""
     ranges: bool = True
     """Whether parts can be asked for."""
     tagged: bool = True
@@ -110,6 +112,11 @@ def _answer(request: BaseHTTPRequestHandler, web: Web) -> None:
         request.send_header(name, value)
     request.end_headers()
     stop = reply.breaks.pop(0) if reply.breaks else len(body)
+    if reply.stalls is not None:
+        request.wfile.write(body[: reply.stalls])
+        request.wfile.flush()
+        request.rfile.read(1)  # until the other side is gone
+        return
     request.wfile.write(body[:stop])
     if stop < len(body):
         request.wfile.flush()

@@ -44,6 +44,12 @@ def test_every_form_but_the_own_server_s_is_named_where_a_checkpoint_is_missing(
     assert all(scheme.form in str(caught.value) for name, scheme in addresses.SCHEMES.items() if name != "http")
 
 
+@pytest.mark.parametrize("name", ["a" * 400, "a\0b", "owner/" + "a" * 400])
+def test_a_name_that_no_disk_can_have_is_one_message(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        sources.load(name)
+
+
 @pytest.mark.parametrize("address", ["s3://bucket/x.pth", "open-mmlab://resnet50"])
 def test_another_kind_of_address_is_refused(address: str) -> None:
     with pytest.raises(CheckpointError, match="takes no address of that form"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,37 @@ def test_a_silent_server_is_given_up(web: Any, monkeypatch: pytest.MonkeyPatch) 
     assert time.monotonic() - began < 2
 
 
+def test_an_address_may_have_spaces_and_accents(web: Any) -> None:
+    web.give("/a%20b/caf%C3%A9.pth?v=1", BODY)
+    path = fetch(f"{web.address}/a b/café.pth?v=1")
+    assert (path.name, path.read_bytes()) == ("café.pth", BODY)
+
+
+def test_the_environment_s_proxy_is_asked(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", web.address)
+    monkeypatch.setenv("no_proxy", "")
+    web.give("http://localhost:9/x.pth", BODY)
+    assert fetch("http://localhost:9/x.pth").read_bytes() == BODY
+
+
+def test_a_killed_command_s_part_is_continued(web: Any, tmp_path: Path) -> None:
+    """The process dies in the middle of the answer, without a chance to tidy up."""
+    address, path = web.give("/x.pth", BODY, stalls=600_000), tmp_path / "x.pth"
+    other = multiprocessing.get_context("fork").Process(target=download.download, args=(Wanted(address, path), Journal()))
+    other.start()
+    part, until = path.with_name(".x.pth.part"), time.monotonic() + 20
+    while time.monotonic() < until and not (part.is_file() and part.stat().st_size):
+        time.sleep(0.02)
+    other.kill()
+    other.join()
+    came = part.stat().st_size
+    assert (path.exists(), 0 < came <= 600_000) == (False, True)
+    web.replies["/x.pth"].stalls = None
+    assert download.download(Wanted(address, path), Journal())
+    assert path.read_bytes() == BODY
+    assert web.ranges("/x.pth") == ["", f"bytes={came}-"]
+
+
 def test_without_a_network_the_message_says_what_to_do(web: Any) -> None:
     with pytest.raises(CheckpointError, match=r"no connection: (.|\n)*refused(.|\n)*bring it here"):
         fetch("http://127.0.0.1:9/x.pth")
@@ -188,6 +220,20 @@ def test_a_full_disk_is_told_before_anything_is_fetched(web: Any, monkeypatch: p
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: download.shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(StorageError, match=r"too little disk(.|\n)*BENCH_CACHE"):
         fetch(web.give("/x.pth", BODY))
+
+
+def _fetch_onto_a_small_disk(address: str, path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    with pytest.raises(StorageError, match=r"can't write(.|\n)*BENCH_CACHE"):
+        download.download(Wanted(address, path), Journal())
+
+
+def test_a_disk_that_fills_up_meanwhile_is_one_message(web: Any, tmp_path: Path) -> None:
+    job = (web.give("/x.pth", BODY), tmp_path / "x.pth")
+    child = multiprocessing.get_context("fork").Process(target=_fetch_onto_a_small_disk, args=job)
+    child.start()
+    child.join(20)
+    assert (child.exitcode, web.ranges("/x.pth")) == (0, [""])
 
 
 def test_a_cache_that_can_t_be_made_is_one_message(web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pretrain.core.errors import CheckpointError, StorageError
 from pretrain.core.journal import Journal
@@ -21,7 +22,7 @@ from transfer.sources.addresses import web
 from transfer.sources.addresses.web import Answer, UnfetchedError
 
 CHUNK = 2**20
-"""Bytes that are read at once."""
+"""Most bytes that are read at once."""
 TRIES = 4
 """Times that a connection may break without a byte in between."""
 PAUSE = 1.0
@@ -204,19 +205,21 @@ def _pour(answer: Answer, wanted: Wanted, part: _Part, journal: Journal) -> None
             seen = f"{gib(total - done)} to fetch, {gib(free)} free"
             raise StorageError(f"too little disk below {part.file.parent}", seen=seen, fix="free some, or set BENCH_CACHE")
     stage = f"MiB of {wanted.path.name}"
-    with part.file.open("ab") as file:
-        while chunk := answer.read(CHUNK):
+    with part.file.open("ab", buffering=0) as file:
+        while chunk := answer.read1(CHUNK):  # what has come, for what is waited for is lost where the connection breaks
             _append(file, chunk)
-            done += len(chunk)
-            if total:
+            before, done = done, done + len(chunk)
+            if total and (done // MIB > before // MIB or done == total):
                 journal.step(stage, -(-done // MIB), -(-total // MIB))
     if total is not None and done < total:
         raise ConnectionError(f"it ended after {done} of {total} bytes")
 
 
-def _append(file: IO[bytes], chunk: bytes) -> None:
+def _append(file: FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
     try:
-        file.write(chunk)
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as error:
         error.filename = error.filename or file.name  # tells a disk's error from a connection's
         raise

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import quote, unquote, urldefrag, urlsplit
 
 from pretrain.core.cachefolder import cache_folder
 from pretrain.core.errors import CheckpointError
@@ -39,6 +39,7 @@ class Address:
             CheckpointError: If it is not encrypted, holds a password, or what follows `#` is no digest.
         """
         url, fragment = urldefrag(text)
+        url = quote(url, safe="!#$%&'()*+,/:;=?@[]~")  # what a browser shows with spaces and accents
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port

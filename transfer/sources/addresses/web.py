@@ -26,7 +26,7 @@ BROKEN = (OSError, http.client.HTTPException)
 """What a connection raises that breaks or is refused."""
 
 Answer = Any
-"""What `urllib` returns: `status`, `headers`, `read(size)`."""
+"""What `urllib` returns: `status`, `headers`, `read1(size)`."""
 
 
 class UnfetchedError(CheckpointError):
