@@ -12,12 +12,13 @@ import numpy as np
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
 from pretrain.core.texts import read_text
-from pretrain.images.stores import SUFFIXES
 from transfer import arrange
 from transfer.datasets import Tell, advice, fingerprint, is_plain_name, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.objects import DetectionData, Picture, image_size
+from transfer.datasets.remarks import Remarks
 from transfer.datasets.vocfile import Annotation, read_annotation
+from transfer.datasets.voclists import Listed
 
 LISTS = "ImageSets/Main"
 """Where the lists are, below a folder such as VOC2007."""
@@ -51,8 +52,9 @@ def read(
     """
     if masks:
         raise DataError("the VOC layout has no masks", seen="masks=true", fix="--set masks=false, or a task of the layout coco")
-    training = [annotation for split in train for annotation in _split(root, split, tell)]
-    validation = _split(root, val, tell)
+    remarks = Remarks()
+    training = [annotation for split in train for annotation in _split(root, split, remarks, tell)]
+    validation = _split(root, val, remarks, tell)
     names = root / "classes.txt"
     classes = _listed(names) if names.is_file() else _named([*training, *validation])
     dropped: list[str] = []
@@ -67,13 +69,13 @@ def read(
         val_split=val,
         train=pictures,
         val=held_out,
-        notes=_notes(dropped, [*training, *validation]),
+        notes=(*_notes(dropped, [*training, *validation]), *remarks.notes()),
         max_val_images=max_val_images,
         tell=tell,
     )
 
 
-def _split(root: Path, split: str, tell: Tell) -> list[Annotation]:
+def _split(root: Path, split: str, remarks: Remarks, tell: Tell) -> list[Annotation]:
     folder, _, name = split.partition("/")
     if not (is_plain_name(folder) and is_plain_name(name)):
         raise DataError("no split of the VOC layout", seen=split, allowed="FOLDER/NAME, such as VOC2007/trainval")
@@ -84,19 +86,17 @@ def _split(root: Path, split: str, tell: Tell) -> list[Annotation]:
     lines = _lines(listing)
     if not lines:
         raise DataError(f"{listing} lists no image", fix="write one file stem per line")
-    images: dict[str, list[Path]] = {}
-    for path in sorted((root / folder / "JPEGImages").iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
+    named = Listed(root / folder, remarks)
     found: dict[str, Annotation] = {}
     for number, line in enumerate(lines, start=1):
-        identity = line.split()[0]
         try:
+            identity = named.identity(line)
             if identity in found:
                 raise DataError(
                     f"{listing} lists {identity!r} twice", seen=f"again as image {number}", allowed="each image once"
                 )
-            found[identity] = _annotation(root / folder / "Annotations", identity, images, listing)
+            path = named.annotation(identity, listing)
+            found[identity] = read_annotation(path, named.image(identity, listing))
         except DataError as problem:
             tell(problem)
     return list(found.values())
@@ -139,24 +139,6 @@ def _splits(root: Path) -> list[str]:
 def _lines(path: Path) -> list[str]:
     """Read the lines that aren't empty."""
     return [line.strip() for line in read_text(path, LARGEST_LIST).splitlines() if line.strip()]
-
-
-def _annotation(folder: Path, identity: str, images: Mapping[str, list[Path]], listing: Path) -> Annotation:
-    if not is_plain_name(identity):
-        raise DataError(
-            f"{listing} names a file outside {folder}", seen=repr(identity), allowed="a file's name without its ending"
-        )
-    path = folder / f"{identity}.xml"
-    if not path.is_file():
-        raise DataError(f"{path} is missing", seen=f"{identity!r} in {listing}", fix="add the annotation or remove the line")
-    pictures = images.get(identity, [])
-    if len(pictures) != 1:
-        what = "no image" if not pictures else "several images"
-        seen = ", ".join(each.name for each in pictures) or None
-        raise DataError(
-            f"{what} for {identity!r} in {listing}", seen=seen, allowed=f"{folder.parent / 'JPEGImages' / identity}.jpg"
-        )
-    return read_annotation(path, pictures[0])
 
 
 def _listed(path: Path) -> tuple[str, ...]:

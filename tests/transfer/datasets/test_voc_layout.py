@@ -237,3 +237,109 @@ def test_blood_cells_are_read_with_their_two_thin_boxes() -> None:
     assert data.notes == ("2 boxes are one pixel thin (equal corners); kept, as in Detectron2",)
     with Image.open(data.train[0].path) as image:
         assert image.size == (data.train[0].width, data.train[0].height)
+
+
+def rename(root: Path, number: int, stem: str, *, xml: str = ".xml") -> None:
+    image = root / f"VOC2007/JPEGImages/{number:06}.png"
+    image.rename(image.with_name(f"{stem}.png"))
+    annotation(root, number).rename(annotation(root).with_name(f"{stem}{xml}"))
+
+
+def write_list(root: Path, *lines: str, encoding: str = "utf-8", end: str = "\n") -> None:
+    text = "".join(line + end for line in lines)
+    (root / "VOC2007/ImageSets/Main/trainval.txt").write_bytes(text.encode(encoding))
+
+
+LINES = {
+    "with blanks": ("photo 1 (2)", "photo 1 (2)", False),
+    "with blanks and a flag": ("photo 1 (2)", "photo 1 (2)  -1", False),
+    "that ends in a number": ("photo 1", "photo 1", False),
+    "with a flag": ("a", "a  1", False),
+    "with numbers": ("a", "a 1 0.3", False),
+    "with its ending": ("a", "a.png", True),
+    "with its annotation's ending": ("a", "a.XML", True),
+    "with its ending and a flag": ("a", "a.png 1", True),
+    "in other case": ("Img_A", "img_a", True),
+    "with URL codes": ("a b", "a%20b", True),
+    "composed": ("e\u0301", "\u00e9", True),
+    "with points": ("frame.0001", "frame.0001", False),
+}
+
+
+@pytest.mark.parametrize(("there", "line", "remark"), LINES.values(), ids=LINES)
+def test_a_line_of_a_list_is_a_name_and_another_form_is_noted(lay_voc: Lay, there: str, line: str, remark: bool) -> None:
+    root = lay_voc(train=2, val=2)
+    rename(root, 1, there)
+    write_list(root, "000000", line)
+    data = voc.read(root)
+    assert [each.identity for each in data.train] == ["000000", there]
+    notes = [note for note in data.notes if "another form" in note]
+    assert notes == ([f"1 names in lists written in another form, the first is {line!r}, which is {there!r}"] if remark else [])
+
+
+def test_a_number_belongs_to_the_name_where_the_whole_line_is_one(lay_voc: Lay) -> None:
+    root = lay_voc(train=2, val=2)
+    rename(root, 0, "photo")
+    rename(root, 1, "photo 1")
+    write_list(root, "photo 1", "photo 0")
+    assert [each.identity for each in voc.read(root).train] == ["photo 1", "photo"]
+    write_list(root, "photo (2)", "photo")
+    with pytest.raises(DataError, match=r"photo \(2\)\.xml is missing"):
+        voc.read(root)
+
+
+def test_annotations_with_an_ending_in_capitals_and_images_named_in_another_form_are_noted(lay_voc: Lay) -> None:
+    root = lay_voc(train=2, val=2)
+    rename(root, 1, "000001", xml=".XML")
+    (root / "VOC2007/JPEGImages/000000.png").rename(root / "VOC2007/JPEGImages/000000.PNG")
+    rename(root, 1000, "Val", xml=".xml")
+    annotation(root).with_name("Val.xml").rename(annotation(root, 1000))
+    (root / "VOC2007/ImageSets/Main/test.txt").write_text("001000\n001001\n")
+    with pytest.raises(DataError, match="no image for '001000'"):
+        voc.read(root)
+    annotation(root, 1000).rename(annotation(root).with_name("val.xml"))
+    (root / "VOC2007/ImageSets/Main/test.txt").write_text("val\n001001\n")
+    data = voc.read(root)
+    assert data.ref.val == 2
+    assert "1 annotations found under a name of another form, the first is '000001.xml', which is '000001.XML'" in data.notes
+    assert "1 images found under a name of another form, the first is 'val', which is 'Val.png'" in data.notes
+
+
+def test_a_path_in_a_list_is_answered_with_the_name(lay_voc: Lay) -> None:
+    root = lay_voc()
+    write_list(root, "VOC2007/JPEGImages/000001.png")
+    with pytest.raises(DataError, match=r"names a file outside[\s\S]*without its ending[\s\S]*write '000001'"):
+        voc.read(root)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_classes_and_annotations_are_read_whatever_their_marks(lay_voc: Lay, encoding: str) -> None:
+    root = lay_voc()
+    before = voc.read(root)
+    write_list(root, *[f"{number:06}" for number in range(len(before.train))], encoding=encoding, end="\r\n")
+    (root / "classes.txt").write_bytes("blue\r\ngreen\r\nred\r\n".encode(encoding))
+    annotation(root).write_bytes(annotation(root).read_text().encode(encoding))
+    data = voc.read(root)
+    assert data.classes == before.classes
+    assert [each.labels.tolist() for each in data.train] == [each.labels.tolist() for each in before.train]
+
+
+def test_an_annotation_is_decoded_as_it_declares(lay_voc: Lay) -> None:
+    root = lay_voc(train=2, val=2)
+    for number in (0, 1, 1000, 1001):
+        xml = '<?xml version="1.0" encoding="gb2312"?>' + voc_xml([Thing("猫", (1, 1, 9, 9))])
+        annotation(root, number).write_bytes(xml.encode("gb2312"))
+    assert voc.read(root).classes == ("猫",)
+    annotation(root).write_bytes(voc_xml([Thing("图片", (1, 1, 9, 9))]).encode("gbk"))
+    with pytest.raises(DataError, match="iconv -f gbk -t utf-8"):
+        voc.read(root)
+
+
+def test_a_link_that_leads_nowhere_is_one_wrong_image(lay_voc: Lay) -> None:
+    root = lay_voc(train=3, val=2)
+    for path in (root / "VOC2007/JPEGImages/000001.png", annotation(root, 2)):
+        path.unlink()
+        path.symlink_to("/mnt/gone")
+    problems: list[DataError] = []
+    assert len(voc.read(root, tell=problems.append).train) == 1
+    assert ["/mnt/gone, which is not there" in str(each) for each in problems] == [True, True]
