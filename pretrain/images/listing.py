@@ -8,6 +8,7 @@ from pathlib import Path
 from pretrain.core.errors import DataError
 from pretrain.core.layout import near, wrong_layout
 from pretrain.images import stores
+from pretrain.images.ground_truth import FILES
 from pretrain.images.stores import UNLABELLED, shards
 from pretrain.images.stores.folders import Pool
 
@@ -118,6 +119,7 @@ def _without_classes(store: stores.Store, split: str) -> DataError:
         seen=first + ", …" * (len(names) > 3),
         allowed=f"{split}/CLASS/IMAGE.jpg: a folder for each class",
         fix="sort them into folders of their classes"
+        + (f", or put beside {split}/ the file that says them: {', '.join(FILES)}" if split == "val" else "")
         + ("; --supervision self reads them as they are" if split == "train" else ""),
     )
 

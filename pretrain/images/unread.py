@@ -19,6 +19,8 @@ class Unread:
     """Images beside the class folders."""
     circular: int = 0
     """Linked folders that lead back to a folder they are in."""
+    remarks: list[str] = field(default_factory=list)
+    """What else there is to know of the split."""
 
     def add(self, names: Iterable[str]) -> None:
         """Count files that are no images; hidden ones are nobody's data."""
@@ -29,7 +31,7 @@ class Unread:
 
     def notes(self, split: str) -> list[str]:
         """Say what is not read, for a check and for a record."""
-        said = []
+        said = [*self.remarks]
         if total := self.endings.total():
             each = ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in sorted(self.endings.items()))
             said.append(f"{each} {'file' if total == 1 else 'files'} in the class folders of {split} {_are(total)} not read")
