@@ -48,6 +48,7 @@ def find(root: Path, split: str) -> listed.Listed | None:
         columns = _columns(opened, file)
         try:
             tables.append(_rows(opened, number, file))
+            _require_bytes(opened, columns, file)
             its_labels, its_paths = _read(opened, columns)
         except Exception as error:  # ArrowException, and what numbers out of range raise in it
             raise error if isinstance(error, DataError) else _broken(file, error) from None
@@ -86,21 +87,23 @@ def _columns(opened: Any, file: Path) -> Columns:
     Raises:
         DataError: If there is no image column, or there are several, or labels of another kind.
     """
-    import pyarrow
+    from pyarrow import types
 
     schema, features = opened.schema_arrow, _features(opened)
     image = _chosen(schema.names, IMAGE, [name for name, its in features.items() if its.get("_type") == "Image"])
     label = _chosen(schema.names, LABEL, [name for name, its in features.items() if its.get("_type") == "ClassLabel"])
     kind: Any = None if image is None else schema.field(image).type
-    inside = {field.name: field.type for field in kind} if kind is not None and pyarrow.types.is_struct(kind) else {}
+    inside = {field.name: field.type for field in kind} if kind is not None and types.is_struct(kind) else {}
     content = inside.get("bytes", kind)
-    if content is None or not any(test(content) for test in (pyarrow.types.is_binary, pyarrow.types.is_large_binary)):
+    if content is None or not any(is_(content) for is_ in (types.is_binary, types.is_large_binary, types.is_null)):
         raise DataError(
             f"no images in the table {file}",
             seen=f"columns {', '.join(f'{field.name}: {field.type}' for field in schema)}"[:400],
             allowed="a column image, of bytes or with bytes and path inside (paths alone aren't enough), and a column label",
             fix="rename the columns: datasets.load_dataset(…).rename_column('picture', 'image').to_parquet('train.parquet')",
         )
+    if types.is_null(content):
+        raise _paths_only(file, str(image))
     if label is not None:
         _require_labels(schema.field(label).type, label, file)
     names = features.get(label or "", {}).get("names")
@@ -159,6 +162,18 @@ def _rows(opened: Any, number: int, file: Path) -> np.ndarray:
     return rows
 
 
+def _require_bytes(opened: Any, columns: Columns, file: Path) -> None:
+    """Refuse a table that holds no bytes of any image, as far as its statistics tell."""
+    metadata, leaf = opened.metadata, ".".join(filter(None, columns.image))
+    index = [metadata.schema.column(number).path for number in range(metadata.num_columns)].index(leaf)
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(index).statistics
+        if statistics is None or statistics.null_count is None or statistics.null_count < metadata.row_group(group).num_rows:
+            return
+    if metadata.num_rows:
+        raise _paths_only(file, leaf)
+
+
 def _read(opened: Any, columns: Columns) -> tuple[list[Label], list[str]]:
     """Read the labels and the paths of all rows; an empty path where there is none."""
     column = columns.image[0]
@@ -189,6 +204,15 @@ def _named(
     if not all(paths) or Counter(names).most_common(1)[0][1] > 1:
         names = [f"{cls}/{row}" for cls, row in zip(each, rows, strict=True)]
     return names, classes
+
+
+def _paths_only(file: Path, column: str) -> DataError:
+    return DataError(
+        f"the table {file} holds only the paths of its images",
+        seen=f"no bytes in any row of {column}",
+        allowed="the images themselves",
+        fix="write it with the bytes of the files inside, or pass the folder that holds them with --data",
+    )
 
 
 def _broken(file: Path, error: Exception) -> DataError:

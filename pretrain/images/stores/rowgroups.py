@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pretrain.core.errors import DataError
+
 ROW = np.dtype([("file", np.int32), ("group", np.int32), ("row", np.int32)])
 """An image: its file, row group, and row in the group."""
 LARGEST_GROUP = 2**29
@@ -39,17 +41,24 @@ class Groups:
         return value if isinstance(value, bytes) else None
 
     def sizes(self, file: int) -> list[np.ndarray]:
-        """Compute the bytes of each value of a file, by row groups: reads all of it, once.
+        """Compute the bytes of each value of a file, by row groups: reads all of it.
 
         Raises:
-            OSError: If it can't be read.
+            DataError: If it can't be read.
+            OSError: If it is gone.
         """
         from pyarrow import compute
 
-        with self._held():
-            count = self._file(file).metadata.num_row_groups
-            lengths = (compute.binary_length(self._group(file, group)) for group in range(count))
-            return [each.fill_null(0).to_numpy().astype(np.int64) for each in lengths]
+        try:
+            with self._held():
+                count = self._file(file).metadata.num_row_groups
+                lengths = [compute.binary_length(self._group(file, group).cast("binary")) for group in range(count)]
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            fix = "copy it again and compare its size"
+            raise DataError(f"can't read the table {self.files[file]}", seen=str(error).partition("\n")[0], fix=fix) from None
+        return [each.fill_null(0).to_numpy().astype(np.int64) for each in lengths]
 
     def _held(self) -> threading.Lock:
         if self._process != os.getpid():  # forked: neither files nor locks can be shared
@@ -67,7 +76,12 @@ class Groups:
 
             while len(self._opened) >= OPEN:
                 self._opened.popitem(last=False)[1].close()
-            self._opened[file] = parquet.ParquetFile(self.files[file])
+            try:
+                self._opened[file] = parquet.ParquetFile(self.files[file])
+            except FileNotFoundError:
+                raise
+            except Exception as error:  # ArrowException, and what numbers out of range raise in it
+                raise OSError(f"its table can't be opened: {error}") from None
         return self._opened[file]
 
     def _group(self, file: int, group: int) -> Any:
@@ -82,7 +96,6 @@ class Groups:
         return values
 
     def _values(self, file: int, group: int) -> Any:
-        import pyarrow
         from pyarrow import compute
 
         column, inside = self.columns[file]
@@ -92,7 +105,7 @@ class Groups:
             return compute.struct_field(values, inside) if inside else values
         except FileNotFoundError:
             raise
-        except (pyarrow.ArrowException, ValueError, TypeError, LookupError, NotImplementedError) as error:
+        except Exception as error:  # ArrowException, and what numbers out of range raise in it
             raise OSError(f"its row group can't be read: {error}") from None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -122,7 +135,8 @@ class Rows:
         """Yield the bytes of each image.
 
         Raises:
-            OSError: If a file can't be read.
+            DataError: If a file can't be read.
+            OSError: If it is gone.
         """
         sizes = np.zeros(len(self.table), np.int64)
         for file in np.unique(self.table["file"]).tolist():

@@ -1,0 +1,107 @@
+"""Fuzz targets: archives of images, each given bytes as the one archive of a split.
+
+A target lists the split, sends the set as a loader worker gets it, and reads every image. It accepts `BenchError`; anything
+else that escapes is a bug. `SEEDS` are healthy archives, from which a fuzzer starts.
+"""
+
+import atexit
+import functools
+import io
+import json
+import pickle
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pretrain.core.errors import BenchError
+from pretrain.images import imageset
+
+try:
+    import pyarrow
+    from pyarrow import parquet
+except ImportError:
+    pyarrow = None
+
+
+@functools.cache
+def folder() -> Path:
+    """Where the archives lie; gone when the process ends."""
+    made = Path(tempfile.mkdtemp(prefix="bench-fuzz-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+@functools.cache
+def image() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((3, 4, 3), 90, dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read(name: str, data: bytes) -> None:
+    """The bytes are a split's archive of that name."""
+    (folder() / name).write_bytes(data)
+    try:
+        found = imageset.read(folder() / name if name.endswith(("tar", "parquet")) else folder(), "train")
+        sent = pickle.loads(pickle.dumps(found))
+        sent.fingerprint()
+    except BenchError:
+        return
+    for index in range(min(len(sent), 20)):
+        try:
+            sent.picture(index).pixels()
+        except BenchError:
+            continue
+
+
+def tar(*members: tuple[str, bytes], form: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as opened:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            opened.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("ant/1.png", image())
+        opened.writestr("bee/2.png", image())
+    return buffer.getvalue()
+
+
+def table(group: int, compression: str) -> bytes:
+    rows = [{"bytes": image(), "path": f"{number}.png"} for number in range(4)]
+    made = pyarrow.table({"image": rows, "label": [0, 1, 0, 1]})
+    noted = {"info": {"features": {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["ant", "bee"]}}}}
+    buffer = io.BytesIO()
+    parquet.write_table(
+        made.replace_schema_metadata({"huggingface": json.dumps(noted)}), buffer, row_group_size=group, compression=compression
+    )
+    return buffer.getvalue()
+
+
+SAMPLES = [("a.png", image()), ("a.cls", b"0"), ("b/c.png", image()), ("b/c.json", b'{"label": 1}')]
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "zip of images": functools.partial(read, "train.zip"),
+    "tar of images": functools.partial(read, "train.tar"),
+}
+SEEDS: dict[str, list[bytes]] = {
+    "zip of images": [archive()],
+    "tar of images": [
+        tar(*SAMPLES, form=tarfile.USTAR_FORMAT),
+        tar(("ant/" + "long/" * 40 + "1.png", image()), ("bee/2.png", image()), form=tarfile.GNU_FORMAT),
+        tar(("ant/" + "long/" * 40 + "1.png", image()), ("bee/ü.png", image()), form=tarfile.PAX_FORMAT),
+    ],
+}
+if pyarrow is not None:
+    TARGETS["table of images"] = functools.partial(read, "train.parquet")
+    SEEDS["table of images"] = [table(2, "snappy"), table(4, "none")]
