@@ -182,11 +182,10 @@ def _key(value: Any, where: str) -> int | str:
     """An id: a whole number, also as text or with a decimal point; or another text."""
     if isinstance(value, str) and not value.strip().lstrip("-").isdecimal():
         return word(value, where)
-    if (
-        isinstance(value, str | int | float)
-        and not isinstance(value, bool)
-        and abs(float(value)) < 2**63
-        and float(value) % 1 == 0
-    ):
-        return int(value)
+    try:
+        found = int(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):  # more digits than Python reads, an infinity
+        found = None
+    if found is not None and abs(found) < 2**63 and (isinstance(value, str) or found == value):
+        return found
     raise DataError(f"{where} is no id", seen=shown(value), allowed="a whole number")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,11 @@ def arrange(source: Path, target: Path, wanted: Wanted, progress: Progress) -> A
     if name is None:
         allowed = "; ".join(each.title for each in FORMATS.values())
         raise DataError(f"{source} is no export that is known", seen=contents(root), allowed=allowed, fix="see docs/data.md")
+    return arrange_as(name, root, target, wanted, progress)
+
+
+def arrange_as(name: str, root: Path, target: Path, wanted: Wanted, progress: Progress) -> Arranged:
+    """Write an export of a known format, as `arrange` does, without a look at the folders."""
     given = None if wanted.classes is None else named(wanted.classes)
     found = module(name).read(root, given)
     building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -109,6 +115,12 @@ def _prepared(export: Export, given: Named | None, wanted: Wanted) -> Export:
             "the export has no image that can be used",
             seen="; ".join(export.dropped.notes()) or "no image",
             fix="export the images, too",
+        )
+    counts = Counter(item.image for item in export.items)
+    if max(counts.values()) > 1:
+        image, count = counts.most_common(1)[0]
+        raise DataError(
+            f"the image {image} is annotated {count} times", allowed="once", fix="join its annotations, or remove all but one"
         )
     if given is not None and export.holds != "maps":
         export = narrowed(export, given.names)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -399,12 +400,18 @@ def test_classes_asked_for_are_kept_in_their_order(run: Run) -> None:
     assert any("2 objects of other classes left out" in note for note in done.notes)
 
 
+def numbered(content: dict[str, Any], digits: str) -> str:
+    return json.dumps(content).replace('"category_id": 7', f'"category_id": {digits}')
+
+
 INSTANCES = "annotations/instances_default.json"
 BITMAP = {"objects": [{"classTitle": "x", "geometryType": "bitmap"}]}
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "a list that is a number": ("cvat_coco", {INSTANCES: coco_file("a.jpg") | {"annotations": 3}}, "no list 'annotations'"),
     "no categories": ("cvat_coco", {INSTANCES: coco_file("a.jpg") | {"categories": []}}, "unknown category"),
     "no images": ("cvat_coco", {INSTANCES: coco_file("gone.jpg")}, "no image that can be used"),
+    "an id of many digits": ("cvat_coco", {INSTANCES: numbered(coco_file("a.jpg"), "9" * 400)}, "is no id"),
+    "an image twice": ("cvat_coco", {INSTANCES: coco_file("a.jpg", "images/a.jpg")}, "annotated 2 times"),
     "runs too long": ("cvat_xml", {"annotations.xml": CVAT.replace("1, 2, 3, 2", "1, 2, 3, 3"), "b.png": None}, "doesn't fit"),
     "half a file": ("cvat_xml", {"annotations.xml": CVAT[:500], "b.png": None}, "not XML"),
     "no names": ("yolo", {"labels/a.txt": YOLO}, "have no names"),

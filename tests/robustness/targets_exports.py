@@ -1,0 +1,205 @@
+"""Fuzz targets: the formats of `bench data arrange`, each given bytes as one file of an otherwise healthy tiny export.
+
+A target arranges the export and reads what was made. It accepts `BenchError`, and nothing half in the place of the new folder;
+anything else that escapes is a bug. `SEEDS` are healthy files.
+"""
+
+import atexit
+import base64
+import functools
+import io
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pretrain.core.errors import BenchError
+from transfer.arrange import recognise
+from transfer.arrange.work import Wanted, arrange_as
+from transfer.datasets import cityscapes, coco, imagefolder, voc
+
+WIDTH, HEIGHT = 24, 16
+READERS: dict[str, Callable[[Path], object]] = {
+    "coco": lambda root: coco.read(root, masks=False),
+    "voc": voc.read,
+    "cityscapes": cityscapes.read,
+    "imagefolder": imagefolder.read,
+}
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@functools.cache
+def folder() -> Path:
+    """Where the exports lie; gone when the process ends."""
+    made = Path(tempfile.mkdtemp(prefix="bench-fuzz-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+PICTURE = encoded(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+IDS = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 3
+COLOURED = encoded(np.stack([IDS == 1, IDS == 2, IDS > 3], axis=2).astype(np.uint8) * 128)
+OUTLINE = [[2, 3], [20, 3], [20, 12]]
+
+
+def coco_json() -> bytes:
+    masks: list[object] = [[[2, 3, 20, 3, 20, 12]], {"size": [HEIGHT, WIDTH], "counts": [100, 20, HEIGHT * WIDTH - 120]}, []]
+    annotations = [
+        {
+            "id": at,
+            "image_id": at % 2,
+            "category_id": 7,
+            "bbox": [2, 3, 18, 9],
+            "segmentation": mask,
+            "iscrowd": at % 2,
+            "attributes": {"rotation": 0},
+        }
+        for at, mask in enumerate(masks)
+    ]
+    images = [{"id": at, "file_name": f"{name}.png", "width": WIDTH, "height": HEIGHT} for at, name in enumerate("ab")]
+    return json.dumps(
+        {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "cat", "supercategory": "pets"}]}
+    ).encode()
+
+
+def cvat_xml() -> bytes:
+    box = '<box label="cat" xtl="1.5" ytl="2" xbr="5.5" ybr="8" rotation="0"/>'
+    polygon = '<polygon label="dog" points="10.0,5.0;20.0,5.0;10.0,15.0"/>'
+    mask = '<mask label="cat" rle="1, 2, 3, 2" left="4" top="6" width="4" height="2"/>'
+    images = "".join(
+        f'<image id="0" name="{name}.png" width="{WIDTH}" height="{HEIGHT}">{box}{polygon}{mask}<tag label="x"/></image>'
+        for name in "ab"
+    )
+    return (
+        f"<annotations><meta><job><labels><label><name>dog</name></label></labels></job></meta>{images}</annotations>".encode()
+    )
+
+
+def supervisely() -> bytes:
+    bitmap = {"data": base64.b64encode(zlib.compress(encoded(np.full((2, 3), 255, np.uint8)))).decode(), "origin": [7, 9]}
+    objects = [
+        {
+            "classTitle": "dog",
+            "geometryType": "polygon",
+            "points": {"exterior": OUTLINE, "interior": [[[15, 4], [18, 4], [18, 8]]]},
+        },
+        {"classTitle": "cat", "geometryType": "bitmap", "bitmap": bitmap},
+        {"classTitle": "cat", "geometryType": "rectangle", "points": {"exterior": [[1, 1], [9, 9]], "interior": []}},
+    ]
+    return json.dumps({"size": {"height": HEIGHT, "width": WIDTH}, "tags": [], "objects": objects}).encode()
+
+
+def labelme() -> bytes:
+    mask = base64.b64encode(encoded(np.full((2, 3), 255, np.uint8))).decode()
+    shapes = [
+        {"label": "cat", "points": OUTLINE, "shape_type": "polygon", "group_id": None},
+        {"label": "cat", "points": OUTLINE, "shape_type": "polygon", "group_id": 1},
+        {"label": "dog", "points": OUTLINE[:2], "shape_type": "rectangle"},
+        {"label": "dog", "points": OUTLINE[:2], "shape_type": "mask", "mask": mask},
+    ]
+    return json.dumps({"shapes": shapes, "imagePath": "a.png", "imageHeight": HEIGHT, "imageWidth": WIDTH}).encode()
+
+
+def voc_xml() -> bytes:
+    box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>12</ymax></bndbox>"
+    size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
+    return f"<annotation><filename>a.png</filename>{size}<object><name>cat</name>{box}</object></annotation>".encode()
+
+
+YOLO = b"0 0.5 0.5 0.5 0.6\n1 0.2 0.2 0.7 0.2 0.7 0.9\n"
+NAMES = b"path: .\ntrain: images\nkpt_shape: [1, 3]\nnames: {0: cat, 1: dog}\n"
+COLOURS = b"0 0 0 sky\n128 0 0 road\n0 128 0 big car\n"
+TABLE = b"filename,label,split\na.png,cat,train\nb.png,dog,val\n"
+IMAGES = {f"images/{name}.png": PICTURE for name in "ab"}
+
+CASES: dict[str, tuple[str, str, dict[str, bytes], list[bytes]]] = {
+    "arrange-coco": ("cvat_coco", "annotations/instances_default.json", IMAGES, [coco_json()]),
+    "arrange-cvat": ("cvat_xml", "annotations.xml", IMAGES, [cvat_xml()]),
+    "arrange-supervisely": (
+        "supervisely",
+        "d/ann/a.png.json",
+        {"d/img/a.png": PICTURE, "d/img/b.png": PICTURE, "d/ann/b.png.json": supervisely(), "meta.json": b'{"classes": []}'},
+        [supervisely()],
+    ),
+    "arrange-labelme": (
+        "labelme",
+        "a.json",
+        {"a.png": PICTURE, "b.png": PICTURE, "b.json": labelme().replace(b"a.png", b"b.png")},
+        [labelme()],
+    ),
+    "arrange-yolo": ("yolo", "labels/a.txt", IMAGES | {"classes.txt": b"cat\ndog\n", "labels/b.txt": YOLO}, [YOLO]),
+    "arrange-yolo-names": ("yolo", "data.yaml", IMAGES | {"labels/a.txt": YOLO[:18], "labels/b.txt": YOLO[:18]}, [NAMES]),
+    "arrange-visdrone": (
+        "visdrone",
+        "annotations/a.txt",
+        IMAGES | {"annotations/b.txt": b"1,2,3,4,1,1,0,0\n"},
+        [b"1,2,3,4,1,1,0,0\n0,0,9,9,0,0,0,0\n"],
+    ),
+    "arrange-voc": ("voc_xml", "images/a.xml", IMAGES | {"images/b.xml": voc_xml()}, [voc_xml()]),
+    "arrange-maps": (
+        "masks",
+        "masks/a.png",
+        IMAGES | {"masks/b.png": encoded(IDS), "classes.txt": b"sky\nroad\ncar\n"},
+        [encoded(IDS), encoded(np.stack([IDS] * 3, axis=2)), encoded(IDS.astype(np.uint16))],
+    ),
+    "arrange-colours": (
+        "masks",
+        "label_colors.txt",
+        IMAGES | {f"masks/{name}.png": COLOURED for name in "ab"},
+        [COLOURS, b"name,r,g,b\nsky,0,0,0\nroad,128,0,0\ncar,0,128,0\n"],
+    ),
+    "arrange-table": (
+        "csv_labels",
+        "labels.csv",
+        IMAGES,
+        [TABLE, TABLE.replace(b",", b";"), b'"filename","label"\n"a.png","cat"\n"b.png","cat"\n'],
+    ),
+}
+"""Target → format, the file that the bytes become, the other files, healthy contents of it."""
+
+
+@functools.cache
+def root_of(target: str) -> Path:
+    """Write the healthy files of an export."""
+    root = folder() / target
+    _, path, files, seeds = CASES[target]
+    for name, content in {path: seeds[0], **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def read(target: str, data: bytes) -> None:
+    """Arrange an export with these bytes in it, and read what was made."""
+    root, made = root_of(target), folder() / "made"
+    name, path, _, _ = CASES[target]
+    (root / path).write_bytes(data)
+    recognise(root)
+    shutil.rmtree(made, ignore_errors=True)
+    for val in ("0.5", None):
+        try:
+            done = arrange_as(name, root, made, Wanted(val=val), lambda *_: None)
+        except BenchError as error:
+            assert not made.exists()
+            if "its own validation images" in str(error):
+                continue
+            return
+        try:
+            READERS[done.layout](made)
+        except BenchError:
+            return
+        return
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {target: functools.partial(read, target) for target in CASES}
+SEEDS: dict[str, list[bytes]] = {target: seeds for target, (_, _, _, seeds) in CASES.items()}
