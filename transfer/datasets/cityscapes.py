@@ -29,6 +29,10 @@ CLASSES = (
 )
 """Names of Cityscapes' training ids 0 to 18."""
 CLASSES_FILE = "classes.json"
+COLOURS_FILE = "label_colors.txt"
+"""What CVAT's export has in its root: a line `red green blue name` for each label id, from 0."""
+ROADS = {7: "road", 8: "sidewalk"}
+"""The first label ids of Cityscapes' table that are evaluated: they tell it from another one."""
 LARGEST_CLASSES = 2**20
 """Largest `classes.json`, in bytes."""
 
@@ -100,8 +104,20 @@ def _split(root: Path, split: str, tell: Tell) -> Split:
     return Split(folders, tuple(folders.pair(root, stem) for stem in sorted(stems & labelled)))
 
 
+def own_labels(root: Path) -> Path | None:
+    """Return the file that gives the label ids another meaning than Cityscapes' table; None if there is none."""
+    path = root / COLOURS_FILE
+    if not path.is_file():
+        return None
+    text = read_text(path, LARGEST_CLASSES)
+    names = [line.split(maxsplit=3)[-1].strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return path if dict(enumerate(names)).items() & ROADS.items() != ROADS.items() else None
+
+
 def _make_labels(root: Path) -> str:
     """Say what to do about missing training ids where there is something to make them from."""
+    if own := own_labels(root):
+        return f"write the label maps with the ids of {own.name}, *{LABEL_SUFFIX}, and its names into {root / CLASSES_FILE}"
     if (root / CLASSES_FILE).is_file():
         return "write the label maps with the ids of classes.json"
     return f"bench data check --task cityscapes --data {root} --make, which makes them"

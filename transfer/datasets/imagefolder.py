@@ -11,6 +11,8 @@ from pretrain.images import classes as choosing
 from pretrain.images import imageset
 from pretrain.images.stores import shards
 from transfer.datasets import Tell, stop
+from transfer.datasets.truths import settle
+from transfer.datasets.truths.classification import CLASSIFICATION, Folders
 from transfer.record import Data
 
 VAL, LABELS = "val", "labels"
@@ -28,7 +30,7 @@ class ClassificationData:
     ref: Data
     """Description of the data for the record."""
     notes: tuple[str, ...] = ()
-    """What was seen and is not read, and what is not there."""
+    """What was seen and is not read, what is not there, and what is odd in the classes."""
 
 
 def read(
@@ -38,6 +40,7 @@ def read(
     labels: Mapping[str, str] | None = None,
     seed: int = 0,
     needs: Collection[str] = (VAL, LABELS),
+    probed: bool = False,
     tell: Tell = stop,
 ) -> ClassificationData:
     """Read both splits.
@@ -48,7 +51,8 @@ def read(
         labels: Class folder → label; None: the folders' names are the labels.
         seed: Seed of the draw.
         needs: What is read beside the training images: `VAL`, `LABELS`. What isn't may be missing, which is noted.
-        tell: Called with the error for classes that one split lacks; raises it by default.
+        probed: Whether accuracy on the classes is measured, so that there must be two.
+        tell: Called with the error for classes that one split lacks, and those of degenerate truths; raises it by default.
 
     Raises:
         DataError: For a wrong layout, an empty or missing class folder, splits with different classes, or a class
@@ -80,7 +84,9 @@ def read(
         classes=len(train.classes) if train.has_classes else 0,
         chosen_from=train.folders if part else None,
     )
-    return ClassificationData(train, val, ref, (*_kind(train), *train.notes, *val.notes, *missing))
+    notes = (*_kind(train), *train.notes, *val.notes, *missing)
+    truth = Folders(root, train.root, val.root if len(val) and val.names == train.names else None, train.classes, probed)
+    return ClassificationData(train, val, ref, (*notes, *settle(CLASSIFICATION, truth, tell)))
 
 
 def _validation(

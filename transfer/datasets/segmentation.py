@@ -14,6 +14,8 @@ from typing import NamedTuple
 from pretrain.core.errors import DataError
 from pretrain.images.decode import BROKEN, opened, undecodable
 from transfer.datasets import Tell, fingerprint
+from transfer.datasets.truths import FEW, few, settle
+from transfer.datasets.truths.segmentation import SEGMENTATION, LabelMaps
 from transfer.record import Data
 
 IGNORE = 255
@@ -78,10 +80,10 @@ class LabelIds:
         """Return the number of pixels of each class, from those of each label id."""
         return list(histogram[self.first : self.first + len(self.classes)])
 
-    def outside(self, histogram: Sequence[int]) -> int | None:
-        """Return the first label id that occurs and means nothing; None if there is none."""
+    def outside(self, histogram: Sequence[int]) -> list[int]:
+        """List the label ids that occur and mean nothing."""
         known = {*range(self.first + len(self.classes)), self.ignore}
-        return next((number for number, count in enumerate(histogram) if count and number not in known), None)
+        return [number for number, count in enumerate(histogram) if count and number not in known]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class SegmentationData:
     val_pixels: tuple[int, ...]
     """Validation pixels of each class."""
     ref: Data
+    notes: tuple[str, ...] = ()
+    """What is odd in the label maps, and which part of the pixels is ignored."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -120,6 +124,8 @@ class _Checked(NamedTuple):
     """Width and height in pixels."""
     pixels: list[int]
     """Pixels of each class."""
+    ignored: int
+    """Pixels of none."""
 
 
 def gather(
@@ -150,7 +156,7 @@ def gather(
 
     Raises:
         DataError: If no pair of a split can be used; and what `tell` raises for an image or a label map of different
-            sizes or unreadable, or a label id out of range.
+            sizes or unreadable, a label id out of range, or a degenerate truth, such as that every pixel is ignored.
     """
     checked = {name: _check(split.pairs, ids, fix, tell) for name, split in splits.items()}
     for name, split in splits.items():
@@ -170,7 +176,10 @@ def gather(
     short_side = Counter(min(seen.size) for seen in checked["train"].values()).most_common(1)[0][0]
     pixels = {name: tuple(map(sum, zip(*(seen.pixels for seen in checked[name].values()), strict=True))) for name in checked}
     folders = {name: split.folders for name, split in splits.items()}
-    return SegmentationData(root, ids, folders, train, val, short_side, pixels["train"], pixels["val"], ref)
+    ignored = {name: sum(seen.ignored for seen in checked[name].values()) for name in checked}
+    places = [{name: tuple(pair[place] for pair in checked[name]) for name in checked} for place in (0, 1)]
+    notes = settle(SEGMENTATION, LabelMaps(root, ids.classes, ids.ignore, pixels, ignored, *places), tell)
+    return SegmentationData(root, ids, folders, train, val, short_side, pixels["train"], pixels["val"], ref, notes)
 
 
 def spread(pairs: tuple[Pair, ...], most: int | None) -> tuple[Pair, ...]:
@@ -213,7 +222,15 @@ def _check_pair(pair: Pair, ids: LabelIds, fix: str) -> _Checked:
             raise undecodable(str(pair.label), error) from None
         size = image.size
     outside = ids.outside(histogram)
-    if outside is not None:
+    if outside:
         allowed = f"{ids.first} to {ids.first + len(ids.classes) - 1}, or {ids.ignore}"
-        raise DataError(f"{pair.label} has a label id out of range", seen=outside, allowed=allowed, fix=fix)
-    return _Checked(size, ids.counts(histogram))
+        raise DataError(f"{pair.label} has a label id out of range", seen=_odd(outside), allowed=allowed, fix=fix)
+    pixels = ids.counts(histogram)
+    return _Checked(size, pixels, sum(histogram) - sum(pixels))
+
+
+def _odd(outside: Sequence[int]) -> str:
+    """Show label ids that mean nothing; many are a sign of their own."""
+    if len(outside) <= FEW:
+        return ", ".join(map(str, outside))
+    return f"{few(list(map(str, outside)))}; maps that were resized by interpolation, or saved as JPEG, have many such"

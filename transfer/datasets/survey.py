@@ -20,11 +20,10 @@ from transfer.datasets import Tell
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.datasets.objects import DetectionData, Picture, image_size
 from transfer.datasets.segmentation import SegmentationData
+from transfer.datasets.truths import few
 
 Content = ClassificationData | DetectionData | SegmentationData
 SPLITS = ("train", "val")
-FEW = 4
-"""Names that a line lists at most."""
 
 
 class Row(tuple[str, str, str]):
@@ -131,8 +130,7 @@ def _absent(classes: Sequence[str], counts: Sequence[Sequence[int]], what: str) 
     for split, found in zip(SPLITS, counts, strict=True):
         names = [name for name, count in zip(classes, found, strict=True) if not count]
         if names:
-            more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-            yield f"{len(names)} classes without {what} in {split}: {', '.join(names[:FEW])}{more}"
+            yield f"{len(names)} classes without {what} in {split}: {few(names)}"
 
 
 def _segmentation(data: SegmentationData) -> Survey:
@@ -140,7 +138,8 @@ def _segmentation(data: SegmentationData) -> Survey:
     fractions = [[f"{100 * count / max(sum(found), 1):.2f} %" if count else "–" for count in found] for found in pixels]
     classes = tuple(Row(line) for line in zip(data.classes, *fractions, strict=True))
     counts = (_row("images", len(data.train), len(data.val)),)
-    notes = [f"images have a short side of {data.short_side} pixels, most of them", *_absent(data.classes, pixels, "a pixel")]
+    notes = [f"images have a short side of {data.short_side} pixels, most of them", *data.notes]
+    notes += _absent(data.classes, pixels, "a pixel")
     return Survey(counts, classes, "share of the labelled pixels", tuple(notes))
 
 

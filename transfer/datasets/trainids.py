@@ -19,14 +19,18 @@ from pretrain.core.texts import read_text
 from pretrain.images.decode import BROKEN, opened, undecodable
 from transfer.datasets import Tell
 from transfer.datasets.cityscapes import (
+    CLASSES,
     CLASSES_FILE,
+    LABEL_SUFFIX,
     POLYGON_SUFFIX,
     RAW_LABEL_SUFFIX,
     SPLITS,
     folders_of,
+    own_labels,
     stems_of,
 )
 from transfer.datasets.objects import LONGEST_SIDE
+from transfer.datasets.truths import few
 
 PACKAGE = "cityscapesscripts"
 LARGEST_POLYGONS = 2**26
@@ -56,7 +60,7 @@ def make(root: Path, tell: Tell, progress: Progress) -> int:
     Files that are there are never written again. A new one appears whole or not at all.
 
     Raises:
-        DataError: If `cityscapesscripts` is missing, or the data names classes of its own.
+        DataError: If `cityscapesscripts` is missing, the data names classes of its own, or no label id is one of a class.
     """
     if (root / CLASSES_FILE).is_file():
         raise DataError(
@@ -65,8 +69,16 @@ def make(root: Path, tell: Tell, progress: Progress) -> int:
             allowed="Cityscapes' own labels",
             fix="make the label maps with the classes of that file",
         )
+    if own := own_labels(root):
+        raise DataError(
+            f"the label ids in {root} are labels of its own, not Cityscapes'",
+            seen=own,
+            allowed="label ids of Cityscapes' table, of which 7 is road",
+            fix=f"copy its *{RAW_LABEL_SUFFIX} to *{LABEL_SUFFIX}, and name the classes in {root / CLASSES_FILE}",
+        )
     draw, table = _package()
     missing = [label_map for split in SPLITS for label_map in _missing(root, split)]
+    _require_a_class(root, [source for _, _, source in missing], table)
     made = 0
     for done, (image, target, source) in enumerate(missing, start=1):
         try:
@@ -101,6 +113,29 @@ def _missing(root: Path, split: str) -> list[tuple[Path, Path, Path]]:
     todo |= dict.fromkeys(stems_of(labels, POLYGON_SUFFIX), POLYGON_SUFFIX)
     found = [(*folders.pair(root, stem), labels / f"{stem}{suffix}") for stem, suffix in sorted(todo.items()) if stem in stems]
     return [(image, target, source) for image, target, source in found if not os.path.lexists(target)]
+
+
+def _require_a_class(root: Path, sources: list[Path], table: dict[int, int]) -> None:
+    """Refuse label ids of which Cityscapes' table ignores every one; looks no further than the first that it doesn't."""
+    if not sources:
+        return
+    seen: set[int] = set()
+    for source in sources:
+        if source.suffix == ".json":
+            return
+        try:
+            with Image.open(source) as ids:
+                seen |= {number for number, count in enumerate(ids.histogram()) if count}
+        except BROKEN:
+            return  # said where it is looked up
+        if any(table.get(number, 0) in range(len(CLASSES)) for number in seen):
+            return
+    raise DataError(
+        f"no label id in {root} is one of a class of Cityscapes: every pixel would be ignored",
+        seen=f"the ids {few(list(map(str, sorted(seen))))} in {len(sources)} label maps",
+        allowed="label ids of Cityscapes' table, of which 7 is road",
+        fix=f"if they are labels of your own, write them as *{LABEL_SUFFIX} and name them in {root / CLASSES_FILE}",
+    )
 
 
 def _looked_up(source: Path, table: dict[int, int]) -> Image.Image:

@@ -24,6 +24,8 @@ LISTS = "ImageSets/Main"
 """Where the lists are, below a folder such as VOC2007."""
 LOOKED_FOR = "VOC2007/{Annotations,ImageSets/Main,JPEGImages}; for VOC07+12 also VOC2012"
 """The layout, for messages."""
+ABSENT = "-1"
+"""Mark of an image in a list of one class, such as `cat_trainval.txt`, of which nothing is in it."""
 LARGEST_LIST = 2**26
 """Bytes of a list of names at most; VOC's own have up to 250 kB."""
 
@@ -91,6 +93,11 @@ def _split(root: Path, split: str, remarks: Remarks, tell: Tell) -> list[Annotat
     for number, line in enumerate(lines, start=1):
         try:
             identity = named.identity(line)
+            if line.split()[-1] == ABSENT and identity.split()[-1:] != [ABSENT]:
+                remarks.add(
+                    f"images that a list of one class marks by {ABSENT}, as without it, left out", f"{line!r} in {listing}"
+                )
+                continue
             if identity in found:
                 raise DataError(
                     f"{listing} lists {identity!r} twice", seen=f"again as image {number}", allowed="each image once"

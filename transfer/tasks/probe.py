@@ -1,6 +1,6 @@
 """What the protocols share that train no backbone: linear evaluation and nearest neighbours."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ class ProbeSettings(TaskSettings):
     """Images per step."""
     num_workers: int = Field(2, ge=0)
     """Worker processes that load images; 0 loads in the process itself."""
+
+    def splits(self) -> dict[str, Any]:
+        """Say that the classes are told apart."""
+        return {"probed": True}
 
     def with_size(self, size: int) -> Self:
         """Change the crop size."""

@@ -70,7 +70,9 @@ def test_images_of_cityscapes_may_be_jpegs(tmp_path: Path) -> None:
         for kind, ending, mode in (("leftImg8bit", "leftImg8bit.jpg", "RGB"), ("gtFine", "gtFine_labelTrainIds.png", "L")):
             folder = tmp_path / kind / split / "town"
             folder.mkdir(parents=True)
-            Image.new(mode, (8, 8)).save(folder / f"town_0_{ending}")
+            picture = Image.new(mode, (8, 8))
+            picture.paste((1,) * len(picture.getbands()), (0, 0, 8, 4))
+            picture.save(folder / f"town_0_{ending}")
     data = cityscapes.read(tmp_path)
     assert (len(data.train), len(data.val)) == (1, 1)
     assert data.folders["train"].image_suffix == "_leftImg8bit.jpg"

@@ -44,8 +44,8 @@ def alike(classes: Iterable[str]) -> Iterator[str]:
 
 def in_both(train: Iterable[Path], val: Iterable[Path]) -> Iterator[str]:
     """Note the image files that are trained on and evaluated on, under whatever names they are linked."""
-    trained = set(map(_identity, train))
-    both = [path for path in val if _identity(path) in trained]
+    trained = set(map(identity, train))
+    both = [path for path in val if identity(path) in trained]
     if both:
         yield f"{len(both)} images are both trained on and evaluated on, the first is {both[0]}"
 
@@ -55,7 +55,7 @@ def few(names: Sequence[str]) -> str:
     return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
-def _identity(path: Path) -> object:
+def identity(path: Path) -> object:
     """Return what tells a file from every other one; its path where the file system doesn't number its files."""
     try:
         found = os.stat(path)

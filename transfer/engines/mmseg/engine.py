@@ -184,8 +184,8 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
         draw(self.job.folder / PREDICTIONS, self.watch.samples, self.data.classes)
 
     def notes(self) -> tuple[str, ...]:
-        """Say over what BN took its statistics, on how many images the metric is, and where the run was resumed."""
+        """Say over what BN took its statistics, what is odd in the data, how much was evaluated, and where it was resumed."""
         val, done = len(self.data.val), self.resumed.done
         part = f"evaluated on {self.evaluated} of {val} validation images" if self.evaluated < val else None
         resumed = RESUMED.format(done) if done else None
-        return tuple(filter(None, (bn_note(self.settings, self.job.device), part, resumed)))
+        return tuple(filter(None, (bn_note(self.settings, self.job.device), *self.data.notes, part, resumed)))
