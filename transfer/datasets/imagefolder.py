@@ -62,15 +62,7 @@ def read(
     train = imageset.read(root, "train", chosen, labelled=LABELS in needs or labels is not None)
     val, missing = _validation(root, train, None if classes is None else train.classes, needed=VAL in needs)
     if train.has_classes and train.classes != val.classes:
-        differing = sorted(set(train.classes) ^ set(val.classes))
-        tell(
-            DataError(
-                f"train and val of {root} have different classes",
-                seen=f"{len(train.classes)} and {len(val.classes)}; in one only: {differing[:4]}",
-                allowed="the same class folders in both",
-                fix="remove or add the class folders named above",
-            )
-        )
+        tell(_differing(root, train, val))
     part = len(train.classes) < train.folders
     if labels is not None:
         train, val = choosing.relabelled(train, labels), choosing.relabelled(val, labels)
@@ -87,6 +79,16 @@ def read(
     notes = (*_kind(train), *train.notes, *val.notes, *missing)
     truth = Folders(root, train.root, val.root if len(val) and val.names == train.names else None, train.classes, probed)
     return ClassificationData(train, val, ref, (*notes, *settle(CLASSIFICATION, truth, tell)))
+
+
+def _differing(root: Path, train: imageset.ImageSet, val: imageset.ImageSet) -> DataError:
+    differing = sorted(set(train.classes) ^ set(val.classes))
+    return DataError(
+        f"train and val of {root} have different classes",
+        seen=f"{len(train.classes)} and {len(val.classes)}; in one only: {differing[:4]}",
+        allowed="the same class folders in both",
+        fix="remove or add the class folders named above",
+    )
 
 
 def _validation(

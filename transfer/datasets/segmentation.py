@@ -174,12 +174,18 @@ def gather(
         classes=len(ids.classes),
     )
     short_side = Counter(min(seen.size) for seen in checked["train"].values()).most_common(1)[0][0]
-    pixels = {name: tuple(map(sum, zip(*(seen.pixels for seen in checked[name].values()), strict=True))) for name in checked}
+    truth = _truth(root, ids, checked)
+    notes = settle(SEGMENTATION, truth, tell)
     folders = {name: split.folders for name, split in splits.items()}
+    return SegmentationData(root, ids, folders, train, val, short_side, truth.pixels["train"], truth.pixels["val"], ref, notes)
+
+
+def _truth(root: Path, ids: LabelIds, checked: Mapping[str, Mapping[Pair, _Checked]]) -> LabelMaps:
+    """Add up what was seen of each split's pairs."""
+    pixels = {name: tuple(map(sum, zip(*(seen.pixels for seen in checked[name].values()), strict=True))) for name in checked}
     ignored = {name: sum(seen.ignored for seen in checked[name].values()) for name in checked}
-    places = [{name: tuple(pair[place] for pair in checked[name]) for name in checked} for place in (0, 1)]
-    notes = settle(SEGMENTATION, LabelMaps(root, ids.classes, ids.ignore, pixels, ignored, *places), tell)
-    return SegmentationData(root, ids, folders, train, val, short_side, pixels["train"], pixels["val"], ref, notes)
+    images, labels = ({name: tuple(pair[place] for pair in checked[name]) for name in checked} for place in (0, 1))
+    return LabelMaps(root, ids.classes, ids.ignore, pixels, ignored, images, labels)
 
 
 def spread(pairs: tuple[Pair, ...], most: int | None) -> tuple[Pair, ...]:

@@ -252,7 +252,7 @@ def write_list(root: Path, *lines: str, encoding: str = "utf-8", end: str = "\n"
 
 LINES = {
     "with blanks": ("photo 1 (2)", "photo 1 (2)", False),
-    "with blanks and a flag": ("photo 1 (2)", "photo 1 (2)  -1", False),
+    "with blanks and a flag": ("photo 1 (2)", "photo 1 (2)  1", False),
     "that ends in a number": ("photo 1", "photo 1", False),
     "with a flag": ("a", "a  1", False),
     "with numbers": ("a", "a 1 0.3", False),
