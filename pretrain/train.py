@@ -139,22 +139,29 @@ def _announce(trainer: Trainer, start: int, journal: Journal) -> None:
 
 def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
     """Do all steps from `start` on; takes the losses logged before in its epoch, returns those logged in the last one."""
-    journal, total, began = keeper.journal, trainer.steps, time.monotonic()
-    for step, (views, labels, _) in enumerate(batches, start):
-        losses = losses if step % trainer.per_epoch else []
-        loss, diagnostics = trainer.step(step, views, labels)
-        rate = (step + 1 - start) * trainer.recipe.batch / (time.monotonic() - began)
-        if step % LOG_EVERY == 0 or step + 1 == total:
-            losses.append(loss)
-            values = {name: float(value) for name, value in diagnostics.items()}
-            journal.step("pretrain", step + 1, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
-        else:
-            journal.step("pretrain", step + 1, total)
-        stop = distributed.agreed_stop()
-        keeper.step_done(step + 1, losses, asked=stop is not None)
-        if stop is not None:
-            distributed.barrier()  # a launcher ends all processes once one has ended
-            raise interrupt.Interrupted(stop, f"step {step + 1:,} of {total:,}")
+    journal, total, began, done = keeper.journal, trainer.steps, time.monotonic(), start
+
+    def save() -> str:
+        keeper.save(done, losses)
+        return f"step {done:,} of {total:,}"
+
+    with interrupt.saving(save):
+        for step, (views, labels, _) in enumerate(batches, start):
+            losses = losses if step % trainer.per_epoch else []
+            loss, diagnostics = trainer.step(step, views, labels)
+            done = step + 1
+            rate = (done - start) * trainer.recipe.batch / (time.monotonic() - began)
+            if step % LOG_EVERY == 0 or done == total:
+                losses.append(loss)
+                values = {name: float(value) for name, value in diagnostics.items()}
+                journal.step("pretrain", done, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
+            else:
+                journal.step("pretrain", done, total)
+            stop = distributed.agreed_stop()
+            keeper.step_done(done, losses, asked=stop is not None)
+            if stop is not None:
+                distributed.barrier()  # a launcher ends all processes once one has ended
+                raise interrupt.Interrupted(stop, f"step {done:,} of {total:,}")
     return losses
 
 
@@ -206,6 +213,11 @@ class _Keeper:
             self._epoch_done(epochs)
         due = not within and (_due(epochs, config.save_every) or steps == self.trainer.steps)
         if due or asked or time.monotonic() - self._saved >= config.checkpoint_seconds:
+            self.save(steps, losses)
+
+    def save(self, steps: int, losses: Sequence[float]) -> None:
+        """Save the state after `steps` of all steps, with the losses logged in this epoch."""
+        if self.writes:
             self.trainer.save(self.folder / STATE, steps, losses)
             self._saved = time.monotonic()
 

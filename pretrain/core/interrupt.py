@@ -72,6 +72,22 @@ def asked_before(seconds: float) -> signal.Signals | None:
 
 
 @contextlib.contextmanager
+def saving(save: Callable[[], str]) -> Iterator[None]:
+    """Save where a signal ends a wait for the next step's data within the block.
+
+    Args:
+        save: Saves the steps done, and says which: `step 120 of 4,680`.
+
+    Raises:
+        Interrupted: After it saved.
+    """
+    try:
+        yield
+    except WaitEnded as ended:
+        raise Interrupted(ended.by, save()) from None
+
+
+@contextlib.contextmanager
 def listening(tell: str = "") -> Iterator[None]:
     """Mark the first signal within the block instead of stopping, and write `tell` to stderr.
 

@@ -14,7 +14,7 @@ POINTER = "last_checkpoint"
 
 
 def save(trainer: Any, identity: str) -> None:
-    """Replace the last checkpoint; the one before is deleted only when the new one is whole."""
+    """Replace the last checkpoint, after an iteration; the one before is deleted only when the new one is whole."""
     before = trainer.checkpointer.get_checkpoint_file()
     trainer.checkpointer.save(f"model_{trainer.iter + 1:07d}", **{IDENTITY: identity})
     if before and before != trainer.checkpointer.get_checkpoint_file():

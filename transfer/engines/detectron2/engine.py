@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pretrain.checkpoint import save_atomically
-from pretrain.core import distributed
+from pretrain.core import distributed, interrupt
 from pretrain.core.errors import TrainingError
 from transfer.convert import detectron2_payload
 from transfer.detection.found import Found
@@ -128,7 +128,8 @@ class Detectron2(DetectionEngine):
         if self.settings.iters == 0:
             return
         try:
-            self.trainer.train()
+            with interrupt.saving(lambda: self.watch.save_between(self.trainer)):
+                self.trainer.train()
         except FloatingPointError as error:
             fix = "use a smaller learning rate (--set lr=...) or a longer warm-up (--set warmup=...)"
             seen = " ".join(str(error).split())

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from pretrain.core import distributed, launcher
+from pretrain.core.workers import watched
 from transfer.engines.detectron2.catalogue import Checked
 from transfer.engines.detectron2.checkpoint import tag_whole
 from transfer.engines.detectron2.roi_heads import register_heads
@@ -38,6 +39,10 @@ def _trainer_class(watch: Watch) -> Any:
     from detectron2 import data
     from detectron2.engine import DefaultTrainer, HookBase, hooks
 
+    class Trained(HookBase):  # type: ignore[misc]
+        def after_step(self) -> None:
+            watch.trained = self.trainer.iter + 1
+
     class AfterStep(HookBase):  # type: ignore[misc]
         def after_step(self) -> None:
             watch.after_step(self.trainer)
@@ -49,11 +54,13 @@ def _trainer_class(watch: Watch) -> Any:
 
         @classmethod
         def build_train_loader(cls, cfg: Any) -> Any:
-            return data.build_detection_train_loader(cfg, mapper=Checked(data.DatasetMapper(cfg, True)))
+            grouped = data.build_detection_train_loader(cfg, mapper=Checked(data.DatasetMapper(cfg, True)))
+            grouped.dataset = watched(grouped.dataset)
+            return grouped
 
         @classmethod
         def build_test_loader(cls, cfg: Any, dataset_name: str) -> Any:
-            return data.build_detection_test_loader(cfg, dataset_name, mapper=Checked(data.DatasetMapper(cfg, False)))
+            return watched(data.build_detection_test_loader(cfg, dataset_name, mapper=Checked(data.DatasetMapper(cfg, False))))
 
         @classmethod
         def test(cls, cfg: Any, model: nn.Module, evaluators: Any = None) -> Any:
@@ -68,7 +75,7 @@ def _trainer_class(watch: Watch) -> Any:
             # In the place of their checkpoints, which come by iterations and stay, and in the first process alone.
             others = [each for each in super().build_hooks() if not isinstance(each, hooks.PeriodicCheckpointer)]
             evaluation = next(index for index, each in enumerate(others) if isinstance(each, hooks.EvalHook))
-            return [*others[:evaluation], AfterStep(), *others[evaluation:]]
+            return [Trained(), *others[:evaluation], AfterStep(), *others[evaluation:]]
 
     return Trainer
 

@@ -21,6 +21,8 @@ class Watch:
     def __init__(self, job: Job, settings: DetectionSettings, data: DetectionData) -> None:
         self.found: list[Found] = []
         """Detections of the evaluation, in the order of the validation images."""
+        self.trained = 0
+        """Iterations of which the weights have been updated."""
         self._job, self._settings, self._images = job, settings, len(data.val)
         self._saved = time.monotonic()
 
@@ -58,6 +60,18 @@ class Watch:
         if stop and done < trainer.max_iter:  # what raises here still evaluates, after the last iteration
             distributed.barrier()
             raise interrupt.Interrupted(stop, f"iteration {done:,} of {trainer.max_iter:,}")
+
+    def save_between(self, trainer: Any) -> str:
+        """Save where a wait for the images of the next iteration ended; says how many iterations are saved.
+
+        What comes after the last update, such as the statistics of BN, begins again from the last checkpoint.
+        """
+        if not self.trained or self.trained > trainer.iter:
+            return "nothing since the last checkpoint"
+        trainer.iter -= 1  # it has counted the iteration that it waited for
+        if distributed.rank() == 0:
+            save(trainer, self._job.identity)
+        return f"iteration {self.trained:,} of {trainer.max_iter:,}"
 
     def _note(self, trainer: Any, done: int) -> None:
         """Log the mean losses, which Detectron2 gives to the first process alone."""

@@ -27,10 +27,13 @@ class Checkpoints:
     def __init__(self, job: Job, work: Path, iters: int, every: int) -> None:
         self._identity = job.identity
         self._work, self._iters, self._every = work, iters, every
+        self._between = False
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Add the run's identity, and leave out what torch refuses to read with `weights_only`: mmengine's past losses."""
         checkpoint[state.IDENTITY] = self._identity
+        if self._between:
+            checkpoint["meta"]["iter"] -= 1  # mmengine counts the iteration that it believes to be in
         checkpoint["message_hub"] = {"log_scalars": OrderedDict(), "runtime_info": OrderedDict(), "resumed_keys": OrderedDict()}
 
     def after_train_iter(
@@ -49,6 +52,13 @@ class Checkpoints:
         by = distributed.agreed_stop()
         if by:
             raise interrupt.Interrupted(by, f"all {self._iters:,} iterations" if self._iters else "nothing: none was trained")
+
+    def save_between(self, runner: Any) -> str:
+        """Save between two iterations, unless all are done and saved; says which were done."""
+        done, self._between = int(runner.iter), True
+        if 0 < done < self._iters:
+            self._save(runner)
+        return f"iteration {done:,} of {self._iters:,}"
 
     def _save(self, runner: Any) -> None:
         average_statistics(runner.model)

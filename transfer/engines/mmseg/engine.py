@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from pretrain.checkpoint import save_atomically
-from pretrain.core import distributed
+from pretrain.core import distributed, interrupt
 from pretrain.core.errors import BenchError
-from pretrain.core.interrupt import Interrupted
 from pretrain.images.decode import opened, rgb
 from transfer.convert import mmseg_payload
 from transfer.datasets.segmentation import SegmentationData, spread
@@ -97,8 +96,8 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
             (job.folder / NATIVE_CONFIG).write_text(HEADER + config.pretty_text, encoding="utf-8")
         self.runner = make_runner(config, job.folder.name, job.device)
         self.runner.register_hook(as_hook(self.watch))
-        checkpoints = Checkpoints(job, self.folder, settings.iters, settings.checkpoint_every)
-        self.runner.register_hook(as_hook(checkpoints), priority="VERY_LOW")
+        self.checkpoints = Checkpoints(job, self.folder, settings.iters, settings.checkpoint_every)
+        self.runner.register_hook(as_hook(self.checkpoints), priority="VERY_LOW")
         if settings.precise_bn:
             self.runner.register_hook(as_hook(Statistics(job, settings)))
 
@@ -152,7 +151,7 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
     def train(self) -> None:
         """Train; mmengine's loop then evaluates."""
         if self.settings.iters:
-            with self._unreadable_named():
+            with interrupt.saving(lambda: self.checkpoints.save_between(self.runner)), self._unreadable_named():
                 self.runner.train()
 
     def evaluate(self) -> None:
@@ -166,7 +165,7 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
         """Look for the first file that can't be read where an error comes up: MMSegmentation's errors don't name it."""
         try:
             yield
-        except (BenchError, Interrupted):
+        except (BenchError, interrupt.Interrupted):
             raise
         except Exception:
             for path in (path for pair in self.data.train + self.data.val for path in pair):

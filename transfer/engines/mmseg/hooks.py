@@ -78,11 +78,11 @@ class Statistics:
 
     def before_val_epoch(self, runner: Any) -> None:
         """Set the statistics of every norm; raises Interrupted where a stop was asked for."""
-        from mmengine.runner import Runner, set_random_seed
+        from mmengine.runner import set_random_seed
 
         several = distributed.world() > 1
         seed = set_random_seed(self._job.seed, diff_rank_seed=several)
-        loader = Runner.build_dataloader(copy.deepcopy(runner.cfg.train_dataloader), seed=seed, diff_rank_seed=several)
+        loader = runner.build_dataloader(copy.deepcopy(runner.cfg.train_dataloader), seed=seed, diff_rank_seed=several)
         model = bare(runner.model)
         model.train()
         precise_bn(model, lambda batch: model(**model.data_preprocessor(batch, True), mode="tensor"), self._drawn(loader))

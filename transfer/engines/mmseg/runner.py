@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pretrain.core import distributed
+from pretrain.core.workers import watched
 from transfer.engines.mmseg.aspp import register_heads
 
 
@@ -30,14 +31,13 @@ def make_runner(config: Any, name: str, device: str) -> Any:
     """
     import mmengine.device.utils
     from mmengine.registry import init_default_scope
-    from mmengine.runner import Runner
 
     mmengine.device.utils.DEVICE = device.partition(":")[0]  # mmengine's own choice is an accelerator wherever there is one
     config.default_hooks.checkpoint = None
     config.experiment_name = f"{name}-{uuid.uuid4().hex}"  # mmengine keeps its objects by name, process-wide
     with _quiet():
         init_default_scope("mmseg")
-        runner = Runner.from_cfg(config)
+        runner = runner_class().from_cfg(config)
         runner.logger.handlers = [handler for handler in runner.logger.handlers if hasattr(handler, "baseFilename")]
         if config.train_cfg.max_iters:
             # `Runner.train` draws from the random generator in this order; so the native configuration repeats the run exactly.
@@ -46,6 +46,18 @@ def make_runner(config: Any, name: str, device: str) -> Any:
         if distributed.world() == 1:
             runner.model.to(device)
     return runner
+
+
+def runner_class() -> Any:
+    """Derive a runner from mmengine's whose loaders' workers are watched."""
+    from mmengine.runner import Runner
+
+    class Watched(Runner):  # type: ignore[misc]
+        @staticmethod
+        def build_dataloader(*args: Any, **options: Any) -> Any:
+            return watched(Runner.build_dataloader(*args, **options))
+
+    return Watched
 
 
 def resume_from(runner: Any, path: Any) -> None:

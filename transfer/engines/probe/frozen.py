@@ -36,15 +36,21 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     found = [kept["features"]] if kept else []
     done, total = sum(map(len, found)), len(images)
     how = {"size": settings.size, "batch": settings.batch, "num_workers": settings.num_workers}
-    for part in centre_features(model, images, job.backbone.recipe.seen, **how, device=job.device, start=done):
-        found.append(part)
-        done += len(part)
-        job.journal.step(f"features of {name}", done, total)
-        by = interrupt.asked()
-        if by or done == total:
+
+    def save() -> str:
+        if found:
             state.save(path, job.identity, {"features": torch.cat(found)})
-        if by:
-            raise interrupt.Interrupted(by, f"features of {done} of {total} {name} images")
+        return f"features of {done} of {total} {name} images"
+
+    with interrupt.saving(save):
+        for part in centre_features(model, images, job.backbone.recipe.seen, **how, device=job.device, start=done):
+            found.append(part)
+            done += len(part)
+            job.journal.step(f"features of {name}", done, total)
+            by = interrupt.asked()
+            if by:
+                raise interrupt.Interrupted(by, save())
+    save()
     return torch.cat(found), torch.tensor(images.labels)
 
 

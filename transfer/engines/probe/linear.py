@@ -122,8 +122,16 @@ class Training:
         if not start:
             self._judge(0)
         stream = cached if isinstance(self.settings, CachedSettings) else augmented
-        for step, batch in enumerate(stream(self.job, model, self.images, self.batches), start + 1):
-            self._step(*batch, step)
+        done = start
+
+        def save() -> str:
+            self._save(done)
+            return f"step {done:,} of {self.total:,}"
+
+        with interrupt.saving(save):
+            for step, batch in enumerate(stream(self.job, model, self.images, self.batches), start + 1):
+                self._step(*batch, step)
+                done = step
 
     def _step(self, found: Tensor, truth: Tensor, step: int) -> None:
         """Do the step of that number, from 1, on features (N, D); judge and save when it ends an epoch."""

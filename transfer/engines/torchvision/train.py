@@ -90,27 +90,33 @@ def train(model: Detector, run: Fit, optimizer: torch.optim.SGD, start: int) -> 
         TrainingError: If the loss is not finite; names the iteration and the terms.
         Interrupted: If a signal asked for a stop, once the iteration is done and saved.
     """
-    path = run.folder / CHECKPOINT
+    path, total = run.folder / CHECKPOINT, run.settings.iters
     model.train()
     wrapped = together(model, model.device)
-    saved = time.monotonic()
-    feed = samples(run, ORDER, start)
-    for step in range(start, run.settings.iters):
-        rate = learning_rate(run.settings, step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        values = _step(wrapped, optimizer, [sample.to(model.device) for sample in next(feed)], run.seed, step)
-        run.journal.step("train", step + 1, run.settings.iters, lr=rate, **values)
-        stop = distributed.agreed_stop()
-        last = step + 1 == run.settings.iters and path.is_file()  # the evaluation may be interrupted, too
-        due = stop or last or time.monotonic() - saved >= run.settings.checkpoint_seconds
-        if due and distributed.rank() == 0:
-            content = {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    saved, done = time.monotonic(), start
+
+    def save() -> str:
+        if distributed.rank() == 0:
+            content = {"step": done, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             state.save(path, run.identity, content)
-            saved = time.monotonic()
-        if stop:
-            distributed.barrier()  # a launcher ends all processes once one has ended
-            raise interrupt.Interrupted(stop, f"iteration {step + 1:,} of {run.settings.iters:,}")
+        return f"iteration {done:,} of {total:,}"
+
+    feed = samples(run, ORDER, start)
+    with interrupt.saving(save):
+        for step in range(start, total):
+            rate = learning_rate(run.settings, step)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            values = _step(wrapped, optimizer, [sample.to(model.device) for sample in next(feed)], run.seed, step)
+            done = step + 1
+            run.journal.step("train", done, total, lr=rate, **values)
+            stop = distributed.agreed_stop()
+            last = done == total and path.is_file()  # the evaluation may be interrupted, too
+            if stop or last or time.monotonic() - saved >= run.settings.checkpoint_seconds:
+                told, saved = save(), time.monotonic()
+            if stop:
+                distributed.barrier()  # a launcher ends all processes once one has ended
+                raise interrupt.Interrupted(stop, told)
     distributed.as_the_first(model.buffers())
 
 
