@@ -38,18 +38,28 @@ def check(
     selection: Annotated[dict[str, Any], SELECTION],
     place: Annotated[Place, Only("data")],
     set_: Set = None,
-    images: Annotated[bool, typer.Option(help="Open every image and compare its size with the annotated one.")] = True,
+    images: Annotated[bool, typer.Option(help="Decode every image as a run does.")] = True,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Read the images' headers alone: faster, and promises less.")
+    ] = False,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Also list pictures that are there more than once, by their pixels.")
+    ] = False,
     make: Annotated[bool, typer.Option("--make", help="Make Cityscapes' missing training ids; overwrites nothing.")] = False,
 ) -> None:
     """List what is in a data set and what is wrong with it; exit code 2 where a run would stop."""
+    from functools import partial
+
     from bench.progress import Display
     from bench.selection import Selection
     from bench.verbs import data as verb
     from pretrain.core.settings import assignments
 
     chosen = Selection.read(selection, where="the options")
+    looks = verb.looks(images=images, headers=headers, duplicates=duplicates)
+    check = partial(verb.check, task, place.data, chosen, assignments(set_ or []))
     with Display() as display:
-        good = verb.check(task, place.data, chosen, assignments(set_ or []), display.hook, images=images, make=make)
+        good = check(display.hook, looks=looks, copies=duplicates, make=make)
     if not good:
         raise SystemExit(2)
 

@@ -1,6 +1,7 @@
 """`bench data check`: list what is in a data set and what is wrong with it, before a run takes days to find out."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from bench.selection import Selection
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, tasks
-from transfer.datasets.survey import Row, Survey, open_images, survey
+from transfer.datasets import decoding
+from transfer.datasets.duplicates import duplicates
+from transfer.datasets.survey import Row, Survey, survey
 from transfer.tasks import TaskSettings
 
 IMAGE_FOLDERS = ("pretrain", "measure")
@@ -22,6 +25,14 @@ LISTED = 20
 """Problems listed at most."""
 LISTED_CLASSES = 100
 """Classes listed at most."""
+
+
+class Looks(Enum):
+    """How far every image is looked into, and what can be said of data without a problem then."""
+
+    DECODED = "a run can read this"
+    HEADERS = "the headers can be read; whether a run can decode the images is not known without their pixels"
+    NONE = "the lists and annotations can be read; no image was opened"
 
 
 class Problems:
@@ -38,6 +49,19 @@ class Problems:
             self.first.append(problem)
 
 
+def looks(*, images: bool, headers: bool, duplicates: bool) -> Looks:
+    """Choose how far images are looked into.
+
+    Raises:
+        ConfigError: For options that contradict each other.
+    """
+    given = [name for name, is_given in (("--no-images", not images), ("--headers", headers)) if is_given]
+    if len(given) > 1 or (given and duplicates):
+        seen = ", ".join([*given, *["--duplicates"] * duplicates])
+        raise ConfigError("these options contradict each other", seen=seen, allowed="one of them")
+    return Looks.NONE if not images else Looks.HEADERS if headers else Looks.DECODED
+
+
 def check(
     task: str,
     data: str | None,
@@ -45,7 +69,8 @@ def check(
     options: Mapping[str, Any],
     progress: Progress,
     *,
-    images: bool,
+    looks: Looks,
+    copies: bool,
     make: bool,
 ) -> bool:
     """Read a data set as a task reads it, list what is there and what is wrong; returns whether a run could read it.
@@ -56,7 +81,8 @@ def check(
         selection: Classes of the data to read.
         options: Fields of the task's settings.
         progress: Called with every image.
-        images: Whether every image is opened.
+        looks: How far every image is looked into.
+        copies: Whether pictures that are there more than once are listed.
         make: Whether Cityscapes' training ids are made where they are missing.
 
     Raises:
@@ -77,10 +103,9 @@ def check(
     needs = {"needs": ()} if task == "pretrain" else {}
     content = _read(layout, root, settings, problems, selection.arguments() | needs)
     if content is not None:
-        if images:
-            open_images(content, problems.tell, progress)
-        _describe(console, survey(content))
-    _list(console, problems)
+        found = _look(content, problems, progress, looks, copies=copies)
+        _describe(console, survey(content), found)
+    _list(console, problems, looks)
     return not problems.count
 
 
@@ -102,7 +127,19 @@ def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems, c
         return None
 
 
-def _describe(console: Console, found: Survey) -> None:
+def _look(content: Any, problems: Problems, progress: Progress, looks: Looks, *, copies: bool) -> tuple[str, ...]:
+    """Look into every image, and return what there is to know of copies."""
+    if looks is Looks.NONE:
+        return ()
+    images = decoding.listed(content)
+    if looks is Looks.HEADERS:
+        decoding.headers(images, problems.tell, progress)
+        return ()
+    seen = decoding.decoded(images, problems.tell, progress, digests=copies)
+    return duplicates(images, seen) if copies else ()
+
+
+def _describe(console: Console, found: Survey, copies: tuple[str, ...]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold")
     for split in ("train", "val"):
@@ -111,7 +148,7 @@ def _describe(console: Console, found: Survey) -> None:
     for row in (*found.counts, Row((title, "", "")), *_indented(found.classes)):
         table.add_row(*map(Text, row))
     console.print(table)
-    for note in found.notes:
+    for note in (*found.notes, *copies):
         console.print("to know:", note, soft_wrap=True)
 
 
@@ -121,7 +158,7 @@ def _indented(classes: tuple[Row, ...]) -> Iterator[Row]:
         yield Row((f"  and {len(classes) - LISTED_CLASSES} more", "", ""))
 
 
-def _list(console: Console, problems: Problems) -> None:
+def _list(console: Console, problems: Problems, looks: Looks) -> None:
     for number, problem in enumerate(problems.first, start=1):
         console.print(f"wrong {number}: {problem}", soft_wrap=True)
     if problems.count > len(problems.first):
@@ -129,4 +166,4 @@ def _list(console: Console, problems: Problems) -> None:
     if problems.count:
         console.print(f"a run would stop: {problems.count} {'problem' if problems.count == 1 else 'problems'}")
     else:
-        console.print("a run can read this")
+        console.print(looks.value)

@@ -134,8 +134,17 @@ def read_image(picture: Picture) -> Image.Image:
     """
     with opened(picture.path, str(picture.path)) as file:
         image = rgb(file, str(picture.path), upright=True)
-    if image.size != (picture.width, picture.height):
-        annotated = f"{picture.width} x {picture.height} pixels"
-        fix = "correct the size in its annotation"
-        raise DataError(f"{picture.path} has another size than annotated", seen=f"{image.size}", allowed=annotated, fix=fix)
+    require_size(picture, image.size)
     return image
+
+
+def require_size(picture: Picture, size: tuple[int, int]) -> None:
+    """Refuse an image whose width and height are not the annotated ones.
+
+    Raises:
+        DataError: If they aren't; names the path.
+    """
+    if size != (picture.width, picture.height):
+        allowed = f"{picture.width} × {picture.height}, as annotated"
+        seen, fix = f"{size[0]} × {size[1]} pixels", "correct the size in its annotation"
+        raise DataError(f"{picture.path} has another size than annotated", seen=seen, allowed=allowed, fix=fix)

@@ -3,22 +3,16 @@
 A survey takes what a layout's `read` returned; it tells the three kinds of data apart, not their layouts.
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from pretrain.core.errors import DataError
-from pretrain.core.journal import Progress
 from pretrain.images.imageset import ImageSet
 from pretrain.images.stores import UNLABELLED
-from transfer.datasets import Tell
 from transfer.datasets.imagefolder import ClassificationData
-from transfer.datasets.objects import DetectionData, Picture, image_size
+from transfer.datasets.objects import DetectionData, Picture
 from transfer.datasets.segmentation import SegmentationData
 from transfer.datasets.truths import few
 
@@ -51,45 +45,6 @@ def survey(data: Content) -> Survey:
     if isinstance(data, SegmentationData):
         return _segmentation(data)
     return _classification(data)
-
-
-def open_images(data: Content, tell: Tell, progress: Progress) -> None:
-    """Read the header of every image and compare its size with the annotated one; tells of those that are wrong.
-
-    Label maps and their images were opened when they were read.
-    """
-    if isinstance(data, SegmentationData):
-        return
-    checks = list(_pictures(data) if isinstance(data, DetectionData) else _files(data))
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for done, problem in enumerate(pool.map(_attempt, checks), start=1):
-            if problem is not None:
-                tell(problem)
-            progress("images opened", done, len(checks), {})
-
-
-def _attempt(check: Callable[[], object]) -> DataError | None:
-    try:
-        check()
-    except DataError as problem:
-        return problem
-    return None
-
-
-def _pictures(data: DetectionData) -> Iterator[Callable[[], object]]:
-    return (partial(_compare, picture) for picture in (*data.train, *data.val))
-
-
-def _compare(picture: Picture) -> None:
-    size = image_size(picture.path)
-    if size != (picture.width, picture.height):
-        allowed = f"{picture.width} × {picture.height}, as annotated"
-        seen, fix = f"{size[0]} × {size[1]} pixels", "correct the size in its annotation"
-        raise DataError(f"{picture.path} has another size than annotated", seen=seen, allowed=allowed, fix=fix)
-
-
-def _files(data: ClassificationData) -> Iterator[Callable[[], object]]:
-    return (partial(images.picture, index) for images in (data.train, data.val) for index in range(len(images)))
 
 
 def _detection(data: DetectionData) -> Survey:
