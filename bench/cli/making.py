@@ -7,7 +7,7 @@ import typer
 
 from bench import FIRST
 from bench.cli.groups import Only
-from bench.cli.tables import ADJUSTMENTS, PRETRAIN, SELECTION
+from bench.cli.tables import ADJUSTMENTS, MEASURE, PRETRAIN, SELECTION
 from bench.options import Ckpt, Place, Reading, Set, Setup
 
 PRINTS = FIRST and "BENCH_CHILD" not in os.environ
@@ -78,6 +78,7 @@ def transfer(
 
 def measure(
     ckpt: Annotated[list[str], typer.Option(help="A checkpoint, as in `bench transfer --ckpt`; may be repeated.")],
+    fields: Annotated[dict[str, Any], MEASURE],
     selection: Annotated[dict[str, Any], SELECTION],
     setup: Annotated[Setup, Only("budget", "seed")],
     place: Annotated[Place, Only("data", "out", "device")],
@@ -94,7 +95,7 @@ def measure(
     from pretrain.core.settings import assignments
 
     asked = verb.Measure(
-        options=assignments(set_ or []),
+        options=fields | assignments(set_ or []),
         splits=splits,
         setup=setup,
         reading=reading,

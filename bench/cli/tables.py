@@ -28,6 +28,7 @@ PRETRAIN = FieldOptions(
 VIEWS = FieldOptions("Augmentation", {"pretrain/config.py:PretrainConfig": ("aug", "seed")}, lists={"aug": "augs"})
 ADJUSTMENTS = FieldOptions(
     "Adjustments of the task",
-    {"bench/verbs/adjustments.py:Adjustments": ("iters", "batch", "size", "rois", "precise_bn", "lr_search")},
+    {"bench/verbs/adjustments.py:Adjustments": ("iters", "batch", "size", "rois", "precise_bn", "lr_search", "on_bad_image")},
 )
+MEASURE = FieldOptions("Images", {"transfer/representation/settings.py:MeasureSettings": ("on_bad_image",)})
 SELECTION = FieldOptions("Classes", {"bench/selection.py:Selection": ("classes", "label_map")})

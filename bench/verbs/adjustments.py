@@ -1,7 +1,7 @@
 """Adjustments of a task: changes with an option of their own, which every task that has them makes in its own way."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
@@ -23,9 +23,13 @@ class Adjustments(Settings):
     """Forward passes for the statistics of the normalisation layers."""
     lr_search: bool | None = None
     """Train linear classifiers at several learning rates side by side, and choose one on held-out training images."""
+    on_bad_image: Literal["stop", "skip"] | None = None
+    """What a training image that can't be decoded does: end the run, or stay out of it, counted and listed."""
 
 
-def adjust(settings: TaskSettings, task: str, adjustments: Mapping[str, int | bool | None]) -> tuple[TaskSettings, list[str]]:
+def adjust(
+    settings: TaskSettings, task: str, adjustments: Mapping[str, int | bool | str | None]
+) -> tuple[TaskSettings, list[str]]:
     """Apply adjustments to a task's settings.
 
     Args:

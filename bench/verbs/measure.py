@@ -14,6 +14,7 @@ from bench.verbs.recording import account, checkpoint_ref, introduce, notes, rem
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.settings import assignments
+from pretrain.images.skipping import Ledger, Skipped
 from transfer.board.columns import REPRESENTATION
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
@@ -76,15 +77,18 @@ class MeasurePlan(Plan):
         settings = self.settings
         self.selection.save(folder, self.content)
         introduce(self.backbone, journal)
+        images = self.content.val
+        ledger = Ledger(folder, images.names, Skipped(len(images))) if settings.on_bad_image == "skip" else None
         found, *parts = measure.measure(
             self.backbone,
-            self.content.val,
+            images,
             settings,
             journal,
             seed=self.seed,
             device=self.device,
             splits=self.splits,
             reference=self.reference,
+            skipped=ledger.skipped if ledger else None,
         )
         for number, part in enumerate(parts, start=1):
             journal.say(f"part {number} of {self.splits}: {_held_out(part.metrics)}")
@@ -105,7 +109,13 @@ class MeasurePlan(Plan):
             metrics=found.metrics,
             intervals=found.intervals,
             proof={**account(self.backbone), **found.proof},
-            notes=notes(self.generated, *self.content.notes, *self.selection.remarks(), *remarks(self.backbone)),
+            notes=notes(
+                self.generated,
+                *self.content.notes,
+                *self.selection.remarks(),
+                *remarks(self.backbone),
+                *(ledger.notes() if ledger else ()),
+            ),
         )
         return Produced(fields)
 

@@ -16,6 +16,7 @@ from bench.verbs.recording import account, checkpoint_ref, introduce, notes, rem
 from pretrain.core import distributed
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
+from transfer.datasets.skipping import without_unreadable
 from transfer.engines import Outcome
 from transfer.record import RunFields
 from transfer.sources import Backbone
@@ -37,7 +38,7 @@ class Transfer:
     """One of the task's published ones; None: as the task's name says."""
     engine: str | None = None
     """One of the task's engines; None: the first that is installed."""
-    adjustments: Mapping[str, int | bool | None] = field(default_factory=dict)
+    adjustments: Mapping[str, int | bool | str | None] = field(default_factory=dict)
     """Fields of `bench.verbs.adjustments.Adjustments`."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the task's settings; they have the last word."""
@@ -89,7 +90,7 @@ class TransferPlan(Plan):
         """Say what runs, and run the engine."""
         self.selection.save(folder, self.content)
         self._announce(journal)
-        outcome = self._fit(journal, folder)
+        outcome, skipped = self._fit(journal, folder)
         fields = RunFields(
             kind=self.kind,
             task=self.task.name,
@@ -104,7 +105,7 @@ class TransferPlan(Plan):
             metrics=dict(outcome.metrics),
             images_per_second=_speed(journal, self.settings.numbers().get("batch"), self.data.train),
             proof={**account(self.backbone), **outcome.proof},
-            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone), *outcome.notes),
+            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone), *skipped, *outcome.notes),
         )
         return Produced(fields, outcome.spent)
 
@@ -122,19 +123,24 @@ class TransferPlan(Plan):
             for line in self.task.expectations():
                 journal.say(f"published: {line}")
 
-    def _fit(self, journal: Journal, folder: Path) -> Outcome:
+    def _fit(self, journal: Journal, folder: Path) -> tuple[Outcome, tuple[str, ...]]:
+        """Run the engine; returns what it yields, and a note on images that were left out."""
+        content, skipped = self.content, tuple[str, ...]()
+        if self.settings.on_bad_image == "skip":
+            evaluated = self.settings.numbers().get("max_val_images")
+            content, skipped = without_unreadable(content, folder, journal, evaluated=evaluated)
         job = engines.Job(
             self.task,
             self.settings,
             self.backbone,
-            self.content,
+            content,
             folder,
             self.seed,
             self.device,
             journal,
             announce_time=not self.generated,
         )
-        return engines.get(self.engine).fit(job)
+        return engines.get(self.engine).fit(job), skipped
 
 
 def run(asked: Transfer, place: Place, progress: Progress, command: str | None = None) -> Finished:

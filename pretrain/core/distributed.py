@@ -170,6 +170,15 @@ def parts(mine: list[T]) -> list[list[T]]:
     return everything
 
 
+def everywhere(mine: T) -> list[T]:
+    """Gather an object of every process, in the order of the ranks, to all of them."""
+    if not dist.is_initialized():
+        return [mine]
+    everything: list[Any] = [None] * world()
+    dist.all_gather_object(everything, mine)
+    return everything
+
+
 def mine(everything: Tensor) -> Tensor:
     """Select this process's part (n, ...) of (N, ...)."""
     n = len(everything) // world()

@@ -23,6 +23,8 @@ class Settings(BaseModel):
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset()
     """Fields that don't change the numbers. The others make a run's identity."""
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are part of it only where they differ from their default: what runs were before these came stays so."""
 
     @classmethod
     def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:
@@ -60,7 +62,9 @@ class Settings(BaseModel):
     def numbers(self) -> dict[str, Any]:
         """Collect the fields that change the numbers, as plain JSON values; nested settings contribute theirs."""
         inner = {name: set(value.RUNTIME) for name, value in self if isinstance(value, Settings)}
-        return self.model_dump(mode="json", exclude={**inner, **dict.fromkeys(self.RUNTIME, True)})
+        fields = type(self).model_fields
+        usual = [name for name in self.OPTIONAL if getattr(self, name) == fields[name].default]
+        return self.model_dump(mode="json", exclude={**inner, **dict.fromkeys([*self.RUNTIME, *usual], True)})
 
 
 class TextFile(Settings):

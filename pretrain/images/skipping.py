@@ -73,6 +73,12 @@ class Ledger:
                 append_line(self._file, name)
                 self._listed.add(name)
 
+    def notes(self) -> tuple[str, ...]:
+        """Update the list, and return the record's note on it, if any image was replaced."""
+        self.update()
+        names = self.names()
+        return (note(names, len(self._names)),) if names else ()
+
     def names(self) -> list[str]:
         """Read the sorted names of all replaced images, of all processes that have written them."""
         return sorted(set(text_lines(self._file))) if self._file.is_file() else []
@@ -80,5 +86,9 @@ class Ledger:
 
 def note(names: Sequence[str], total: int) -> str:
     """Write the record's note on the replaced images."""
-    first = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
-    return f"{len(names)} of {total:,} images can't be read and were replaced by the next in order ({SKIPPED}): {first}"
+    return f"{len(names)} of {total:,} images can't be read and were replaced by the next in order ({SKIPPED}): {shown(names)}"
+
+
+def shown(names: Sequence[str]) -> str:
+    """List the first names of a note."""
+    return ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")

@@ -17,6 +17,7 @@ from pretrain.images.crops import CentreCrop, Crop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, loader
 from pretrain.images.normalise import Input
+from pretrain.images.skipping import Skipped
 from pretrain.inputs import generator, normalised
 from transfer.representation import definitions
 from transfer.representation.bootstrap import Interval
@@ -56,8 +57,12 @@ def measure(
     device: str,
     splits: int = 1,
     reference: Backbone | None = None,
+    skipped: Skipped | None = None,
 ) -> list[Measured]:
     """Measure on all chosen images and, with `splits` of 2 or more, on that many disjoint parts of them.
+
+    Args:
+        skipped: Records unreadable images, which are then replaced; None: they raise errors.
 
     Returns:
         The measure on all images, then on each part. `CKA` is of them only with a `reference`, which sees the same images.
@@ -79,7 +84,7 @@ def measure(
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
     parts, place = [Totals(seed) for _ in range(splits)], 0
     with torch.inference_mode():
-        source = Crops(images, images.labels, cuts, seed=seed)
+        source = Crops(images, images.labels, cuts, seed=seed, skipped=skipped)
         positions = [[(0, index) for index in chosen[batch].tolist()] for batch in batches]
         for done, (crops, labels, index) in enumerate(loader(source, positions, num_workers=settings.num_workers)):
             batch = networks.measures(viewer, crops, generator(seed, done, device), (place, index, labels))

@@ -5,7 +5,7 @@ Shapes: N images of S × S pixels.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Generator, Tensor
@@ -26,6 +26,7 @@ class MeasureSettings(Settings):
     """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"on_bad_image"})
 
     views: int = Field(8, ge=2)
     """Augmented views of each image."""
@@ -46,6 +47,8 @@ class MeasureSettings(Settings):
     reference: str = ""
     """Checkpoint whose features CKA compares with, for instance the same pre-training without augmentation, or torchvision's
     weights; none, and no CKA, without it. What is recorded is its SHA-256."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     num_workers: int = Field(0, ge=0)
     """Worker processes that load images; 0 loads in the process itself, which a GPU outruns."""
 

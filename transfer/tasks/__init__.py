@@ -5,7 +5,7 @@ A family's settings are in the file of its name: `detection`, `segmentation`, `p
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -35,6 +35,16 @@ class TaskSettings(Settings):
     Settings that `--iters`, `--batch`, `--size`, `--rois`, `--lr-search` or `--precise-bn` can change have the method of that
     name after `with_`, which returns a changed copy.
     """
+
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"on_bad_image"})
+
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """What a training image that can't be decoded does: end the run, or stay out of it, counted and listed. All images are
+    decoded once before the run then, and a validation image that can't be is an error."""
+
+    def with_on_bad_image(self, what: str) -> Self:
+        """Change what an image that can't be decoded does."""
+        return self.replace({"on_bad_image": what}, where="--on-bad-image")
 
     def schedule(self) -> str:
         """Describe the schedule in words."""

@@ -1,0 +1,86 @@
+"""Do without training images that can't be decoded: found before a run begins, left out, counted and listed.
+
+Validation images are never left out: a number is of all of them, or there is none.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pretrain.core import distributed
+from pretrain.core.atomic import replacing
+from pretrain.core.errors import DataError, GoneError
+from pretrain.core.journal import Journal
+from pretrain.images.skipping import SKIPPED, shown
+from transfer.datasets.decoding import Listed, decoded, listed
+from transfer.datasets.imagefolder import ClassificationData
+from transfer.datasets.objects import DetectionData
+from transfer.datasets.segmentation import SegmentationData, spread
+
+C = TypeVar("C", ClassificationData, DetectionData, SegmentationData)
+
+
+def without_unreadable(data: C, folder: Path, journal: Journal, *, evaluated: int | None = None) -> tuple[C, tuple[str, ...]]:
+    """Decode all images, and leave out the training images that can't be. Several processes share the work.
+
+    Args:
+        data: What the layout's reader returned.
+        folder: The run's folder, where the names of those left out are listed in `skipped.txt`.
+        journal: Logs the progress.
+        evaluated: Validation images that are evaluated, evenly spread; None: all.
+
+    Returns:
+        The data without them, and a note if there are any.
+
+    Raises:
+        DataError: If a validation image can't be decoded, no training image can, or the data is gone.
+    """
+    images = listed(_evaluated(data, evaluated))
+    problems = _problems(images, journal)
+    for index, problem in problems.items():
+        if images[index].split == "val":
+            raise problem
+    if not problems:
+        (folder / SKIPPED).unlink(missing_ok=True)  # an earlier start's, mended since
+        return data, ()
+    if len(problems) == len(data.train):
+        fix = "`bench data check` lists them"
+        raise DataError("no training image can be decoded", seen=f"{len(problems)} images", fix=fix)
+    names = [images[index].name for index in problems]
+    if distributed.rank() == 0:
+        with replacing(folder / SKIPPED) as file:
+            file.write("".join(f"{name}\n" for name in names).encode(errors="backslashreplace"))
+    note = f"{len(names)} of {len(data.train):,} training images can't be decoded and were left out ({SKIPPED}): {shown(names)}"
+    journal.say(note)
+    return _without(data, set(problems)), (note,)
+
+
+def _problems(images: Sequence[Listed], journal: Journal) -> dict[int, DataError]:
+    """Decode the images, each process its part; returns every process's problems, by the images' indices, in their order."""
+
+    def progress(stage: str, done: int, total: int, values: dict[str, float]) -> None:
+        journal.step(stage, done, total)
+
+    indices = distributed.dealt(range(len(images)))
+    found = decoded([images[index] for index in indices], _require_there, progress)
+    mine = {index: str(seen.problem) for index, seen in zip(indices, found, strict=True) if seen.problem is not None}
+    merged = {index: text for part in distributed.everywhere(mine) for index, text in part.items()}
+    return {index: DataError(merged[index]) for index in sorted(merged)}
+
+
+def _require_there(problem: DataError) -> None:
+    if isinstance(problem, GoneError):
+        raise problem
+
+
+def _evaluated(data: C, most: int | None) -> C:
+    return dataclasses.replace(data, val=spread(data.val, most)) if isinstance(data, SegmentationData) else data
+
+
+def _without(data: C, bad: set[int]) -> C:
+    """Leave out training images, by their indices; they come first in `listed`."""
+    kept = [index for index in range(len(data.train)) if index not in bad]
+    if isinstance(data, ClassificationData):
+        return dataclasses.replace(data, train=data.train.part(kept))
+    return dataclasses.replace(data, train=tuple(data.train[index] for index in kept))
