@@ -204,6 +204,16 @@ def test_a_name_of_no_model_is_refused(address: str) -> None:
         sources.load(address)
 
 
+def test_the_config_of_a_model_decides_as_in_a_local_folder(web: Any) -> None:
+    config = {"architecture": "resnet18", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}
+    web.model("timm/resnet18.a1_in1k", {"model.safetensors": weights(), "config.json": json.dumps(config).encode()})
+    backbone = sources.load("timm:resnet18.a1_in1k")
+    assert backbone.recipe.seen.mean == (0.5, 0.5, 0.5)
+    web.model(MODEL, {"model.safetensors": weights(), "config.json": json.dumps({"architecture": "resnetaa18"}).encode()})
+    with pytest.raises(CheckpointError, match="resnetaa18"):
+        sources.load("hf:owner/name")
+
+
 def test_records_and_conversions_say_where_a_backbone_came_from(web: Any, tmp_path: Path) -> None:
     body = weights()
     web.model(MODEL, {"model.safetensors": body})

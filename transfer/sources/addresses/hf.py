@@ -14,9 +14,10 @@ from transfer.sources.addresses.hub import MAIN, Listing, Model
 from transfer.sources.addresses.located import Located
 from transfer.sources.addresses.web import UnfetchedError
 from transfer.sources.backbone import Origin
+from transfer.sources.said import CONFIGS, NEIGHBOURS
 
 FORM = "hf:OWNER/NAME, hf:OWNER/NAME/FILE, either with @REVISION"
-BESIDE = ("config.json", "preprocessor_config.json")
+BESIDE = (*CONFIGS, *NEIGHBOURS)
 """Files that say of what architecture the weights are, and how their images were normalised."""
 ADDRESS = re.compile(r"hf:(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<file>[^@]+))?(?:@(?P<revision>[\w][\w./-]*))?")
 
