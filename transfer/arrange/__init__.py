@@ -1,7 +1,7 @@
 """Another tool's export as one of the project's layouts: links to its images, annotations written anew.
 
 Adding a format is one module of `formats` and one line of `FORMATS`. A module has `recognise(glance)`, which looks at a few
-entries, and `read(folder, given)`, which returns an `Export`, or `Links` where the files need other names alone.
+entries, and `read(root, given)`, which returns an `Export`, or `Links` where the files need other names alone.
 """
 
 import importlib
@@ -36,14 +36,16 @@ FORMATS: dict[str, Format] = {
     "yolo": Format("YOLO or Darknet, one text file for each image", OBJECTS),
     "visdrone": Format("VisDrone DET, annotations/*.txt", ("coco", "voc")),
     "vocdevkit": Format("VOC below VOCdevkit", ("voc",)),
+    "voc_xml": Format("VOC's XML files in other folders", ("voc", "coco")),
     "voc_masks": Format("label maps of VOC or CVAT, SegmentationClass", ("cityscapes",)),
     "cityscapes_ids": Format("CVAT's Cityscapes export, with label_colors.txt", ("cityscapes",)),
     "camvid": Format("CVAT's CamVid export, with label_colors.txt", ("cityscapes",)),
-    "voc_xml": Format("VOC's XML files in other folders", ("voc", "coco")),
     "masks": Format("folders of images and of label maps", ("cityscapes",)),
     "csv_labels": Format("images with a table of their classes", ("imagefolder",)),
 }
 """Name → format, in the order in which they are tried: the more specific first."""
+DEEPEST = 4
+"""Single folders that are looked into, one inside the other."""
 
 
 def module(name: str) -> ModuleType:
@@ -53,40 +55,40 @@ def module(name: str) -> ModuleType:
 
 def inside(root: Path) -> Path:
     """Return the folder that an archive's single folder holds, however deep; `root` itself where it holds more."""
-    for _ in range(4):
+    for _ in range(DEEPEST):
         if recognised_at(root):
             break
         folders = Glance(root).folders()
-        try:
-            alone = len(folders) == 1 and not any(
-                child.is_file() and not child.name.startswith(".") for child in root.iterdir()
-            )
-        except OSError:
-            break
-        if not alone:
+        if len(folders) != 1 or any(child.is_file() and not child.name.startswith(".") for child in root.iterdir()):
             break
         root = root / folders[0]
     return root
 
 
-def recognised_at(root: Path) -> str | None:
-    """Name the format of exactly this folder; None if it is none."""
+def recognised_at(root: Path, layout: str | None = None) -> str | None:
+    """Name the format of exactly this folder, and of several the first that can become `layout`; None if it is none."""
     glance = Glance(root)
-    return next((name for name in FORMATS if module(name).recognise(glance)), None)
+    fitting = [name for name, each in FORMATS.items() if layout in (None, *each.layouts)]
+    return next((name for name in fitting if module(name).recognise(glance)), None)
 
 
-def recognise(root: Path) -> str | None:
-    """Name the format of an export, also one level or more inside its archive's folder; None if it is none. Never raises."""
+def recognise(root: Path, layout: str | None = None) -> str | None:
+    """Name the format of an export, also one level or more inside its archive's folder; None if it is none. Never raises.
+
+    Args:
+        root: Folder of the export.
+        layout: Layout that it must be able to become; None: any.
+    """
     try:
-        return recognised_at(inside(root))
+        return recognised_at(inside(root), layout)
     except OSError:  # a folder that is gone, closed or unreadable is no export
         return None
 
 
 def advice(root: Path, layout: str) -> str | None:
     """Say how to arrange an export as a layout; None if it is none, or can't become that. Never raises."""
-    name = recognise(root)
-    if name is None or layout not in FORMATS[name].layouts:
+    name = recognise(root, layout)
+    if name is None:
         return None
-    chosen = "" if layout == FORMATS[name].layouts[0] else f" --as {layout}"
+    chosen = "" if name == recognise(root) and layout == FORMATS[name].layouts[0] else f" --as {layout}"
     return f"this is {FORMATS[name].title}: bench data arrange {shlex.quote(str(root))} NEW_FOLDER{chosen}"

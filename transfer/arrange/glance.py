@@ -8,6 +8,8 @@ from pathlib import Path
 
 MOST = 5000
 """Entries of a folder that are looked at."""
+FOLDERS = 300
+"""Folders that are listed, at most."""
 HEAD = 2**16
 """Bytes of a file that are looked at."""
 JUNK = ("__MACOSX",)
@@ -20,6 +22,7 @@ class Glance:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._entries = cache(self._listed)
+        self._left = FOLDERS
 
     def folders(self, below: str = "") -> list[str]:
         """Name the folders in a folder, sorted; hidden ones are passed over."""
@@ -50,6 +53,9 @@ class Glance:
         return None
 
     def _listed(self, below: str) -> list[tuple[str, bool]]:
+        if not self._left:
+            return []
+        self._left -= 1
         try:
             with os.scandir(self.root / below) as entries:
                 seen = [(entry.name, entry.is_dir()) for entry in islice(entries, MOST)]

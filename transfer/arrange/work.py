@@ -65,7 +65,7 @@ def arrange(source: Path, target: Path, wanted: Wanted, progress: Progress) -> A
     if wanted.layout not in (None, *writers.WRITERS):
         raise ConfigError.unknown("layout", str(wanted.layout), writers.WRITERS)
     root, target = _checked(source, target)
-    name = recognised_at(root)
+    name = recognised_at(root, wanted.layout) or recognised_at(root)
     if name is None:
         allowed = "; ".join(each.title for each in FORMATS.values())
         raise DataError(f"{source} is no export that is known", seen=contents(root), allowed=allowed, fix="see docs/data.md")

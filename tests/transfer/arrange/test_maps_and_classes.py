@@ -114,6 +114,20 @@ def test_vocs_own_maps_have_vocs_names(run: Run) -> None:
     assert data.pixels[:3] == (40, 200, 400)
 
 
+def test_the_layout_asked_for_chooses_between_boxes_and_maps(run: Run) -> None:
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    xml = f"<annotation><object><name>cat</name>{box}</object></annotation>"
+    home = "VOCdevkit/VOC2012"
+    files: dict[str, Any] = {f"{home}/JPEGImages/{name}.jpg": None for name in "ab"}
+    files |= {f"{home}/Annotations/{name}.xml": xml for name in "ab"}
+    files |= {f"{home}/SegmentationClass/{name}.png": palette(IDS) for name in "ab"}
+    files |= {f"{home}/ImageSets/Segmentation/{split}.txt": f"{name}\n" for split, name in (("train", "a"), ("val", "b"))}
+    data, done = run(files | {f"{home}/ImageSets/Main/trainval.txt": "a\n"}, "vocdevkit", layout="cityscapes")
+    assert done.format == "voc_masks"
+    assert data.pixels[:3] == (600, 200, 400)
+    assert data.val[0].image.resolve().name == "b.jpg"
+
+
 def test_camvid_of_cvat(run: Run) -> None:
     files: dict[str, Any] = {f"{split}/{split}.png": None for split in SPLITS} | {
         f"{split}annot/{split}.png": COLOURS[IDS] for split in SPLITS

@@ -11,6 +11,7 @@ from transfer.arrange.naming import Named, table
 from transfer.arrange.values import lines_of
 from transfer.datasets.cocofile import Dropped
 
+ENDINGS = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
 MAPS, LISTS, LABELS = "SegmentationClass", "ImageSets/Segmentation", "labelmap.txt"
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"),
@@ -20,8 +21,8 @@ VOC = (
 
 
 def recognise(glance: Glance) -> bool:
-    """Tell whether there are such maps, and no boxes beside them that VOC's layout reads."""
-    return glance.has(f"{MAPS}/*.png") and (glance.has(LABELS) or not glance.has("Annotations/*.xml"))
+    """Tell whether there are such maps, in this folder or below, as in `VOCdevkit/VOC2012`."""
+    return glance.has(*(f"{depth}{MAPS}/*.png" for depth in ("", "*/", "*/*/")))
 
 
 def read(root: Path, given: Named | None) -> Export:
@@ -36,7 +37,7 @@ def read(root: Path, given: Named | None) -> Export:
         above, _, name = path.rpartition("/")
         if MAPS not in above.split("/"):
             continue
-        image = _image(folder, name.removesuffix(".png"))
+        image = _image(folder, above[: above.index(MAPS)], name.removesuffix(".png"))
         if image is None:
             dropped.add("label maps without an image", path)
             continue
@@ -51,18 +52,16 @@ def read(root: Path, given: Named | None) -> Export:
     return exported(folder, items, named, dropped, VOC)
 
 
-def _image(folder: Folder, stem: str) -> str | None:
+def _image(folder: Folder, home: str, stem: str) -> str | None:
     """Find the image of a label map: one of that stem outside the folders of maps."""
-    near = ("JPEGImages", "images", "")
-    ends = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
-    found = (f"{at}/{stem}.{end}".lstrip("/") for at in near for end in ends)
+    found = (f"{home}{near}{stem}.{end}" for near in ("JPEGImages/", "images/", "") for end in ENDINGS)
     return next((path for path in found if folder.has(path)), None)
 
 
 def _splits(folder: Folder) -> dict[str, str]:
     """Read the lists; one of `default` says nothing."""
     splits: dict[str, str] = {}
-    for path in folder.ending(".txt", LISTS):
+    for path in (each for each in folder.ending(".txt") if f"/{LISTS}/" in f"/{each}"):
         name = path.rpartition("/")[2].removesuffix(".txt").lower()
         if name in SPLIT_NAMES and name != "trainval":
             splits |= dict.fromkeys((line.split()[0] for line in lines_of(folder.path(path))), SPLIT_NAMES[name])
