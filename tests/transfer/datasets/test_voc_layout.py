@@ -330,7 +330,7 @@ def test_an_annotation_is_decoded_as_it_declares(lay_voc: Lay) -> None:
         xml = '<?xml version="1.0" encoding="gb2312"?>' + voc_xml([Thing("猫", (1, 1, 9, 9))])
         annotation(root, number).write_bytes(xml.encode("gb2312"))
     assert voc.read(root).classes == ("猫",)
-    annotation(root).write_bytes(voc_xml([Thing("图片", (1, 1, 9, 9))]).encode("gbk"))
+    annotation(root).write_bytes(voc_xml([Thing("汽车", (1, 1, 9, 9))]).encode("gbk"))
     with pytest.raises(DataError, match="iconv -f gbk -t utf-8"):
         voc.read(root)
 
