@@ -11,6 +11,7 @@ from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.plain import read_yaml
 from pretrain.core.settings import text_lines
 from pretrain.images.imageset import ImageSet
+from pretrain.images.names import Names, renamed_note
 
 YAML = frozenset({".yaml", ".yml"})
 """Endings of lists and maps that are YAML; others are lines of text."""
@@ -82,16 +83,20 @@ def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
     Raises:
         DataError: If a class has no label; names the first ones.
     """
-    missing = [folder for folder in images.classes if folder not in labels]
+    names = Names(labels)
+    meant = {folder: names.find(folder) for folder in images.classes}
+    missing = [folder for folder, name in meant.items() if name is None]
     if missing:
         raise DataError(
             f"{len(missing)} of the {len(images.classes)} classes have no label in the label map: {', '.join(missing[:4])}",
             seen=f"{len(labels)} classes in the map",
             fix="add them to the map, or exclude these classes with --classes",
         )
-    classes = tuple(sorted({labels[folder] for folder in images.classes}))
-    new = [classes.index(labels[folder]) for folder in images.classes]
-    return replace(images, classes=classes, labels=tuple(new[label] for label in images.labels))
+    given = [labels[name] for name in meant.values() if name is not None]
+    classes = tuple(sorted(set(given)))
+    new = [classes.index(label) for label in given]
+    notes = (*images.notes, *renamed_note("class folders of the label map", meant))
+    return replace(images, classes=classes, labels=tuple(new[label] for label in images.labels), notes=notes)
 
 
 def lengthened(epochs: int, images: int, whole: int, batch: int) -> int:

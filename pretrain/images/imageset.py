@@ -1,6 +1,7 @@
 """The images of one split: their names, classes and bytes, whatever they lie in."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from pretrain.core.errors import DataError, GoneError
-from pretrain.images.decode import Picture, undecodable
+from pretrain.images.decode import Picture, undecodable, unreadable
 from pretrain.images.listing import Choice, list_split
 from pretrain.images.stores import SUFFIXES, UNLABELLED, UNREADABLE, Members
 
@@ -60,10 +61,8 @@ class ImageSet:
         name, source = self.names[index], self.members.source(index)
         try:
             data = self.members.read(index)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise _gone(source, name, error) from None
         except UNREADABLE as error:
-            raise undecodable(f"{name} in {source}", error) from None
+            raise _unreadable(source, name, error) from None
         return Picture(data, f"{name} in {source}")
 
     def open(self, index: int) -> Image.Image:
@@ -78,9 +77,6 @@ class ImageSet:
         """Identify the images by 16 hex digits, whatever folder or archive they lie in; computed once per set.
 
         The digest covers names and file sizes and, with `labels`, every label that isn't the name of the image's folder.
-
-        Raises:
-            OSError: If a file is gone.
         """
         return self._fingerprints[labels]
 
@@ -137,6 +133,16 @@ def _require_names(names: list[str], source: Path) -> None:
     if broken:
         wrong = next(name for name in names if len(name.splitlines()) > 1 or name != name.encode(errors="replace").decode())
         raise DataError(f"an image in {source} has a name that is no line of text", seen=repr(wrong), fix="rename that file")
+
+
+def _unreadable(source: Path, name: str, error: Exception) -> DataError:
+    """Build the error for an image that can't be read; where its file is gone, the data may be, and no other image will do."""
+    if not isinstance(error, OSError) or not error.errno:
+        return undecodable(f"{name} in {source}", error)
+    path = Path(os.fsdecode(error.filename)) if error.filename else source / name
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not path.is_symlink():
+        return _gone(source, name, error)
+    return unreadable(f"{name} in {source}", path, error)
 
 
 def _gone(root: Path, name: str, error: OSError) -> GoneError:

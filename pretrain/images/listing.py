@@ -9,6 +9,7 @@ from pretrain.core.errors import DataError
 from pretrain.core.layout import near, wrong_layout
 from pretrain.images import stores
 from pretrain.images.ground_truth import FILES
+from pretrain.images.names import Names, renamed_note
 from pretrain.images.stores import UNLABELLED, shards
 from pretrain.images.stores.folders import Pool
 
@@ -60,20 +61,22 @@ def list_split(root: Path, split: str, classes: Choice, *, labelled: bool) -> Li
         store = Pool(root)
     if store.classes == [UNLABELLED] and (labelled or classes is not None):
         raise _without_classes(store, split)
-    wanted = _wanted(store.classes, classes, store.source)
+    wanted, renamed = _wanted(store.classes, classes, store.source)
     found = store.images(wanted)
-    notes = tuple(found.unread.notes(split))
+    notes = (*found.unread.notes(split), *renamed)
     return Listing(store.source, store.inner, store.classes, wanted, found.names, found.members, notes)
 
 
-def _wanted(found: list[str], classes: Choice, source: Path) -> list[str]:
-    """Choose the class folders.
+def _wanted(found: list[str], classes: Choice, source: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Choose the class folders; returns them, and a note on those whose names differ in form from the ones asked for.
 
     Raises:
         DataError: If one is missing; names the first ones.
     """
     chosen = classes(found) if callable(classes) else found if classes is None else classes
-    missing = sorted(set(chosen) - set(found))
+    names = Names(found)
+    meant = {name: names.find(name) for name in chosen}
+    missing = sorted(name for name, folder in meant.items() if folder is None)
     if missing:
         first = ", ".join(missing[:4]) + (", …" if len(missing) > 4 else "")
         raise DataError(
@@ -82,8 +85,8 @@ def _wanted(found: list[str], classes: Choice, source: Path) -> list[str]:
             allowed="every class of the list as a folder, in train and in val",
             fix="correct the list, or pass the data that has these classes with --data",
         )
-    kept = set(chosen)
-    return [cls for cls in found if cls in kept]
+    kept = set(meant.values())
+    return [cls for cls in found if cls in kept], renamed_note("class folders", meant)
 
 
 def _wrong_layout(root: Path, split: str) -> DataError:

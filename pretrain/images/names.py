@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,6 +12,8 @@ from pretrain.core.errors import DataError
 
 LONGEST = 250
 """Bytes of a file's name: file systems take 255, of which an ending needs some."""
+RENAMED = "found under a name of another form"
+"""Remark on what has a name that differs from the written one in form only."""
 SHOWN = 3
 """Candidates that a message lists at most."""
 
@@ -141,6 +143,12 @@ class Files:
                 yield f"{at}{name}"
             elif not (self.folder / at / name).is_symlink():  # a link could lead round in a circle
                 yield from self._below(f"{at}{name}/")
+
+
+def renamed_note(what: str, found: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Write a note on names that were found in another form, written name → name that is there; empty if there are none."""
+    other = [f"{written!r}, which is {name!r}" for written, name in found.items() if name not in (None, written)]
+    return (f"{len(other)} {what} {RENAMED}, the first is {other[0]}",) if other else ()
 
 
 def _stem(name: str) -> str:

@@ -13,14 +13,14 @@ import numpy as np
 from pretrain.core.access import other_locale
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
-from pretrain.images.names import Files, is_outside
+from pretrain.images.names import RENAMED, Files, is_outside
 from transfer import arrange
 from transfer.datasets import Tell, advice, fingerprint, shown, stop
 from transfer.datasets.assemble import assemble
 from transfer.datasets.cocofile import AREA, BOX, CocoFile, Image
 from transfer.datasets.jsonlists import read_lists
 from transfer.datasets.objects import DetectionData, Picture, image_size
-from transfer.datasets.remarks import RENAMED, Dropped, Remarks
+from transfer.datasets.remarks import Dropped, Remarks
 
 ANNOTATIONS, INSTANCES = "annotations", "instances_"
 """The folder of the annotations, and how the name of a split's file begins there."""

@@ -2,9 +2,6 @@
 
 from typing import ClassVar
 
-RENAMED = "found under a name of another form"
-"""Remark on files whose names differ from the written ones in form only."""
-
 
 class Remarks:
     """Counts entries by what is odd about them, and remembers the first of each kind."""

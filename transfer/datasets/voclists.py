@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pretrain.core.access import other_locale
 from pretrain.core.errors import DataError
-from pretrain.images.names import Files, Names, is_outside
+from pretrain.images.names import RENAMED, Files, Names, is_outside
 from pretrain.images.stores import SUFFIXES
 from transfer.datasets import shown
-from transfer.datasets.remarks import RENAMED, Remarks
+from transfer.datasets.remarks import Remarks
 
 XML = ".xml"
 _NUMBERED = (re.compile(r"(.*\S)\s+[-+]?[\d.,]+"), re.compile(r"(\S.*?)(?:\s+[-+]?[\d.,]+)+"))

@@ -24,6 +24,8 @@ JUNK = frozenset({"__MACOSX"})
 """Folders that archivers add."""
 LARGEST_IMAGE = 2**30
 """Bytes of an unpacked image at most: more than `pretrain.images.decode.MAX_PIXELS` take in any format."""
+UNKNOWN = -1
+"""Size of a file that can't be looked at."""
 UNREADABLE = (OSError, zlib.error, OverflowError, MemoryError)
 """Exceptions that reading a member can raise."""
 
@@ -38,11 +40,7 @@ class Members(Protocol):
         """Select images by their indices."""
 
     def sizes(self) -> Iterator[int]:
-        """Yield the bytes of each image's file.
-
-        Raises:
-            OSError: If a file is gone.
-        """
+        """Yield the bytes of each image's file; `UNKNOWN` for one that can't be looked at, which can't be read either."""
 
     def read(self, index: int) -> bytes:
         """Read the file of one image. Several threads may read at once.

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pretrain.core.errors import DataError
-from pretrain.images.stores import UNLABELLED, Found, by_class, is_class, is_image
+from pretrain.images.stores import UNKNOWN, UNLABELLED, Found, by_class, is_class, is_image
 from pretrain.images.unread import Unread
 
 
@@ -28,12 +28,8 @@ class Files:
         return Files(self.root, [self.names[index] for index in indices])
 
     def sizes(self) -> Iterator[int]:
-        """Yield the bytes of each file.
-
-        Raises:
-            OSError: If one is gone.
-        """
-        return (os.stat(f"{self.root}/{name}").st_size for name in self.names)
+        """Yield the bytes of each file, `UNKNOWN` where there is none to look at, such as behind a link that leads nowhere."""
+        return (_size(f"{self.root}/{name}") for name in self.names)
 
     def read(self, index: int) -> bytes:
         """Read one file.
@@ -142,6 +138,13 @@ def _below(root: Path, folder: str, unread: Unread) -> Iterator[str]:
                 todo.append((path, above | {here}))
             else:
                 yield path
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return UNKNOWN
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -88,3 +88,13 @@ def test_lengthened_epochs_keep_the_iterations(used: int, whole: int, expected: 
     assert epochs == expected
     steps_per_epoch = used // 10
     assert abs(epochs * steps_per_epoch - 10 * (whole // 10)) <= steps_per_epoch / 2
+
+
+def test_a_label_map_may_write_a_folder_in_another_form_which_is_noted(root: Path) -> None:
+    images = imageset.read(root, "train")
+    found = classes.relabelled(images, {"Ant": "insect", "bee": "insect 2"})
+    assert found.classes == ("insect", "insect 2")
+    assert found.notes == (
+        "1 class folders of the label map found under a name of another form, the first is 'ant', which is 'Ant'",
+    )
+    assert classes.relabelled(images, {"ant": "a", "bee": "b"}).notes == ()

@@ -1,5 +1,6 @@
 """Folders and zips of class folders: the same set of images, or one message."""
 
+import errno
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pretrain.core.errors import DataError
+from pretrain.core.errors import DataError, GoneError
 from pretrain.images import imageset
 
 Zipped = Callable[..., Path]
@@ -108,3 +109,47 @@ def test_a_part_of_a_set_holds_the_same_images(root: Path, zipped: Zipped, packe
     part = found.part([9, 2])
     assert (part.classes, part.names, part.labels) == (found.classes, ("bee/bee_3.png", "ant/ant_2.png"), (1, 0))
     assert np.array_equal(np.asarray(part.open(0)), np.asarray(found.open(9)))
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [("/mnt/gone.png", "/mnt/gone.png, which is not there"), ("ant_0.png", "leads back to itself")]
+)
+def test_a_link_that_leads_nowhere_is_an_image_that_can_not_be_read(root: Path, target: str, words: str) -> None:
+    whole = imageset.read(root, "train").fingerprint()
+    path = root / "train/ant/ant_0.png"
+    path.rename(root / "aside.png")
+    path.symlink_to(target)
+    images = imageset.read(root, "train")
+    assert images.fingerprint() != whole
+    with pytest.raises(DataError, match=r"ant/ant_0\.png") as caught:
+        images.picture(images.names.index("ant/ant_0.png"))
+    assert words in str(caught.value)
+    assert not isinstance(caught.value, GoneError), "another image may take its place"
+    path.unlink()
+    path.symlink_to(root.resolve() / "aside.png")
+    assert imageset.read(root, "train").fingerprint() == whole
+
+
+def test_an_image_that_is_gone_ends_the_run_and_one_that_may_not_be_read_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = imageset.read(root, "train")
+    (root / "train/ant/ant_0.png").unlink()
+    with pytest.raises(GoneError, match=r"ant/ant_0\.png"):
+        images.picture(0)
+
+    def refuse(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(DataError, match="no permission to read it"):
+        images.picture(1)
+
+
+def test_classes_are_found_under_names_of_another_form_and_noted(root: Path) -> None:
+    found = imageset.read(root, "train", ["BEE ", "ant"])
+    assert found.classes == ("ant", "bee")
+    assert "1 class folders found under a name of another form, the first is 'BEE ', which is 'bee'" in found.notes
+    (root / "train/Bee").mkdir()
+    with pytest.raises(DataError, match="several names differ"):
+        imageset.read(root, "train", ["BEE"])
