@@ -155,13 +155,18 @@ def relevant(architecture: Architecture) -> tuple[str, ...]:
 def _usual(recipe: Recipe, architecture: Architecture) -> Recipe:
     """Write what equals the usual as the usual, so that a backbone has one recipe whoever words it."""
     seen, variant = recipe.seen, recipe.variant
-    if seen.order == IMAGENET.order and _agree("mean", seen.mean, IMAGENET.mean) and _agree("std", seen.std, IMAGENET.std):
-        seen = IMAGENET
+    seen = replace(seen, mean=_printed("mean", seen.mean), std=_printed("std", seen.std))
     if variant.eps is not None and _agree("eps", variant.eps, architecture.eps):
         variant = replace(variant, eps=None)
     if "stride" not in relevant(architecture):
         variant = replace(variant, stride_in_1x1=False)
     return Recipe(seen, variant)
+
+
+def _printed(name: str, value: Channels) -> Channels:
+    """Return ImageNet's mean or deviation, in either order, as it is printed, where a value is that; else the value."""
+    known: Channels = getattr(IMAGENET, name)
+    return next((each for each in (known, known[::-1]) if _agree(name, value, each)), value)
 
 
 def _agree(name: str, one: Any, other: Any) -> bool:
