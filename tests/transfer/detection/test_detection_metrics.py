@@ -1,10 +1,13 @@
 """VOC's and COCO's average precision."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from transfer.datasets import coco
 from transfer.datasets.objects import DetectionData, Picture
@@ -122,3 +125,86 @@ def test_coco_gives_nothing_found_zero_and_nothing_to_find_none(data: DetectionD
     assert coco_metrics(nothing, data, masks=False) == {"AP_box": 0, "AP50_box": 0, "AP75_box": 0}
     empty = DetectionData(data.ref, data.classes, data.train, (picture(()),), data.category_ids)
     assert coco_metrics([found()], empty, masks=False) == {"AP_box": None, "AP50_box": None, "AP75_box": None}
+
+
+@pytest.fixture
+def part_masks(lay_coco: Callable[..., Path]) -> Path:
+    """A set in which every other object has a box alone; some objects are crowd regions."""
+    root = lay_coco(train=4, val=6)
+    for path in (root / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        for number, each in enumerate(content["annotations"], start=1):
+            each.update({"id": number} | ({"segmentation": []} if number % 2 else {}) | ({"iscrowd": 1} if number == 5 else {}))
+        path.write_text(json.dumps(content))
+    return root
+
+
+def shaken(data: DetectionData) -> list[Found]:
+    """The truth with boxes that are off by some pixels, scores that rank it, and a wrong box for each image."""
+    numbers = np.random.default_rng(0)
+    detections = []
+    for each in data.val:
+        boxes = np.concatenate([each.boxes + numbers.integers(-5, 6, each.boxes.shape), [[1, 1, 30, 30]]]).astype(np.float32)
+        labels = np.concatenate([each.labels, [0]])
+        rectangles = [mask_ops.in_image((np.array(box)[[0, 1, 2, 1, 2, 3, 0, 3]],), each.height, each.width) for box in boxes]
+        scores = numbers.random(len(boxes)).astype(np.float32)
+        detections.append(Found(boxes, scores, labels, tuple(map(mask_ops.encode, rectangles))))
+    return detections
+
+
+def by_pycocotools(path: Path, data: DetectionData, detections: list[Found]) -> list[float]:
+    """AP, AP50 and AP75 of boxes as pycocotools computes them from the file itself."""
+    truth = COCO(str(path))
+    assert data.category_ids is not None
+    results = [
+        {
+            "image_id": each.identity,
+            "category_id": data.category_ids[label],
+            "bbox": [x, y, right - x, bottom - y],
+            "score": float(score),
+        }
+        for each, found in zip(data.val, detections, strict=True)
+        for (x, y, right, bottom), label, score in zip(found.boxes.tolist(), found.labels, found.scores, strict=True)
+    ]
+    evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return [100 * float(value) for value in evaluation.stats[:3]]
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_box_ap_is_that_of_pycocotools_on_the_file_whichever_objects_have_masks(part_masks: Path, masks: bool) -> None:
+    data = coco.read(part_masks, masks=masks)
+    assert sum(len(each.labels) for each in data.val) == 12
+    detections = shaken(data)
+    expected = by_pycocotools(part_masks / "annotations/instances_val2017.json", data, detections)
+    metrics = coco_metrics(detections, data, masks=masks)
+    assert [metrics[name] for name in ("AP_box", "AP50_box", "AP75_box")] == expected
+    assert 0 < expected[0] < expected[1] < 100
+
+
+def test_mask_ap_counts_the_objects_that_have_a_mask(part_masks: Path) -> None:
+    data = coco.read(part_masks)
+    detections = []
+    for each in data.val:
+        assert each.masks is not None
+        drawn = [mask_ops.encode(mask_ops.in_image(mask, each.height, each.width)) for mask in each.masks if mask is not None]
+        ones = np.ones(len(drawn), dtype=np.float32)
+        detections.append(Found(each.boxes[each.masked], ones, each.labels[each.masked], tuple(drawn)))
+    metrics = coco_metrics(detections, data, masks=True)
+    assert metrics["AP_seg"] == pytest.approx(100)
+    assert metrics["AP_box"] is not None
+    assert metrics["AP_box"] < 100
+
+
+def test_without_a_single_mask_there_is_no_mask_ap(part_masks: Path) -> None:
+    path = part_masks / "annotations/instances_val2017.json"
+    content = json.loads(path.read_text())
+    for each in content["annotations"]:
+        each.pop("segmentation")
+    path.write_text(json.dumps(content))
+    data = coco.read(part_masks)
+    metrics = coco_metrics(shaken(data), data, masks=True)
+    assert metrics["AP_seg"] is None
+    assert metrics["AP_box"] is not None

@@ -58,3 +58,24 @@ def test_odd_annotations_break_no_run(engine: str, lay_coco: Lay, tiny_detection
     assert all(value is not None and 0 <= value <= 100 for value in outcome.metrics.values())
     assert any("boxes without area left out" in note for note in outcome.notes)
     assert any("training images without objects left out" in note for note in outcome.notes)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("task", ["coco-c4", "coco-c4-box"])
+def test_objects_without_masks_break_no_run(
+    engine: str, task: str, lay_coco: Lay, tiny_detection: Tiny, tmp_path: Path
+) -> None:
+    root = lay_coco(train=4, val=2)
+    for path in (root / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        for each in content["annotations"][::2]:
+            each["segmentation"] = []
+        path.write_text(json.dumps(content))
+    settings = tiny_detection(task, iters=2)
+    data = coco.read(root, masks=settings.masks)
+    assert sum(int(picture.trainable.sum()) for picture in data.train) == (4 if settings.masks else 8)
+    job = Job(tasks.get(task), settings, sources.load("random:resnet18:1"), data, tmp_path, 0, "cpu", Journal(tmp_path))
+    outcome: Outcome = engines.get(engine).fit(job)
+    assert set(outcome.metrics) == set(tasks.get(task).metrics)
+    assert all(value is not None for value in outcome.metrics.values())
+    assert any("6 of 12 objects are boxes without a mask" in note for note in outcome.notes) == settings.masks

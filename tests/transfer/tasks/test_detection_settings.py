@@ -125,3 +125,11 @@ def test_contradictions_are_refused(changes: dict[str, object], words: str) -> N
 def test_a_pyramid_has_an_anchor_size_for_each_of_its_maps() -> None:
     with pytest.raises(ConfigError, match="5 maps, got 2"):
         settings("coco-fpn").replace({"anchor_sizes": (32, 64)})
+
+
+def test_the_task_of_boxes_is_coco_c4_without_masks_and_a_protocol_of_its_own() -> None:
+    whole, boxes = tasks.get("coco-c4"), tasks.get("coco-c4-box")
+    assert boxes.settings.differences(whole.settings) == {"masks": False}
+    assert boxes.metrics == ("AP_box", "AP50_box", "AP75_box")
+    assert (boxes.protocol, boxes.published) == ("coco-c4-box@2x", ())
+    assert tasks.get("coco-c4-box@1x").settings.differences(tasks.get("coco-c4@1x").settings) == {"masks": False}
