@@ -22,6 +22,8 @@ from pretrain.images.loading import Crops, Images
 from pretrain.images.normalise import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Input
 from pretrain.images.skipping import Skipped
 
+AUGMENTATION, LEARNER = 0, 1_640_531_527
+"""Added to the seed of a step: what the augmentation draws, and what a learner draws."""
 _APART = 2654435769
 """Between the seeds of two processes: 2³² over the golden ratio, which keeps them millions of steps apart also modulo 2³²,
 since torch's CPU generator takes no more of a seed than its last 32 bits."""
@@ -34,9 +36,14 @@ def crops(config: PretrainConfig, images: Images, labels: Sequence[int], skipped
     return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode, skipped=skipped)
 
 
+def step_seed(seed: int, step: int, rank: int = 0, *, stream: int = AUGMENTATION) -> int:
+    """Compute the seed of what is random in one step of one process: a function of the run's seed, step and rank alone."""
+    return seed * 1_000_003 + step + rank * _APART + stream
+
+
 def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:
-    """Make the source of everything random in one step of one process: a function of seed, step and rank alone."""
-    return Generator(device).manual_seed(seed * 1_000_003 + step + rank * _APART)
+    """Make the source of everything random in the views of one step of one process."""
+    return Generator(device).manual_seed(step_seed(seed, step, rank))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class Learner(nn.Module, ABC):
     """Base of all methods' modules. Each step the loop calls, in this order: `before_forward`, `forward` (with gradient, unless
     `fills` says otherwise), the backward pass, `after_backward`, the optimiser's step, `after_step`.
 
-    Everything a hook does is a function of its arguments and of the module's tensors, so that a resumed run is exact.
+    Everything a hook does is a function of its arguments, of the module's tensors and of torch's global generator, which each
+    step begins with a seed of its own, so that a resumed run is exact.
     """
 
     @abstractmethod

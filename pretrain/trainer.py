@@ -20,7 +20,7 @@ from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.core.journal import Journal
-from pretrain.inputs import Inputs, generator
+from pretrain.inputs import LEARNER, Inputs, generator, step_seed
 from pretrain.learner import Learner, Losses
 
 STATE = "last.pth"
@@ -84,6 +84,7 @@ class Trainer:
         moves = not self.learner.fills(step)
         self.learner.before_forward(progress)
         batch = self.batch([crop.to(self.device, non_blocking=True) for crop in crops], labels, progress)
+        torch.manual_seed(step_seed(self.config.seed, step, distributed.rank(), stream=LEARNER))  # dropped paths, coins
         with torch.set_grad_enabled(moves):
             losses: Losses = self.network(batch)
             total = losses.total

@@ -145,6 +145,11 @@ class Architecture(ABC):
     def zero_init_residual(self, trunk: nn.Module) -> None:  # noqa: B027
         """Let each residual block begin as the identity (arXiv:1706.02677, section 5.1); networks without such blocks stay."""
 
+    def drop_paths(self, trunk: nn.Module, rate: float) -> None:  # noqa: B027
+        """Let a trunk leave blocks out at random while it trains (stochastic depth, arXiv:1603.09382): none at its first block,
+        with probability `rate` at its last. Networks without such blocks stay as they are.
+        """
+
     def network(self, state: Mapping[str, Tensor], variant: Variant = PUBLISHED) -> nn.Module:
         """Build a trunk with copies of these tensors, in eval mode; stem and size are read off them. It draws no number."""
         shapes = shapes_of(state)

@@ -76,6 +76,15 @@ class VisionTransformer(Architecture):
         for side in inputs[0].shape[2:]:
             self.require_size(side)
 
+    def drop_paths(self, trunk: nn.Module, rate: float) -> None:
+        """See `Architecture`: timm's, on a line over the blocks."""
+        from timm.layers.drop import DropPath
+
+        blocks: Any = trunk
+        for index, block in enumerate(blocks.blocks):
+            own = rate * index / max(len(blocks.blocks) - 1, 1)
+            block.drop_path1, block.drop_path2 = (DropPath(own) if own else nn.Identity() for _ in range(2))
+
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """See `Architecture`."""
         blocks: Any = trunk

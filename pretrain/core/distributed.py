@@ -134,13 +134,18 @@ class _Gather(torch.autograd.Function):
         return mine(total)
 
 
-def mean(mine: Tensor) -> Tensor:
-    """Average a tensor (...) over all processes. No gradient flows through it."""
+def total(mine: Tensor) -> Tensor:
+    """Add up a tensor (...) over all processes. No gradient flows through it."""
     if not dist.is_initialized():
         return mine
-    total = mine.clone()
-    dist.all_reduce(total)
-    return total / world()
+    added = mine.detach().clone()
+    dist.all_reduce(added)
+    return added
+
+
+def mean(mine: Tensor) -> Tensor:
+    """Average a tensor (...) over all processes. No gradient flows through it."""
+    return total(mine) / world() if dist.is_initialized() else mine
 
 
 def as_the_first(tensors: Iterable[Tensor]) -> None:

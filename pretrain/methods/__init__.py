@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {
     "mocov2": "mocov2:MoCoV2",
     "mocov1": "mocov1:MoCoV1",
+    "mocov2plus": "mocov2plus:MoCoV2Plus",
+    "smocov2plus": "smocov2plus:SMoCoV2Plus",
+    "mocov3": "mocov3:MoCoV3",
+    "byol": "byol:BYOL",
+    "byol-sgd": "byol_sgd:ByolSgd",
+    "byol-lars": "byol_lars:ByolLars",
+    "simsiam": "simsiam:SimSiam",
+    "simclr": "simclr:SimCLR",
+    "supcon": "supcon:SupCon",
+    "swav": "swav:SwAV",
+    "dino": "dino:DINO",
+    "barlowtwins": "barlowtwins:BarlowTwins",
+    "vicreg": "vicreg:VICReg",
     "supervised": "supervised:Supervised",
 }
 """Method name → `module:Class` in this package."""

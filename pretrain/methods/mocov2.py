@@ -14,6 +14,7 @@ from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.methods import Method, Shape, Statistics
 from pretrain.parts.branch import Branch
+from pretrain.parts.collapse import told_apart
 from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
 from pretrain.parts.heads import mlp
 from pretrain.parts.key_queue import KeyQueue
@@ -115,7 +116,7 @@ class MoCo(Learner):
         if blended and self.method.mixed_target == "un-mix":
             plain, accuracy = self._without_blend(batch, keys)
             terms = {"contrast": plain, "mixed": loss}
-        return Losses(terms, {"accuracy": accuracy}, {"keys": keys})
+        return Losses(terms, {"accuracy": accuracy, **told_apart(queries, keys)}, {"keys": keys})
 
     def after_step(self, batch: Batch, losses: Losses) -> None:
         """Enqueue the keys once the gradients are taken."""

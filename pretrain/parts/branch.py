@@ -30,19 +30,30 @@ class Branch(nn.Module):
         """Encode images; trunk and head take their batch statistics over the same images."""
         return self._in_parts(images, lambda part: self.head(self.trunk(part)))
 
+    def through(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        """Pass (N, ...) through a further network as through this branch's own: its precision, its parts of a batch."""
+        return self._in_parts(inputs, network)
+
     def features_by_size(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Return the trunk's features (N, F) of each view (N, 3, S, S).
 
         Neighbouring views of one size go through the trunk as one batch, and so share their batch statistics.
         """
-        alike = (list(group) for _, group in itertools.groupby(views, key=lambda view: view.shape[-1]))
-        return [features for group in alike for features in self._together(group, self.trunk)]
+        return self._by_size(views, self.trunk)
+
+    def by_size(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Return the outputs (N, D) of each view (N, 3, S, S); neighbouring views of one size are one batch, the head's too."""
+        return self._by_size(views, lambda images: self.head(self.trunk(images)))
 
     def project_together(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return the head's outputs (N, D) of the features (N, F) of each view; all views are one batch of the head's."""
         return self._together(features, self.head)
 
-    def _together(self, views: Sequence[Tensor], network: nn.Module) -> list[Tensor]:
+    def _by_size(self, views: Sequence[Tensor], network: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        alike = (list(group) for _, group in itertools.groupby(views, key=lambda view: view.shape[-1]))
+        return [outputs for group in alike for outputs in self._together(group, network)]
+
+    def _together(self, views: Sequence[Tensor], network: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """Pass several views as one batch; where a batch has parts, each part has the same images of every view."""
         parts = [torch.cat(part) for part in zip(*(view.chunk(self.splits) for view in views), strict=True)]
         with torch.autocast(parts[0].device.type, torch.bfloat16, enabled=self.bf16):

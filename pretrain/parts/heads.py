@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Norm = Literal["none", "bn", "bn-plain"]
-"""`bn`: batch normalisation with scale and shift; `bn-plain`: without either."""
+Norm = Literal["none", "bn", "bn-plain", "bn-scale"]
+"""`bn`: batch normalisation with scale and shift; `bn-plain`: without either; `bn-scale`: its shift stays at 0."""
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
@@ -45,7 +45,12 @@ def mlp(
 
 
 def _norm(norm: Norm, width: int) -> list[nn.Module]:
-    return [] if norm == "none" else [nn.BatchNorm1d(width, affine=norm == "bn")]
+    if norm == "none":
+        return []
+    layer = nn.BatchNorm1d(width, affine=norm != "bn-plain")
+    if norm == "bn-scale":
+        layer.bias.requires_grad = False
+    return [layer]
 
 
 class Prototypes(nn.Linear):

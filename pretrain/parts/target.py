@@ -5,11 +5,14 @@ and says by the hook from which it calls `move` whether the target moves before 
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from pretrain.batch import Progress
 from pretrain.parts.branch import Branch
+from pretrain.schedule import Schedule
 
 
 class MomentumTarget(nn.Module):
@@ -30,7 +33,21 @@ class MomentumTarget(nn.Module):
             mine.mul_(momentum).add_(theirs * (1 - momentum))
 
     @torch.no_grad()
+    def together(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Encode views (N, 3, S, S) of one size as one batch, trunk and head alike; returns (N, D) of each."""
+        return self.branch.by_size(views)
+
+    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, S, S) as (N, D)."""
         outputs: Tensor = self.branch(images)
         return outputs
+
+
+def rising(start: float, progress: Progress, *, ahead: int = 0) -> float:
+    """Return the momentum of a step on its way from `start` to 1 along half a cosine of all steps (BYOL, arXiv:2006.07733).
+
+    `ahead`: steps by which a code is ahead in its count: 1 where it moves the target after the step and counts from 1.
+    """
+    step = progress.step + ahead
+    return Schedule(per="step").value(start, 1.0, step=step, steps=progress.steps, epoch=0, epochs=progress.epochs)

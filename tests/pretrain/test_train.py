@@ -40,7 +40,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 
 
 def config(**fields: object) -> PretrainConfig:
-    own = {"queue": 16, "feature_dim": 8}
+    own = {"queue": 16, "feature_dim": 8, "hidden": 32, "prototypes": 8, "outputs": 16, "local_views": 0}
     method = methods.get(str(fields.get("method", methods.DEFAULT)))
     return PretrainConfig.read({**TINY, **{name: own[name] for name in own.keys() & method.model_fields.keys()}, **fields})
 

@@ -1,0 +1,24 @@
+"""BYOL trained with LARS under the same recipe (megvii-research/revisitAIRL @7afeb02, exp/byol_based/byol_lars.py)."""
+
+from typing import ClassVar, Literal
+
+from pretrain.methods.byol_sgd import WARM, ByolSgd
+from pretrain.recipe import Recipe
+
+LARGE = {
+    "base_lr": 0.3,
+    "weight_decay": 1e-6,
+    "optimizer": {"name": "lars", "form": "revisitairl"},
+    "groups": [{"match": "vectors", "weight_decay": 0, "adapt": False}],
+    "schedule": WARM,
+}
+"""What the LARS variants of this family change; the rate is that of 200 and 300 epochs, and .45 for 100."""
+
+
+class ByolLars(ByolSgd):
+    """BYOL-SGD with another optimiser."""
+
+    source: ClassVar[str] = "megvii-research/revisitAIRL @7afeb02, exp/byol_based/byol_lars.py"
+    recipe: ClassVar[Recipe] = Recipe.read({"pipeline": "revisitairl", **LARGE})
+
+    name: Literal["byol-lars"] = "byol-lars"  # type: ignore[assignment]

@@ -1,0 +1,73 @@
+"""SimSiam (Chen and He 2020, arXiv:2011.10566; facebookresearch/simsiam @a7bc177, main_simsiam.py, simsiam/builder.py)."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from pretrain.batch import Batch, View
+from pretrain.losses.blends import over_sources
+from pretrain.losses.cosine import negative_cosine
+from pretrain.methods import Method, Shape, Statistics
+from pretrain.parts.branch import Branch
+from pretrain.parts.heads import mlp
+from pretrain.recipe import Recipe
+from pretrain.siamese import WHOLE, Siamese
+
+
+class SimSiam(Method):
+    """A predictor finds the projection of an image's other view, which takes no gradient; no negatives, no moving average.
+
+    A blend is compared with each of its sources' projections by their fractions (i-Mix, arXiv:2010.08887, has it for BYOL).
+    Augmented on the query alone, targets cost a second pass of both views. Learning rates: the code decays the predictor's
+    too unless told `--fix-pred-lr`, with which all published numbers were made, and which is the recipe here.
+    """
+
+    source: ClassVar[str] = "arXiv:2011.10566; facebookresearch/simsiam @a7bc177"
+    labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
+    recipe: ClassVar[Recipe] = Recipe.read(
+        {
+            "epochs": 100,
+            "batch": 512,
+            "base_lr": 0.05,
+            "groups": [{"match": "predictor.*", "lr_fixed": True}],
+        }
+    )
+    small: ClassVar[Mapping[str, Any]] = {"feature_dim": 512, "predictor": 128}
+    statistics: ClassVar[Statistics | None] = Statistics(512, "synchronised")
+
+    name: Literal["simsiam"] = "simsiam"
+    feature_dim: int = Field(2048, ge=2)
+    """Length of projections and predictions."""
+    predictor: int = Field(512, ge=1)
+    """Hidden width of the predictor: a bottleneck."""
+    zero_init_residual: bool = True
+    """Whether residual blocks begin as the identity."""
+
+    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
+        """Declare two views alike."""
+        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
+
+    def learner(self, shape: Shape) -> "SimSiamLearner":
+        """Build the branch and the predictor."""
+        return SimSiamLearner(self, shape)
+
+
+class SimSiamLearner(Siamese):
+    """The learner of SimSiam."""
+
+    def __init__(self, method: SimSiam, shape: Shape) -> None:
+        trunk, last = shape.architecture.build(method.feature_dim, stem=shape.stem, size=shape.size)
+        if method.zero_init_residual:
+            shape.architecture.zero_init_residual(trunk)
+        last.bias.requires_grad = False  # as published: the norm after it takes it away
+        width, out = last.in_features, method.feature_dim
+        head = mlp((width, width, width, out), bias=False, norm="bn", last=last, out_norm="bn-plain")
+        predictor = mlp((out, method.predictor, out), bias=False, norm="bn")
+        super().__init__(Branch(trunk, head, splits=shape.splits, bf16=shape.bf16), predictor=predictor)
+
+    def compare(self, prediction: Tensor, target: Tensor, batch: Batch, view: int) -> Tensor:
+        """Compare by the cosine; half of each pair's, so that the whole is in [−1, 1]."""
+        seen = batch.views[view]
+        return over_sources(seen, lambda source: negative_cosine(prediction, target[source])).mean() / WHOLE
