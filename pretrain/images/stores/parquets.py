@@ -48,7 +48,8 @@ def find(root: Path, split: str) -> listed.Listed | None:
         columns = _columns(opened, file)
         try:
             tables.append(_rows(opened, number, file))
-            _require_bytes(opened, columns, file)
+            if number == 0:
+                _require_bytes(opened, columns, file)
             its_labels, its_paths = _read(opened, columns)
         except Exception as error:  # ArrowException, and what numbers out of range raise in it
             raise error if isinstance(error, DataError) else _broken(file, error) from None
@@ -163,15 +164,16 @@ def _rows(opened: Any, number: int, file: Path) -> np.ndarray:
 
 
 def _require_bytes(opened: Any, columns: Columns, file: Path) -> None:
-    """Refuse a table that holds no bytes of any image, as far as its statistics tell."""
-    metadata, leaf = opened.metadata, ".".join(filter(None, columns.image))
-    index = [metadata.schema.column(number).path for number in range(metadata.num_columns)].index(leaf)
-    for group in range(metadata.num_row_groups):
-        statistics = metadata.row_group(group).column(index).statistics
-        if statistics is None or statistics.null_count is None or statistics.null_count < metadata.row_group(group).num_rows:
-            return
-    if metadata.num_rows:
-        raise _paths_only(file, leaf)
+    """Refuse a table whose first row group has no bytes of any image.
+
+    NOTE: it is read for that, since pyarrow 26 ends the process where a column's statistics are damaged.
+    """
+    column, inside = columns.image
+    leaf = f"{column}.{inside}" if inside else column
+    if opened.metadata.num_row_groups:
+        values = opened.read_row_group(0, columns=[leaf], use_threads=False)[column].to_pylist()
+        if values and all((value[inside] if inside and value else value) is None for value in values):
+            raise _paths_only(file, leaf)
 
 
 def _read(opened: Any, columns: Columns) -> tuple[list[Label], list[str]]:
