@@ -6,6 +6,7 @@ from typing import Any
 
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
+from pretrain.core.layout import amiss, contents
 from pretrain.core.plain import is_file, read_yaml
 from pretrain.fields import merged
 from pretrain.images.stores import shards
@@ -128,10 +129,12 @@ def generated(journal: Journal) -> Path:
 
 def _existing(root: Path, why: str) -> Path:
     if not root.is_dir():
-        seen = "a file" if root.is_file() else "nothing"
+        wrong, remedy = amiss(root, folder=True)
+        there = next((parent for parent in root.absolute().parents if parent.is_dir()), Path())
+        seen = f"it {wrong} ({why})" if remedy else f"nothing ({why}); in {there}: {contents(there)}"
         raise DataError(
             f"no data at {root}",
-            seen=f"{seen} ({why})",
+            seen=seen,
             allowed="a folder in the task's layout",
             fix=f"pass the folder with --data, set BENCH_DATA to the folder that holds {', '.join(ROOTS.values())}, "
             "or leave both away to use generated data",

@@ -8,6 +8,8 @@ from pretrain.core.errors import DataError
 
 SHOWN = 8
 """Names that a message lists at most."""
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+"""Endings of archives."""
 DEEP, HIGH = 4, 2
 """Levels below and above a folder at which its layout is looked for."""
 MOST = 1000
@@ -42,6 +44,8 @@ def wrong_layout(
         remedy = f"pass --data {other}, which has this layout"
     if remedy is None and advice is not None:
         remedy = advice()
+    if remedy is None and root.is_dir() and (packed := [name for name in names(root) if name.lower().endswith(PACKED)]):
+        remedy = f"unpack {', '.join(packed[:SHOWN])} there, and give the command again"
     return DataError(
         f"{root} is not in the {layout} layout: {first_wrong} {wrong}",
         seen=_listed(root, first_wrong),
@@ -66,11 +70,16 @@ def amiss(path: Path, *, folder: bool) -> tuple[str, str | None]:
 def contents(folder: Path) -> str:
     """List the first names in a folder, those of folders with a slash at their end."""
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+        found = names(folder)
     except OSError as error:
         return f"{folder}, which can't be listed: {error.strerror}"
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") or "an empty folder"
+    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "") or "an empty folder"
+
+
+def names(folder: Path) -> list[str]:
+    """Name what is in a folder, sorted, folders with a slash at their end."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name + "/" * entry.is_dir() for entry in entries)
 
 
 def _listed(root: Path, path: Path) -> str:
@@ -83,12 +92,11 @@ def _listed(root: Path, path: Path) -> str:
     return contents(there) if there == root else f"in {there}: {contents(there)}"
 
 
-def near(root: Path, fits: Callable[[Path], bool]) -> Path | None:
-    """Find a folder of the layout above or below the root, the nearest one first."""
+def near(root: Path, fits: Callable[[Path], bool], *, above: bool = True) -> Path | None:
+    """Find a folder that fits below the root, or, with `above`, first above it; the nearest one."""
+    parents = [parent for parent in root.absolute().parents[:HIGH] if parent != parent.parent] if above else []
     try:
-        absolute = root.absolute()
-        above = [parent for parent in (*absolute.parents,)[:HIGH] if parent != parent.parent]
-        return next((folder for folder in (*above, *_below(root)) if fits(folder)), None)
+        return next((folder for folder in (*parents, *_below(root)) if fits(folder)), None)
     except OSError:
         return None
 

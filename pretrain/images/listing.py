@@ -56,7 +56,7 @@ def list_split(root: Path, split: str, classes: Choice, *, labelled: bool) -> Li
     store = stores.find(root, split)
     if store is None:
         problem = _wrong_layout(root, split)
-        if split == SPLITS[1] or classes is not None or not _is_pool(root):
+        if split == SPLITS[1] or labelled or classes is not None or not _is_pool(root):
             raise problem
         store = Pool(root)
     if store.classes == [UNLABELLED] and (labelled or classes is not None):
@@ -102,7 +102,7 @@ def _wrong_layout(root: Path, split: str) -> DataError:
         folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",
         fits=_holds_splits,
-        advice=lambda: _other_name(root, split),
+        advice=lambda: _other_name(root, split) or _not_sorted(root, split),
     )
 
 
@@ -139,3 +139,10 @@ def _other_name(root: Path, split: str) -> str | None:
     """Say how to give a split that is there under another name its own."""
     other = next((name for name in OTHER_NAMES.get(split, ()) if (root / name).is_dir()), None)
     return None if other is None else f"link it under its name here: ln -s {other} {root / split}"
+
+
+def _not_sorted(root: Path, split: str) -> str | None:
+    """Say how to make splits of images that lie in none."""
+    if split != SPLITS[0] or not _is_pool(root):
+        return None
+    return f"move the class folders into {root / 'train'}, and a part of each class's images into {root / 'val'}"

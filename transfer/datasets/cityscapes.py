@@ -12,7 +12,7 @@ from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
 from pretrain.core.texts import read_text
 from transfer import arrange
-from transfer.datasets import Tell, stop
+from transfer.datasets import Tell, advice, stop
 from transfer.datasets.segmentation import IGNORE, Folders, LabelIds, SegmentationData, Split, gather
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
@@ -132,7 +132,7 @@ def _wrong_layout(root: Path, first_wrong: Path) -> DataError:
         first_wrong=first_wrong,
         fix=fix,
         fits=lambda other: all((other / each / split).is_dir() for each in (IMAGES, LABELS) for split in SPLITS),
-        advice=lambda: arrange.advice(root, "cityscapes"),
+        advice=lambda: arrange.advice(root, "cityscapes") or advice.elsewhere(root, first_wrong),
     )
 
 

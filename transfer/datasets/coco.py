@@ -90,9 +90,13 @@ def _file(root: Path, split: str) -> Path:
                 fix="pass the folder that contains annotations and the image folders with --data",
                 folder=folder,
                 fits=lambda other: any(_splits(other)),
-                advice=lambda: advice.other_splits(_splits(root)) or arrange.advice(root, "coco"),
+                advice=lambda: _advice(root, split),
             )
     return path
+
+
+def _advice(root: Path, split: str) -> str | None:
+    return advice.other_splits(_splits(root)) or arrange.advice(root, "coco") or advice.elsewhere(root, root / split)
 
 
 def _splits(root: Path) -> list[str]:

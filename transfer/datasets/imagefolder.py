@@ -76,7 +76,7 @@ def read(
         classes=len(train.classes) if train.has_classes else 0,
         chosen_from=train.folders if part else None,
     )
-    notes = (*_kind(train), *train.notes, *val.notes, *missing)
+    notes = (*_kind(root, train), *train.notes, *val.notes, *missing)
     truth = Folders(root, train.root, val.root if len(val) and val.names == train.names else None, train.classes, probed)
     return ClassificationData(train, val, ref, (*notes, *settle(CLASSIFICATION, truth, tell)))
 
@@ -109,7 +109,12 @@ def _validation(
         return train.part(()), (f"val is not read, which --monitor-every, probes and measure need: {why}",)
 
 
-def _kind(train: imageset.ImageSet) -> tuple[str, ...]:
+def _kind(root: Path, train: imageset.ImageSet) -> tuple[str, ...]:
+    """Say that the images have no classes, and why."""
     if train.has_classes:
         return ()
+    if train.root == root:
+        return (
+            f"no classes: without train/ all images below {root.name} are read; --supervision self alone can train on them",
+        )
     return (f"no classes: the images of {train.root.name} lie in no class folders; --supervision self alone can train on them",)

@@ -64,3 +64,16 @@ def test_a_zip_that_is_a_dead_link_is_named(tmp_path: Path) -> None:
     (tmp_path / "val.zip").symlink_to("/nowhere.zip")
     with pytest.raises(DataError, match=r"val\.zip is a link to /nowhere\.zip"):
         imageset.read(tmp_path, "val")
+
+
+def test_archives_are_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "VOCtrainval.tar").touch()
+    (tmp_path / "notes.txt").touch()
+    assert "do:      unpack VOCtrainval.tar there" in said(tmp_path)
+
+
+def test_class_folders_without_splits_are_told_where_to_go(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.png").touch()
+    with pytest.raises(DataError, match=r"train is missing\n(.|\n)*do: +move the class folders into "):
+        imageset.read(tmp_path, "train", labelled=True)

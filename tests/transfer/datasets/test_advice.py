@@ -76,3 +76,16 @@ def test_images_of_cityscapes_may_be_jpegs(tmp_path: Path) -> None:
     data = cityscapes.read(tmp_path)
     assert (len(data.train), len(data.val)) == (1, 1)
     assert data.folders["train"].image_suffix == "_leftImg8bit.jpg"
+
+
+def test_folders_that_lie_deeper_are_linked_to_their_place(lay_coco: Lay, tmp_path: Path) -> None:
+    root = lay_coco()
+    (root / "pictures").mkdir()
+    for split in ("train2017", "val2017"):
+        (root / split).rename(root / "pictures" / split)
+    with pytest.raises(DataError, match=rf"do: .*ln -s {root}/pictures/train2017 {root}/train2017"):
+        coco.read(root)
+    for kind in ("leftImg8bit", "gtFine"):
+        (tmp_path / "city" / f"{kind}_trainvaltest" / kind / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"do: .*ln -s \S*/leftImg8bit_trainvaltest/leftImg8bit \S*/city/leftImg8bit"):
+        cityscapes.read(tmp_path / "city")
