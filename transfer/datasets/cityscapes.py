@@ -114,10 +114,16 @@ def own_labels(root: Path) -> Path | None:
     return path if dict(enumerate(names)).items() & ROADS.items() != ROADS.items() else None
 
 
+def name_own_labels(root: Path) -> str:
+    """Say what to do with label ids that aren't Cityscapes'."""
+    by_hand = f"copy *{RAW_LABEL_SUFFIX} to *{LABEL_SUFFIX}, and name the classes in {root / CLASSES_FILE}"
+    return arrange.advice(root, "cityscapes") or by_hand
+
+
 def _make_labels(root: Path) -> str:
     """Say what to do about missing training ids where there is something to make them from."""
-    if own := own_labels(root):
-        return f"write the label maps with the ids of {own.name}, *{LABEL_SUFFIX}, and its names into {root / CLASSES_FILE}"
+    if own_labels(root):
+        return name_own_labels(root)
     if (root / CLASSES_FILE).is_file():
         return "write the label maps with the ids of classes.json"
     return f"bench data check --task cityscapes --data {root} --make, which makes them"

@@ -21,11 +21,11 @@ from transfer.datasets import Tell
 from transfer.datasets.cityscapes import (
     CLASSES,
     CLASSES_FILE,
-    LABEL_SUFFIX,
     POLYGON_SUFFIX,
     RAW_LABEL_SUFFIX,
     SPLITS,
     folders_of,
+    name_own_labels,
     own_labels,
     stems_of,
 )
@@ -74,7 +74,7 @@ def make(root: Path, tell: Tell, progress: Progress) -> int:
             f"the label ids in {root} are labels of its own, not Cityscapes'",
             seen=own,
             allowed="label ids of Cityscapes' table, of which 7 is road",
-            fix=f"copy its *{RAW_LABEL_SUFFIX} to *{LABEL_SUFFIX}, and name the classes in {root / CLASSES_FILE}",
+            fix=name_own_labels(root),
         )
     draw, table = _package()
     missing = [label_map for split in SPLITS for label_map in _missing(root, split)]
@@ -134,7 +134,7 @@ def _require_a_class(root: Path, sources: list[Path], table: dict[int, int]) -> 
         f"no label id in {root} is one of a class of Cityscapes: every pixel would be ignored",
         seen=f"the ids {few(list(map(str, sorted(seen))))} in {len(sources)} label maps",
         allowed="label ids of Cityscapes' table, of which 7 is road",
-        fix=f"if they are labels of your own, write them as *{LABEL_SUFFIX} and name them in {root / CLASSES_FILE}",
+        fix=f"if they are labels of your own: {name_own_labels(root)}",
     )
 
 

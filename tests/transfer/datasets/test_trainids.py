@@ -122,6 +122,56 @@ def test_polygons_that_cannot_be_drawn_are_told_with_their_place(root: Path, tex
     assert str(path) in str(problem)
 
 
+def write_raw(root: Path, ids: np.ndarray) -> None:
+    for path in beside(root, cityscapes.RAW_LABEL_SUFFIX):
+        TINY["write"](path, ids)
+
+
+COLOURS = "0 0 0 background\n200 30 30 square\n30 30 220 disc\n"
+
+
+def test_label_ids_of_ones_own_are_not_mapped_by_cityscapes_table(root: Path) -> None:
+    write_raw(root, np.arange(64 * 80).reshape(64, 80) % 3)
+    (root / "label_colors.txt").write_text(COLOURS)
+    with pytest.raises(DataError, match="are labels of its own, not Cityscapes'") as caught:
+        trainids.make(root, stop, silent)
+    assert "bench data arrange" in str(caught.value)
+    with pytest.raises(DataError, match="has no training ids") as caught:
+        cityscapes.read(root)
+    assert "--make" not in str(caught.value)
+    assert list(root.rglob(f"*{cityscapes.LABEL_SUFFIX}")) == []
+
+
+def test_label_ids_of_no_class_make_no_map_of_ignored_pixels(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_raw(root, np.arange(64 * 80).reshape(64, 80) % 3)
+    table = dict.fromkeys(range(7), 255) | {7: 0, 8: 1}
+    monkeypatch.setattr(trainids, "_package", lambda: (None, table))
+    with pytest.raises(DataError, match="no label id in") as caught:
+        trainids.make(root, stop, silent)
+    assert "the ids 0, 1, 2 in 3 label maps" in str(caught.value)
+    assert list(root.rglob(f"*{cityscapes.LABEL_SUFFIX}")) == []
+    write_raw(root, np.full((64, 80), 7))
+    assert trainids.make(root, stop, silent) == 3
+
+
+def test_a_list_of_colours_in_the_order_of_cityscapes_table_is_no_other_table(root: Path) -> None:
+    names = [
+        "unlabeled",
+        "ego vehicle",
+        "rectification border",
+        "out of roi",
+        "static",
+        "dynamic",
+        "ground",
+        "road",
+        "sidewalk",
+    ]
+    (root / "label_colors.txt").write_text("".join(f"0 0 {number} {name}\n" for number, name in enumerate(names)))
+    assert cityscapes.own_labels(root) is None
+    (root / "label_colors.txt").write_text(COLOURS)
+    assert cityscapes.own_labels(root) == root / "label_colors.txt"
+
+
 def test_without_the_package_the_message_says_how_to_install_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cityscapesscripts", "cityscapesscripts.helpers.labels"):
         monkeypatch.setitem(sys.modules, name, None)
