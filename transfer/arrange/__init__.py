@@ -39,7 +39,8 @@ FORMATS: dict[str, Format] = {
     "voc_xml": Format("VOC's XML files in other folders", ("voc", "coco")),
     "voc_masks": Format("label maps of VOC or CVAT, SegmentationClass", ("cityscapes",)),
     "cityscapes_ids": Format("CVAT's Cityscapes export, with label_colors.txt", ("cityscapes",)),
-    "camvid": Format("CVAT's CamVid export, with label_colors.txt", ("cityscapes",)),
+    "roboflow_masks": Format("Roboflow's masks, NAME_mask.png and _classes.csv", ("cityscapes",)),
+    "camvid": Format("CamVid and CVAT's export of its kind, SUBSETannot beside SUBSET", ("cityscapes",)),
     "masks": Format("folders of images and of label maps", ("cityscapes",)),
     "csv_labels": Format("images with a table of their classes", ("imagefolder",)),
 }

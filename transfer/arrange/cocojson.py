@@ -73,7 +73,8 @@ class _File:
         self.path, self.dropped = path, dropped
         self.images: dict[int | str, tuple[str, tuple[int, int] | None]] = {}
         self.names: dict[int | str, str] = {}
-        self.parents: set[str] = set()
+        self.parents: dict[str, set[int | str]] = {}
+        """Super category → ids of its categories."""
         self.found: dict[int | str, list[tuple[int | str, Thing]]] = {}
         self.masks = [0, 0]
         """Run-length encodings: those of single objects, those of crowd regions."""
@@ -85,8 +86,10 @@ class _File:
 
     def add_category(self, index: int, entry: Mapping[str, Any]) -> None:
         where = f"categories[{index}] in {self.path}"
-        self.names[_key(entry.get("id"), f"'id' of {where}")] = word(entry.get("name"), f"'name' of {where}")
-        self.parents.add(str(entry.get("supercategory"))[:1000])
+        identity = _key(entry.get("id"), f"'id' of {where}")
+        self.names[identity] = word(entry.get("name"), f"'name' of {where}")
+        if isinstance(parent := entry.get("supercategory"), str):
+            self.parents.setdefault(parent.strip(), set()).add(identity)
 
     def add_annotation(self, index: int, entry: Mapping[str, Any]) -> None:
         where = f"annotations[{index}] in {self.path}"
@@ -140,7 +143,7 @@ def read_sources(folder: Folder, sources: Sequence[Source], *, masks_are_crowds:
         _check(file)
         used = {category for things in file.found.values() for category, _ in things}
         for category, name in file.names.items():
-            order[name] = order.get(name, False) or category in used or name not in file.parents
+            order[name] = order.get(name, False) or category in used or not file.parents.get(name, set()) - {category}
     unused = [name for name, wanted in order.items() if not wanted]
     if unused:
         notes.append(f"the super category {unused[0]!r} has no object of its own and is no class")

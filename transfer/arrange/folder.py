@@ -97,7 +97,7 @@ def split_of(path: str) -> str | None:
 
 def _walked(root: Path) -> Iterator[str]:
     seen: set[str] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, followlinks=True, onerror=_unreadable):
         real = os.path.realpath(folder)
         if real in seen:
             below.clear()
@@ -106,6 +106,10 @@ def _walked(root: Path) -> Iterator[str]:
         below[:] = sorted(name for name in below if not name.startswith(".") and name not in JUNK)
         at = os.path.relpath(folder, root)
         yield from (name if at == "." else f"{at}/{name}" for name in names if not name.startswith("."))
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"can't list the folder {error.filename}", seen=error.strerror, fix="make it readable") from None
 
 
 def _plain(name: str) -> str:

@@ -1,6 +1,6 @@
 """Label maps as other tools write them: colours, palettes, grey ids of 8 or 16 bits, 0 and 255."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,9 +79,10 @@ def maps_of(paths: Sequence[Path], named: Named | None, spare: Sequence[str] | N
     """
     coloured = [_is_coloured(path) for path in paths]
     if named is not None and named.colours is not None:
-        count = len(named.names)
-        if any(coloured) or any(set(_values(path)) - {*range(count), IGNORE} for path in paths):
-            codes = {_code(colour): number for colour, number in named.colours.items()}
+        codes = {_code(colour): number for colour, number in named.colours.items()}
+        ids = {*range(len(named.names)), IGNORE}
+        # A palette may number its colours in any order, so colours that the list explains count more than ids.
+        if any(coloured) or _within(codes, _coded, paths) or not _within(ids, _numbers, paths):
             return Maps(named.names, {0: IGNORE, _code(BORDER): IGNORE} | codes)
         return Maps(named.names)
     if any(coloured):
@@ -100,6 +101,10 @@ def maps_of(paths: Sequence[Path], named: Named | None, spare: Sequence[str] | N
         names = (BACKGROUND, *named.names) if named is not None and len(named.names) == 1 else _names({0, 1}, named, None)
         return Maps(names, binary=True)
     return Maps(_names(seen - {IGNORE}, named, spare))
+
+
+def _within(known: Container[int], read: Callable[[Path], NDArray[np.int64]], paths: Sequence[Path]) -> bool:
+    return all(int(value) in known for path in paths for value in np.unique(read(path)))
 
 
 def _names(seen: set[int], named: Named | None, spare: Sequence[str] | None) -> tuple[str, ...]:

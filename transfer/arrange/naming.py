@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.plain import is_file
 from transfer.arrange.items import Export
 from transfer.arrange.values import lines_of
 
@@ -37,9 +38,8 @@ def named(text: str) -> Named:
     Raises:
         DataError: If the file can't be read, or a class is named twice.
     """
-    path = Path(text)
-    if "," not in text and path.is_file():
-        return table(path)
+    if "," not in text and is_file(text):
+        return table(Path(text))
     return _unique(Named(tuple(name.strip() for name in text.split(",") if name.strip())), "--classes")
 
 

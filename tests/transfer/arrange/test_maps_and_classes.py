@@ -136,6 +136,33 @@ def test_camvid_of_cvat(run: Run) -> None:
     check(data, ("background", "road", "big car"))
 
 
+def test_camvid_with_marked_names_and_a_heading(run: Run) -> None:
+    files: dict[str, Any] = {f"{split}/{split}.png": None for split in SPLITS}
+    files |= {f"{split}_labels/{split}_L.png": COLOURS[IDS] for split in SPLITS}
+    data, _ = run(files | {"class_dict.csv": "name,r,g,b\nsky,0,0,0\nroad,128,0,0\ncar,0,128,0\n"}, "camvid")
+    check(data, ("sky", "road", "car"))
+
+
+def test_a_palette_in_another_order_is_read_by_its_colours(run: Run) -> None:
+    other = np.array([2, 0, 1], np.uint8)[IDS]
+    picture = Image.fromarray(other).convert("P")
+    picture.putpalette(np.array([(128, 0, 0), (0, 128, 0), (0, 0, 0)], np.uint8).ravel().tolist())
+    files: dict[str, Any] = {f"{split}/{split}.png": None for split in SPLITS} | {
+        f"{split}annot/{split}.png": picture for split in SPLITS
+    }
+    data, _ = run(files | {"label_colors.txt": "0 0 0 sky\n128 0 0 road\n0 128 0 car\n"}, "camvid")
+    check(data, ("sky", "road", "car"))
+
+
+def test_roboflows_masks(run: Run) -> None:
+    files: dict[str, Any] = {}
+    for split in ("train", "valid"):
+        files |= {f"{split}/{split}_jpg.rf.1.jpg": None, f"{split}/{split}_jpg.rf.1_mask.png": IDS}
+        files |= {f"{split}/_classes.csv": "Pixel Value, Class\n0, background\n1, road\n2, car\n"}
+    data, _ = run(files, "roboflow_masks")
+    check(data, ("background", "road", "car"))
+
+
 def test_cityscapes_of_cvat_numbers_its_own_labels(run: Run) -> None:
     files: dict[str, Any] = {f"leftImg8bit/{split}/town/{split}_leftImg8bit.png": None for split in SPLITS}
     files |= {f"gtFine/{split}/town/{split}_gtFine_labelIds.png": IDS for split in SPLITS}

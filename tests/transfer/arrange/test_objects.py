@@ -86,6 +86,18 @@ def test_a_roboflow_class_named_as_the_project_stays_where_it_has_objects(run: R
     assert data.classes == ("pets", "dog")
 
 
+def test_a_class_named_as_its_own_super_category_stays_without_objects(run: Run) -> None:
+    categories = [*coco_file()["categories"], {"id": 9, "name": "person", "supercategory": "person"}]
+    files: dict[str, Any] = {}
+    for split in ("train", "valid"):
+        files |= {
+            f"{split}/{split}.jpg": None,
+            f"{split}/_annotations.coco.json": coco_file(f"{split}.jpg", categories=categories),
+        }
+    data, _ = run(files, "roboflow_coco", reading=BOXES)
+    assert data.classes == ("cat", "dog", "person")
+
+
 def test_cvat_coco_is_divided_as_asked_and_its_masks_are_objects(run: Run) -> None:
     names = [f"{number}.png" for number in range(10)]
     runs = {"size": [HEIGHT, WIDTH], "counts": [30, 60, HEIGHT * WIDTH - 90]}
@@ -209,6 +221,14 @@ def test_darknet_lists_and_an_image_without_a_file(run: Run) -> None:
     data, done = run(files | {"valid.txt": "data/obj_train_data/b.jpg\ndata/obj_train_data/c.jpg\n"}, "yolo", reading=BOXES)
     assert [picture.path.name for picture in (*data.train, *data.val)] == ["a.jpg", "b.jpg", "c.jpg"]
     assert any("1 images have no objects" in note for note in done.notes)
+
+
+def test_a_folder_that_is_train_and_val_is_divided(run: Run) -> None:
+    files: dict[str, Any] = {f"images/all/{number}.jpg": None for number in range(4)}
+    files |= {f"labels/all/{number}.txt": YOLO for number in range(4)}
+    configuration = "path: ../x\ntrain: images/all\nval: images/all\nnames: [cat, dog]\n"
+    data, _ = run(files | {"data.yaml": configuration}, "yolo", val="0.5", reading=BOXES)
+    assert len(data.train) + len(data.val) == 4
 
 
 def test_yolo_outlines_are_polygons(run: Run) -> None:

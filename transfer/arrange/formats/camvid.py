@@ -1,45 +1,53 @@
-"""CVAT's CamVid export: `label_colors.txt`, images in `SUBSET/` and label maps in `SUBSETannot/`."""
+"""Label maps in `SUBSETannot/` or `SUBSET_labels/` beside the images in `SUBSET/`: CVAT's CamVid export, CamVid itself."""
 
 from pathlib import Path
 
 from pretrain.core.errors import DataError
 from transfer.arrange.folder import SPLIT_NAMES, Folder
-from transfer.arrange.formats.masks import exported
+from transfer.arrange.formats.masks import ENDINGS, MARKS, exported, listed
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
-from transfer.arrange.naming import Named, table
+from transfer.arrange.naming import Named
 from transfer.datasets.cocofile import Dropped
 
-COLOURS, ANNOTATED = "label_colors.txt", "annot"
+ANNOTATED = ("_annot", "annot", "_labels", "_label", "_masks", "_mask")
+"""What the folder of label maps has behind the name of the images'."""
 
 
 def recognise(glance: Glance) -> bool:
-    """Tell whether a folder of label maps lies beside the list of colours."""
-    return glance.has(COLOURS) and glance.has(f"*{ANNOTATED}/*.png")
+    """Tell whether a folder of label maps lies beside one of images."""
+    folders = set(glance.folders())
+    return any(
+        name.removesuffix(ending) in folders and glance.has(f"{name}/*.png")
+        for name in folders
+        for ending in ANNOTATED
+        if name.endswith(ending)
+    )
 
 
 def read(root: Path, given: Named | None) -> Export:
     """Read the pairs of every subset.
 
     Raises:
-        DataError: If there is no pair, or a colour has no class.
+        DataError: If there is no pair, or a value has no class.
     """
     folder, dropped, items = Folder(root), Dropped(), list[Item]()
     for path in folder.ending(".png"):
         above, _, name = path.rpartition("/")
-        if not above.endswith(ANNOTATED):
+        subset = next((above.removesuffix(ending) for ending in ANNOTATED if above.endswith(ending)), None)
+        if subset is None:
             continue
-        subset = above.removesuffix(ANNOTATED)
-        stem = name.removesuffix(".png")
-        image = next((each for end in ("png", "jpg", "jpeg", "JPG") if folder.has(each := f"{subset}/{stem}.{end}")), None)
+        image = _image(folder, subset, name.removesuffix(".png"))
         if image is None:
             dropped.add("label maps without an image", path)
         else:
             items.append(Item(image, None, SPLIT_NAMES.get(subset.lower()), label_map=path))
     if not items:
-        raise DataError(
-            f"no label map of {root} has an image",
-            allowed="default/NAME.jpg for defaultannot/NAME.png",
-            fix="export the images, too",
-        )
-    return exported(folder, items, given or table(root / COLOURS), dropped)
+        allowed = "default/NAME.jpg for defaultannot/NAME.png"
+        raise DataError(f"no label map of {root} has an image", allowed=allowed, fix="export the images, too")
+    return exported(folder, items, given or listed(folder), dropped)
+
+
+def _image(folder: Folder, subset: str, stem: str) -> str | None:
+    stems = dict.fromkeys((stem, *(stem.removesuffix(mark) for mark in MARKS)))
+    return next((path for each in stems for end in ENDINGS if folder.has(path := f"{subset}/{each}.{end}")), None)

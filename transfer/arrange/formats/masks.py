@@ -13,6 +13,8 @@ from transfer.datasets.cocofile import Dropped
 
 IMAGES = ("images", "image", "imgs", "img", "jpegimages", "x")
 MASKS = ("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt", "groundtruth", "y")
+ENDINGS = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
+"""Endings of images, the usual first."""
 SUFFIXES = ("png", "bmp", "tif", "tiff", "gif")
 LISTS = ("label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.txt", "codes.txt", "labels.txt")
 """Files that name the classes, with colours or without."""

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from pretrain.core.errors import DataError
 from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of
-from transfer.arrange.formats.masks import exported
+from transfer.arrange.formats.masks import ENDINGS, exported
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named, table
 from transfer.arrange.values import lines_of
 from transfer.datasets.cocofile import Dropped
 
-ENDINGS = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
 MAPS, LISTS, LABELS = "SegmentationClass", "ImageSets/Segmentation", "labelmap.txt"
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"),

@@ -117,8 +117,8 @@ def _names(folder: Folder, described: Mapping[str, Any], given: Named | None) ->
 
 
 def _splits(folder: Folder, described: Mapping[str, Any]) -> dict[str, str]:
-    """Find the split of each image that a list, or the configuration's folder, gives one."""
-    splits: dict[str, str] = {}
+    """Find the split of each image that a list, or the configuration's folder, gives exactly one."""
+    splits: dict[str, set[str]] = {}
     listings = {path: SPLIT_NAMES.get(path.rpartition("/")[2][: -len(".txt")].lower()) for path in folder.ending(".txt")}
     for name, split in SPLIT_NAMES.items():
         places = described.get(name)
@@ -127,13 +127,15 @@ def _splits(folder: Folder, described: Mapping[str, Any]) -> dict[str, str]:
                 listings |= {path: split for path in listings if f"/{path}".endswith("/" + place.lstrip("./"))}
             elif isinstance(place, str) and place.strip("./"):
                 start = place.strip("./") + "/"
-                splits |= {image: split for image in folder.images if image.startswith(start)}
-    for path, found in listings.items():
-        if found and path.count("/") <= 1:
+                for image in (image for image in folder.images if image.startswith(start)):
+                    splits.setdefault(image, set()).add(split)
+    for path, listed in listings.items():
+        if listed and path.count("/") <= 1:
             lines = lines_of(folder.path(path))
             if not _is_label("\n".join(lines[:1])):
-                splits |= {image: found for line in lines if (image := folder.image(line)) is not None}
-    return splits
+                for image in (image for line in lines if (image := folder.image(line)) is not None):
+                    splits.setdefault(image, set()).add(listed)
+    return {image: min(found) for image, found in splits.items() if len(found) == 1}
 
 
 def _is_label(head: str) -> bool:
