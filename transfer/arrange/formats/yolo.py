@@ -133,9 +133,9 @@ def _splits(folder: Folder, described: Mapping[str, Any]) -> dict[str, str]:
         if listed and path.count("/") <= 1:
             lines = lines_of(folder.path(path))
             if not _is_label("\n".join(lines[:1])):
-                for image in (image for line in lines if (image := folder.image(line)) is not None):
-                    splits.setdefault(image, set()).add(listed)
-    return {image: min(found) for image, found in splits.items() if len(found) == 1}
+                for found in filter(None, map(folder.image, lines)):
+                    splits.setdefault(found, set()).add(listed)
+    return {image: min(said) for image, said in splits.items() if len(said) == 1}
 
 
 def _is_label(head: str) -> bool:
