@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pretrain.core.errors import DataError
-from pretrain.images.decode import BROKEN, opened, undecodable
-from transfer.datasets import Tell, fingerprint
+from pretrain.images.decode import opened
+from transfer.datasets import Tell, fingerprint, labelmaps
 from transfer.datasets.truths import FEW, few, settle
 from transfer.datasets.truths.segmentation import SEGMENTATION, LabelMaps
 from transfer.record import Data
 
 IGNORE = 255
 """The label id that label maps give to ignored pixels, unless a data set says otherwise."""
-INDEX_MODES = ("L", "P")
-"""Pillow's modes of a picture with one 8-bit number per pixel."""
 
 
 class Pair(NamedTuple):
@@ -105,6 +103,8 @@ class SegmentationData:
     ref: Data
     notes: tuple[str, ...] = ()
     """What is odd in the label maps, and which part of the pixels is ignored."""
+    many_channels: frozenset[Path] = frozenset()
+    """Label maps written as grey colours or with an alpha, which other tools take for pictures."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -126,6 +126,8 @@ class _Checked(NamedTuple):
     """Pixels of each class."""
     ignored: int
     """Pixels of none."""
+    one_channel: bool
+    """Whether every tool reads its label map as one number per pixel."""
 
 
 def gather(
@@ -177,7 +179,13 @@ def gather(
     truth = _truth(root, ids, checked)
     notes = settle(SEGMENTATION, truth, tell)
     folders = {name: split.folders for name, split in splits.items()}
-    return SegmentationData(root, ids, folders, train, val, short_side, truth.pixels["train"], truth.pixels["val"], ref, notes)
+    many = sorted(pair.label for seen in checked.values() for pair, each in seen.items() if not each.one_channel)
+    if many:
+        notes += (
+            f"{len(many)} label maps are grey or opaque pictures, read by their first channel: {few(list(map(str, many)))}",
+        )
+    pixels = (truth.pixels["train"], truth.pixels["val"])
+    return SegmentationData(root, ids, folders, train, val, short_side, *pixels, ref, notes, frozenset(many))
 
 
 def _truth(root: Path, ids: LabelIds, checked: Mapping[str, Mapping[Pair, _Checked]]) -> LabelMaps:
@@ -216,23 +224,17 @@ def _check(pairs: Sequence[Pair], ids: LabelIds, fix: str, tell: Tell) -> dict[P
 
 def _check_pair(pair: Pair, ids: LabelIds, fix: str) -> _Checked:
     with opened(pair.image, str(pair.image)) as image, opened(pair.label, str(pair.label)) as label:
-        if label.mode not in INDEX_MODES:
-            seen, allowed = f"a picture of mode {label.mode}", "one 8-bit training id per pixel"
-            raise DataError(f"{pair.label} is not a label map", seen=seen, allowed=allowed)
         if image.size != label.size:
             seen = f"{image.width} × {image.height} and {label.width} × {label.height}"
             raise DataError(f"{pair.label} has another size than its image", seen=seen, allowed="one size")
-        try:
-            histogram = label.histogram()
-        except BROKEN as error:
-            raise undecodable(str(pair.label), error) from None
-        size = image.size
+        size, one_channel = image.size, label.mode in labelmaps.ONE_CHANNEL
+        histogram = labelmaps.histogram(label, pair.label)
     outside = ids.outside(histogram)
     if outside:
         allowed = f"{ids.first} to {ids.first + len(ids.classes) - 1}, or {ids.ignore}"
         raise DataError(f"{pair.label} has a label id out of range", seen=_odd(outside), allowed=allowed, fix=fix)
     pixels = ids.counts(histogram)
-    return _Checked(size, pixels, sum(histogram) - sum(pixels))
+    return _Checked(size, pixels, sum(histogram) - sum(pixels), one_channel)
 
 
 def _odd(outside: Sequence[int]) -> str:

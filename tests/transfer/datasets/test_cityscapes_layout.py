@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pretrain.core.errors import DataError
-from transfer.datasets import cityscapes
+from transfer.datasets import cityscapes, labelmaps
 
 TINY = runpy.run_path(str(Path(__file__).parents[1] / "tiny_scenes.py"))
 CAMVID = Path(__file__).parents[4] / "shared" / "data" / "cityscapes_camvid"
@@ -91,7 +91,29 @@ def classes_file(text: str) -> Callable[[Path], None]:
 
 
 def sixteen_bits(root: Path) -> None:
-    Image.fromarray(np.zeros((64, 80), dtype=np.uint16)).save(root / LABEL)
+    Image.fromarray(np.full((64, 80), 1000, dtype=np.uint16)).save(root / LABEL)
+
+
+def coloured(root: Path) -> None:
+    Image.new("RGB", (80, 64), (1, 2, 3)).save(root / LABEL)
+
+
+def transparent(root: Path) -> None:
+    Image.new("LA", (80, 64), (1, 254)).save(root / LABEL)
+
+
+def fractions(root: Path) -> None:
+    Image.new("F", (80, 64), 0.5).save(root / LABEL, "TIFF")
+
+
+def gbk_classes(root: Path) -> None:
+    text = json.dumps({"num_classes": 8, "present_trainIds": {"0": "\u6c7d\u8f66"}}, ensure_ascii=False)
+    (root / "classes.json").write_bytes(text.encode("gbk"))
+
+
+def dead_link(root: Path) -> None:
+    (root / IMAGE).unlink()
+    (root / IMAGE).symlink_to("/mnt/gone.png")
 
 
 def claim_a_billion_pixels(root: Path) -> None:
@@ -112,7 +134,11 @@ WRONG = {
     "raw labels of other classes": (only_raw_labels, "no training ids", "with the ids of classes.json"),
     "an id out of range": (put_pixels((64, 80), 8), f"{LABEL} has a label id out of range", "0 to 7, or 255"),
     "another size": (put_pixels((64, 64), 0), f"{LABEL} has another size", "80 × 64 and 64 × 64"),
-    "a picture for a label map": (put_pixels((64, 80, 3), 0), f"{LABEL} is not a label map", "mode RGB"),
+    "a picture for a label map": (coloured, f"{LABEL} is not a label map", "mode RGB, in colours"),
+    "a picture that is transparent somewhere": (transparent, f"{LABEL} is not a label map", "not opaque everywhere"),
+    "a label map of numbers with fractions": (fractions, f"{LABEL} is not a label map", "mode F"),
+    "classes in another encoding": (gbk_classes, "iconv -f gbk", "classes.json"),
+    "a link that leads nowhere": (dead_link, "/mnt/gone.png, which is not there", IMAGE),
     "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), "can't decode the image", LABEL),
     "a label map cut short": (cut_short, "can't decode the image", LABEL),
     "classes that are no JSON": (classes_file("road"), "can't read the classes", "classes.json"),
@@ -124,7 +150,7 @@ WRONG = {
     "classes that are a list": (classes_file("[]"), "can't read the classes", "the file"),
     "classes nested without end": (classes_file("[" * 10_000), "can't read the classes", "the file"),
     "classes without end": (classes_file(" " * 2**21), "too large", "classes.json"),
-    "a label map of 16 bits": (sixteen_bits, f"{LABEL} is not a label map", "mode I;16"),
+    "a label map of 16 bits": (sixteen_bits, f"{LABEL} has a label id out of range", "seen:    1000"),
     "a label map that claims a billion pixels": (claim_a_billion_pixels, "can't decode the image", LABEL),
     "a class out of range": (classes_file('{"num_classes": 8, "present_trainIds": {"8": "sky"}}'), "out of range", "0 to 7"),
 }
@@ -158,3 +184,48 @@ def test_a_check_collects_what_a_run_stops_at_and_keeps_the_rest(root: Path) -> 
     assert f"{LABEL} has a label id out of range" in problems[1].wrong
     assert (len(problems), len(data.train), len(data.val)) == (2, 2, 1)
     assert sum(data.val_pixels) == 64 * 80 - 2 * 80
+
+
+def as_bits(ids: np.ndarray) -> Image.Image:
+    return Image.fromarray(ids > 0)
+
+
+def with_alpha(mode: str) -> Callable[[np.ndarray], Image.Image]:
+    return lambda ids: Image.merge(mode, [*[Image.fromarray(ids)] * (len(mode) - 1), Image.new("L", ids.shape[::-1], 255)])
+
+
+def grey(ids: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.repeat(ids[..., None], 3, axis=2))
+
+
+WRITTEN = {
+    "1 bit": as_bits,
+    "16 bits": lambda ids: Image.fromarray(ids.astype(np.uint16)),
+    "grey with an alpha": with_alpha("LA"),
+    "grey colours": grey,
+    "grey colours with an alpha": with_alpha("RGBA"),
+}
+
+
+@pytest.mark.parametrize("write", WRITTEN.values(), ids=WRITTEN)
+def test_one_number_per_pixel_is_a_label_map_in_whichever_mode(root: Path, write: Callable[[np.ndarray], Image.Image]) -> None:
+    for path in sorted((root / "gtFine").rglob("*.png")):
+        ids = np.asarray(Image.open(path))
+        Image.fromarray(np.minimum(ids, 1) if write is as_bits else ids).save(path)
+    before = cityscapes.read(root)
+    ids = np.asarray(Image.open(root / LABEL))
+    odd = write(ids)
+    odd.save(root / LABEL)
+    data = cityscapes.read(root)
+    assert (data.pixels, data.val_pixels) == (before.pixels, before.val_pixels)
+    assert np.array_equal(labelmaps.read_ids(root / LABEL), ids)
+    several = len(odd.getbands()) > 1
+    assert data.many_channels == ({root / LABEL} if several else set())
+    assert any("grey or opaque pictures" in note for note in data.notes) == several
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_classes_file_may_have_a_byte_order_mark(root: Path, encoding: str) -> None:
+    before, path = cityscapes.read(root), root / "classes.json"
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    assert cityscapes.read(root).classes == before.classes

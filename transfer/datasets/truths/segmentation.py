@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pretrain.core.errors import DataError
+from transfer.datasets.labelmaps import LABEL_IDS, read_ids
 from transfer.datasets.truths import Finding, alike, few, in_both
 
 LOOKED_AT = 16
 """Label maps, evenly spaced, in which edges are looked at: what resizes one resizes all."""
-LABEL_IDS = 256
 THIN = 0.05
 """Largest fraction of an id's pixels that begin a block of 2 × 2 such pixels, for an id that lies along edges alone."""
 THIN_IDS, THIN_PART = 3, 0.25
@@ -117,8 +116,7 @@ SEGMENTATION: tuple[Callable[[LabelMaps], Iterator[Finding]], ...] = (
 
 def _pixels_and_blocks(path: Path) -> NDArray[np.int64]:
     """Count the pixels of each label id, and those at which a block of 2 × 2 such pixels begins: (2, 256)."""
-    with Image.open(path) as opened:
-        labels = np.minimum(np.asarray(opened), LABEL_IDS - 1).astype(np.uint8)
+    labels = read_ids(path)
     corner = labels[:-1, :-1]
     same = (corner == labels[1:, :-1]) & (corner == labels[:-1, 1:]) & (corner == labels[1:, 1:])
     counts = (np.bincount(each.ravel(), minlength=LABEL_IDS) for each in (labels, corner[same]))

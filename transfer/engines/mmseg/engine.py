@@ -28,7 +28,7 @@ from transfer.engines.job import Job
 from transfer.engines.mmseg.checkpoint import LAST, Checkpoints, saved
 from transfer.engines.mmseg.config import native_config
 from transfer.engines.mmseg.hooks import Statistics, Watch
-from transfer.engines.mmseg.loaders import write_lists
+from transfer.engines.mmseg.loaders import write_label_maps, write_lists
 from transfer.engines.mmseg.model import PYRAMID_HEAD
 from transfer.engines.mmseg.notes import RESUMED, bn_note
 from transfer.engines.mmseg.proof import proven
@@ -86,6 +86,7 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
             self.folder.mkdir(parents=True, exist_ok=True)
             save_atomically(mmseg_payload(job.backbone.state), backbone)
             write_lists(settings, self.data, self.folder)
+            write_label_maps(self.data, self.folder)
         distributed.barrier()
         fill_tables()
         ours = partial(native_config, settings, self.data, arch=job.backbone.arch, backbone=backbone, work=self.folder)

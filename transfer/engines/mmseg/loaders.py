@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from transfer.datasets.labelmaps import read_ids
 from transfer.datasets.segmentation import SegmentationData, spread
 from transfer.segmentation.label_maps import palette
 from transfer.tasks.segmentation import SegmentationSettings
 
 ANY_LENGTH = 1_000_000
 """Limit of the long side that no image reaches: scaling then follows the short side alone."""
+LABEL_MAPS = "label_maps"
+"""Folder in the work folder."""
 READ: dict[str, Any] = {"type": "LoadImageFromFile", "imdecode_backend": "pillow"}
 """How images are read: OpenCV would fill up a truncated one without a word."""
 
@@ -18,6 +23,19 @@ def write_lists(settings: SegmentationSettings, data: SegmentationData, work: Pa
     for split, pairs in (("train", data.train), ("val", spread(data.val, settings.max_val_images))):
         stems = (data.folders[split].stem(data.root, pair) for pair in pairs)
         (work / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+
+
+def write_label_maps(data: SegmentationData, work: Path) -> None:
+    """Where some label maps have several channels, write folders that hold these with one, and links to all others."""
+    for split, pairs in (("train", data.train), ("val", data.val)):
+        for pair in pairs if data.many_channels else ():
+            target = work / LABEL_MAPS / split / pair.label.relative_to(data.root / data.folders[split].labels)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            if pair.label in data.many_channels:
+                Image.fromarray(read_ids(pair.label)).save(target)
+            else:
+                target.symlink_to(pair.label)
 
 
 def train_loader(settings: SegmentationSettings, data: SegmentationData, work: Path, batch: int) -> dict[str, Any]:
@@ -71,10 +89,11 @@ def val_loader(settings: SegmentationSettings, data: SegmentationData, work: Pat
 
 def _dataset(data: SegmentationData, split: str, work: Path, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
     folders = data.folders[split]
+    labels = str(work / LABEL_MAPS / split) if data.many_channels else folders.labels
     return {
         "type": "BaseSegDataset",
         "data_root": str(data.root),
-        "data_prefix": {"img_path": folders.images, "seg_map_path": folders.labels},
+        "data_prefix": {"img_path": folders.images, "seg_map_path": labels},
         "ann_file": str(work / f"{split}.txt"),
         "img_suffix": folders.image_suffix,
         "seg_map_suffix": folders.label_suffix,

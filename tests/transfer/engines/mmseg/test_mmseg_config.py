@@ -2,13 +2,16 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from transfer.datasets import cityscapes
 from transfer.datasets.segmentation import Folders, LabelIds, SegmentationData, spread
 from transfer.engines.mmseg.config import native_config
-from transfer.engines.mmseg.loaders import write_lists
+from transfer.engines.mmseg.loaders import write_label_maps, write_lists
 from transfer.engines.mmseg.model import class_weights
+from transfer.engines.mmseg.runner import fill_tables
 from transfer.tasks.segmentation import FCNSettings, SegmentationSettings
 
 TINY = runpy.run_path(str(Path(__file__).parents[2] / "tiny_scenes.py"))
@@ -91,3 +94,27 @@ def test_the_data_say_where_images_lie_and_what_zero_means(data: SegmentationDat
         dataset = config[f"{split}_dataloader"]["dataset"]
         assert dataset["data_prefix"] == {"img_path": f"images/{split}", "seg_map_path": f"annotations/{split}"}
         assert (dataset["img_suffix"], dataset["seg_map_suffix"], dataset["reduce_zero_label"]) == (".jpg", ".png", True)
+
+
+@pytest.mark.parametrize("mode", ["1", "I;16", "LA", "RGB", "RGBA"])
+def test_mmsegmentation_reads_the_ids_of_a_label_map_in_whichever_mode(mode: str, tmp_path: Path) -> None:
+    from mmseg.registry import DATASETS
+
+    root = TINY["lay"](tmp_path / "scenes", train=3, val=1)
+    path = sorted((root / "gtFine/train").rglob("*.png"))[1]
+    ids = np.minimum(np.asarray(Image.open(path)), 1 if mode == "1" else 255)
+    opaque = np.full_like(ids, 255)
+    channels = [ids] * len(mode.removesuffix("A")) + [opaque] * mode.endswith("A")
+    wide = {"1": ids > 0, "I;16": ids.astype(np.uint16)}
+    Image.fromarray(wide[mode] if mode in wide else np.stack(channels, axis=2)).save(path)
+    data, work = cityscapes.read(root), tmp_path / "work"
+    work.mkdir()
+    for _ in range(2):  # a resumed run finds them there
+        write_lists(FCNSettings(), data, work)
+        write_label_maps(data, work)
+    fill_tables()
+    config = native_config(FCNSettings(), data, arch="resnet50", backbone=tmp_path / "b.pth", work=work, seed=3)
+    train = DATASETS.build({**config["train_dataloader"]["dataset"], "pipeline": [{"type": "mmseg.LoadAnnotations"}]})
+    truths = [np.asarray(Image.open(pair.label)) for pair in data.train]
+    truths[1] = ids
+    assert all(np.array_equal(train[index]["gt_seg_map"], truth) for index, truth in enumerate(truths))
