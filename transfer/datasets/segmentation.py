@@ -180,12 +180,14 @@ def gather(
     notes = settle(SEGMENTATION, truth, tell)
     folders = {name: split.folders for name, split in splits.items()}
     many = sorted(pair.label for seen in checked.values() for pair, each in seen.items() if not each.one_channel)
-    if many:
-        notes += (
-            f"{len(many)} label maps are grey or opaque pictures, read by their first channel: {few(list(map(str, many)))}",
-        )
+    notes += _channels_note(many)
     pixels = (truth.pixels["train"], truth.pixels["val"])
     return SegmentationData(root, ids, folders, train, val, short_side, *pixels, ref, notes, frozenset(many))
+
+
+def _channels_note(many: Sequence[Path]) -> tuple[str, ...]:
+    which = few(list(map(str, many)))
+    return (f"{len(many)} label maps are grey or opaque pictures, of which the first channel is read: {which}",) if many else ()
 
 
 def _truth(root: Path, ids: LabelIds, checked: Mapping[str, Mapping[Pair, _Checked]]) -> LabelMaps:
