@@ -5,7 +5,7 @@ A reader finds the pairs of image and label map and names the classes; `gather` 
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,17 +176,18 @@ def gather(
         classes=len(ids.classes),
     )
     short_side = Counter(min(seen.size) for seen in checked["train"].values()).most_common(1)[0][0]
-    truth = _truth(root, ids, checked)
-    notes = settle(SEGMENTATION, truth, tell)
+    truth, many = _truth(root, ids, checked), _several_channels(checked)
+    notes, pixels = settle(SEGMENTATION, truth, tell), (truth.pixels["train"], truth.pixels["val"])
     folders = {name: split.folders for name, split in splits.items()}
-    many = sorted(pair.label for seen in checked.values() for pair, each in seen.items() if not each.one_channel)
-    notes += _channels_note(many)
-    pixels = (truth.pixels["train"], truth.pixels["val"])
-    return SegmentationData(root, ids, folders, train, val, short_side, *pixels, ref, notes, frozenset(many))
+    return SegmentationData(root, ids, folders, train, val, short_side, *pixels, ref, (*notes, *_remarks(many)), many)
 
 
-def _channels_note(many: Sequence[Path]) -> tuple[str, ...]:
-    which = few(list(map(str, many)))
+def _several_channels(checked: Mapping[str, Mapping[Pair, _Checked]]) -> frozenset[Path]:
+    return frozenset(pair.label for seen in checked.values() for pair, each in seen.items() if not each.one_channel)
+
+
+def _remarks(many: Collection[Path]) -> tuple[str, ...]:
+    which = few(sorted(map(str, many)))
     return (f"{len(many)} label maps are grey or opaque pictures, of which the first channel is read: {which}",) if many else ()
 
 
