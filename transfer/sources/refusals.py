@@ -47,13 +47,23 @@ def _patch(shapes: Shapes) -> tuple[int, ...]:
     return shapes.get("patch_embed.proj.weight", ())[2:] or (PATCH, PATCH)
 
 
+def _has_positions(shapes: Shapes) -> bool:
+    return any(word in key for key in shapes for word in TRANSFORMER_WORDS)
+
+
+def _convolves(shapes: Shapes) -> bool:
+    """Tell whether a network has bottlenecks, whatever they are called: convolutions of 3 × 3, and no transformer's blocks."""
+    return any(shape[2:] == (3, 3) for shape in shapes.values()) and not any("blocks." in key for key in shapes)
+
+
 def _blocks(shapes: Shapes) -> tuple[int, ...]:
     return tuple(len({key.split(".")[1] for key in shapes if key.startswith(f"layer{n}.")}) for n in (1, 2, 3, 4))
 
 
 STRANGERS: tuple[Reason, ...] = (
     (lambda s: not s, "it holds no tensors by name"),
-    (lambda s: any(word in key for key in s for word in TRANSFORMER_WORDS), "it is a vision transformer"),
+    (lambda s: _has_positions(s) and _convolves(s), "it is a ResNet with a pooling by attention, such as CLIP's"),
+    (lambda s: _has_positions(s), "it is a vision transformer"),
     (lambda s: all(len(shape) < 4 for shape in s.values()), "it is a head or projector only, without a convolution"),
     (
         lambda s: "res2_0_branch2a_w" in s,
