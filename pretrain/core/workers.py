@@ -86,18 +86,30 @@ class _Watched(_MultiProcessingDataLoaderIter):
         try:
             super().__init__(loader)
         except OSError as error:  # a lock found no room
+            self._shutdown = True  # there is nothing to shut down
             raise no_shared_memory(error) from None
 
     def _try_get_data(self, timeout: float = LOOK) -> tuple[bool, Any]:
         by = interrupt.asked_before(GRACE)
         if by is not None:
             raise interrupt.WaitEnded(by)
-        found: tuple[bool, Any] = super()._try_get_data(min(timeout, LOOK))
+        try:
+            found: tuple[bool, Any] = super()._try_get_data(min(timeout, LOOK))
+        except RuntimeError:
+            self._raise_own_code()
+            raise
         if found[0]:
             self._work = ()
         else:
             self._require_work()
         return found
+
+    def _raise_own_code(self) -> None:
+        """Raise the error of a worker that ended itself with its exit code, which torch doesn't always name."""
+        for worker in self._workers:
+            if worker.exitcode in (NO_ROOM, UNSENDABLE):
+                text = f"DataLoader worker (pid {worker.pid}) exited unexpectedly with exit code {worker.exitcode}"
+                raise RuntimeError(text) from None
 
     def _require_work(self) -> None:
         """Raise TrainingError where no worker has done anything for `PATIENCE` seconds."""
