@@ -16,7 +16,7 @@ from bench.verbs.recording import account, checkpoint_ref, introduce, notes, rem
 from pretrain.core import distributed
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
-from transfer.datasets.skipping import without_unreadable
+from transfer.datasets.skipping import Unread, without_unreadable
 from transfer.engines import Outcome
 from transfer.record import RunFields
 from transfer.sources import Backbone
@@ -62,6 +62,8 @@ class TransferPlan(Plan):
     seed: int
     arithmetic: tuple[str, ...]
     """How the learning rate was scaled, in words."""
+    unread: tuple[str, ...]
+    """Training images that the reader left out, for it can't read them."""
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -128,7 +130,7 @@ class TransferPlan(Plan):
         content, skipped = self.content, tuple[str, ...]()
         if self.settings.on_bad_image == "skip":
             evaluated = self.settings.numbers().get("max_val_images")
-            content, skipped = without_unreadable(content, folder, journal, evaluated=evaluated)
+            content, skipped = without_unreadable(content, folder, journal, unread=self.unread, evaluated=evaluated)
         job = engines.Job(
             self.task,
             self.settings,
@@ -165,7 +167,9 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
     settings, arithmetic = _settings(asked, task, generated)
     if place.processes > 1:
         distributed.divided(settings.numbers()["batch"], place.processes)
-    content = datasets.read(task.layout, root, settings, **asked.selection.arguments())
+    unread = Unread()
+    tell = unread.tell if settings.on_bad_image == "skip" else datasets.stop
+    content = datasets.read(task.layout, root, settings, tell, **asked.selection.arguments())
     return TransferPlan(
         task=task,
         settings=settings,
@@ -178,6 +182,7 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
         seed=asked.setup.seed,
         device=device,
         arithmetic=tuple(arithmetic),
+        unread=tuple(unread.names),
     )
 
 

@@ -63,6 +63,15 @@ class DataError(BenchError):
     """The data is missing, has another layout, or can't be read."""
 
 
+class ImageError(DataError):
+    """An image can't be decoded."""
+
+    name = ""
+    """Its name, as the message has it."""
+    split = ""
+    """`train` or `val`, where a reader that goes on without it knows."""
+
+
 class GoneError(DataError):
     """A file that was there when the run began is gone."""
 

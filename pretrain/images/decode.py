@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode
 
 from pretrain.core import access
-from pretrain.core.errors import DataError
+from pretrain.core.errors import ImageError
 from pretrain.images.crops import Box
 
 REDUCTIONS = (8, 4, 2)
@@ -43,6 +43,7 @@ BROKEN = (
 """Exceptions that broken files raise in Pillow's readers."""
 MAX_PIXELS: int = 2 * (Image.MAX_IMAGE_PIXELS or 2**30 // 12)
 """Pixels of an image at most: the bound from which on Pillow refuses (half a gigabyte as RGB)."""
+REPLACE = "replace or remove that file"
 _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
 
 
@@ -170,16 +171,21 @@ def reduced_box(box: Box, factor: int) -> Box:
     return left, top, right, bottom
 
 
-def undecodable(name: str, error: object, allowed: str | None = None) -> DataError:
+def undecodable(name: str, error: object, allowed: str | None = None) -> ImageError:
     """Build the error for a file that isn't an image, or not one that can be decoded."""
     seen = f"{error}" or type(error).__name__
-    return DataError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix="replace or remove that file")
+    return _named(name, ImageError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix=REPLACE))
 
 
-def unreadable(name: str, path: Path | str, error: OSError) -> DataError:
+def unreadable(name: str, path: Path | str, error: OSError) -> ImageError:
     """Build the error for an image whose file the operating system doesn't give: a dead link, a missing permission."""
     seen, fix = access.why_not(path, error)
-    return DataError(f"can't read the image {name}", seen=seen, fix=fix or "replace or remove that file")
+    return _named(name, ImageError(f"can't read the image {name}", seen=seen, fix=fix or REPLACE))
+
+
+def _named(name: str, error: ImageError) -> ImageError:
+    error.name = name
+    return error
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pretrain.core.errors import DataError
+from pretrain.core.errors import DataError, ImageError
 from pretrain.images.decode import opened
 from transfer.datasets import Tell, fingerprint, labelmaps
 from transfer.datasets.truths import FEW, few, settle
@@ -160,7 +160,7 @@ def gather(
         DataError: If no pair of a split can be used; and what `tell` raises for an image or a label map of different
             sizes or unreadable, a label id out of range, or a degenerate truth, such as that every pixel is ignored.
     """
-    checked = {name: _check(split.pairs, ids, fix, tell) for name, split in splits.items()}
+    checked = {name: _check(name, split.pairs, ids, fix, tell) for name, split in splits.items()}
     for name, split in splits.items():
         if not checked[name]:
             empty = root / split.folders.labels
@@ -206,7 +206,7 @@ def spread(pairs: tuple[Pair, ...], most: int | None) -> tuple[Pair, ...]:
     return tuple(pairs[index * len(pairs) // most] for index in range(most))
 
 
-def _check(pairs: Sequence[Pair], ids: LabelIds, fix: str, tell: Tell) -> dict[Pair, _Checked]:
+def _check(split: str, pairs: Sequence[Pair], ids: LabelIds, fix: str, tell: Tell) -> dict[Pair, _Checked]:
     """Return what was seen of every good pair; tell of the others, in the order given."""
 
     def check(pair: Pair) -> _Checked | DataError:
@@ -219,6 +219,8 @@ def _check(pairs: Sequence[Pair], ids: LabelIds, fix: str, tell: Tell) -> dict[P
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for pair, seen in zip(pairs, pool.map(check, pairs), strict=True):
             if isinstance(seen, DataError):
+                if isinstance(seen, ImageError):
+                    seen.split = split
                 tell(seen)
             else:
                 good[pair] = seen

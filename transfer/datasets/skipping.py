@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from pretrain.core import distributed
 from pretrain.core.atomic import replacing
-from pretrain.core.errors import DataError, GoneError
+from pretrain.core.errors import DataError, GoneError, ImageError
 from pretrain.core.journal import Journal
 from pretrain.images.skipping import SKIPPED, shown
+from transfer.datasets import stop
 from transfer.datasets.decoding import Listed, decoded, listed
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.datasets.objects import DetectionData
@@ -21,13 +22,30 @@ from transfer.datasets.segmentation import SegmentationData, spread
 C = TypeVar("C", ClassificationData, DetectionData, SegmentationData)
 
 
-def without_unreadable(data: C, folder: Path, journal: Journal, *, evaluated: int | None = None) -> tuple[C, tuple[str, ...]]:
+class Unread:
+    """The training images that a reader couldn't read, and left out."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def tell(self, problem: DataError) -> None:
+        """Note a training image; raise every other problem."""
+        if isinstance(problem, ImageError) and problem.split == "train":
+            self.names.append(problem.name)
+        else:
+            stop(problem)
+
+
+def without_unreadable(
+    data: C, folder: Path, journal: Journal, *, unread: Sequence[str] = (), evaluated: int | None = None
+) -> tuple[C, tuple[str, ...]]:
     """Decode all images, and leave out the training images that can't be. Several processes share the work.
 
     Args:
         data: What the layout's reader returned.
         folder: The run's folder, where the names of those left out are listed in `skipped.txt`.
         journal: Logs the progress.
+        unread: Names of training images that the reader has left out already.
         evaluated: Validation images that are evaluated, evenly spread; None: all.
 
     Returns:
@@ -36,22 +54,23 @@ def without_unreadable(data: C, folder: Path, journal: Journal, *, evaluated: in
     Raises:
         DataError: If a validation image can't be decoded, no training image can, or the data is gone.
     """
-    images = listed(_evaluated(data, evaluated))
-    problems = _problems(images, journal)
+    images: list[Listed] = listed(_evaluated(data, evaluated))
+    problems: dict[int, DataError] = _problems(images, journal)
     for index, problem in problems.items():
         if images[index].split == "val":
             raise problem
-    if not problems:
+    if not problems and not unread:
         (folder / SKIPPED).unlink(missing_ok=True)  # an earlier start's, mended since
         return data, ()
     if len(problems) == len(data.train):
         fix = "`bench data check` lists them"
         raise DataError("no training image can be decoded", seen=f"{len(problems)} images", fix=fix)
-    names = [images[index].name for index in problems]
+    names = sorted([*unread, *(images[index].name for index in problems)])
+    total = len(data.train) + len(unread)
     if distributed.rank() == 0:
         with replacing(folder / SKIPPED) as file:
             file.write("".join(f"{name}\n" for name in names).encode(errors="backslashreplace"))
-    note = f"{len(names)} of {len(data.train):,} training images can't be decoded and were left out ({SKIPPED}): {shown(names)}"
+    note = f"{len(names)} of {total:,} training images can't be decoded and were left out ({SKIPPED}): {shown(names)}"
     journal.say(note)
     return _without(data, set(problems)), (note,)
 
