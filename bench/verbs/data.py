@@ -1,5 +1,7 @@
 """`bench data check`: list what is in a data set and what is wrong with it, before a run takes days to find out."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -27,6 +29,10 @@ LISTED_CLASSES = 100
 """Classes listed at most."""
 
 
+_INDEX = re.compile(r"(?<=\[)\d+(?=\] )|(?<=object )\d+(?= in )|(?<=_id )-?\d+(?= )")
+"""What tells apart the problems of one kind in one file: the index of an entry, the number of an object, an id."""
+
+
 class Looks(Enum):
     """How far every image is looked into, and what can be said of data without a problem then."""
 
@@ -36,17 +42,23 @@ class Looks(Enum):
 
 
 class Problems:
-    """Collects problems: the first ones, and how many there are."""
+    """Collects problems: the first one of each kind, how many there are of it, and of all."""
 
     def __init__(self) -> None:
-        self.first: list[DataError] = []
+        self.first: dict[str, DataError] = {}
+        """The first problem of each of the first kinds."""
+        self.counts: Counter[str] = Counter()
+        """How many there are of each of these."""
         self.count = 0
 
     def tell(self, problem: DataError) -> None:
-        """Count a problem, and keep it if it is one of the first."""
+        """Count a problem, and keep it if it is the first of one of the first kinds."""
         self.count += 1
+        kind = _INDEX.sub("#", problem.wrong)
         if len(self.first) < LISTED:
-            self.first.append(problem)
+            self.first.setdefault(kind, problem)
+        if kind in self.first:
+            self.counts[kind] += 1
 
 
 def looks(*, images: bool, headers: bool, duplicates: bool) -> Looks:
@@ -159,10 +171,13 @@ def _indented(classes: tuple[Row, ...]) -> Iterator[Row]:
 
 
 def _list(console: Console, problems: Problems, looks: Looks) -> None:
-    for number, problem in enumerate(problems.first, start=1):
+    for number, (kind, problem) in enumerate(problems.first.items(), start=1):
+        more = problems.counts[kind] - 1
         console.print(f"wrong {number}: {problem}", soft_wrap=True)
-    if problems.count > len(problems.first):
-        console.print(f"and {problems.count - len(problems.first)} more")
+        if more:
+            console.print(f"  and {more} more of this kind in that file")
+    if problems.count > problems.counts.total():
+        console.print(f"and {problems.count - problems.counts.total()} more")
     if problems.count:
         console.print(f"a run would stop: {problems.count} {'problem' if problems.count == 1 else 'problems'}")
     else:

@@ -192,3 +192,27 @@ def test_images_without_classes_are_enough_for_a_pre_training_and_for_nothing_el
     for task in ("knn", "measure"):
         assert check(monkeypatch, "--task", task, "--data", str(tmp_path)) == 2
         assert "the 3 images in" in capsys.readouterr().out
+
+
+def test_equal_problems_of_one_file_are_one_line_with_their_count(
+    lay_coco, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = lay_coco()
+    path = root / "annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    for entry in content["annotations"][:3]:
+        entry["image_id"] += 1000
+    for entry in content["annotations"][3:5]:
+        entry["bbox"] = "none"
+    for entry in content["images"][4:]:
+        (root / "train2017" / entry["file_name"]).unlink()
+    path.write_text(json.dumps(content))
+    assert check(monkeypatch, "--task", "coco-c4", "--data", str(root)) == 2
+    shown = capsys.readouterr().out
+    assert f"wrong 1: annotations[3] in {path} has no valid 'bbox'" in shown
+    assert f"wrong 2: annotations[0] in {path} has an image_id {content['annotations'][0]['image_id']} that is not" in shown
+    more = [line for line in shown.splitlines() if "more of this kind" in line]
+    assert more == ["  and 1 more of this kind in that file", "  and 2 more of this kind in that file"]
+    for entry in content["images"][4:]:
+        assert f"{entry['file_name']} is missing" in shown, "each file that is missing has a line"
+    assert f"a run would stop: {5 + len(content['images'][4:])} problems" in shown

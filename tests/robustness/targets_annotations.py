@@ -134,7 +134,7 @@ def use(data: DetectionData) -> None:
     found = [Found(each.boxes, np.full(len(each.boxes), 0.5, np.float32), each.labels, None) for each in data.val]
     coco_metrics(found, data, masks=False)
     for picture in data.val:
-        for mask in picture.masks or ():
+        for mask in (each for each in picture.masks or () if each is not None):
             mask_ops.in_image(mask, picture.height, picture.width)
 
 
