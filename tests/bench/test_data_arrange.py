@@ -74,6 +74,21 @@ def test_a_wrong_layouts_message_gives_the_command(
     assert f"bench data arrange {root} NEW_FOLDER" in capsys.readouterr().out
 
 
+def test_a_table_of_classes_is_advised_to_be_arranged_but_not_beside_class_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = export(tmp_path / "export")
+    (root / "labels.csv").write_text("filename,label\n0.jpg,cat\n1.jpg,dog\n")
+    assert bench(monkeypatch, "check", "--task", "linear", "--data", str(root)) == 2
+    assert (
+        f"images with a table of their classes: bench data arrange {root} NEW_FOLDER --as imagefolder"
+        in capsys.readouterr().out
+    )
+    (root / "train/empty").mkdir(parents=True)
+    assert bench(monkeypatch, "check", "--task", "linear", "--data", str(root)) == 2
+    assert "bench data arrange" not in capsys.readouterr().out
+
+
 def test_every_layout_has_a_task_to_check_it() -> None:
     assert TASK.keys() == set(WRITERS)
     assert all(tasks.get(task).layout == layout for layout, task in TASK.items())

@@ -6,10 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from pretrain.core.errors import DataError
+from pretrain.core.layout import contents
 from pretrain.core.settings import digest
 from pretrain.images import classes as choosing
 from pretrain.images import imageset
+from pretrain.images.listing import Choice
 from pretrain.images.stores import shards
+from transfer import arrange
+from transfer.arrange.glance import Glance
 from transfer.datasets import Tell, stop
 from transfer.datasets.truths import settle
 from transfer.datasets.truths.classification import CLASSIFICATION, Folders
@@ -59,7 +63,7 @@ def read(
             without a label.
     """
     chosen = partial(choosing.draw_classes, fraction=classes, seed=seed) if isinstance(classes, float) else classes
-    train = imageset.read(root, "train", chosen, labelled=LABELS in needs or labels is not None)
+    train = _train(root, chosen, labelled=LABELS in needs or labels is not None)
     val, missing = _validation(root, train, None if classes is None else train.classes, needed=VAL in needs)
     if train.has_classes and train.classes != val.classes:
         tell(_differing(root, train, val))
@@ -89,6 +93,16 @@ def _differing(root: Path, train: imageset.ImageSet, val: imageset.ImageSet) -> 
         allowed="the same class folders in both",
         fix="remove or add the class folders named above",
     )
+
+
+def _train(root: Path, chosen: Choice, *, labelled: bool) -> imageset.ImageSet:
+    """Read the training images; where another tool's table of classes stands for class folders, say what to do with it."""
+    try:
+        return imageset.read(root, "train", chosen, labelled=labelled)
+    except DataError as problem:
+        if Glance(root).folders("train") or (said := arrange.advice(root, "imagefolder")) is None:
+            raise
+        raise DataError(problem.wrong, seen=contents(root), allowed="train/CLASS/IMAGE.jpg and val/", fix=said) from None
 
 
 def _validation(
