@@ -50,7 +50,11 @@ class Place:
     """Data, folder and devices."""
 
     data: Annotated[
-        str | None, typer.Option(help="Folder of your data, or a name below BENCH_DATA; generated data without it.")
+        str | None,
+        typer.Option(
+            help="Folder of your data, or a name below BENCH_DATA; of images also tars or tables, as in 'in/train-*.tar'; "
+            "generated data without it."
+        ),
     ] = None
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<id> without it.")] = None
     resume: Annotated[

@@ -120,7 +120,7 @@ def _without_classes(store: stores.Store, split: str) -> DataError:
     return DataError(
         f"the {len(names):,} images in {store.source} lie there without class folders or labels",
         seen=first + ", …" * (len(names) > 3),
-        allowed=f"{split}/CLASS/IMAGE.jpg: a folder for each class",
+        allowed=f"{split}/CLASS/IMAGE.jpg: a folder for each class; in tars KEY.cls beside KEY.jpg, in tables a column label",
         fix="sort them into folders of their classes"
         + (f", or put beside {split}/ the file that says them: {', '.join(FILES)}" if split == "val" else "")
         + ("; --supervision self reads them as they are" if split == "train" else ""),

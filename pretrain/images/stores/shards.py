@@ -12,6 +12,8 @@ WORDS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "
 """Words that name a split in the name of a file or its folder; of those of one split the first that is there counts."""
 ENDINGS = (".tar", ".parquet", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
 """Endings by which a path means shards, in lower case."""
+REPOSITORY = "data"
+"""Folder that has the shards in most of Hugging Face's data sets."""
 MOST = 100_000
 """Files that one range may name."""
 _WORD = re.compile(rf"(?<![a-z])({'|'.join(chain(*WORDS.values()))})(?![a-z])")
@@ -58,7 +60,8 @@ def of_split(root: Path, split: str, ending: str | tuple[str, ...]) -> list[Path
         DataError: If a pattern names nothing, or a shard of `…-of-N` or of a range is missing.
     """
     if root.is_dir():
-        first, folder = [*_within(root, ending), *chain(*(_within(root / word, ending) for word in _words()))], root
+        folder = root if _inside(root, ending) else root / REPOSITORY
+        first = _inside(folder, ending)
     elif named(str(root)):
         first = [file for file in expanded(str(root)) if file.name.lower().endswith(ending)]
         folder = first[0].parent if first else root
@@ -183,6 +186,11 @@ def _within(folder: Path, ending: str | tuple[str, ...]) -> list[Path]:
     return sorted(
         path for path in folder.iterdir() if path.name.lower().endswith(ending) and path.name[0] != "." and path.is_file()
     )
+
+
+def _inside(folder: Path, ending: str | tuple[str, ...]) -> list[Path]:
+    """List the files in a folder, and in those of splits below it."""
+    return [*_within(folder, ending), *chain(*(_within(folder / word, ending) for word in _words()))]
 
 
 def _words() -> list[str]:

@@ -38,6 +38,8 @@ def found(root: Path, split: str, ending: str = ".tar") -> list[str]:
         (["train_0.TAR", "test_0.tar"], ["train_0.TAR"], ["test_0.tar"]),
         (["train_0.tar", "test_0.tar", "val_0.tar"], ["train_0.tar"], ["val_0.tar"]),
         (["00000.tar", "00001.tar"], ["00000.tar", "00001.tar"], []),
+        (["data/train-0.tar", "data/test-0.tar", "x/val-0.tar"], ["train-0.tar"], ["test-0.tar"]),
+        (["train/0.tar", "data/train-0.tar", "val/0.tar"], ["0.tar"], ["0.tar"]),
         (["constraint.tar", "train.tar", ".train-hidden.tar"], ["train.tar"], []),
     ],
 )

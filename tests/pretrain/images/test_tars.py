@@ -86,13 +86,13 @@ def test_names_that_occur_twice_stay_two_classes(tmp_path: Path) -> None:
     assert imageset.read(tmp_path, "train").classes == ("a_c", "crane (0)", "crane (1)")
 
 
-def test_shards_without_labels_are_one_class_and_say_so_where_labels_are_asked_for(tmp_path: Path) -> None:
+def test_shards_without_labels_are_read_and_refused_where_labels_are_asked_for(tmp_path: Path) -> None:
     tar(tmp_path / "00000.tar", ("1.png", PNG), ("1.json", b'{"caption": "a bee"}'), ("1.txt", b"a bee"), ("2.png", PNG))
     found = imageset.read(tmp_path, "train")
     assert (found.classes, found.names) == (("unlabelled",), ("unlabelled/1.png", "unlabelled/2.png"))
     assert labels.assign_labels(found, 0.0, None, 0) == [labels.UNLABELLED] * 2
     assert found.notes == ("1 .json, 1 .txt files in the class folders of train are not read",)
-    with pytest.raises(DataError, match="one class"):
+    with pytest.raises(DataError, match=r"have none\n"):
         labels.assign_labels(found, 1.0, None, 0)
 
 
