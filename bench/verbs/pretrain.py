@@ -21,8 +21,9 @@ from pretrain.images import skipping
 from pretrain.images.training_set import TrainingSet
 from transfer import sources
 from transfer.datasets.imagefolder import ClassificationData
+from transfer.datasets.skipping import readable
 from transfer.record import RunFields
-from transfer.representation.monitor import monitor
+from transfer.representation.monitor import glanced, monitor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,9 @@ class PretrainPlan(Plan):
         self._train(journal, folder)
 
     def _train(self, journal: Journal, folder: Path) -> training.Trained:
-        settings, batch = self.settings, self.settings.recipe.batch
+        settings, batch, watched = self.settings, self.settings.recipe.batch, self.content
+        if settings.monitor_every and settings.on_bad_image == "skip":  # what it looks at is no place for an image in its stead
+            watched, _ = readable(glanced(watched), journal)
         return training.train(
             settings,
             self.training_set,
@@ -103,7 +106,7 @@ class PretrainPlan(Plan):
             name=self.data.name,
             device=self.device,
             announce_time=not self.generated,
-            monitor=monitor(self.content, arch=settings.arch, size=settings.size, batch=batch, device=self.device),
+            monitor=monitor(watched, arch=settings.arch, size=settings.size, batch=batch, device=self.device),
         )
 
 

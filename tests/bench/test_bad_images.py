@@ -196,6 +196,20 @@ def test_a_measure_replaces_what_it_can_not_decode(folders: Path, bench: Bench) 
     assert listed == ["ant/0.jpg"]
 
 
+def test_a_pre_training_that_is_monitored_skips_training_images_alone(folders: Path, bench: Bench) -> None:
+    cut(folders / "train/ant/4.jpg")
+    words = ["pretrain", "--data", "images", "--budget", "small", "--arch", "resnet18", "--epochs", "2", "--device", "cpu"]
+    words += ["--monitor-every", "1", "--on-bad-image", "skip", "--out", "out", "--set", "size=16", "--set", "batch=4"]
+    words += ["--set", "queue=8", "--set", "num_workers=0"]
+    assert bench(*words) == 0
+    notes, listed = noted()
+    assert (len(notes), listed) == (1, ["ant/4.jpg"])
+    cut(folders / "val/ant/0.jpg")
+    shutil.rmtree("out")
+    assert bench(*words) == 2
+    assert not Path("out/last.pth").exists()
+
+
 def test_a_run_that_skips_nothing_is_the_run_that_stops_by_its_identity() -> None:
     from transfer import tasks
     from transfer.representation.settings import MeasureSettings

@@ -54,25 +54,36 @@ def without_unreadable(
     Raises:
         DataError: If a validation image can't be decoded, no training image can, or the data is gone.
     """
+    found: tuple[C, list[str]] = readable(data, journal, evaluated=evaluated)
+    kept, names = found[0], sorted([*unread, *found[1]])
+    if distributed.rank() == 0:
+        (folder / SKIPPED).unlink(missing_ok=True)  # an earlier start's, which may have been mended since
+    if not names:
+        return kept, ()
+    if distributed.rank() == 0:
+        with replacing(folder / SKIPPED) as file:
+            file.write("".join(f"{name}\n" for name in names).encode(errors="backslashreplace"))
+    total = len(data.train) + len(unread)
+    note = f"{len(names)} of {total:,} training images can't be decoded and were left out ({SKIPPED}): {shown(names)}"
+    journal.say(note)
+    return kept, (note,)
+
+
+def readable(data: C, journal: Journal, *, evaluated: int | None = None) -> tuple[C, list[str]]:
+    """Decode all images; returns the data without the training images that can't be, and their names.
+
+    Raises:
+        DataError: As `without_unreadable` does.
+    """
     images: list[Listed] = listed(_evaluated(data, evaluated))
     problems: dict[int, DataError] = _problems(images, journal)
     for index, problem in problems.items():
         if images[index].split == "val":
             raise problem
-    if not problems and not unread:
-        (folder / SKIPPED).unlink(missing_ok=True)  # an earlier start's, mended since
-        return data, ()
     if len(problems) == len(data.train):
         fix = "`bench data check` lists them"
         raise DataError("no training image can be decoded", seen=f"{len(problems)} images", fix=fix)
-    names = sorted([*unread, *(images[index].name for index in problems)])
-    total = len(data.train) + len(unread)
-    if distributed.rank() == 0:
-        with replacing(folder / SKIPPED) as file:
-            file.write("".join(f"{name}\n" for name in names).encode(errors="backslashreplace"))
-    note = f"{len(names)} of {total:,} training images can't be decoded and were left out ({SKIPPED}): {shown(names)}"
-    journal.say(note)
-    return _without(data, set(problems)), (note,)
+    return _without(data, set(problems)) if problems else data, [images[index].name for index in problems]
 
 
 def _problems(images: Sequence[Listed], journal: Journal) -> dict[int, DataError]:
