@@ -78,6 +78,8 @@ class _File:
         self.found: dict[int | str, list[tuple[int | str, Thing]]] = {}
         self.masks = [0, 0]
         """Run-length encodings: those of single objects, those of crowd regions."""
+        self.of_cvat = False
+        """Whether an object has an attribute that CVAT gives to each."""
 
     def add_image(self, index: int, entry: Mapping[str, Any]) -> None:
         where = f"images[{index}] in {self.path}"
@@ -105,6 +107,7 @@ class _File:
             x, y, width, height = (number(value, f"'bbox' of {where}") for value in entry["bbox"])
             box = (x, y, x + width, y + height)
         attributes = entry.get("attributes")
+        self.of_cvat |= isinstance(attributes, Mapping) and "occluded" in attributes
         if isinstance(attributes, Mapping) and attributes.get("rotation") and not segmentation:
             return collector.drop("rotated boxes")
         crowd = whole(entry.get("iscrowd") or 0, f"'iscrowd' of {where}") == 1
@@ -133,7 +136,7 @@ def read_sources(folder: Folder, sources: Sequence[Source], *, masks_are_crowds:
         file = _File(folder.path(source.path), dropped)
         takers = {"images": file.add_image, "annotations": file.add_annotation, "categories": file.add_category}
         read_lists(file.path, takers, stop)
-        single = masks_are_crowds and file.masks[1] > 0 and not file.masks[0]
+        single = (masks_are_crowds or file.of_cvat) and file.masks[1] > 0 and not file.masks[0]
         if single:
             notes.append(
                 f"{file.masks[1]} masks of {source.path} are marked as crowd regions, as CVAT marks every mask; read as objects"

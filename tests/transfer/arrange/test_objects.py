@@ -114,6 +114,18 @@ def test_cvat_coco_is_divided_as_asked_and_its_masks_are_objects(run: Run) -> No
     assert drawn.sum() == 60
 
 
+def test_cvats_masks_of_named_subsets_are_objects_but_crowds_of_others_stay(run: Run) -> None:
+    runs = {"size": [HEIGHT, WIDTH], "counts": [30, 60, HEIGHT * WIDTH - 90]}
+    mask = {"image_id": 0, "category_id": 3, "bbox": [1, 0, 2, 30], "segmentation": runs, "area": 60, "iscrowd": 1}
+    polygon = coco_file("a.jpg")["annotations"][0]
+    files: dict[str, Any] = {f"images/{split}/a.jpg": None for split in ("Train", "Validation")}
+    for split, more in (("Train", {"attributes": {"occluded": False}}), ("Validation", {})):
+        files[f"annotations/instances_{split}.json"] = coco_file("a.jpg", annotations=[mask | more, polygon])
+    data, _ = run(files, "coco_json")
+    assert data.train[0].crowd.tolist() == [False, False]
+    assert data.val[0].crowd.tolist() == [True, False]
+
+
 def test_label_studio_names_with_the_servers_folders(run: Run) -> None:
     written = coco_file("..\\data\\upload\\1\\0a-one.jpg", "images/2a%20two.jpg")
     data, _ = run(

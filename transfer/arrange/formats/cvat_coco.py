@@ -10,7 +10,7 @@ from transfer.arrange.naming import Named
 
 
 def recognise(glance: Glance) -> bool:
-    """Tell whether the subset is CVAT's default, or subsets lie below `images/`."""
+    """Tell whether the subset is CVAT's default; files of other subsets are read as COCO's under other names."""
     return glance.has("annotations/instances_default.json")
 
 
