@@ -181,4 +181,4 @@ def _list(console: Console, problems: Problems, looks: Looks) -> None:
     if problems.count:
         console.print(f"a run would stop: {problems.count} {'problem' if problems.count == 1 else 'problems'}")
     else:
-        console.print(looks.value)
+        console.print(looks.value, soft_wrap=True)
