@@ -141,6 +141,8 @@ def _path(there: Files, file: CocoFile, image: Image) -> Path:
         return there.path(found)
     near = there.near(image.name)
     fix = None if near is None else f"write {near!r}, which is there, or move that file"
+    if "\\" in image.name:
+        fix = f"{fix or 'put the image there'}; a backslash, as in Windows paths, counts as /"
     if there.is_folder(image.name):
         raise DataError(f"{there.folder / image.name} is a folder", seen=where, allowed="an image")
     if is_outside(image.name):

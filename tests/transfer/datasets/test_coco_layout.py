@@ -143,6 +143,7 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (broken("images", file_name=None, coco_url="http://a/b/away.png"), r"images\[1\].*'file_name'.*'coco_url'"),
         (broken("images", file_name="C:\\a\\000001.png"), r"images\[1\].*outside its folder[\s\S]*do: .*'000001.png'"),
         (broken("images", file_name="/data/local-files/?d=a%5C000001.png"), r"outside its folder[\s\S]*do: .*'000001.png'"),
+        (broken("images", file_name="images\\000001.png"), r"is missing[\s\S]*do: .*'000001.png'.*a backslash, as in Windows"),
         (broken("images", file_name="000001.bmp"), r"000001.bmp is missing[\s\S]*do: .*'000001.png'"),
         (broken("images", height=10**6), r"images\[1\].*'height'"),
         (broken("images", file_name="../../etc/passwd"), r"images\[1\].*outside its folder"),
