@@ -4,7 +4,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pretrain.core.errors import DataError
 from pretrain.images.stores import LARGEST_IMAGE, is_image
@@ -25,6 +25,23 @@ class Member(NamedTuple):
     """Where its bytes begin."""
     size: int
     """Bytes."""
+
+
+class _Info(tarfile.TarInfo):
+    """A member, whose header is read in a fraction of the time if it is of a plain file: a set has millions of them."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header: the name, the size and the checksum where nothing is unusual, else all of it."""
+        name, size, checksum = bytes(buf[:100]).partition(b"\0")[0], bytes(buf[124:135]), bytes(buf[148:154])
+        usual = len(buf) == BLOCK and buf[156:157] == tarfile.REGTYPE and not buf[345] and not name.endswith(b"/")
+        if not (usual and name.isascii() and size.isdigit() and checksum.isdigit() and buf[135] in b"\0 "):
+            return super().frombuf(buf, encoding, errors)
+        if 256 + sum(buf[:148]) + sum(buf[156:]) != int(checksum, 8):
+            return super().frombuf(buf, encoding, errors)
+        info = cls(name.decode("ascii"))
+        info.size = int(size, 8)
+        return info
 
 
 def read(file: Path, start: int, size: int) -> bytes:
@@ -82,7 +99,7 @@ def _opened(file: Path) -> tarfile.TarFile:
         command = next((command for magic, command in MAGIC.items() if start.startswith(magic)), None)
         if command is not None:
             raise compressed(file, command)
-        return tarfile.open(file, "r:")
+        return tarfile.open(file, "r:", tarinfo=_Info)
     except (tarfile.TarError, OSError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise _damaged(file, error) from None
 

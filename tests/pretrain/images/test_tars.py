@@ -12,6 +12,7 @@ from PIL import Image
 
 from pretrain.core.errors import DataError
 from pretrain.images import imageset, labels
+from pretrain.images.stores import tarfiles
 
 
 def png(seed: int = 0) -> bytes:
@@ -115,6 +116,17 @@ def test_a_tar_of_class_folders_is_read_in_every_form_with_its_strays_counted(tm
         assert found.classes == ("ant", "bee")
     assert found.notes == ("1 .html file in the class folders of train is not read",)
     assert found.open(0).size == (8, 6)
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_every_header_is_read_as_pythons_own_reader_does(tmp_path: Path, form: int) -> None:
+    long = "" if form == tarfile.USTAR_FORMAT else "x" * 120
+    names = ["a.png", "b/c d.png", "ü.png", "n" * 100, f"p/{'q' * 60}/{'r' * 60}.png", "e" * 99, f"{long}.png"]
+    file = tar(tmp_path / "train.tar", *((name, bytes(7 * number)) for number, name in enumerate(names)), form=form)
+    with tarfile.open(file) as opened:
+        expected = [(member.name, member.offset_data, member.size) for member in opened.getmembers()]
+    assert [tuple(member) for member in tarfiles.scan(file)] == expected
+    assert len(expected) == len(names)
 
 
 def test_keys_that_count_from_0_in_each_shard_are_told_apart_by_the_shard(tmp_path: Path) -> None:
