@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pretrain.core import access
 from pretrain.core.errors import DataError
 from pretrain.images.stores import UNKNOWN, UNLABELLED, Found, by_class, is_class, is_image
 from pretrain.images.unread import Unread
@@ -68,13 +69,20 @@ class Folder:
         """List the images of some classes; links are followed, but none that leads back.
 
         Raises:
-            DataError: If a folder can't be listed.
+            DataError: If a folder can't be listed, or all classes are wanted and the link of one leads nowhere.
         """
+        if len(wanted) == len(self.classes):
+            self._require_links()
         unread = Unread(beside=sum(not is_folder and is_image(name) for name, is_folder in self._entries))
         files = [file for cls in wanted for file in _below(self.source, cls, unread)]
         names = sorted((file for file in files if is_image(file)), key=by_class)
         unread.add(file for file in files if not is_image(file))
         return Found(names, Files(self.source, names), unread)
+
+    def _require_links(self) -> None:
+        for name, is_folder in self._entries:
+            if not is_folder and is_class(name) and not is_image(name) and os.path.islink(self.source / name):
+                access.size(self.source / name)
 
     def holds_classes(self) -> bool:
         """Tell whether an image is in a class folder, or none is beside them."""

@@ -153,3 +153,10 @@ def test_classes_are_found_under_names_of_another_form_and_noted(root: Path) -> 
     (root / "train/Bee").mkdir()
     with pytest.raises(DataError, match="several names differ"):
         imageset.read(root, "train", ["BEE"])
+
+
+def test_a_class_folder_whose_link_leads_nowhere_is_missed(root: Path) -> None:
+    (root / "train/cat").symlink_to("/mnt/gone/cat")
+    with pytest.raises(DataError, match=r"train/cat[\s\S]*/mnt/gone/cat, which is not there"):
+        imageset.read(root, "train")
+    assert imageset.read(root, "train", ["ant"]).classes == ("ant",)
