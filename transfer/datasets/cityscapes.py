@@ -5,8 +5,9 @@ The classes are Cityscapes' 19 training ids, or those of a `classes.json` in the
 """
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
@@ -45,6 +46,11 @@ class _ClassesFile(BaseModel):
     num_classes: int = Field(ge=2, le=255)
     ignore: int = Field(default=IGNORE, ge=0, le=255)
     present: dict[int, str] = Field(default_factory=dict, alias="present_trainIds")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, values: Any) -> Any:
+        return {key: value for key, value in values.items() if value is not None} if isinstance(values, dict) else values
 
 
 def read(root: Path, *, tell: Tell = stop) -> SegmentationData:

@@ -229,3 +229,9 @@ def test_the_classes_file_may_have_a_byte_order_mark(root: Path, encoding: str) 
     before, path = cityscapes.read(root), root / "classes.json"
     path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
     assert cityscapes.read(root).classes == before.classes
+
+
+def test_null_in_the_classes_file_is_absent_and_a_whole_number_may_have_a_point(root: Path) -> None:
+    (root / "classes.json").write_text('{"num_classes": 8.0, "ignore": null, "present_trainIds": null}')
+    data = cityscapes.read(root)
+    assert (len(data.classes), data.ignore) == (8, 255)
