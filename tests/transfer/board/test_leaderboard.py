@@ -226,3 +226,15 @@ def test_ten_thousand_records_pool_to_the_same_numbers_as_plain_loops():
         cell = board.cells[row, task]
         assert (cell.mean, cell.count) == (pytest.approx(statistics.mean(expected)), Count(5, 1, 1))
         assert cell.std == pytest.approx(statistics.stdev(expected))
+
+
+def test_one_file_that_is_read_in_two_ways_is_two_rows_and_the_usual_way_is_as_it_was():
+    usual = made()
+    plain = usual.checkpoint.model_dump()
+    other, assumed = (
+        made(checkpoint=plain | changed) for changed in ({"recipe": {"order": "BGR"}}, {"assumed": ("order", "mean")})
+    )
+    rows = _board(usual, other).rows
+    assert sorted(row.variant for row in rows) == ["read.order BGR", "read.order as published"]
+    assert usual.identity == assumed.identity != other.identity
+    assert len(_board(usual, assumed).rows) == 1
