@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pretrain.methods import Shape, Statistics
-from pretrain.methods.byol_sgd import WARM, Byol, ByolSgd
+from pretrain.methods.byol_sgd import Byol, ByolSgd
 from pretrain.recipe import Recipe
 
 
@@ -26,7 +26,7 @@ class BYOL(ByolSgd):
             "optimizer": "lars",
             "groups": [{"match": "vectors", "weight_decay": 0, "adapt": False}],
             "pipeline": "byol-bicubic",
-            "schedule": WARM,
+            "schedule": {"per": "step", "warmup_epochs": 10},
         }
     )
     statistics: ClassVar[Statistics | None] = Statistics(4096, "synchronised")

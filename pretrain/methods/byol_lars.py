@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pretrain.methods.byol_sgd import WARM, ByolSgd
+from pretrain.methods.byol_sgd import ByolSgd, warm
 from pretrain.recipe import Recipe
 
 LARGE = {
@@ -10,7 +10,7 @@ LARGE = {
     "weight_decay": 1e-6,
     "optimizer": {"name": "lars", "form": "revisitairl"},
     "groups": [{"match": "vectors", "weight_decay": 0, "adapt": False}],
-    "schedule": WARM,
+    "schedule": warm(0.3),
 }
 """What the LARS variants of this family change; the rate is that of 200 and 300 epochs, and .45 for 100."""
 

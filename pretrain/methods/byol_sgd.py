@@ -20,8 +20,13 @@ from pretrain.parts.target import MomentumTarget, rising
 from pretrain.recipe import Recipe
 from pretrain.siamese import Siamese
 
-WARM = {"per": "step", "warmup_epochs": 10}
-"""The schedule of this family: a cosine by the step, after ten epochs of warm-up."""
+WARM_START = 1e-6
+"""Learning rate that the warm-up of this family begins with."""
+
+
+def warm(lr: float) -> dict[str, Any]:
+    """Return the schedule of this family for a learning rate: a cosine by the step, after ten epochs of warm-up."""
+    return {"per": "step", "warmup_epochs": 10, "warmup_from": WARM_START / lr}
 
 
 class ByolSgd(Method):
@@ -32,7 +37,7 @@ class ByolSgd(Method):
 
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/byol.py"
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
-    recipe: ClassVar[Recipe] = Recipe.read({"pipeline": "revisitairl", "schedule": WARM})
+    recipe: ClassVar[Recipe] = Recipe.read({"pipeline": "revisitairl", "schedule": warm(0.03)})
     small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 128}
     statistics: ClassVar[Statistics | None] = Statistics(256, "synchronised")
 

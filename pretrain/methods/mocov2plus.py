@@ -13,7 +13,7 @@ from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, View
 from pretrain.learner import Losses
 from pretrain.methods import Method, Shape, Statistics
-from pretrain.methods.byol_sgd import WARM
+from pretrain.methods.byol_sgd import warm
 from pretrain.parts.branch import Branch
 from pretrain.parts.contrast import Contrast, LabelMode
 from pretrain.parts.heads import mlp
@@ -30,7 +30,7 @@ class MoCoV2Plus(Method):
 
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/mocov2_plus.py"
     labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
-    recipe: ClassVar[Recipe] = Recipe.read({"schedule": WARM})
+    recipe: ClassVar[Recipe] = Recipe.read({"schedule": warm(0.03)})
     small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 128, "queue": 64, "fill_queue": True}
     statistics: ClassVar[Statistics | None] = Statistics(256, "synchronised")
     blending: ClassVar[frozenset[str]] = frozenset({"mixed_target"})

@@ -244,7 +244,7 @@ WRONG = {
         ["convert", "--ckpt", "random:resnet18", "--to", "mmseg", "--out", "a.pth", "--scope", "all"],
         "nothing is rescaled",
     ),
-    "folders beside a difference": (["report", "one", "--diff", "two", "three"], "leave the other folders away"),
+    "folders beside a difference": (["report", "one", "--diff", "two", "three"], "leave the rest away"),
     "a run folder of a former version": (
         ["measure", "--ckpt", "random:resnet18", "--budget", "small", "--data", "images", "--out", "former"],
         "(?s)former was written by another version.*seen: .*allowed: .*do: .*--out",
