@@ -224,7 +224,7 @@ def test_too_few_images_and_unknown_probes_are_refused(images: ImageSet) -> None
     with pytest.raises(ConfigError, match="did you mean 'cutmix'"):
         measured(images, probe="cutmx")
     with pytest.raises(ConfigError, match="unknown pipeline"):
-        measured(images, pipeline="mocov3")
+        measured(images, pipeline="mocov9")
 
 
 @pytest.mark.parametrize("splits", [3, 5])

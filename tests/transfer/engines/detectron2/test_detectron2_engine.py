@@ -226,12 +226,13 @@ def test_a_stride_in_the_wrong_convolution_stops_the_run(
 
 def test_swapped_norms_stop_the_run(tiny_detection: Tiny, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def swapped(state: Any) -> dict[str, Any]:
-        renamed = convert.to_detectron2(state)
+        payload = convert.detectron2_payload(state)
+        renamed = payload["model"]
         first, second = "res3.0.conv1.norm.running_mean", "res3.0.conv2.norm.running_mean"
         renamed[first], renamed[second] = renamed[second] + 1, renamed[first]
-        return renamed
+        return payload
 
-    monkeypatch.setattr(engine, "to_detectron2", swapped)
+    monkeypatch.setattr(engine, "detectron2_payload", swapped)
     with pytest.raises(ProofError, match="did not load the backbone"):
         fit("coco-fpn", tiny_detection("coco-fpn"), read("coco-fpn")[1], tmp_path / "run")
 

@@ -17,6 +17,7 @@ from pretrain.core import interrupt
 from pretrain.core.errors import CheckpointError, EngineError, ProofError, TrainingError
 from pretrain.core.journal import Journal
 from transfer import sources
+from transfer.convert import mmseg_payload
 from transfer.datasets import cityscapes
 from transfer.datasets.segmentation import SegmentationData
 from transfer.engines import Job, Outcome
@@ -276,14 +277,14 @@ def test_a_model_that_is_another_backbone_is_refused(
 def test_two_norms_swapped_in_the_conversion_are_refused(
     make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def swapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def swapped(state: dict[str, torch.Tensor]) -> dict[str, Any]:
         first, second = "layer3.0.bn1.weight", "layer3.0.bn2.weight"
-        return state | {first: state[second], second: state[first]}
+        return mmseg_payload(state | {first: state[second], second: state[first]})
 
     job = make(tmp_path, iters=0)
     state = {key: value + torch.rand_like(value) if ".bn" in key else value for key, value in _floats(job).items()}
     job = replace(job, backbone=replace(job.backbone, state=job.backbone.state | state))
-    monkeypatch.setattr(engine, "to_mmseg", swapped)
+    monkeypatch.setattr(engine, "mmseg_payload", swapped)
     with pytest.raises(ProofError, match=r"fatal: 2 different: layer3.0.bn1.weight, layer3.0.bn2.weight\n"):
         engine.MMSegmentation.fit(job)
 
