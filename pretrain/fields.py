@@ -41,16 +41,21 @@ def leaves(settings: Settings, prefix: str = "") -> dict[str, Any]:
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Join layers of fields as a person writes them. The later layer has the last word; blocks are joined field by field.
 
-    A bare name starts a block anew: another method's or optimiser's fields are other ones.
+    Another bare name starts a block anew: another method's or optimiser's fields are other ones. The same name changes nothing.
     """
     result: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
             before = result.pop(key, None)  # what comes later must also stand later: it may be the same field's other name
             both = key in BLOCKS and isinstance(before, Mapping | str) and isinstance(value, Mapping | str)
-            anew = isinstance(value, str) and BLOCKS.get(key) == NAME
+            anew = isinstance(value, str) and BLOCKS.get(key) == NAME and not _is_named(before, value)
             result[key] = merged(_inside(key, before), _inside(key, value)) if both and not anew else value
     return result
+
+
+def _is_named(block: object, name: str) -> bool:
+    """Whether a block's fields are those of what has that name."""
+    return isinstance(block, Mapping) and block.get(NAME) == name
 
 
 def _inside(block: str, value: Mapping[str, Any] | str) -> Mapping[str, Any]:
