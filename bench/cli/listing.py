@@ -87,7 +87,8 @@ def _backbones() -> Lines:
 
     for name in backbones.BACKBONES:
         architecture = backbones.get(name)
-        yield name, f"{architecture.width} features; stems: {', '.join(architecture.stems)}"
+        heads = f", {architecture.unseen['heads']} heads" if "heads" in architecture.unseen else ""
+        yield name, f"{architecture.width} features{heads}; stems: {', '.join(architecture.stems)}"
 
 
 def _sources() -> Lines:

@@ -26,6 +26,8 @@ BACKBONES: dict[str, str] = {
     "resnet101": "resnet:RESNET101",
     "vit_small": "vit:VIT_SMALL",
     "vit_base": "vit:VIT_BASE",
+    "vit_small_mocov3": "vit:VIT_SMALL_MOCOV3",
+    "vit_base_mocov3": "vit:VIT_BASE_MOCOV3",
 }
 """Architecture → `MODULE:ENTRY`, a module of this package, imported when asked for."""
 IMAGENET, SMALL = "imagenet", "small"
@@ -65,6 +67,8 @@ class Architecture(ABC):
     """Name of the first layer's weight."""
     features: ClassVar[str]
     """What its pooled features are, in words: what probes and the representation measures read."""
+    readings: ClassVar[Mapping[str, str]] = {}
+    """What else they can read: the name of a reading → what it is, in words."""
     stems: ClassVar[tuple[str, ...]] = (IMAGENET,)
     """The first layers it can be built with."""
     multiple: ClassVar[int] = 1
@@ -94,6 +98,26 @@ class Architecture(ABC):
     @abstractmethod
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """Compute the feature maps of a trunk, early to late, each (N, C, h, w), of normalised images (N, 3, H, W)."""
+
+    def read(self, trunk: nn.Module, images: Tensor, reading: str) -> Tensor:
+        """Compute what one of `readings` is (N, D') of normalised images (N, 3, H, W)."""
+        raise ValueError(reading)
+
+    def require_reading(self, reading: str) -> None:
+        """Check that its features can be read in a way other than the usual one.
+
+        Raises:
+            ConfigError: If it has no such reading, with those that it has.
+        """
+        if reading in self.readings:
+            return
+        others = ", or ".join(f"{name}: {words}" for name, words in self.readings.items())
+        raise ConfigError(
+            f"the features of {self.name} can't be read as {reading!r}",
+            seen=f"features {reading}",
+            allowed=f"the usual ones, {self.features}" + (f"; {others}" if others else ""),
+            fix="leave features away (--set features=...)",
+        )
 
     @abstractmethod
     def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
