@@ -161,7 +161,7 @@ class FixedTransformer(VisionTransformer):
         projection.requires_grad_(False)
         model.pos_embed.data[:] = fixed_positions(side, side, self.width)
         model.pos_embed.requires_grad_(False)
-        return model  # type: ignore[no-any-return]
+        return model
 
     def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
         """See `Architecture`. Xavier's variance is 2 / (inputs + outputs)."""
