@@ -82,7 +82,7 @@ class Twins(Learner):
         """Compare the correlation of both views' features with the identity."""
         first, second = (self.online(view.images) for view in batch.views)
         exact = self.method.gradient == "exact"
-        correlation = cross_correlation(self.normalise(first), self.normalise(second), exact=exact)
+        correlation = cross_correlation(*(self.online.through(self.normalise, each) for each in (first, second)), exact=exact)
         diagonal, rest = redundancy(correlation)
         terms: dict[str, Tensor] = {"invariance": diagonal, "redundancy": self.method.off_diagonal * rest}
         return Losses(terms, {**told_apart(first, second), **{name: term.detach() for name, term in terms.items()}})
