@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pretrain import describe
 from pretrain.checkpoint import save_backbone
+from pretrain.collapse import CollapseWatch
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed, interrupt
 from pretrain.core.errors import DataError
@@ -25,6 +26,8 @@ from pretrain.provenance import Provenance
 from pretrain.trainer import STATE, Trainer
 
 BACKBONE = "backbone.pth"
+STAGE = "pretrain"
+"""What the log calls the steps."""
 LOG_EVERY = 10
 """Steps between lines of metrics.jsonl."""
 
@@ -44,6 +47,8 @@ class Trained:
     """Training images per second in the steps done now; None where an earlier command had done them all."""
     skipped: tuple[str, ...] = ()
     """Images that can't be read and were replaced."""
+    collapsed: str = ""
+    """What is to say of projections that collapsed; empty where they didn't."""
 
 
 def training_set(config: PretrainConfig, images: ImageSet) -> TrainingSet:
@@ -93,7 +98,7 @@ def train(
     opened = open_images(config, images, journal)
     trainer = Trainer(config, len(images), len(images.classes), device)
     start, losses = trainer.resume(folder / STATE, journal)
-    journal.rewind(pretrain=start, monitor=start // trainer.per_epoch)
+    journal.rewind(**{STAGE: start}, monitor=start // trainer.per_epoch)
     if announce_time:
         _announce(trainer, start, journal)
     keeper = _Keeper(trainer, folder, journal, _provenance(config, data, name), monitor)
@@ -108,7 +113,7 @@ def train(
     replaced = tuple(ledger.names()) if ledger else ()
     if replaced:
         journal.say(note(replaced, len(images)))
-    return Trained(folder / BACKBONE, keeper.provenance, sum(losses) / len(losses), speed, replaced)
+    return Trained(folder / BACKBONE, keeper.provenance, sum(losses) / len(losses), speed, replaced, keeper.watch.note)
 
 
 def open_images(config: PretrainConfig, images: ImageSet, journal: Journal) -> Images:
@@ -154,9 +159,10 @@ def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start:
             if step % LOG_EVERY == 0 or done == total:
                 losses.append(loss)
                 values = {name: float(value) for name, value in diagnostics.items()}
-                journal.step("pretrain", done, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
+                journal.step(STAGE, done, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
+                keeper.watch.see(done, values)
             else:
-                journal.step("pretrain", done, total)
+                journal.step(STAGE, done, total)
             stop = distributed.agreed_stop()
             keeper.step_done(done, losses, asked=stop is not None)
             if stop is not None:
@@ -189,6 +195,7 @@ class _Keeper:
     ) -> None:
         self.trainer, self.folder, self.journal, self.provenance, self.monitor = trainer, folder, journal, provenance, monitor
         self.writes = distributed.rank() == 0
+        self.watch = CollapseWatch(journal, STAGE)
         self._saved = time.monotonic()
 
     def begin(self, data: TrainingSet) -> None:

@@ -85,7 +85,7 @@ class PretrainPlan(Plan):
             data=self.data,
             seed=settings.seed,
             metrics={"loss": trained.loss},
-            notes=notes(self.generated, *self.content.notes, *skipped),
+            notes=notes(self.generated, *self.content.notes, *skipped, *filter(None, [trained.collapsed])),
             images_per_second=trained.images_per_second,
         )
         return Produced(fields)

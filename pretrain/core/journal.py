@@ -70,6 +70,11 @@ class Journal:
         self._before = max((row["seconds"] for row in rows), default=0.0)
         self._again = max(steps.values(), default=0) + 1 if rows else None
 
+    def logged(self, stage: str) -> list[dict[str, Any]]:
+        """Return what is logged of a stage's steps, in their order; values that were not finite are None."""
+        path = None if self.folder is None else self.folder / METRICS
+        return [] if path is None or not path.is_file() else [row for row in _rows(path) if row["stage"] == stage]
+
     def rate(self, stage: str) -> float | None:
         """Return the steps per second of a stage since the end of its first step, which warms up; None below two steps."""
         stamps = self._stamps.get(stage, [])

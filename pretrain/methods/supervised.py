@@ -11,6 +11,7 @@ from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.cross_entropy import cross_entropy
 from pretrain.methods import Method, Shape, Statistics
 from pretrain.parts.branch import Branch
+from pretrain.parts.collapse import spread
 from pretrain.recipe import Recipe
 
 
@@ -53,7 +54,7 @@ class Classifier(Learner):
         (view,) = batch.views
         outputs = self.query(view.images)
         loss, accuracy = cross_entropy(outputs, view, batch.labels, blends=self.blends)
-        return Losses({"cross-entropy": loss}, {"accuracy": accuracy})
+        return Losses({"cross-entropy": loss}, {"accuracy": accuracy, **spread(outputs)})
 
     def export(self) -> Exported:
         """Return the trunk; the classifier is no projector."""

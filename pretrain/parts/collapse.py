@@ -17,11 +17,18 @@ def told_apart(first: Tensor, second: Tensor) -> dict[str, Tensor]:
     image's two views, and of views of different images.
     """
     one, two = (F.normalize(each.detach().float(), dim=1) for each in (first, second))
-    images, width = one.shape
+    images = len(one)
     own = (one * two).sum()
     everything = one.sum(dim=0) @ two.sum(dim=0)
     return {
-        "spread": width**0.5 * one.std(dim=0, correction=0).mean(),
+        **spread(one),
         "positives": own / images,
         "others": (everything - own) / max(images * (images - 1), 1),
     }
+
+
+@torch.no_grad()
+def spread(outputs: Tensor) -> dict[str, Tensor]:
+    """Return the `spread` of outputs (N, D) alone, see `told_apart`."""
+    normal = F.normalize(outputs.detach().float(), dim=1)
+    return {"spread": normal.shape[1] ** 0.5 * normal.std(dim=0, correction=0).mean()}

@@ -93,8 +93,9 @@ def layers_of(head: nn.Module) -> list[str]:
 
 
 def _kind(layer: nn.Module) -> str:
-    for kind, made in {"linear": nn.Linear, "bn": nn.BatchNorm1d, **ACTIVATIONS}.items():
-        if type(layer) is made:
+    made = nn.BatchNorm1d if isinstance(layer, nn.SyncBatchNorm) else type(layer)  # it differs while it trains alone
+    for kind, known in {"linear": nn.Linear, "bn": nn.BatchNorm1d, **ACTIVATIONS}.items():
+        if made is known:
             return kind
     raise TypeError(f"a head has no layer of the type {type(layer).__name__}; allowed: those that `mlp` makes")
 

@@ -71,3 +71,11 @@ def test_something_is_frozen_at_the_second_cut_and_no_more_at_the_end(tiny: Modu
         frozen = 5 if name == "swav" else 6  # steps; epochs of three steps
         assert seen[1:frozen] == [True] * (frozen - 1)  # at step 0 prototypes come to unit length
         assert not any(seen[frozen:])
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_method_logs_the_spread_of_what_it_compares(name: str, tiny: ModuleType) -> None:
+    trainer = Trainer(tiny.config(name), PER_EPOCH * tiny.BATCH, tiny.CLASSES, "cpu")
+    labels = torch.arange(tiny.BATCH) % tiny.CLASSES
+    _, values = trainer.step(0, tiny.crops(trainer.config, 0), labels)
+    assert 0 < float(values["spread"]) <= 1.0001

@@ -54,7 +54,9 @@ def course(tiny: Any, name: str, fields: dict[str, Any], rank: int, processes: i
     for step in range(STEPS):
         progress = Progress(step, STEPS, 0, 1)
         learner.before_forward(progress)
-        batch = part_of(tiny, tiny.config(name, **fields), step, progress, slice(rank * 8 // processes, (rank + 1) * 8 // processes))
+        batch = part_of(
+            tiny, tiny.config(name, **fields), step, progress, slice(rank * 8 // processes, (rank + 1) * 8 // processes)
+        )
         torch.manual_seed(step)
         losses = network(batch)
         optimizer.zero_grad()
