@@ -34,6 +34,9 @@ AUGMENTATIONS: dict[str, Listed] = {
     "cutout": Listed("cutout:CutOut", "mask"),
     "cutmix": Listed("cutmix:CutMix", "blend"),
     "mixup": Listed("mixup:MixUp", "blend"),
+    "resizemix": Listed("resizemix:ResizeMix", "blend"),
+    "fmix": Listed("fmix:FMix", "blend"),
+    "gridmix": Listed("gridmix:GridMix", "blend"),
 }
 """Augmentation name → its class and its kind."""
 JOIN = "+"

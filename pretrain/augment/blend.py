@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, PrivateAttr
 from torch import Generator, Tensor
 
+from pretrain.augment.mixed import Mixed, pairs
 from pretrain.core.settings import Settings
 
 
@@ -20,8 +21,6 @@ class Blend(Settings):
     that image (i-Mix) or needs no such thing (Un-Mix, cross-entropy). So it is no option: `pretrain.augment.make` is asked.
     """
 
-    alpha: float = Field(1.0, gt=0)
-    """Both parameters of the Beta distribution of an image's own share; 1 is uniform."""
     _folded: bool = PrivateAttr(default=False)
 
     def folded(self) -> Self:
@@ -29,6 +28,30 @@ class Blend(Settings):
         copy = self.model_copy()
         copy._folded = True
         return copy
+
+    def pasted(self, images: Tensor, over: Tensor, mask: Tensor, partner: Tensor) -> Mixed:
+        """Paste each image's partner over it; the weight is the fraction of pixels that stay.
+
+        Where shares are folded and rounding to whole pixels left an image less than half, the two change places.
+
+        Args:
+            images: (N, 3, H, W).
+            over: (N, 3, H, W), what is pasted: the partners, or what was made of them.
+            mask: (N, 1, H, W), true where it is pasted.
+            partner: (N,) index of the partner.
+        """
+        weight = 1 - mask.float().mean(dim=(1, 2, 3))
+        if self._folded:
+            mask = mask ^ (weight < 0.5).view(-1, 1, 1, 1)
+            weight = torch.maximum(weight, 1 - weight)
+        return Mixed(torch.where(mask, over, images), *pairs(partner, weight))
+
+
+class BetaBlend(Blend):
+    """Base of those whose shares follow a Beta distribution."""
+
+    alpha: float = Field(1.0, gt=0)
+    """Both parameters of the Beta distribution of an image's own share; 1 is uniform."""
 
     def shares(self, n: int, rng: Generator, device: torch.device) -> Tensor:
         """Draw each image's own share (N,) from Beta(alpha, alpha), folded at a half where the target asks for it.

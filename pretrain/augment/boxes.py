@@ -1,6 +1,9 @@
 """Boxes with their own edges in each image of a batch."""
 
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -20,3 +23,46 @@ def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: i
     inside_rows = (rows >= top[:, None]) & (rows < bottom[:, None])
     inside_columns = (columns >= left[:, None]) & (columns < right[:, None])
     return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
+
+
+def nearest(first: Tensor, length: Tensor, whole: int) -> Tensor:
+    """Find which pixel (N, whole) of a row each pixel shows where the whole row is reduced to `length` pixels from `first` on.
+
+    Args:
+        first: (N,) first pixel of the reduced row.
+        length: (N,) its pixels.
+        whole: Pixels of the row.
+    """
+    at = torch.arange(whole, device=first.device) - first[:, None]
+    return (at * whole / length[:, None]).floor().clamp(0, whole - 1)
+
+
+def linear(first: Tensor, length: Tensor, source: Tensor, source_length: Tensor, whole: int) -> Tensor:
+    """Find which place (N, whole) of a row each pixel shows where one stretch of it is drawn over another, ends upon ends.
+
+    Args:
+        first: (N,) first pixel of the stretch that is drawn over.
+        length: (N,) its pixels.
+        source: (N,) first pixel of the stretch that is shown.
+        source_length: (N,) its pixels.
+        whole: Pixels of the row.
+    """
+    at = torch.arange(whole, device=first.device) - first[:, None]
+    step = (source_length - 1) / (length - 1).clamp(min=1)
+    return source[:, None] + (at * step[:, None]).clamp(min=0).minimum((source_length - 1).clamp(min=0)[:, None])
+
+
+def seen_through(images: Tensor, rows: Tensor, columns: Tensor, mode: Literal["nearest", "bilinear"]) -> Tensor:
+    """Draw images (N, C, H, W) anew: pixel (i, j) of the result is what the image has at (rows[i], columns[j]).
+
+    Args:
+        images: (N, C, H, W).
+        rows: (N, H) places in the rows, in pixels, from 0 to H − 1.
+        columns: (N, W) places in the columns.
+        mode: What is between pixels.
+    """
+    height, width = images.shape[2:]
+    y = 2 * rows / max(height - 1, 1) - 1
+    x = 2 * columns / max(width - 1, 1) - 1
+    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)

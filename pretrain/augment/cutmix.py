@@ -4,12 +4,12 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from pretrain.augment.blend import Blend, partners
+from pretrain.augment.blend import BetaBlend, partners
 from pretrain.augment.boxes import box_mask
 from pretrain.augment.mixed import Mixed, pairs
 
 
-class CutMix(Blend):
+class CutMix(BetaBlend):
     """Pastes one box of each image's partner over the image."""
 
     probability: float = Field(1.0, ge=0, le=1)

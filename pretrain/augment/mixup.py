@@ -3,11 +3,11 @@
 import torch
 from torch import Generator, Tensor
 
-from pretrain.augment.blend import Blend, partners
+from pretrain.augment.blend import BetaBlend, partners
 from pretrain.augment.mixed import Mixed, pairs
 
 
-class MixUp(Blend):
+class MixUp(BetaBlend):
     """Blends each image with its partner."""
 
     def __call__(self, images: Tensor, rng: Generator) -> Mixed:

@@ -20,3 +20,5 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 
 FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
+Count = Annotated[int, Field(ge=1)]
+CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]

@@ -1,4 +1,4 @@
-"""Microseconds of one thread that operations and whole pipelines take per image and view, as JSON.
+"""Microseconds of one thread that operations, whole pipelines and augmentations take per image and view, as JSON.
 
     OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/views_speed.py
 
@@ -12,9 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pretrain import augment
 from pretrain.augment import ops
 from pretrain.augment.none import NoAugmentation
 from pretrain.augment.pipelines import PIPELINES
+from pretrain.batch import View
 from pretrain.inputs import Inputs, generator, normalised
 
 SETTINGS = ((64, 64), (32, 128))
@@ -53,11 +55,18 @@ def operations(images: Tensor) -> dict[str, float]:
     return {name: least(work, n) for name, work in works.items()}
 
 
+def augmentations(images: Tensor) -> dict[str, float]:
+    """Each augmentation of the table, with its published settings, on all images of the batch."""
+    makes = {name: augment.make(name) for name in augment.AUGMENTATIONS}
+    return {name: least(lambda make=make: make(images, generator(0, 0, "cpu")), len(images)) for name, make in makes.items()}
+
+
 def pipelines(crops: Tensor) -> dict[str, float]:
     """Whole pipelines from uint8 crops to normalised views, per view."""
-    makes = {name: Inputs(pair, NoAugmentation(), both=False) for name, pair in PIPELINES.items()}
-    n = len(crops) * crops.shape[1]
-    return {name: least(lambda make=make: make(crops, generator(0, 0, "cpu")), n) for name, make in makes.items()}
+    side, n = crops.shape[-1], len(crops) * crops.shape[1]
+    views = {name: tuple(View(name, each, side) for each in pair) for name, pair in PIPELINES.items()}
+    makes = {name: Inputs(pair, NoAugmentation(), both=False) for name, pair in views.items()}
+    return {name: least(lambda make=make: make.made(crops, generator(0, 0, "cpu")), n) for name, make in makes.items()}
 
 
 def main() -> None:
@@ -69,7 +78,11 @@ def main() -> None:
         pixels = torch.randint(0, 256, (2, n, side, side, 3), dtype=torch.uint8, generator=generator(0, 0, "cpu"))
         crops = pixels.permute(0, 1, 4, 2, 3)
         images = (crops[0].float() / 255).contiguous()
-        result[f"{side} px, batch {n}"] = {"operations": operations(images), "pipelines": pipelines(crops)}
+        result[f"{side} px, batch {n}"] = {
+            "operations": operations(images),
+            "pipelines": pipelines(crops),
+            "augmentations": augmentations(images),
+        }
     print(json.dumps({"torch": torch.__version__, "microseconds per image and view": result}, indent=2))
 
 

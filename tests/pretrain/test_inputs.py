@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pretrain.augment import AUGMENTATIONS
 from pretrain.augment.compose import alike
 from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
@@ -17,6 +18,7 @@ from pretrain.inputs import Inputs, crops, denormalised, generator, normalised
 
 BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(32) % 4
+BLENDS = [name for name, listed in AUGMENTATIONS.items() if listed.kind == "blend"]
 OFF = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
 
 
@@ -76,7 +78,7 @@ def test_masking_applies_to_the_query_alone_or_to_both_views_with_draws_of_their
     assert float(same.float().mean()) < 0.5  # random erasing leaves some images whole in both views
 
 
-@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+@pytest.mark.parametrize("name", BLENDS)
 def test_a_blend_on_both_views_is_the_same_blend(name: str) -> None:
     (query, key), clean = made(BATCH[[0, 0]], aug=name, aug_views="both")
     assert query.sources is None  # its own key holds the same blend and is all of its target
@@ -106,7 +108,7 @@ def test_in_a_composition_on_both_views_the_blend_is_one_and_the_masks_are_drawn
         assert torch.equal(first.images[~masked[0]], second.images[~masked[0]])
 
 
-@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+@pytest.mark.parametrize("name", BLENDS)
 def test_a_blend_on_both_views_has_no_label_and_what_was_not_blended_keeps_its_own(name: str) -> None:
     make = inputs(aug=name, aug_views="both")
     _, _, labels = make(BATCH, LABELS, generator(0, 0, "cpu"))
