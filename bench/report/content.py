@@ -56,6 +56,11 @@ class Content:
         return published_numbers.beside(self.board, self.numbers)
 
     @cached_property
+    def apart(self) -> tuple[Number, ...]:
+        """Return the published numbers of protocols that no measured column equals."""
+        return published_numbers.apart(self.board, self.numbers)
+
+    @cached_property
     def predictions(self) -> tuple[Prediction, ...]:
         """Correlate measures of the representation with metrics of the tasks."""
         return prediction.predictions(self.board)

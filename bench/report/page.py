@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report import claimed, costs, measures, pagedata, predicting, words
+from bench.report import claimed, costs, measures, pagedata, predicting, printed, words
 from bench.report.content import Content
 from transfer.board.columns import Protocol
 from transfer.board.entries import Entry
@@ -55,6 +55,7 @@ def render(content: Content, out: Path) -> str:
             ("features", measures.FEATURES, measures.FEATURES_READ, measures.features(content)),
             ("probes", measures.PROBES, measures.PROBES_READ, measures.matrices(content)),
             ("sweeps", measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content)),
+            ("published", printed.TITLE, printed.READ, printed.tables(content)),
         ],
         cost_title=costs.TITLE,
         cost_headings=costs.HEADINGS,

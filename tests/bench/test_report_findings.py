@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench import cli
-from bench.report import compare, describe, differences, markdown, predicting, read, report
+from bench.report import compare, describe, differences, markdown, page, predicting, printed, read, report
 from bench.report.content import Content
 from pretrain.core.errors import ConfigError, RecordError
 from transfer.board import published_numbers
@@ -59,6 +59,17 @@ def _content():
 def test_the_findings_are_the_golden_ones():
     text = markdown.render(_content(), Path())
     assert text[text.index("## Published") :] == (GOLDEN / "findings.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_published_numbers_of_other_protocols_in_tables_of_their_own():
+    numbers = published_numbers.read(ROOT / "results" / "published")
+    content = Content(leaderboard(entries(_records())), (), numbers)
+    tables = {table.title: table.lines for table in printed.tables(content)}
+    dino = "DINO boosted command · dino multi-crop · self · ViT-S/16 · ImageNet-1K · 300 epochs"
+    assert (dino, "top1", "73.3", "facebookresearch/dino README @7c446df") in tables["imagenet-knn20"]
+    assert "voc0712-c4" not in tables or not [line for line in tables["voc0712-c4"] if line[1] in ("AP", "AP50")]
+    assert sum(map(len, tables.values())) == len(content.apart) < len(numbers)
+    assert "imagenet-knn20" in page.render(content, Path())
 
 
 def test_the_marks_say_different_equivalent_undecided_and_of_two_checkpoints():

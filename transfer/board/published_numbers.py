@@ -115,10 +115,21 @@ def beside(board: Leaderboard, numbers: Sequence[Number]) -> tuple[PublishedRow,
         if equal is None:
             continue
         for number in numbers:
-            if number.task == equal.name and equal.source in number.source and number.metric == column.name:
+            if _under(number, equal, column.name):
                 cell = PublishedCell(number.value, _measured(board, column, number))
                 rows.setdefault((number.pretraining, number.source), {}).setdefault(column.index, cell)
     return tuple(PublishedRow(*key, cells) for key, cells in rows.items())
+
+
+def apart(board: Leaderboard, numbers: Sequence[Number]) -> tuple[Number, ...]:
+    """Return the numbers whose protocol no measured column equals: they share a column with none of these runs."""
+    equal = [(column.name, one) for column in board.columns if (one := benchmark(column.protocol)) is not None]
+    return tuple(number for number in numbers if not any(_under(number, one, metric) for metric, one in equal))
+
+
+def _under(number: Number, equal: Published, metric: str) -> bool:
+    """Whether a number is of that benchmark and that metric."""
+    return number.task == equal.name and equal.source in number.source and number.metric == metric
 
 
 def _measured(board: Leaderboard, column: Column, number: Number) -> Measured | None:

@@ -1,5 +1,6 @@
 """Published numbers: the file, which column equals which benchmark, and the difference to a measured row."""
 
+import csv
 import runpy
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from pretrain.core.errors import RecordError
 from transfer import tasks
 from transfer.board.leaderboard import leaderboard
-from transfer.board.published_numbers import benchmark, beside, read
+from transfer.board.published_numbers import apart, benchmark, beside, read
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "results" / "published"
@@ -24,9 +25,49 @@ def _board(*records):
 
 def test_every_published_number_has_a_source_and_is_a_finite_number():
     numbers = read(FOLDER)
-    assert len(numbers) == 510
+    assert len(numbers) == 864
     assert all(number.source for number in numbers)
     assert all(0 <= number.value <= 100 for number in numbers)
+
+
+def test_no_published_number_is_there_twice_and_every_field_is_one_that_can_be():
+    numbers = read(FOLDER)
+    assert len({(number.pretraining, number.task, number.metric, number.source) for number in numbers}) == len(numbers)
+    for method, _, supervision, fraction, arch, data, epochs in (number.pretraining for number in numbers):
+        assert all((method, arch, data or supervision == "none"))
+        assert supervision in ("self", "semi", "supervised", "none")
+        assert not fraction or {"self": 0.0, "none": 0.0, "supervised": 1.0}.get(supervision, float(fraction)) == float(
+            fraction
+        )
+        assert not epochs or float(epochs) >= 0
+
+
+@pytest.mark.parametrize(("less", "more"), [("top1", "top5"), ("AP", "AP50"), ("AP75", "AP50"), ("AP_seg", "AP50_seg")])
+def test_a_stricter_metric_is_never_printed_above_a_laxer_one(less, more):
+    """Of one pre-training under one protocol of one source; this is how a swapped column shows."""
+    found = {(number.pretraining, number.task, number.source, number.metric): number.value for number in read(FOLDER)}
+    pairs = [(value, found[*key, more]) for (*key, metric), value in found.items() if metric == less and (*key, more) in found]
+    assert pairs or less == "top1"
+    assert all(low <= high for low, high in pairs)
+
+
+def test_the_rows_of_other_methods_are_of_protocols_that_no_task_equals():
+    """Their probes and detectors have learning rates of their own, which the names under `task` say."""
+    declared = {one.name for task in tasks.TASKS for one in tasks.get(task).published}
+    with (FOLDER / "methods.csv").open(encoding="utf-8", newline="") as file:
+        named = {line["task"] for line in csv.DictReader(file)}
+    assert {"imagenet-linear-simsiam", "voc0712-c4-lr-search", "imagenet-knn20", "cifar10-knn200"} <= named
+    assert not named & declared
+
+
+def test_every_published_number_is_beside_a_measured_column_or_apart_and_never_both():
+    board, numbers = _board(made("voc0712", {"AP": 56.9}, **VOC, **MOCO)), read(FOLDER)
+    shown = {(row.pretraining, row.source, cell.value) for row in beside(board, numbers) for cell in row.cells.values()}
+    left = apart(board, numbers)
+    assert {number.task for number in numbers} - {number.task for number in left} == set()  # AP50 and AP75 are not measured
+    assert len(shown) == len(numbers) - len(left) > 20
+    assert not [number for number in left if number.task == "voc0712-c4" and number.metric == "AP"]
+    assert apart(_board(made()), numbers) == tuple(numbers)
 
 
 def test_every_benchmark_that_a_task_equals_is_in_the_files():
