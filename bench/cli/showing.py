@@ -103,13 +103,16 @@ def convert(
     scope: Annotated[
         str, typer.Option(help="What --norm-rescale changes: params, or all for running statistics, too.")
     ] = "params",
+    audit: Annotated[
+        Path | None, typer.Option(metavar="DATA", help="Images whose statistics are compared with those of its norms.")
+    ] = None,
 ) -> None:
     """Write a backbone as another tool reads it."""
     from bench.progress import Display
     from bench.verbs import convert as verb
 
     with Display() as display:
-        done = verb.run(ckpt, to, out, display.hook, reading=reading, norm_rescale=norm_rescale, scope=scope)
+        done = verb.run(ckpt, to, out, display.hook, reading=reading, norm_rescale=norm_rescale, scope=scope, audit=audit)
     print(f"done: {done.file}\n  how to use it: {done.about}")
 
 

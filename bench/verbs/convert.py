@@ -9,10 +9,12 @@ from typing import Any, cast
 import torch
 
 from bench.options import READING, Reading
-from bench.verbs.recording import introduce
+from bench.verbs.recording import audited, introduce
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from transfer import convert, norms, sources
+from transfer.audit import UNSEEN
+from transfer.datasets import imagefolder
 from transfer.norms import Scope
 from transfer.sources import Backbone
 from transfer.sources.recipe import relevant
@@ -44,6 +46,7 @@ def run(
     reading: Reading = READING,
     norm_rescale: str | None = None,
     scope: str = PARAMS,
+    audit: Path | None = None,
 ) -> Converted:
     """Convert a checkpoint.
 
@@ -55,6 +58,7 @@ def run(
         reading: How to read the checkpoint.
         norm_rescale: A factor, or the checkpoint of an SGD-trained anchor; None: norms stay as they are.
         scope: What is rescaled: `params`, or `all` for running statistics, too.
+        audit: A folder of images whose statistics are compared with the checkpoint's; None: none are.
 
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
@@ -66,13 +70,10 @@ def run(
     journal = Journal(progress=progress)
     backbone = reading.load(checkpoint, journal)
     introduce(backbone, journal)
+    verdict = UNSEEN if audit is None else audited(backbone, imagefolder.read(audit, needs=()), "cpu", journal)
     state, rescaled = backbone.state, None
     if norm_rescale is not None:
         state, rescaled = _rescaled(backbone, norm_rescale, scope, journal)
-        journal.say(
-            f"norms rescaled by {norm_rescale}: {rescaled['tensors']} tensors ({scope}), {len(rescaled['kept'])} of norm 0 kept"
-            f"; typical norm {rescaled['norm_ratio_before']:.2f} → {rescaled['norm_ratio_after']:.2f} of a fresh network's"
-        )
     for name in convert.unbuilt(to, backbone.recipe.variant):
         journal.say(f"{to} has no setting for {name}, which is unusual here: change it in its network, as OUT.json says")
     content = convert.encoded(to, backbone.architecture, state, out.suffix)
@@ -83,7 +84,7 @@ def run(
         "to": to,
         "settings": target.settings(*backbone.recipe.parts()),
     }
-    about |= _about(checkpoint, backbone, rescaled)
+    about |= _about(checkpoint, backbone, rescaled) | {"audit": None if audit is None else verdict.plain()}
     return Converted(out, convert.write_about(out, about))
 
 
@@ -126,7 +127,7 @@ def _require_writable(out: Path, checkpoint: str) -> None:
 
 
 def _rescaled(backbone: Backbone, anchor: str, scope: str, journal: Journal) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Rescale the weights; returns them and a description of what was done."""
+    """Rescale the weights and say so; returns them and a description of what was done."""
     try:
         by: float | Backbone = float(anchor)
     except ValueError:
@@ -141,4 +142,8 @@ def _rescaled(backbone: Backbone, anchor: str, scope: str, journal: Journal) -> 
         "norm_ratio_before": norms.norm_ratio(backbone.state, backbone.arch),
         "norm_ratio_after": norms.norm_ratio(done.state, backbone.arch),
     }
+    journal.say(
+        f"norms rescaled by {anchor}: {about['tensors']} tensors ({scope}), {len(done.kept)} of norm 0 kept"
+        f"; typical norm {about['norm_ratio_before']:.2f} → {about['norm_ratio_after']:.2f} of a fresh network's"
+    )
     return done.state, about

@@ -10,7 +10,7 @@ from bench.options import READING, SETUP, SMALL, Place, Reading, Setup
 from bench.selection import ALL, Selection
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
-from bench.verbs.recording import account, checkpoint_ref, introduce, notes, remarks, slug
+from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.settings import assignments
@@ -77,6 +77,7 @@ class MeasurePlan(Plan):
         settings = self.settings
         self.selection.save(folder, self.content)
         introduce(self.backbone, journal)
+        verdict = audited(self.backbone, self.content, self.device, journal)
         images = self.content.val
         ledger = Ledger(folder, images.names, Skipped(len(images))) if settings.on_bad_image == "skip" else None
         found, *parts = measure.measure(
@@ -108,12 +109,12 @@ class MeasurePlan(Plan):
             seed=self.seed,
             metrics=found.metrics,
             intervals=found.intervals,
-            proof={**account(self.backbone), **found.proof},
+            proof={**account(self.backbone, verdict), **found.proof},
             notes=notes(
                 self.generated,
                 *self.content.notes,
                 *self.selection.remarks(),
-                *remarks(self.backbone),
+                *remarks(self.backbone, verdict),
                 *(ledger.notes() if ledger else ()),
             ),
         )

@@ -3,6 +3,9 @@
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
 from transfer import norms
+from transfer.audit import UNSEEN, audit
+from transfer.audit.verdict import Verdict
+from transfer.datasets.decoding import Content
 from transfer.record import Checkpoint
 from transfer.sources import Backbone
 
@@ -30,15 +33,21 @@ def checkpoint_ref(backbone: Backbone) -> Checkpoint:
     )
 
 
-def account(backbone: Backbone) -> dict[str, float]:
-    """Count the file's tensors used and dropped, and measure the typical norm of its weights, for a record's proof."""
-    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state, backbone.arch)}
+def audited(backbone: Backbone, content: Content, device: str, journal: Journal) -> Verdict:
+    """Compare a backbone's running statistics with the training images, and log what came of it."""
+    verdict = audit(backbone, content, device)
+    journal.say(verdict.line())
+    return verdict
 
 
-def remarks(backbone: Backbone) -> tuple[str, ...]:
-    """Notes on a backbone: weights that look LARS-scaled."""
-    warning = norms.warning(backbone.state, backbone.arch)
-    return (warning,) if warning else ()
+def account(backbone: Backbone, verdict: Verdict) -> dict[str, float]:
+    """Count the file's tensors used and dropped, and measure its weights and statistics, for a record's proof."""
+    return {**backbone.account(), "norm_ratio": norms.norm_ratio(backbone.state, backbone.arch), **verdict.numbers()}
+
+
+def remarks(backbone: Backbone, verdict: Verdict = UNSEEN) -> tuple[str, ...]:
+    """Notes on a backbone: weights that look LARS-scaled, statistics of another reading."""
+    return tuple(filter(None, (norms.warning(backbone.state, backbone.arch), verdict.warning())))
 
 
 def slug(backbone: Backbone) -> str:

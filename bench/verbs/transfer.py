@@ -12,7 +12,7 @@ from bench.selection import ALL, Selection
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.adjustments import adjust
 from bench.verbs.execute import execute
-from bench.verbs.recording import account, checkpoint_ref, introduce, notes, remarks, slug
+from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core import distributed
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
@@ -92,6 +92,7 @@ class TransferPlan(Plan):
         """Say what runs, and run the engine."""
         self.selection.save(folder, self.content)
         self._announce(journal)
+        verdict = audited(self.backbone, self.content, self.device, journal)
         outcome, skipped = self._fit(journal, folder)
         fields = RunFields(
             kind=self.kind,
@@ -106,8 +107,8 @@ class TransferPlan(Plan):
             seed=self.seed,
             metrics=dict(outcome.metrics),
             images_per_second=_speed(journal, self.settings.numbers().get("batch"), self.data.train),
-            proof={**account(self.backbone), **outcome.proof},
-            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone), *skipped, *outcome.notes),
+            proof={**account(self.backbone, verdict), **outcome.proof},
+            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone, verdict), *skipped, *outcome.notes),
         )
         return Produced(fields, outcome.spent)
 
