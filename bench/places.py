@@ -123,8 +123,12 @@ def generated(journal: Journal) -> Path:
     """Make the generated data, unless it is there: below BENCH_DATA, or in `data/` of the working folder."""
     from transfer.shapes import generate
 
-    root = Path(os.environ.get("BENCH_DATA") or "data") / GENERATED
-    return generate.generate(root, journal=journal)
+    return generate.generate(generated_root(), journal=journal)
+
+
+def generated_root() -> Path:
+    """Return the folder of the generated data, made or not."""
+    return Path(os.environ.get("BENCH_DATA") or "data") / GENERATED
 
 
 def _existing(root: Path, why: str) -> Path:

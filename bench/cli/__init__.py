@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import FIRST, command_line
-from bench.cli import making, showing
+from bench.cli import making, showing, studying
 from bench.cli.groups import expanded
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -40,6 +40,15 @@ _data.command("check")(expanded(showing.check))
 _data.command("arrange")(expanded(showing.arrange))
 app.add_typer(_data, name="data")
 
+STUDY: dict[str, Callable[..., None]] = {
+    "plan": studying.plan,
+}
+"""Command of `bench study` → its function."""
+_study = typer.Typer(help="One file, hundreds of runs: plan, run and watch them.", no_args_is_help=True)
+for _name, _command in STUDY.items():
+    _study.command(_name)(expanded(_command))
+app.add_typer(_study, name="study")
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -62,12 +71,13 @@ def main() -> None:
     """Run a command. A user's mistake is one message and exit code 2, a signal one line and its own exit code; anything else
     is a bug and keeps its traceback.
     """
+    from bench.runs import outcome
     from pretrain.core import interrupt, machine_errors
     from pretrain.core.errors import BenchError
 
     _escape_unprintable()
     try:
-        with interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
+        with outcome.noted(), interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
             app()
     except interrupt.Interrupted as stop:
         if stop.saved:

@@ -52,6 +52,20 @@ def refuse_held(folder: Path) -> None:
             _take(file, folder)
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether another process holds a folder.
+
+    NOTE: never of a folder that this process holds: closing the file again would give up its own lock.
+    """
+    try:
+        refuse_held(folder)
+    except ConfigError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _take(file: IO[str], folder: Path) -> str:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

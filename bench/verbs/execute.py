@@ -11,7 +11,7 @@ from bench.runs import lifecycle
 from bench.runs.folder import RunFolder, finished, locate
 from bench.verbs import Finished, Plan
 from pretrain.core import distributed, interrupt, launcher, machine_errors
-from pretrain.core.errors import BenchError, TrainingError
+from pretrain.core.errors import BenchError, WorkerError
 from pretrain.core.journal import Journal, Progress
 from transfer.record import RunRecord
 
@@ -118,5 +118,5 @@ def _record_of(run: RunFolder) -> RunRecord:
     """Read the record that another process wrote."""
     done = finished(run)
     if done is None:
-        raise TrainingError(f"the processes ended without a result in {run.path}", fix=f"see {run.path / 'log.txt'}")
+        raise WorkerError(f"the processes ended without a result in {run.path}", fix=f"see {run.path / 'log.txt'}")
     return done

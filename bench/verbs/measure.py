@@ -93,14 +93,12 @@ class MeasurePlan(Plan):
         )
         for number, part in enumerate(parts, start=1):
             journal.say(f"part {number} of {self.splits}: {_held_out(part.metrics)}")
-        # Every probe is a protocol of its own: its name and its options are no change of one.
-        published = MeasureSettings().replace({"probe": settings.probe, "probe_options": settings.probe_options})
         fields = RunFields(
             kind=self.kind,
             task=REPRESENTATION,
             protocol=settings.protocol,
             version=measure.VERSION,
-            changed=settings.differences(published),
+            changed=changes(settings),
             engine="probe",
             probe=settings.probed(),
             schedule=f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",
@@ -119,6 +117,23 @@ class MeasurePlan(Plan):
             ),
         )
         return Produced(fields)
+
+
+def settings_of(asked: Measure, generated: bool) -> MeasureSettings:
+    """Return the settings with everything the user changed.
+
+    Raises:
+        ConfigError: For an unknown setting, or a value that can't be.
+    """
+    settings = MeasureSettings().replace(measure.SMALL if generated or asked.setup.budget == SMALL else {})
+    return settings.replace(asked.options, where="the settings of the measure")
+
+
+def changes(settings: MeasureSettings) -> dict[str, Any]:
+    """Return what differs from the published measure. Every probe is a protocol of its own: its name and its options are no
+    change of one.
+    """
+    return settings.differences(MeasureSettings().replace({"probe": settings.probe, "probe_options": settings.probe_options}))
 
 
 def _held_out(metrics: Mapping[str, float | None]) -> str:
@@ -182,9 +197,7 @@ def run(asked: Measure, checkpoint: str, place: Place, progress: Progress, comma
 
 def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) -> MeasurePlan:
     generated = places.is_generated(place.data)
-    small = generated or asked.setup.budget == SMALL
-    settings = MeasureSettings().replace(measure.SMALL if small else {})
-    settings = settings.replace(asked.options, where="the settings of the measure")
+    settings = settings_of(asked, generated)
     journal = Journal(progress=progress)
     backbone = asked.reading.load(checkpoint, journal)
     reference = READING.load(settings.reference, journal) if settings.reference else None

@@ -165,7 +165,7 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
     engines.require_usable(backbone, engine, task, asked.checkpoint)
     with distributed.first_alone():
         root, generated = places.data_root(place.data, task.layout, Journal(progress=progress))
-    settings, arithmetic = _settings(asked, task, generated)
+    settings, arithmetic = settings_of(asked, task, generated)
     if place.processes > 1:
         distributed.divided(settings.numbers()["batch"], place.processes)
     unread = Unread()
@@ -187,8 +187,12 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
     )
 
 
-def _settings(asked: Transfer, task: Task, generated: bool) -> tuple[TaskSettings, list[str]]:
-    """The task's settings with everything the user changed, and how the learning rate was scaled, in words."""
+def settings_of(asked: Transfer, task: Task, generated: bool) -> tuple[TaskSettings, list[str]]:
+    """Return the task's settings with everything the user changed, and how the learning rate was scaled, in words.
+
+    Raises:
+        ConfigError: For a setting that the task has not, or a value that can't be.
+    """
     small = task.generated or task.small if generated else task.small
     settings = task.settings.replace(small if generated or asked.setup.budget == SMALL else {})
     if asked.setup.config is not None:

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pretrain.core import interrupt
-from pretrain.core.errors import ConfigError, TrainingError
+from pretrain.core.errors import ConfigError, WorkerError
 from pretrain.core.launcher import processes
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def group(device: str) -> Iterator[str]:
     Yields this process's device: `cuda` becomes `cuda:RANK`. A nested group changes nothing.
 
     Raises:
-        TrainingError: If another process has ended; only that one knows why.
+        WorkerError: If another process has ended; only that one knows why.
     """
     if processes() == 1:
         yield device
@@ -60,7 +60,7 @@ def group(device: str) -> Iterator[str]:
     except RuntimeError as error:  # gloo's; NCCL waits until the launcher ends the process
         if _GONE not in str(error):
             raise
-        raise TrainingError("another process has ended", fix="see its message") from None
+        raise WorkerError("another process has ended", fix="see its message") from None
     finally:
         dist.destroy_process_group()
 

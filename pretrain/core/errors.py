@@ -98,3 +98,7 @@ class StorageError(BenchError):
 
 class TrainingError(BenchError):
     """A run failed in a way the user can fix, such as a loss that is not finite."""
+
+
+class WorkerError(TrainingError):
+    """A process of a run died, or had no room for its memory: the machine's fault, and the same command may go on."""

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 
-from pretrain.core.errors import TrainingError
+from pretrain.core.errors import WorkerError
 from pretrain.core.interrupt import Interrupted, signal_of
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -33,7 +33,7 @@ def launch(processes: int, arguments: list[str]) -> None:
 
     Raises:
         Interrupted: If a signal stopped them; they have printed what they saved.
-        TrainingError: If one of them failed; it has printed why.
+        WorkerError: If one of them failed; it has printed why.
     """
     # These import torch, which takes seconds.
     from torch.distributed.elastic.multiprocessing import SignalException
@@ -59,6 +59,6 @@ def launch(processes: int, arguments: list[str]) -> None:
         by = signal_of(failure.exitcode)
         if by is not None:
             raise Interrupted(by, "") from None
-        raise TrainingError(
+        raise WorkerError(
             f"process {number} of {processes} ended with exit code {failure.exitcode}", fix="see its message above"
         ) from None

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pretrain.core.errors import BenchError, StorageError, TrainingError
+from pretrain.core.errors import BenchError, StorageError, WorkerError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space, no quota, or a file beyond the largest size."""
@@ -31,7 +31,7 @@ _WORKER = re.compile(
 
 @contextlib.contextmanager
 def translating_os_errors(what: str, path: Path) -> Iterator[None]:
-    """Translate OS errors and killed loader workers into `StorageError` and `TrainingError`; other exceptions propagate.
+    """Translate OS errors and killed loader workers into `StorageError` and `WorkerError`; other exceptions propagate.
 
     Args:
         what: What the block does, for the message: `write the run folder`.
@@ -39,7 +39,7 @@ def translating_os_errors(what: str, path: Path) -> Iterator[None]:
 
     Raises:
         StorageError: For a full disk, a read-only or vanished folder, a failing disk.
-        TrainingError: For a killed loader worker.
+        WorkerError: For a killed loader worker.
     """
     try:
         yield
@@ -76,22 +76,22 @@ def free(path: Path) -> str:
     return "its disk does not respond"
 
 
-def no_shared_memory(error: object) -> TrainingError:
+def no_shared_memory(error: object) -> WorkerError:
     """Build the error for shared memory that is too small for loader workers."""
-    return TrainingError(
+    return WorkerError(
         "shared memory (/dev/shm) is too small for the loader workers",
         seen=f"{error}; {free(Path('/dev/shm'))}",
         fix="do without workers: --set num_workers=0; or give more: docker's --shm-size=8g, or --ipc=host",
     )
 
 
-def _worker_lost(found: re.Match[str]) -> TrainingError:
+def _worker_lost(found: re.Match[str]) -> WorkerError:
     how = f"killed by a signal ({found[3]})" if found[3] else "ended without a message"
     if found[2] == str(NO_ROOM) or SHARED_MEMORY.search(how):
         return no_shared_memory(f"process {found[1]}, {how}")
     if found[2] == str(UNSENDABLE):
         how = "could not send a batch; what it printed says why"
-    return TrainingError(
+    return WorkerError(
         "a loader worker died",
         seen=f"process {found[1]}, {how}; the kernel kills processes when memory runs out",
         fix="give the same command again, with fewer workers: --set num_workers=1 (it resumes from the last checkpoint)",

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
 from pretrain.core import interrupt
-from pretrain.core.errors import TrainingError
+from pretrain.core.errors import WorkerError
 from pretrain.core.machine_errors import NO_ROOM, SHARED_MEMORY, UNSENDABLE, no_shared_memory
 
 T_co = TypeVar("T_co", covariant=True)
@@ -112,12 +112,12 @@ class _Watched(_MultiProcessingDataLoaderIter):
                 raise RuntimeError(text) from None
 
     def _require_work(self) -> None:
-        """Raise TrainingError where no worker has done anything for `PATIENCE` seconds."""
+        """Raise WorkerError where no worker has done anything for `PATIENCE` seconds."""
         work = [_work(worker) for worker in self._workers]
         if len(self._work) != len(work) or any(map(_worked, self._work, work)):
             self._work, self._idle_since = work, time.monotonic()
         elif time.monotonic() - self._idle_since > PATIENCE:
-            raise TrainingError(
+            raise WorkerError(
                 "the loader workers deliver nothing",
                 seen=f"{len(work)} of them are alive, and neither computed nor read anything for {PATIENCE:.0f} seconds",
                 fix="see whether the disk of the data responds, and give the same command again; --set num_workers=0 does "

@@ -1,0 +1,164 @@
+"""What has become of every cell: derived from records, locks and attempts at each look, and stored nowhere."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from bench.runs import lock
+from bench.study import records
+from bench.study.attempts import Attempts
+from bench.study.cells import Cell, Subject, backbone_name
+from bench.study.data import DataHere
+from bench.study.evaluations import missing
+from bench.study.plan import StudyPlan
+from bench.study.records import Found, Records
+
+
+class State(StrEnum):
+    """What has become of a cell."""
+
+    DONE = "done"
+    RUNNING = "running"
+    READY = "ready"
+    WAITING = "waiting"
+    """For its backbone."""
+    FAILED = "failed"
+    IMPOSSIBLE = "impossible"
+
+
+ENDED = frozenset({State.DONE, State.FAILED, State.IMPOSSIBLE})
+"""States from which a cell doesn't move by itself."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The states at one moment."""
+
+    plan: StudyPlan
+    states: Mapping[str, State]
+    found: Mapping[str, list[Found]]
+    """Records of the cells that are done."""
+    why: Mapping[str, str]
+    """Of failed and impossible cells, what is wrong."""
+    checkpoints: Mapping[str, str]
+    """Of evaluations that are ready, where their backbone lies."""
+
+    def having(self, *states: State) -> list[Cell]:
+        """Return the cells in some states, in the order of the file."""
+        return [cell for key, cell in self.plan.cells.items() if self.states[key] in states]
+
+    def counts(self) -> Counter[State]:
+        """Count the cells by state."""
+        return Counter(self.states.values())
+
+    def line(self, cell: Cell) -> str:
+        """Return a cell's command."""
+        return cell.line(self.checkpoints.get(cell.id))
+
+
+@dataclass
+class Observer:
+    """Looks at a study's cells, again and again; what doesn't change is read once."""
+
+    records: Records
+    attempts: Attempts
+    data: DataHere = field(default_factory=DataHere)
+
+    @classmethod
+    def of(cls, plan: StudyPlan, elsewhere: Collection[Path] = ()) -> "Observer":
+        """Make one that looks into the study's runs, and into folders of elsewhere."""
+        return cls(Records((Path(plan.study.runs), *elsewhere)), Attempts(plan.home))
+
+    def look(self, plan: StudyPlan, mine: Collection[str] = ()) -> Look:
+        """Derive the states of all cells.
+
+        Args:
+            plan: The study.
+            mine: Ids of the cells that this process attempts.
+        """
+        self.records.look()
+        return _Looking(self, plan, frozenset(mine)).look()
+
+
+class _Looking:
+    """One look."""
+
+    def __init__(self, observer: Observer, plan: StudyPlan, mine: frozenset[str]) -> None:
+        self.observer, self.plan, self.mine = observer, plan, mine
+        self.attempted = observer.attempts.known()
+        self.states: dict[str, State] = {}
+        self.found: dict[str, list[Found]] = {}
+        self.why: dict[str, str] = {}
+        self.checkpoints: dict[str, str] = {}
+
+    def look(self) -> Look:
+        for cell in self.plan.cells.values():  # the pre-trainings come first
+            self.states[cell.id] = self._state(cell)
+        return Look(self.plan, self.states, self.found, self.why, self.checkpoints)
+
+    def _state(self, cell: Cell) -> State:
+        found = self._records(cell)
+        if found:
+            self.found[cell.id] = found
+            return State.DONE
+        if cell.id in self.mine or self._held(cell):
+            return State.RUNNING
+        if cell.id in self.attempted:
+            failure = self.observer.attempts.failure(cell.id, self.plan.study.retries)
+            if failure is not None:
+                self.why[cell.id] = failure.message or failure.error
+                return State.FAILED
+        return State.READY if cell.subject is None else self._of(cell, cell.subject)
+
+    def _held(self, cell: Cell) -> bool:
+        folders = [cell.folder] if cell.folder.is_dir() else []
+        folders += [self.observer.attempts.folder(cell.id)] if cell.id in self.attempted else []
+        return any(lock.is_held(folder) for folder in folders)
+
+    def _of(self, cell: Cell, subject: Subject) -> State:
+        """The state of an evaluation that is not done, by that of its backbone."""
+        if subject.pretraining is None:
+            wrong = missing(subject)
+            if wrong is None:
+                return State.READY
+            self.why[cell.id] = wrong.wrong
+            return State.IMPOSSIBLE
+        made = [Path(subject.checkpoint)] if subject.epoch is not None else []
+        state = self.states[subject.pretraining]
+        if state is State.DONE:
+            made += [each.folder / backbone_name(subject.epoch) for each in self.found[subject.pretraining]]
+        there = next((path for path in made if path.is_file()), None)
+        if there is not None:
+            self.checkpoints[cell.id] = str(there)
+            return State.READY
+        return self._without(cell, subject, self.plan.cells[subject.pretraining], state)
+
+    def _without(self, cell: Cell, subject: Subject, pretraining: Cell, state: State) -> State:
+        """The state of an evaluation whose backbone is not there."""
+        if state in (State.FAILED, State.IMPOSSIBLE):
+            self.why[cell.id] = f"its pre-training failed: {pretraining.folder.name}"
+        elif state is State.DONE:
+            folder = self.found[pretraining.id][0].folder
+            name = backbone_name(subject.epoch)
+            self.why[cell.id] = f"{folder} is done and has no {name}; put it there, or drop the evaluation"
+        else:
+            return State.WAITING
+        return State.IMPOSSIBLE
+
+    def _records(self, cell: Cell) -> list[Found]:
+        """The records of a cell: of its protocol, its backbone and its data."""
+        candidates = self.observer.records.of(cell.protocol)
+        if cell.subject is not None and candidates:
+            candidates = [each for each in candidates if self._is_of(each, cell.subject)]
+        return [each for each in candidates if each.folder == cell.folder or self.observer.data.same(cell, each)]
+
+    def _is_of(self, found: Found, subject: Subject) -> bool:
+        """Whether a record is of a backbone."""
+        if subject.pretraining is None:
+            return found.address == subject.key or found.sha256 == records.sha256(Path(subject.checkpoint))
+        if subject.epoch is None:
+            return any(found.sha256 == made.sha256 for made in self.found.get(subject.pretraining, ()))
+        folders = {Path(subject.checkpoint).parent, *(made.folder for made in self.found.get(subject.pretraining, ()))}
+        return any(found.sha256 == records.sha256(folder / backbone_name(subject.epoch)) for folder in folders)
