@@ -9,12 +9,14 @@ from pretrain.core.plain import require_plain, shown
 from pretrain.core.settings import Settings, TextFile
 from pretrain.methods import Method
 from pretrain.recipe import Recipe
-from pretrain.schedule import Schedule
+from pretrain.schedule import ENDLESS, Schedule
 
 NAME = "name"
 """What a bare text in place of a block means, unless `BLOCKS` says otherwise: the class of its settings."""
 BLOCKS: Mapping[str, str] = {"method": NAME, "recipe": NAME, "optimizer": NAME, "schedule": "shape"}
 """Fields that hold settings of their own → the one of these that a bare text in their place means."""
+OPTIMIZER = "recipe.optimizer."
+"""What the whole names of an optimiser's fields begin with."""
 RECIPE = "recipe"
 """The block that has no name."""
 
@@ -114,6 +116,9 @@ def _whole(key: Any, names: list[str], where: str, at: str) -> str:
     if f"{at}{key}" in names:
         return f"{at}{key}"
     meant = [name for name in inside if isinstance(key, str) and name.endswith(f".{key}")]
+    having = [] if at else [name for name, kind in optimizers.OPTIMIZERS.items() if key in kind.model_fields]
+    if meant and having and f"{OPTIMIZER}{key}" not in meant:  # whether a short name is clear doesn't hang on the optimiser
+        meant.append(f"{OPTIMIZER}{key} of {' and '.join(having)}")
     if len(meant) == 1:
         return meant[0]
     if meant:
@@ -121,8 +126,8 @@ def _whole(key: Any, names: list[str], where: str, at: str) -> str:
             f"{key!r} in {where} is the name of {len(meant)} fields", allowed=", ".join(meant), fix="write it whole"
         )
     known = inside if "." in str(key) else {name.rpartition(".")[2] for name in inside}
-    elsewhere = [name for name in methods.METHODS if key in methods.get(name).model_fields] if isinstance(key, str) else []
-    if elsewhere and not at:
+    elsewhere = [] if at else [name for name in methods.METHODS if key in methods.get(name).model_fields] + having
+    if elsewhere:
         seen = f"{key} is a setting of {', '.join(elsewhere)}"
         raise ConfigError(f"unknown key in {where}: {key!r}", seen=seen, allowed=", ".join(sorted(known)), fix="drop it")
     raise ConfigError.unknown(f"key in {where}:", shown(key).strip("'"), known)
@@ -176,4 +181,7 @@ def _recipe(method: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
             wanted = given[block]
             same = wanted.get("name", plain[block].get("name")) == plain[block].get("name")
             given = {**given, block: {**plain[block], **wanted} if same else wanted}
+    shape = given.get("schedule", {}).get("shape") if isinstance(given.get("schedule"), dict) else None
+    if shape in ENDLESS:
+        plain.pop("end_lr")  # the published one is another shape's
     return {**plain, **given}

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from pretrain import optimizers
+from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 from pretrain.optimizers import SGD, Optimizer
-from pretrain.schedule import Schedule
+from pretrain.schedule import ENDLESS, Schedule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,6 +84,17 @@ class Recipe(Settings):
     key_pipeline_options: dict[str, Any] = Field(default_factory=dict)
     """Fields that differ for the second view alone; they have the last word there."""
 
+    @model_validator(mode="after")
+    def _effective(self) -> Self:
+        warmup, shape = self.schedule.warmup_epochs, self.schedule.shape
+        if 0 < self.epochs <= warmup:
+            raise ValueError(f"a warm-up of {warmup:g} epochs leaves none of {self.epochs}; lower schedule.warmup_epochs")
+        if self.end_lr and shape in ENDLESS:
+            raise ValueError(
+                f"end_lr ({self.end_lr:g}) has no effect on a schedule {shape!r}; drop it, or use cosine or linear"
+            )
+        return self
+
     @property
     def lr(self) -> float:
         """Learning rate at the start, at this batch."""
@@ -100,11 +112,19 @@ class Recipe(Settings):
         return first, second.replace(self.key_pipeline_options, where="key_pipeline_options")
 
     def parameter_groups(self, parameters: Iterable[tuple[str, "nn.Parameter"]]) -> list[dict[str, Any]]:
-        """Sort named parameters into the optimiser's groups, the plain one first; groups without parameters are left away."""
+        """Sort named parameters into the optimiser's groups, the plain one first.
+
+        Raises:
+            ConfigError: If one of `groups` gets no parameter.
+        """
         plain = Group(match="*")
         members: dict[Group, list[nn.Parameter]] = {group: [] for group in (plain, *self.groups)}
-        for name, parameter in parameters:
+        named = list(parameters)
+        for name, parameter in named:
             members[next((group for group in self.groups if group.takes(name, parameter.dim())), plain)].append(parameter)
+        for group in self.groups:
+            if not members[group]:
+                raise _takes_nothing(group, [name for name, _ in named])
         return [
             {
                 "params": found,
@@ -141,3 +161,14 @@ class Recipe(Settings):
             if group["decays"]:
                 group["weight_decay"] = decay
         return lr
+
+
+def _takes_nothing(group: Group, names: list[str]) -> ConfigError:
+    matched = [name for name in names if fnmatchcase(name, group.match)]
+    examples = [
+        min((name for name in names if name.startswith(f"{first}.")), default=first)
+        for first in dict.fromkeys(name.partition(".")[0] for name in names)
+    ]
+    seen = f"match: {group.match}" + (f"; an earlier group takes {', '.join(matched[:3])}" if matched else "")
+    allowed = f"{VECTORS}, or a pattern of names such as {', '.join(examples)}"
+    return ConfigError("a group of the recipe has no parameters", seen=seen, allowed=allowed, fix="correct or drop the group")

@@ -10,6 +10,9 @@ from pretrain.core.settings import Settings
 MILESTONES = (0.6, 0.8)
 """Fractions of the epochs after which `step` divides by ten (MoCo v1: epochs 120 and 160 of 200)."""
 
+ENDLESS = ("constant", "step")
+"""Shapes that don't look at a value's end."""
+
 
 class Schedule(Settings):
     """How a value goes from its start to its end."""

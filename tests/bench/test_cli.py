@@ -209,7 +209,7 @@ WRONG = {
     "a sweep of nothing": (["measure", "--ckpt", "random:resnet18", "--probe", "cutout", "--sweep", "side="], "without values"),
     "a sweep that is none": (["measure", "--ckpt", "random:resnet18", "--sweep", "side"], "a sweep without a field"),
     "unknown augmentation": ([*PRETRAIN, "--aug", "cutmx"], "did you mean 'cutmix'"),
-    "unknown method": ([*PRETRAIN, "--method", "mocov3"], "did you mean 'mocov2'"),
+    "unknown method": ([*PRETRAIN, "--method", "moco2"], "did you mean 'mocov2'"),
     "unknown task": (["transfer", "--task", "coco-c5", "--ckpt", "random:resnet18"], "did you mean 'coco-c4'"),
     "unknown schedule": (["transfer", "--task", "coco-c4@3x", "--ckpt", "random:resnet18"], "allowed: 1x, 2x"),
     "two schedules": (

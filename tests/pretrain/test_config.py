@@ -42,6 +42,16 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
         ({"recipe": {"epoch": 3}}, "did you mean 'epochs'"),
         ({"momentum": 0.9}, r"name of 2 fields(.|\n)*method.momentum, recipe.optimizer.momentum"),
         ({"optimizer": "adamw", "optimizer.momentum": 0.9}, "unknown key"),
+        (
+            {"optimizer": "adamw", "momentum": 0.9},
+            r"name of 2 fields(.|\n)*method.momentum, recipe.optimizer.momentum of sgd and lars",
+        ),
+        (
+            {"method": "simsiam", "optimizer": "adamw", "momentum": 0.9},
+            r"unknown key(.|\n)*is a setting of .*byol.*, sgd, lars",
+        ),
+        ({"method": "byol", "epochs": 5}, r"warm-up of 10 epochs leaves none of 5"),
+        ({"method": "vicreg", "schedule": "step", "end_lr": 0.1}, "no effect on a schedule 'step'"),
         ({"optimizer": "adamw", "betas": [0.9, 1.5]}, r"bad value for 'betas\.1'(.|\n)*less than 1"),
         ({"optimizer": "adamw", "betas": [-0.1, 0.999]}, "bad value for 'betas.0'"),
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
@@ -57,6 +67,10 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
 def test_wrong_fields_are_refused_with_a_reason(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         PretrainConfig.read(fields)
+
+
+def test_another_shape_drops_the_published_end() -> None:
+    assert PretrainConfig.read({"method": "vicreg", "schedule": "step"}).recipe.end_lr == 0
 
 
 def test_a_number_written_as_yaml_reads_it_is_a_number() -> None:

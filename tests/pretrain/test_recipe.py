@@ -141,3 +141,31 @@ def test_lars_follows_each_published_form(form: str) -> None:
             expected[i] = w - (momenta[i] if rules["inside"] else lr * momenta[i])
     for weight, wanted in zip(weights, expected, strict=True):
         torch.testing.assert_close(weight.detach(), wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (
+            [{"match": "predictr.*"}],
+            r"has no parameters\n.*match: predictr\.\*\n.*vectors, or a pattern of names such as 0\.bias, 1",
+        ),
+        ([{"match": "*"}, {"match": "2.*"}], r"match: 2\.\*; an earlier group takes 2\.weight, 2\.bias"),
+    ],
+)
+def test_a_group_that_takes_no_parameter_is_refused(groups: list[dict[str, str]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe.read({"groups": groups}).build_optimizer(network().named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": 10, "schedule": {"warmup_epochs": 10}}, "a warm-up of 10 epochs leaves none of 10"),
+        ({"end_lr": 0.1, "schedule": "constant"}, r"end_lr \(0\.1\) has no effect on a schedule 'constant'"),
+        ({"end_lr": 0.1, "schedule": "step"}, "no effect on a schedule 'step'"),
+    ],
+)
+def test_a_schedule_that_can_have_no_effect_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe.read(fields)

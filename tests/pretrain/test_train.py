@@ -25,7 +25,7 @@ from pretrain.train import train as train_on
 from pretrain.trainer import Trainer
 from transfer import sources
 
-TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "num_workers": 0}
+TINY = {"arch": "resnet18", "size": 16, "epochs": 2, "batch": 8, "num_workers": 0, "schedule.warmup_epochs": 0}
 
 
 @pytest.fixture(scope="module")
