@@ -21,6 +21,7 @@ from transfer.datasets.imagefolder import ClassificationData
 from transfer.metrics import METRICS
 from transfer.record import RunFields
 from transfer.representation import measure
+from transfer.representation.features import reading_note
 from transfer.representation.measure import MeasureSettings
 from transfer.sources import Backbone
 
@@ -113,6 +114,7 @@ class MeasurePlan(Plan):
                 *self.content.notes,
                 *self.selection.remarks(),
                 *remarks(self.backbone, verdict),
+                *reading_note(self.backbone.architecture, settings.features),
                 *(ledger.notes() if ledger else ()),
             ),
         )

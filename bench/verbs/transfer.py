@@ -166,6 +166,7 @@ def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engi
     with distributed.first_alone():
         root, generated = places.data_root(place.data, task.layout, Journal(progress=progress))
     settings, arithmetic = settings_of(asked, task, generated)
+    settings.require(backbone.architecture)
     if place.processes > 1:
         distributed.divided(settings.numbers()["batch"], place.processes)
     unread = Unread()

@@ -1,4 +1,4 @@
-"""Frozen features of images: the architecture's pooled features, norms in eval mode."""
+"""Frozen features of images: the architecture's pooled features or another of its readings, norms in eval mode."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pretrain.backbones import Architecture
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, in_order, loader
@@ -13,12 +14,36 @@ from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
 from transfer import prove
 from transfer.sources import Backbone
+from transfer.tasks.probe import USUAL
 
 
-def extractor(backbone: Backbone, device: str) -> tuple[nn.Module, dict[str, float]]:
-    """Build the frozen trunk, normalised images (N, 3, S, S) → features (N, D), and prove that it is the backbone."""
+class Reader(nn.Module):
+    """A trunk of which another of its architecture's readings is taken: images (N, 3, S, S) → features (N, D')."""
+
+    def __init__(self, architecture: Architecture, trunk: nn.Module, reading: str) -> None:
+        super().__init__()
+        architecture.require_reading(reading)
+        self.architecture, self.trunk, self.reading = architecture, trunk, reading
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Read the features."""
+        return self.architecture.read(self.trunk, images, self.reading)
+
+
+def reading_note(architecture: Architecture, reading: str) -> tuple[str, ...]:
+    """Say what is read of a backbone; nothing where it is the usual."""
+    return () if reading == USUAL else (f"features {reading}: {architecture.readings[reading]}",)
+
+
+def extractor(backbone: Backbone, device: str, reading: str = USUAL) -> tuple[nn.Module, dict[str, float]]:
+    """Build what reads frozen features, normalised images (N, 3, S, S) → features (N, D), and prove that it is the backbone.
+
+    Raises:
+        ConfigError: If the architecture has no such reading.
+    """
     model = backbone.network()
     proof = prove.prove(backbone, model.state_dict(), partial(backbone.architecture.maps, model), backbone.network())
+    model = model if reading == USUAL else Reader(backbone.architecture, model, reading)
     model.requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval(), proof
 

@@ -26,6 +26,7 @@ from transfer.representation.features import extractor
 from transfer.representation.settings import SMALL, MeasureSettings, Viewer
 from transfer.representation.totals import BatchMeasures, Totals, merged
 from transfer.sources import Backbone
+from transfer.tasks.probe import USUAL
 
 __all__ = ["SMALL", "VERSION", "MeasureSettings", "Measured", "measure"]
 
@@ -68,18 +69,21 @@ def measure(
         The measure on all images, then on each part. `CKA` is of them only with a `reference`, which sees the same images.
 
     Raises:
-        ConfigError: For an unknown pipeline or augmentation, a size that a backbone can't see, or more parts than the chosen
-            images fill.
+        ConfigError: For an unknown pipeline or augmentation, a size that a backbone can't see, features that it lacks, or more
+            parts than the chosen images fill.
         DataError: If there are too few images.
     """
     chosen, every = _chosen(len(images), settings.images, splits)
     for each in (backbone, *([reference] if reference else [])):
         each.architecture.require_size(settings.size)
+        if settings.features != USUAL:
+            each.architecture.require_reading(settings.features)
     viewer = settings.viewer()
-    model, proof = extractor(backbone, device)
-    beside = extractor(reference, device)[0] if reference else None
+    model, proof = extractor(backbone, device, settings.features)
+    beside = extractor(reference, device, settings.features)[0] if reference else None
     seen = (backbone.recipe.seen, (reference or backbone).recipe.seen)
-    networks = _Networks(model, _head(backbone.projector, device), beside, device, seen)
+    projector = backbone.projector if settings.features == USUAL else None
+    networks = _Networks(model, _head(projector, device), beside, device, seen)
     batches = shuffled(len(chosen), settings.batch, seed)
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
     parts, place = [Totals(seed) for _ in range(splits)], 0

@@ -20,13 +20,14 @@ from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
 from transfer.board.columns import NO_PROBE, REPRESENTATION
 from transfer.record import Probe
+from transfer.tasks.probe import USUAL
 
 
 class MeasureSettings(Settings):
     """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"on_bad_image"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"on_bad_image", "features"})
 
     views: int = Field(8, ge=2)
     """Augmented views of each image."""
@@ -47,6 +48,9 @@ class MeasureSettings(Settings):
     reference: str = ""
     """Checkpoint whose features CKA compares with, for instance the same pre-training without augmentation, or torchvision's
     weights; none, and no CKA, without it. What is recorded is its SHA-256."""
+    features: str = USUAL
+    """What is read of the backbones: as of the probes (`mean` or `last4` of a ViT), and another protocol than the usual. The
+    projector's measures are of the usual features alone."""
     on_bad_image: Literal["stop", "skip"] = "stop"
     """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     num_workers: int = Field(0, ge=0)

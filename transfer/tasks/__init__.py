@@ -5,7 +5,7 @@ A family's settings are in the file of its name: `detection`, `segmentation`, `p
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -13,6 +13,9 @@ from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 from transfer.datasets import LAYOUTS
 from transfer.record import Data
+
+if TYPE_CHECKING:
+    from pretrain.backbones import Architecture
 
 TASKS: dict[str, str] = {
     "linear": "linear:LINEAR",
@@ -49,6 +52,13 @@ class TaskSettings(Settings):
     def schedule(self) -> str:
         """Describe the schedule in words."""
         return ""
+
+    def require(self, architecture: "Architecture") -> None:
+        """Refuse an architecture that the task can't be done with under these settings.
+
+        Raises:
+            ConfigError: With what it can.
+        """
 
     def splits(self) -> dict[str, Any]:
         """Return the arguments of the layout's `read` beside the root."""

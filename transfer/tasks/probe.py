@@ -1,16 +1,23 @@
 """What the protocols share that train no backbone: linear evaluation and nearest neighbours."""
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
 from transfer.tasks import TaskSettings
+
+if TYPE_CHECKING:
+    from pretrain.backbones import Architecture
+
+USUAL = "default"
+"""The reading of a backbone's features that every architecture has: `Architecture.features`."""
 
 
 class ProbeSettings(TaskSettings):
     """Settings of every protocol on frozen features."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+    OPTIONAL: ClassVar[frozenset[str]] = TaskSettings.OPTIONAL | {"features"}
 
     size: int = Field(224, ge=16)
     """Side of a crop, in pixels."""
@@ -18,10 +25,20 @@ class ProbeSettings(TaskSettings):
     """Images per step."""
     num_workers: int = Field(2, ge=0)
     """Worker processes that load images; 0 loads in the process itself."""
+    features: str = USUAL
+    """What is read of the backbone: by default the class token after the last norm of a ViT, the mean over the last map of a
+    ResNet. Of a ViT also `mean`, of the patch tokens after that norm, or `last4`, the class tokens of the last four blocks,
+    each after that norm, joined. Another reading is another protocol."""
 
     def splits(self) -> dict[str, Any]:
         """Say that the classes are told apart."""
         return {"probed": True}
+
+    def require(self, architecture: "Architecture") -> None:
+        """See `TaskSettings`."""
+        architecture.require_size(self.size)
+        if self.features != USUAL:
+            architecture.require_reading(self.features)
 
     def with_size(self, size: int) -> Self:
         """Change the crop size."""

@@ -47,7 +47,7 @@ def proven(untrained: sources.Backbone) -> tuple[nn.Module, dict[str, float]]:
 @pytest.fixture
 def proven_once(proven: tuple[nn.Module, dict[str, float]], monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that run many jobs with the one backbone: to prove it costs most of their time."""
-    monkeypatch.setattr(engine, "extractor", lambda backbone, device: proven)
+    monkeypatch.setattr(engine, "extractor", lambda *_: proven)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from transfer.engines.job import Job
 from transfer.engines.probe import frozen
 from transfer.engines.probe.knn import knn_metrics
 from transfer.engines.probe.linear import STATE, prepare
-from transfer.representation.features import extractor
+from transfer.representation.features import extractor, reading_note
 from transfer.tasks import TaskSettings
 from transfer.tasks.knn import KnnSettings
 from transfer.tasks.linear import LinearSettings
@@ -43,7 +43,7 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
 
     def build(self) -> None:
         """Build the frozen backbone, and prove it."""
-        self.model, self.proof = extractor(self.job.backbone, self.job.device)
+        self.model, self.proof = extractor(self.job.backbone, self.job.device, self.settings.features)
         self._before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
     def prepared(self, path: Path) -> Tensor:
@@ -86,6 +86,10 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
     def notes(self) -> tuple[str, ...]:
         """See `Engine`."""
 
+    def read(self) -> tuple[str, ...]:
+        """Say what is read of the backbone, where it isn't the usual."""
+        return reading_note(self.job.backbone.architecture, self.settings.features)
+
     def spent(self) -> tuple[Path, ...]:
         """Return the classifiers' state, then the features."""
         return (self.job.folder / STATE, *frozen.feature_files(self.job))
@@ -107,8 +111,8 @@ class Knn(Probe):
         return self._metrics
 
     def notes(self) -> tuple[str, ...]:
-        """Say what the reader left out."""
-        return self.data.notes
+        """Say what the reader left out, and what is read of the backbone where that is unusual."""
+        return (*self.data.notes, *self.read())
 
 
 class Linear(Probe):
@@ -137,5 +141,5 @@ class Linear(Probe):
         return self.training.chosen()
 
     def notes(self) -> tuple[str, ...]:
-        """Say what the reader left out, and what a search chose, and on what."""
-        return (*self.data.notes, *self.training.notes())
+        """Say what the reader left out, what is read of the backbone where that is unusual, and what a search chose."""
+        return (*self.data.notes, *self.read(), *self.training.notes())
