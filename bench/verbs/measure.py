@@ -203,6 +203,8 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
     journal = Journal(progress=progress)
     backbone = asked.reading.load(checkpoint, journal)
     reference = READING.load(settings.reference, journal) if settings.reference else None
+    for each in (backbone, reference or backbone):
+        settings.require(each.architecture)
     if reference is not None:
         settings = settings.replace({"reference": reference.identity})
     root, _ = places.data_root(place.data, "imagefolder", journal)

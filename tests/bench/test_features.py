@@ -83,7 +83,7 @@ def test_a_resnet_has_the_usual_reading_alone(typed: Typed, verb: str, capsys: p
     words = (*VERBS[verb], *WORDS, "--ckpt", "random:resnet18", "--set", "features=mean", "--out", "none")
     assert typed(*words) == 2
     assert "the features of resnet18 can't be read as 'mean'" in capsys.readouterr().err
-    assert not (Path("none") / "result.json").exists()
+    assert not Path("none").exists()
 
 
 def test_a_size_that_a_vit_can_t_see_is_refused_before_anything_is_written(

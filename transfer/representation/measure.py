@@ -75,15 +75,12 @@ def measure(
     """
     chosen, every = _chosen(len(images), settings.images, splits)
     for each in (backbone, *([reference] if reference else [])):
-        each.architecture.require_size(settings.size)
-        if settings.features != USUAL:
-            each.architecture.require_reading(settings.features)
+        settings.require(each.architecture)
     viewer = settings.viewer()
     model, proof = extractor(backbone, device, settings.features)
     beside = extractor(reference, device, settings.features)[0] if reference else None
     seen = (backbone.recipe.seen, (reference or backbone).recipe.seen)
-    projector = backbone.projector if settings.features == USUAL else None
-    networks = _Networks(model, _head(projector, device), beside, device, seen)
+    networks = _Networks(model, _head(backbone if settings.features == USUAL else None, device), beside, device, seen)
     batches = shuffled(len(chosen), settings.batch, seed)
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
     parts, place = [Totals(seed) for _ in range(splits)], 0
@@ -181,6 +178,7 @@ def _of_views(anchors: Tensor, views: Tensor, seen: list[Mixed]) -> dict[str, Te
     return values | {"Linv_primary": linv, "Linv": definitions.blended_invariance(anchors, views, sources, weights)}
 
 
-def _head(projector: nn.Module | None, device: str) -> nn.Module | None:
-    """Copy the projector to the device, in eval mode; None where the backbone has none."""
+def _head(backbone: Backbone | None, device: str) -> nn.Module | None:
+    """Copy a backbone's projector to the device, in eval mode; None where it has none, or no backbone's is wanted."""
+    projector = backbone.projector if backbone else None
     return None if projector is None else copy.deepcopy(projector).to(device).eval().requires_grad_(False)

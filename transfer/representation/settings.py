@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from pretrain import augment
 from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.augment.pipelines import PIPELINES
+from pretrain.backbones import Architecture
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 from pretrain.images.crops import Crop
@@ -60,6 +61,16 @@ class MeasureSettings(Settings):
     def _known(self) -> Self:
         self.viewer()
         return self
+
+    def require(self, architecture: Architecture) -> None:
+        """Refuse an architecture that can't see the size, or has no such features.
+
+        Raises:
+            ConfigError: With what it can and has.
+        """
+        architecture.require_size(self.size)
+        if self.features != USUAL:
+            architecture.require_reading(self.features)
 
     @property
     def protocol(self) -> str:
