@@ -66,20 +66,36 @@ def _methods() -> Lines:
     from pretrain import methods
 
     for name in methods.METHODS:
-        yield name, methods.get(name).source
+        method = methods.get(name)
+        said = (method.about, _labels(method.labels), "no blends" if method.refuses_blends else "")
+        yield name, "; ".join(filter(None, said))
+
+
+def _labels(said: str) -> str:
+    """Say in a word or two whether a method learns from labels; nothing where it has no use for them."""
+    return "" if said == "unused" else f"labels {said}"
 
 
 def _method(name: str) -> Lines:
+    from bench import places
     from pretrain import fields, methods
     from pretrain.config import PretrainConfig
+    from transfer.board import method_numbers, published_numbers
 
     method, published = methods.get(name), PretrainConfig.published(name)
-    yield name, method.source
+    yield name, method.about
+    yield "source", method.source
     yield "version", str(method.version)
     yield "labels", method.labels
+    yield "blends", f"refused: {method.refuses_blends}" if method.refuses_blends else "taken"
+    if method.statistics is not None:
+        yield "batch statistics", str(method.statistics)
     for whole, value in fields.leaves(published).items():
         if whole.startswith(("method.", "recipe.")):
             yield whole, str(value)
+    yield from (("small", f"{field}={value}") for field, value in method.small.items())
+    yield from (("departs", line) for line in method.departs or ("in nothing known",))
+    yield from method_numbers.of_method(method.called, published_numbers.read(places.published()))
 
 
 def _backbones() -> Lines:

@@ -37,6 +37,8 @@ METHODS: dict[str, str] = {
     "supervised": "supervised:Supervised",
 }
 """Method name → `module:Class` in this package."""
+BLUR = "a blur is a Gaussian sampled at whole pixels; the code's is Pillow's, of three box filters"
+"""Said of every published code that blurs with Pillow; `pretrain.augment.pipelines` says by how much they differ."""
 DEFAULT = "mocov2"
 """The method of a run that names none."""
 
@@ -82,8 +84,14 @@ class Shape:
 class Method(Settings):
     """Base of all methods. Its fields are the method's own settings, all of which change the numbers."""
 
+    called: ClassVar[str]
+    """Its name in published tables, which other words may follow there."""
+    about: ClassVar[str]
+    """What it does, in at most 48 letters."""
     source: ClassVar[str]
     """Where it is published."""
+    departs: ClassVar[tuple[str, ...]] = ()
+    """What is known to differ from the published code, or between that code and its paper, and what this has."""
     version: ClassVar[int] = 1
     """Raised with every change that moves a number."""
     labels: ClassVar[Literal["unused", "optional", "required"]]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pretrain.batch import Batch, View
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.decorrelation import cross_correlation, redundancy
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import BLUR, Method, Shape, Statistics
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.heads import mlp
@@ -24,7 +24,13 @@ class BarlowTwins(Method):
     The rate of biases and norms is the code's, .0048 where that of weights is .2; the paper folds a scale of the loss into it.
     """
 
+    called: ClassVar[str] = "Barlow Twins"
+    about: ClassVar[str] = "correlation of two views becomes the identity"
     source: ClassVar[str] = "arXiv:2103.03230; facebookresearch/barlowtwins @8e8d284"
+    departs: ClassVar[tuple[str, ...]] = (
+        "the rate of biases and norms is the code's .0048; the paper folds a scale of the loss into it",
+        BLUR,
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

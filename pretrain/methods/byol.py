@@ -16,7 +16,14 @@ class BYOL(ByolSgd):
     The target starts as another random draw, which its paper doesn't say and its code does.
     """
 
+    called: ClassVar[str] = "BYOL"
+    about: ClassVar[str] = "a predictor meets a moving average; LARS"
     source: ClassVar[str] = "arXiv:2006.07733; google-deepmind/deepmind-research @f5de0ed, byol"
+    departs: ClassVar[tuple[str, ...]] = (
+        "brightness is multiplied and contrast blended over the whole image; the code adds the one and blends by channel",
+        "borders are reflected before a blur; the code's are black",
+        "the classifier that the code trains beside it, on features without gradient, is left to the probes",
+    )
     recipe: ClassVar[Recipe] = Recipe.read(
         {
             "epochs": 1000,

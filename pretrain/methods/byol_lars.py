@@ -18,7 +18,10 @@ LARGE = {
 class ByolLars(ByolSgd):
     """BYOL-SGD with another optimiser."""
 
+    called: ClassVar[str] = "BYOL-LARS"
+    about: ClassVar[str] = "BYOL-SGD trained with LARS"
     source: ClassVar[str] = "megvii-research/revisitAIRL @7afeb02, exp/byol_based/byol_lars.py"
+    departs: ClassVar[tuple[str, ...]] = ("the rate is that of 200 and 300 epochs; 100 epochs had .45",)
     recipe: ClassVar[Recipe] = Recipe.read({"pipeline": "revisitairl", **LARGE})
 
     name: Literal["byol-lars"] = "byol-lars"  # type: ignore[assignment]

@@ -35,6 +35,8 @@ class ByolSgd(Method):
     A blend is compared with each of its sources' targets by their fractions (i-Mix, arXiv:2010.08887, section 3.4).
     """
 
+    called: ClassVar[str] = "BYOL-SGD"
+    about: ClassVar[str] = "BYOL trained with SGD"
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/byol.py"
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read({"pipeline": "revisitairl", "schedule": warm(0.03)})

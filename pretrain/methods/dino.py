@@ -14,7 +14,7 @@ from pretrain.core.ranges import FractionRange
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.assignment import cross_entropy_of_shares
 from pretrain.losses.blends import over_sources
-from pretrain.methods import Shape, Statistics
+from pretrain.methods import BLUR, Shape, Statistics
 from pretrain.multicrop import MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
@@ -35,7 +35,14 @@ class DINO(MultiCrop):
     project's own reading: no paper has blends for DINO.
     """
 
+    called: ClassVar[str] = "DINO"
+    about: ClassVar[str] = "a student predicts its moving average"
     source: ClassVar[str] = "arXiv:2104.14294; facebookresearch/dino @7c446df"
+    departs: ClassVar[tuple[str, ...]] = (
+        "the recipe is the code's default for ViT-S; the paper's runs have ten small crops, no clipping and a trained gain",
+        "blends predict their sources' targets by fractions: this project's reading, no paper has them",
+        BLUR,
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

@@ -15,7 +15,10 @@ from pretrain.recipe import Recipe
 class MoCoV1(MoCoV2):
     """MoCo with the settings of its first paper."""
 
+    called: ClassVar[str] = "MoCo v1"
+    about: ClassVar[str] = "MoCo v2 with one linear layer as head"
     source: ClassVar[str] = "arXiv:1911.05722; facebookresearch/moco @7397dfe"
+    departs: ClassVar[tuple[str, ...]] = ()
     recipe: ClassVar[Recipe] = Recipe.read({"schedule": "step", "pipeline": "mocov1"})
 
     name: Literal["mocov1"] = "mocov1"  # type: ignore[assignment]

@@ -12,7 +12,7 @@ from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, Progress, View
 from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import BLUR, Method, Shape, Statistics
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
@@ -25,7 +25,10 @@ from pretrain.recipe import Recipe
 class MoCoV2(Method):
     """A query encoder learns to find the key of the same image among a queue of others' keys."""
 
+    called: ClassVar[str] = "MoCo v2"
+    about: ClassVar[str] = "one view finds the other's key in a queue"
     source: ClassVar[str] = "arXiv:2003.04297; facebookresearch/moco @7397dfe"
+    departs: ClassVar[tuple[str, ...]] = (BLUR,)
     version: ClassVar[int] = 2
     labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
     small: ClassVar[Mapping[str, Any]] = {"temperature": 0.1, "queue": 64, "fill_queue": True, "momentum": 0.99}

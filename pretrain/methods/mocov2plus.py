@@ -28,7 +28,10 @@ class MoCoV2Plus(Method):
     the batch is a candidate, and each source's key a target by its fraction.
     """
 
+    called: ClassVar[str] = "MoCo v2+"
+    about: ClassVar[str] = "MoCo v2 both ways, with BYOL's heads"
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/mocov2_plus.py"
+    departs: ClassVar[tuple[str, ...]] = ("the coin that says whose keys enter the queue is torch's, the code's is numpy's",)
     labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
     recipe: ClassVar[Recipe] = Recipe.read({"schedule": warm(0.03)})
     small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 128, "queue": 64, "fill_queue": True}

@@ -10,7 +10,7 @@ from torch import Tensor
 from pretrain.batch import Batch, Progress, View
 from pretrain.core import distributed
 from pretrain.losses.blends import over_sources
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import BLUR, Method, Shape, Statistics
 from pretrain.parts.branch import Branch
 from pretrain.parts.heads import mlp
 from pretrain.parts.target import MomentumTarget, rising
@@ -25,7 +25,13 @@ class MoCoV3(Method):
     The configuration `mocov3-vits` is that of ViT-S. A blend's targets are its sources' keys by their fractions, as in i-Mix.
     """
 
+    called: ClassVar[str] = "MoCo v3"
+    about: ClassVar[str] = "both ways among the batch's keys, no queue"
     source: ClassVar[str] = "arXiv:2104.02057; facebookresearch/moco-v3 @c349e6e"
+    departs: ClassVar[tuple[str, ...]] = (
+        "the recipe is the code's; the paper's runs on TPUs have rate .3, decay 1.5e-6, momentum .996 and crops from .08",
+        BLUR,
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

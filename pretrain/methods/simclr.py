@@ -33,7 +33,16 @@ class SimCLR(MultiCrop):
     (arXiv:2010.08887, section 3.2). Small crops are anchors only, whose candidates are the whole views.
     """
 
+    called: ClassVar[str] = "SimCLR"
+    about: ClassVar[str] = "each view finds the other in the batch"
     source: ClassVar[str] = "arXiv:2002.05709; google-research/simclr @383d414"
+    departs: ClassVar[tuple[str, ...]] = (
+        "images are normalised by mean and deviation; the code's are not",
+        "the projector has the paper's two layers; the code's later default has three",
+        "the loss is the code's, twice the paper's mean over all views",
+        "decay is the paper's 1e-6; the command of the code's README has 1e-4",
+        "a blur's kernel has the reach of its largest deviation; the code's is a tenth of the image",
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

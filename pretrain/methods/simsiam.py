@@ -9,7 +9,7 @@ from torch import Tensor
 from pretrain.batch import Batch, View
 from pretrain.losses.blends import over_sources
 from pretrain.losses.cosine import negative_cosine
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import BLUR, Method, Shape, Statistics
 from pretrain.parts.branch import Branch
 from pretrain.parts.heads import mlp
 from pretrain.recipe import Recipe
@@ -24,7 +24,14 @@ class SimSiam(Method):
     too unless told `--fix-pred-lr`, with which all published numbers were made, and which is the recipe here.
     """
 
+    called: ClassVar[str] = "SimSiam"
+    about: ClassVar[str] = "a predictor meets its own branch, stopped"
     source: ClassVar[str] = "arXiv:2011.10566; facebookresearch/simsiam @a7bc177"
+    departs: ClassVar[tuple[str, ...]] = (
+        "the predictor's rate stays (the code's --fix-pred-lr), as in all published runs; the code's default decays it",
+        "the batch is the code's 512; the paper's best is 256",
+        BLUR,
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

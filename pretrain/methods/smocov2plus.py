@@ -12,6 +12,8 @@ from pretrain.parts.heads import mlp
 class SMoCoV2Plus(MoCoV2Plus):
     """MoCo v2+ with projector and predictor in both branches, as one head, and without the predictor's asymmetry."""
 
+    called: ClassVar[str] = "S-MoCo v2+"
+    about: ClassVar[str] = "MoCo v2+ with both branches alike"
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/moco_based/mcv2p_symmlp.py"
 
     name: Literal["smocov2plus"] = "smocov2plus"  # type: ignore[assignment]

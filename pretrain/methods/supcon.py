@@ -21,7 +21,15 @@ class SupCon(SimCLR):
     The loss is multiplied with temperature / .07, as in the code; the paper multiplies with the temperature alone.
     """
 
+    called: ClassVar[str] = "SupCon"
+    about: ClassVar[str] = "SimCLR whose positives are all of a class"
     source: ClassVar[str] = "arXiv:2004.11362; HobbitLong/SupContrast @66a8fe5"
+    departs: ClassVar[tuple[str, ...]] = (
+        "the loss is multiplied with temperature / .07, as in the code; the paper multiplies with the temperature alone",
+        "the schedule counts epochs from 0, its warm-up too; the code counts from 1, and its warm-up rises with every step",
+        "images are normalised by ImageNet's mean and deviation; the code has the data set's own",
+    )
+    version: ClassVar[int] = 2
     labels: ClassVar[Literal["unused", "optional", "required"]] = "required"
     recipe: ClassVar[Recipe] = Recipe.read(
         {
@@ -30,7 +38,7 @@ class SupCon(SimCLR):
             "base_lr": 0.125,
             "end_lr": 0.001,
             "pipeline": "supcon",
-            "schedule": {"warmup_epochs": 10},
+            "schedule": {"warmup_epochs": 10, "warmup_from": 0.02},  # from .01 to .5
         }
     )
     defaults: ClassVar[Mapping[str, Any]] = {"supervision": "full"}

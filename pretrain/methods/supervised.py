@@ -18,7 +18,12 @@ from pretrain.recipe import Recipe
 class Supervised(Method):
     """A classifier on the backbone learns the labels of one view of each image."""
 
+    called: ClassVar[str] = "Supervised"
+    about: ClassVar[str] = "cross-entropy on the labels"
     source: ClassVar[str] = "megvii-research/revisitAIRL @7afeb02"
+    departs: ClassVar[tuple[str, ...]] = (
+        "images pass MoCo v2's pipeline, so that a table's rows share it; classifiers are published with crops and flips alone",
+    )
     version: ClassVar[int] = 2
     labels: ClassVar[Literal["unused", "optional", "required"]] = "required"
     recipe: ClassVar[Recipe] = Recipe.read({"base_lr": 0.1})

@@ -13,7 +13,7 @@ from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.assignment import cross_entropy_of_shares, sinkhorn
 from pretrain.losses.blends import over_sources
-from pretrain.methods import Shape, Statistics
+from pretrain.methods import BLUR, Shape, Statistics
 from pretrain.multicrop import MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
@@ -32,7 +32,14 @@ class SwAV(MultiCrop):
     sources by their fractions, which is this project's own reading: no paper has blends for SwAV.
     """
 
+    called: ClassVar[str] = "SwAV"
+    about: ClassVar[str] = "crops predict each other's prototypes"
     source: ClassVar[str] = "arXiv:2006.09882; facebookresearch/swav @06b1b7c"
+    departs: ClassVar[tuple[str, ...]] = (
+        "the first channel is normalised by a deviation of .229, as everywhere; the code has .228",
+        "blends predict their sources' assignments by fractions: this project's reading, no paper has them",
+        BLUR,
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

@@ -10,7 +10,7 @@ from pretrain.batch import Batch, View
 from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.decorrelation import covariance_term, variance_term
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import BLUR, Method, Shape, Statistics
 from pretrain.methods.barlowtwins import WHOLE_BATCH
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
@@ -25,7 +25,13 @@ class VICReg(Method):
     features too, and the variance's term is the mean of both views; the paper has sums for both.
     """
 
+    called: ClassVar[str] = "VICReg"
+    about: ClassVar[str] = "two views alike, features varied and apart"
     source: ClassVar[str] = "arXiv:2105.04906; facebookresearch/vicreg @4e12602"
+    departs: ClassVar[tuple[str, ...]] = (
+        "squares are averaged over features too, and the variance over both views, as in the code; the paper has sums",
+        BLUR,
+    )
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read(
         {

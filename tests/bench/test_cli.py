@@ -13,6 +13,7 @@ import torch
 from bench import cli, places
 from bench.options import Setup
 from bench.verbs import pretrain_settings
+from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
 from transfer import record, sources
@@ -292,6 +293,32 @@ def test_a_task_can_be_shown_with_its_settings_and_what_to_expect(
     shown = " ".join(capsys.readouterr().out.split())
     assert "24000 iterations" in shown
     assert "AP 57.4 ± 0.2" in shown
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_a_method_can_be_shown_with_its_recipe_its_departures_and_what_to_expect(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, "ls", "methods", name) == 0
+    shown = capsys.readouterr().out
+    method, words = methods.get(name), " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    assert f"recipe.epochs {method.recipe.epochs} " in words
+    assert f"departs {method.departs[0] if method.departs else 'in nothing known'}"[:40] in words
+    assert re.search(r" (top1|AP) [0-9.]+.* \(.*ResNet-50, ImageNet-1K; ", words)
+    assert "blends taken" in words or "blends refused: its loss" in words
+
+
+def test_the_methods_are_a_line_each_that_says_labels_and_blends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, "ls", "methods") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(methods.METHODS)
+    said = {line.split()[0]: line.rstrip() for line in lines}
+    assert said["supcon"].endswith("; labels required")
+    assert said["vicreg"].endswith("; no blends")
+    assert "labels" not in said["dino"]
 
 
 def test_the_doctor_names_engines_and_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
