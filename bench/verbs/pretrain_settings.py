@@ -86,7 +86,7 @@ def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[Pretrai
 def _base(options: Mapping[str, Any], setup: Setup, data: str | None) -> dict[str, Any]:
     """Fields that the options change: those of the configuration, where one is named. Otherwise on the user's data none, which
     is the published method, and on generated data a recipe of minutes: supervised, unless the options ask for another method
-    or for no labels. A small budget changes them last, and the method's own settings as the method says.
+    or for no labels. A small budget changes them last, as its configuration and then the method say.
     """
     base: dict[str, Any] = {}
     if setup.config is not None:
@@ -96,8 +96,15 @@ def _base(options: Mapping[str, Any], setup: Setup, data: str | None) -> dict[st
     if setup.budget != SMALL:
         return base
     method = str(options.get("method", _method_of(base)))
-    own = {"method": {"name": method, **methods.get(method).small}}
-    return fields.merged(base, places.read_config("pretrain", SMALL), own)
+    return fields.merged(base, places.read_config("pretrain", SMALL), _small(method))
+
+
+def _small(name: str) -> dict[str, Any]:
+    """Fields that a small budget changes for one method: its own under its block, and shared ones."""
+    method = methods.get(name)
+    own = {field: value for field, value in method.small.items() if field in method.model_fields}
+    shared = {field: value for field, value in method.small.items() if field not in own}
+    return {**shared, "method": {"name": name, **own}}
 
 
 def _generated(options: Mapping[str, Any]) -> dict[str, Any]:

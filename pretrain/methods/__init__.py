@@ -101,7 +101,8 @@ class Method(Settings):
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Shared fields of the configuration whose published value differs from the configuration's own."""
     small: ClassVar[Mapping[str, Any]] = {}
-    """What `--budget small` changes in the method's own settings; `configs/pretrain/small.yaml` changes the rest."""
+    """What `--budget small` changes for this method: its own settings, and shared fields in which it differs from what
+    `configs/pretrain/small.yaml` changes for all."""
     statistics: ClassVar[Statistics | None] = None
     """What batch normalisation sees in the published runs; None where that says nothing."""
     shuffles: ClassVar[bool] = False

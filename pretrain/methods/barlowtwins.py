@@ -45,7 +45,7 @@ class BarlowTwins(Method):
             "pipeline": "byol-bicubic",
         }
     )
-    small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 512}
+    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "hidden": 512, "feature_dim": 512}
     statistics: ClassVar[Statistics | None] = Statistics(2048, "synchronised")
     refuses_blends: ClassVar[str] = WHOLE_BATCH
 

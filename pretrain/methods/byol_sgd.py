@@ -40,7 +40,7 @@ class ByolSgd(Method):
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/byol.py"
     labels: ClassVar[Literal["unused", "optional", "required"]] = "unused"
     recipe: ClassVar[Recipe] = Recipe.read({"pipeline": "revisitairl", "schedule": warm(0.03)})
-    small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 128}
+    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "hidden": 512, "feature_dim": 128}
     statistics: ClassVar[Statistics | None] = Statistics(256, "synchronised")
 
     name: Literal["byol-sgd"] = "byol-sgd"

@@ -61,7 +61,7 @@ class DINO(MultiCrop):
     )
     defaults: ClassVar[Mapping[str, Any]] = {"arch": "vit_small"}
     small: ClassVar[Mapping[str, Any]] = {
-        "hidden": 512, "outputs": 1024, "local_views": 0, "local_size": 16, "momentum": 0.99, "norm": "bn",
+        "bn_splits": 1, "hidden": 512, "outputs": 1024, "local_views": 0, "local_size": 16, "momentum": 0.99, "norm": "bn",
     }  # fmt: skip
     statistics: ClassVar[Statistics | None] = Statistics(1024, "synchronised")
     together: ClassVar[int] = 2

@@ -34,7 +34,7 @@ class MoCoV2Plus(Method):
     departs: ClassVar[tuple[str, ...]] = ("the coin that says whose keys enter the queue is torch's, the code's is numpy's",)
     labels: ClassVar[Literal["unused", "optional", "required"]] = "optional"
     recipe: ClassVar[Recipe] = Recipe.read({"schedule": warm(0.03)})
-    small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 128, "queue": 64, "fill_queue": True}
+    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "hidden": 512, "feature_dim": 128, "queue": 64, "fill_queue": True}
     statistics: ClassVar[Statistics | None] = Statistics(256, "synchronised")
     blending: ClassVar[frozenset[str]] = frozenset({"mixed_target"})
 

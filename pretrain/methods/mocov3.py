@@ -45,7 +45,7 @@ class MoCoV3(Method):
             "pipeline": "mocov3",
         }
     )
-    small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "feature_dim": 128, "temperature": 0.2}
+    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "hidden": 512, "feature_dim": 128, "temperature": 0.2}
     statistics: ClassVar[Statistics | None] = Statistics(4096, "synchronised")
 
     name: Literal["mocov3"] = "mocov3"

@@ -56,7 +56,7 @@ class SimCLR(MultiCrop):
             "pipeline": "simclr",
         }
     )
-    small: ClassVar[Mapping[str, Any]] = {"hidden": 512, "temperature": 0.5}
+    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "hidden": 512, "temperature": 0.5}
     statistics: ClassVar[Statistics | None] = Statistics(8192, "synchronised")
     together: ClassVar[int] = 2
 

@@ -41,7 +41,7 @@ class SimSiam(Method):
             "groups": [{"match": "predictor.*", "lr_fixed": True}],
         }
     )
-    small: ClassVar[Mapping[str, Any]] = {"feature_dim": 512, "predictor": 128}
+    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "feature_dim": 512, "predictor": 128}
     statistics: ClassVar[Statistics | None] = Statistics(512, "synchronised")
 
     name: Literal["simsiam"] = "simsiam"

@@ -54,7 +54,7 @@ class SwAV(MultiCrop):
         }
     )
     small: ClassVar[Mapping[str, Any]] = {
-        "hidden": 512, "prototypes": 256, "freeze_steps": 50, "local_views": 0, "local_size": 16,
+        "bn_splits": 1, "hidden": 512, "prototypes": 256, "freeze_steps": 50, "local_views": 0, "local_size": 16,
     }  # fmt: skip
     statistics: ClassVar[Statistics | None] = Statistics(8192, "synchronised")
     together: ClassVar[int] = 2

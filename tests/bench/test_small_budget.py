@@ -20,8 +20,15 @@ def _small(name: str) -> PretrainConfig:
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_a_small_budget_has_the_settings_that_its_method_declares_for_it(name: str) -> None:
     settings, small = _small(name), methods.get(name).small
-    assert {field: getattr(settings.method, field) for field in small} == dict(small)
+    plain = {**settings.model_dump(), **settings.method.model_dump()}
+    assert {field: plain[field] for field in small} == dict(small)
     assert (settings.arch, settings.size) == ("resnet18", 32)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_a_small_batch_is_normalised_in_parts_only_where_the_published_one_is(name: str) -> None:
+    published = methods.get(name).statistics
+    assert (_small(name).bn_splits > 1) == (published is not None and "parts" in published.means)
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
