@@ -42,6 +42,11 @@ app.add_typer(_data, name="data")
 
 STUDY: dict[str, Callable[..., None]] = {
     "plan": studying.plan,
+    "run": studying.run,
+    "status": studying.status,
+    "retry": studying.retry,
+    "stop": studying.stop,
+    "cell": studying.cell,
 }
 """Command of `bench study` → its function."""
 _study = typer.Typer(help="One file, hundreds of runs: plan, run and watch them.", no_args_is_help=True)

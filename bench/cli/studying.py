@@ -21,3 +21,64 @@ def plan(
     from bench.verbs import study as verb
 
     verb.plan(file, found or [], devices, as_json=as_json)
+
+
+def run(
+    file: File,
+    found: Elsewhere = None,
+    on: Annotated[str, typer.Option(help="Where: local, this machine's devices.")] = "local",
+    devices: Annotated[str | None, typer.Option(help="GPUs to use, such as 0,1; all of them without it.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Instead of GPUs: cells at a time on the CPU.", min=1)] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the states as bars while it runs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be started, and in which order.")] = False,
+) -> None:
+    """Run what is not done, in parallel; may be stopped, and goes on with the same command."""
+    from bench.verbs import study as verb
+
+    options = {"devices": devices, "workers": workers}
+    raise SystemExit(verb.run(file, found or [], on, options, watch=watch, dry_run=dry_run))
+
+
+def status(
+    file: File,
+    found: Elsewhere = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed or is impossible, with its message.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As `plan --json`.")] = False,
+) -> None:
+    """Say what has become of the cells."""
+    from bench.verbs import study as verb
+
+    verb.status(file, found or [], watch=watch, failed=failed, as_json=as_json)
+
+
+def retry(
+    file: File,
+    cells: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", help="Ids, or names of folders.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
+) -> None:
+    """Let `run` start failed cells again."""
+    from bench.verbs import study as verb
+
+    verb.retry(file, cells or [], failed=failed)
+
+
+def stop(
+    file: File,
+    now: Annotated[bool, typer.Option("--now", help="Let what runs save and stop, too.")] = False,
+) -> None:
+    """Let nothing more be started, until `run` is given again."""
+    from bench.verbs import study as verb
+
+    verb.stop(file, now=now)
+
+
+def cell(
+    file: File,
+    name: Annotated[str, typer.Argument(metavar="CELL", help="Its id, the beginning of it, or its folder's name.")],
+    found: Elsewhere = None,
+) -> None:
+    """Do one cell here."""
+    from bench.verbs import study as verb
+
+    raise SystemExit(verb.cell(file, name, found or []))

@@ -82,6 +82,10 @@ class Records:
         """Return the records with what a cell's record must say."""
         return self._by_protocol.get(protocol, [])
 
+    def known(self, folder: Path) -> bool:
+        """Return whether a folder had a record at the last look."""
+        return folder / RESULT in self._known
+
     def all(self) -> Iterable[Found]:
         """Return every record."""
         return (each for found in self._by_protocol.values() for each in found)

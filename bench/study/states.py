@@ -110,7 +110,13 @@ class _Looking:
             if failure is not None:
                 self.why[cell.id] = failure.message or failure.error
                 return State.FAILED
-        return State.READY if cell.subject is None else self._of(cell, cell.subject)
+        state = State.READY if cell.subject is None else self._of(cell, cell.subject)
+        if state is State.READY and self.observer.records.known(cell.folder):
+            self.why[cell.id] = (
+                f"{cell.folder} holds the record of another run: of other data, or another backbone; move it away"
+            )
+            return State.IMPOSSIBLE
+        return state
 
     def _held(self, cell: Cell) -> bool:
         folders = [cell.folder] if cell.folder.is_dir() else []

@@ -1,15 +1,32 @@
 """`bench study`: plan, run and watch what a study file asks for."""
 
+import importlib
 import json
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from bench.study import PLACES, child, view
 from bench.study import plan as planning
-from bench.study import view
+from bench.study.cells import Cell
 from bench.study.cost import Costs
 from bench.study.forecast import Forecast, forecast
 from bench.study.plan import StudyPlan
-from bench.study.states import Observer
+from bench.study.states import Look, Observer, State
+from pretrain.core import interrupt
+from pretrain.core.errors import ConfigError
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks of `status --watch`."""
+FIRST_SHOWN = 20
+"""Commands that a dry run prints at most."""
 
 
 def plan(file: Path, found: Sequence[Path], devices: int, *, as_json: bool) -> None:
@@ -20,6 +37,151 @@ def plan(file: Path, found: Sequence[Path], devices: int, *, as_json: bool) -> N
     """
     made = _forecast(planning.read(file), found, devices)
     print(json.dumps(view.plain(made), indent=1) if as_json else "\n".join(view.plan(made)))
+
+
+def run(file: Path, found: Sequence[Path], on: str, options: Mapping[str, Any], *, watch: bool, dry_run: bool) -> int:
+    """Run what is not done; returns 0 if all is, 1 if some of it can't be, 3 if it was stopped.
+
+    Raises:
+        ConfigError: For an unknown place, or with everything that is wrong in the file.
+    """
+    if on not in PLACES:
+        raise ConfigError.unknown("place to run", on, PLACES)
+    if dry_run:
+        made = _forecast(planning.read(file), found, options.get("workers") or 1)
+        first = made.order.sorted(made.look.having(State.READY))[:FIRST_SHOWN]
+        print("\n".join([*view.plan(made), "first:", *(f"  {made.look.line(cell)}" for cell in first)]))
+        return 0
+    place = importlib.import_module(f"bench.study.{PLACES[on]}")
+    console = Console(stderr=True)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def say(line: str) -> None:
+            console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, markup=False, soft_wrap=True)
+
+        def show(look: Look) -> None:
+            if watch and console.is_terminal:
+                live.update(Text("\n".join(view.status(look))), refresh=True)
+
+        code: int = place.run(file, tuple(found), options, say, show)
+    return code
+
+
+def status(file: Path, found: Sequence[Path], *, watch: bool, failed: bool, as_json: bool) -> None:
+    """Print what has become of the cells; with `watch`, again and again until nothing is left to wait for.
+
+    Raises:
+        ConfigError: With everything that is wrong in the file.
+    """
+    plan = planning.read(file)
+    observer = Observer.of(plan, found)
+    look = observer.look(plan)
+    if as_json:
+        print(json.dumps(view.plain(forecast(look, Costs(observer.records.all()), 1)), indent=1))
+        return
+
+    def text() -> str:
+        return "\n".join([*([] if failed else view.status(look)), *view.failures(look, observer.attempts)])
+
+    if not watch:
+        print(text())
+        return
+    with Live(auto_refresh=False) as live:
+        while True:
+            live.update(Text(text()), refresh=True)
+            if not look.having(State.READY, State.RUNNING):
+                return
+            time.sleep(LOOK_EVERY)
+            plan = planning.read(file)
+            look = observer.look(plan)
+
+
+def retry(file: Path, cells: Sequence[str], *, failed: bool) -> None:
+    """Forget the failures of some cells, or of all, so that the next `run` starts them again.
+
+    Raises:
+        ConfigError: For a cell that the study has not, or that has not failed.
+    """
+    plan = planning.read(file)
+    observer = Observer.of(plan)
+    look = observer.look(plan)
+    all_failed = look.having(State.FAILED)
+    if failed == bool(cells):
+        raise ConfigError("which cells?", allowed="names of cells, or --failed for all that have failed")
+    chosen = all_failed if failed else [_cell(plan, name) for name in cells]
+    for cell in chosen:
+        if cell not in all_failed:
+            raise ConfigError("only what has failed is tried again", seen=f"{cell.id} is {look.states[cell.id]}")
+    observer.attempts.retry(cell.id for cell in chosen)
+    print(
+        "\n".join([f"{len(chosen)} cells will be started again by `bench study run`", *(cell.folder.name for cell in chosen)])
+    )
+
+
+def stop(file: Path, *, now: bool) -> None:
+    """Tell whoever runs the study to start nothing more; with `now`, to let what runs save and stop.
+
+    Raises:
+        ConfigError: With everything that is wrong in the file.
+    """
+    home = planning.read(file).home
+    home.mkdir(parents=True, exist_ok=True)
+    child.stop_file(home).write_text("now\n" if now else "", encoding="utf-8")
+    print("nothing more is started" + (", and what runs saves and stops" if now else "; what runs goes on") + ", until `run`")
+
+
+def cell(file: Path, name: str, found: Sequence[Path]) -> int:
+    """Do one cell here, as every place does; returns the exit code of its command.
+
+    Raises:
+        ConfigError: If the study has no such cell, or it can't be started now.
+        Interrupted: After a signal, when the command has saved.
+    """
+    plan = planning.read(file)
+    observer = Observer.of(plan, found)
+    look = observer.look(plan)
+    one = _cell(plan, name)
+    if look.states[one.id] is State.DONE:
+        print(f"already done: {look.found[one.id][0].folder}")
+        return 0
+    if look.states[one.id] is not State.READY:
+        seen = f"it is {look.states[one.id]}" + f": {look.why[one.id]}" * (one.id in look.why)
+        raise ConfigError(f"{one.id} can't be started now", seen=seen, fix="see `bench study status`")
+    print(look.line(one), flush=True)
+    return _wait(one, look, observer)
+
+
+def _wait(one: Cell, look: Look, observer: Observer) -> int:
+    with interrupt.listening("\nasking the command to save and to stop\n"):
+        retries = look.plan.study.retries
+        started = child.start(
+            one, look.checkpoints.get(one.id), observer.attempts, retries, environment=os.environ, logged=False
+        )
+        if started is None:
+            raise ConfigError(f"{one.id} is attempted by another process", fix="wait until it is done")
+        while (ended := started.ended()) is None:
+            if interrupt.asked():
+                started.stop()
+            time.sleep(0.1)
+        signal = interrupt.asked()
+    if signal is not None:
+        raise interrupt.Interrupted(signal, "see its message above")
+    return ended.code if ended.code is not None and ended.code >= 0 else 1
+
+
+def _cell(plan: StudyPlan, name: str) -> Cell:
+    """Find a cell by its id, the beginning of it, or the name of its folder."""
+    found = [each for each in plan.cells.values() if each.id.startswith(name) or each.folder.name == Path(name).name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"{len(found)} cells begin with {name!r}", seen=_few(each.id for each in found))
+    raise ConfigError.unknown("cell", name, plan.cells)
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:4]) + (", …" if len(listed) > 4 else "")
 
 
 def _forecast(plan: StudyPlan, found: Sequence[Path], devices: int) -> Forecast:
