@@ -162,7 +162,7 @@ class PretrainConfig(Settings):
         if self.stem not in architecture.stems:
             raise ValueError(f"{self.arch} has no stem {self.stem!r}, only {', '.join(architecture.stems)}")
         for view in self.views():
-            architecture.require_size(view.size)
+            architecture.require_size(view.size, setting="size" if view.size == self.size else "local_size")
         return self
 
     def _check_labels(self) -> None:

@@ -48,6 +48,7 @@ def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled:
     seen, wanted = statistics(config, processes), config.method.statistics
     if wanted is not None and not seen.same(wanted) and _normalises_batches(config.arch):
         rest["batch_statistics"] = str(seen)
+    rest |= config.method.apart(processes, labelled)
     return Provenance(
         method=config.method.name,
         method_version=config.method.version,

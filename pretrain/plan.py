@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pretrain import augment
 from pretrain.config import PretrainConfig
 from pretrain.trainer import Trainer
 
+FORWARD, BACKWARD = 1, 2
+"""What a pass costs, in forward passes."""
 TIMED_PIXELS = 2**18
 """Pixels of the largest view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
 MIB = 2**20
@@ -29,6 +32,33 @@ class Plan:
     """Encoders, gradients, optimiser state and queue."""
     activations_mib: float
     """What the backward pass of one process's batch needs."""
+
+
+def passes(config: PretrainConfig) -> float:
+    """Count what a step computes for each image, in forward passes of a whole view; a backward pass is two of them.
+
+    A smaller view counts by its area. Heads and losses are left out.
+    """
+    views, method = config.views(), config.method
+    whole = max(view.size for view in views)
+    trained = sum((view.size / whole) ** 2 for view in views if view.role != "target")
+    apart = config.aug != "none" and config.aug_views == "query"  # targets then see other images than the trained network
+    kinds = [augment.AUGMENTATIONS[name].kind for name in config.aug.split(augment.JOIN)]
+    trained += method.sees_unblended and "blend" in kinds and apart
+    taught = sum((view.size / whole) ** 2 for view in views if view.role != "online")
+    again = method.targets == "momentum" or (method.targets == "shared" and apart)
+    return (FORWARD + BACKWARD) * trained + FORWARD * taught * again
+
+
+def cost(config: PretrainConfig) -> str:
+    """Say what `passes` counts, in words, with the part of small crops."""
+    views = config.views()
+    small = [view for view in views if view.size < views[0].size]
+    said = f"{passes(config):.3g} forward passes of a view of {views[0].size} pixels for each image, a backward pass as two"
+    if not small:
+        return said
+    without = passes(config) - sum((FORWARD + BACKWARD) * (view.size / views[0].size) ** 2 for view in small)
+    return f"{said}; {without:.3g} without the {len(small)} small crops of {small[0].size} pixels"
 
 
 def plan(config: PretrainConfig, *, images: int, classes: int, device: str) -> Plan:

@@ -42,7 +42,8 @@ class Provenance(Settings):
     """What differs from the published recipe and is the augmentation's own: its options, its views, what blends mean."""
     changed: dict[str, Any] = Field(default_factory=dict)
     """Everything else that differs from it, by the whole names of `pretrain.config`; `batch_statistics` says over how many
-    images batch normalisation took its statistics, and by which means."""
+    images batch normalisation took its statistics, and by which means; `gradient` and `loss` what several processes make
+    of them where that is not one process's."""
 
     @property
     def untrained(self) -> bool:

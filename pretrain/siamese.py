@@ -8,13 +8,11 @@ from torch import Tensor, nn
 
 from pretrain.batch import Batch
 from pretrain.learner import Exported, Learner, Losses
+from pretrain.multicrop import WHOLE
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.pairs import crossed
 from pretrain.parts.target import MomentumTarget
-
-WHOLE = 2
-"""Whole views of an image; small crops may follow them."""
 
 
 class Siamese(Learner):
@@ -45,7 +43,8 @@ class Siamese(Learner):
 
     def forward(self, batch: Batch) -> Losses:
         """Compare every view with the targets of the others."""
-        projections = [self.online(view.images) for view in batch.views]
+        seen = [view.images for view in batch.views]
+        projections = [*map(self.online, seen[:WHOLE]), *self.online.by_size(seen[WHOLE:])]
         predictions = [self.online.through(self.predictor, each) for each in projections]
         targets = self.targets(batch, projections)
         pairs = crossed(len(predictions), WHOLE)

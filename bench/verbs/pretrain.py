@@ -72,6 +72,7 @@ class PretrainPlan(Plan):
         for line in self.arithmetic():
             journal.say(line)
         trained = self._train(journal, folder)
+        crops = [f"a step costs {planning.cost(settings)}"] if len({view.size for view in settings.views()}) > 1 else []
         skipped = [skipping.note(trained.skipped, len(self.content.train))] if trained.skipped else []
         fields = RunFields(
             kind=self.kind,
@@ -85,7 +86,7 @@ class PretrainPlan(Plan):
             data=self.data,
             seed=settings.seed,
             metrics={"loss": trained.loss},
-            notes=notes(self.generated, *self.content.notes, *skipped, *filter(None, [trained.collapsed])),
+            notes=notes(self.generated, *self.content.notes, *crops, *skipped, *filter(None, [trained.collapsed])),
             images_per_second=trained.images_per_second,
         )
         return Produced(fields)
@@ -136,6 +137,7 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     estimate = planning.plan(settings, images=len(images), classes=len(images.classes), device=plan.device)
     for line in plan.arithmetic():
         say(line)
+    say(f"a step costs {planning.cost(settings)}")
     say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
     recipe = settings.recipe
     say(f"{estimate.steps:,} steps: {recipe.epochs} epochs of {len(images):,} images in batches of {recipe.batch}")

@@ -202,8 +202,8 @@ class Architecture(ABC):
         """Name → tensor on the meta device of all that a file of this backbone holds, in the library's order."""
         return _skeleton(self, stem, size)
 
-    def require_size(self, size: int) -> None:
-        """Check that images of `size` × `size` pixels can be seen.
+    def require_size(self, size: int, *, setting: str = "size") -> None:
+        """Check that images of `size` × `size` pixels can be seen; `setting` is what messages call that size.
 
         Raises:
             ConfigError: If not, with the nearest sizes that can.
@@ -214,9 +214,9 @@ class Architecture(ABC):
         near = [str(side) for side in (below, below + self.multiple) if side > 0]
         raise ConfigError(
             f"{self.name} can't see images of {size} × {size} pixels",
-            seen=f"size {size}",
+            seen=f"{setting} {size}",
             allowed=f"multiples of {self.multiple}, the side of its patches",
-            fix=f"--set size={' or size='.join(near)}",
+            fix=f"--set {setting}={f' or {setting}='.join(near)}",
         )
 
 

@@ -43,6 +43,10 @@ DEFAULT = "mocov2"
 """The method of a run that names none."""
 
 
+Targets = Literal["none", "momentum", "shared"]
+"""What makes the targets: nothing, a moving average of the trained network, or that network itself without gradient."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Over which images batch normalisation takes its statistics."""
@@ -109,6 +113,8 @@ class Method(Settings):
     """Whether it shuffles the batch between processes or parts before the pass of its target (ShuffleBN)."""
     together: ClassVar[int] = 1
     """Views of one size that pass through the trunk as one batch, and so share their batch statistics."""
+    targets: ClassVar[Targets] = "none"
+    """What makes its targets, for the cost of a step."""
     refuses_blends: ClassVar[str] = ""
     """Why blends of images mean nothing to its loss; empty where they do."""
     blending: ClassVar[frozenset[str]] = frozenset()
@@ -121,6 +127,18 @@ class Method(Settings):
     def folds(self) -> bool:
         """Whether its target wants every image to keep at least half of its blend; else shares are as published."""
         return False
+
+    @property
+    def sees_unblended(self) -> bool:
+        """Whether the trained network sees the first view twice where it is blended, with and without the blend."""
+        return False
+
+    def apart(self, processes: int, labelled: float) -> Mapping[str, str]:
+        """Say what several processes compute that one with all images doesn't, beside batch statistics: name → words.
+
+        `labelled`: fraction of the images that keep their label.
+        """
+        return {}
 
     @abstractmethod
     def views(self, recipe: Recipe, size: int) -> "tuple[View, ...]":

@@ -65,6 +65,10 @@ class BarlowTwins(Method):
         """Declare two views."""
         return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
 
+    def apart(self, processes: int, labelled: float) -> Mapping[str, str]:
+        """See `Method`."""
+        return {"gradient": f"1/{processes} of one process's"} if self.gradient == "published" and processes > 1 else {}
+
     def learner(self, shape: Shape) -> "Twins":
         """Build the branch."""
         return Twins(self, shape)

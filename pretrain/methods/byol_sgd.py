@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from pretrain.batch import Batch, View
+from pretrain.batch import Batch
 from pretrain.learner import Losses
 from pretrain.losses.blends import over_sources
 from pretrain.losses.cosine import negative_cosine
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import Shape, Statistics
+from pretrain.multicrop import Predicting
 from pretrain.parts.branch import Branch
 from pretrain.parts.heads import mlp
 from pretrain.parts.target import MomentumTarget, rising
@@ -29,7 +30,7 @@ def warm(lr: float) -> dict[str, Any]:
     return {"per": "step", "warmup_epochs": 10, "warmup_from": WARM_START / lr}
 
 
-class ByolSgd(Method):
+class ByolSgd(Predicting):
     """A predictor finds what a moving average of the encoder says of an image's other view; no negatives.
 
     A blend is compared with each of its sources' targets by their fractions (i-Mix, arXiv:2010.08887, section 3.4).
@@ -50,10 +51,6 @@ class ByolSgd(Method):
     """Length of projections and predictions."""
     momentum: float = Field(0.99, ge=0, le=1)
     """Fraction of the target kept at the first step; it rises to 1 along half a cosine."""
-
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two views."""
-        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
 
     def learner(self, shape: Shape) -> "Byol":
         """Build branch, predictor and target."""

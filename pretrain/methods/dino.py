@@ -14,17 +14,14 @@ from pretrain.core.ranges import FractionRange
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.assignment import cross_entropy_of_shares
 from pretrain.losses.blends import over_sources
-from pretrain.methods import BLUR, Shape, Statistics
-from pretrain.multicrop import MultiCrop
+from pretrain.methods import BLUR, Shape, Statistics, Targets
+from pretrain.multicrop import WHOLE, MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.heads import mlp, weight_normalised
 from pretrain.parts.pairs import crossed
 from pretrain.parts.target import MomentumTarget, rising
 from pretrain.recipe import Recipe
-
-WHOLE = 2
-"""Views that the teacher sees."""
 
 
 class DINO(MultiCrop):
@@ -65,6 +62,7 @@ class DINO(MultiCrop):
     }  # fmt: skip
     statistics: ClassVar[Statistics | None] = Statistics(1024, "synchronised")
     together: ClassVar[int] = 2
+    targets: ClassVar[Targets] = "momentum"
 
     name: Literal["dino"] = "dino"
     local_views: int = Field(8, ge=0)

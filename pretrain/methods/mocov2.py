@@ -1,6 +1,6 @@
 """MoCo v2 (Chen et al. 2020, arXiv:2003.04297; facebookresearch/moco @7397dfe, main_moco.py, moco/builder.py)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,7 +12,8 @@ from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, Progress, View
 from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
-from pretrain.methods import BLUR, Method, Shape, Statistics
+from pretrain.methods import BLUR, Shape, Statistics, Targets
+from pretrain.multicrop import MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
@@ -22,7 +23,7 @@ from pretrain.parts.target import MomentumTarget
 from pretrain.recipe import Recipe
 
 
-class MoCoV2(Method):
+class MoCoV2(MultiCrop):
     """A query encoder learns to find the key of the same image among a queue of others' keys."""
 
     called: ClassVar[str] = "MoCo v2"
@@ -35,6 +36,7 @@ class MoCoV2(Method):
     # In a few hundred steps random vectors in the queue are not recovered from, and a long queue lets keys of the query's class
     # outvote its own key before classes are told apart.
     statistics: ClassVar[Statistics | None] = Statistics(32, "shuffled parts")  # 256 images on 8 GPUs
+    targets: ClassVar[Targets] = "momentum"
     shuffles: ClassVar[bool] = True
     blending: ClassVar[frozenset[str]] = frozenset({"mixed_target"})
 
@@ -66,10 +68,16 @@ class MoCoV2(Method):
         """See `Method`."""
         return self.mixed_target == "i-mix"
 
+    @property
+    def sees_unblended(self) -> bool:
+        """See `Method`."""
+        return self.mixed_target == "un-mix"
+
     def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare a query, which is augmented, and a key."""
+        """Declare a query, which is augmented, a key, and small crops, which are queries too."""
         query, key = recipe.pipelines()
-        return View("query", query, size, "online"), View("key", key, size, "target")
+        pair = View("query", query, size, "online"), View("key", key, size, "target")
+        return pair + self.small_crops(query, size)
 
     def check(self, batch: int) -> None:
         """Refuse a queue that whole batches don't fill."""
@@ -108,13 +116,15 @@ class MoCo(Learner):
 
     def forward(self, batch: Batch) -> Losses:
         """Contrast each query with its key and the queue."""
-        query, key = batch.views
+        query, key, *crops = batch.views
         queries = F.normalize(self.query(query.images), dim=1)
         keys = self._keys(key.images, batch.order)
         blended = query.sources is not None and self.method.mixed_target != "none"
         among_batch = blended and self.method.mixed_target == "i-mix"
         seen = query if blended else Mixed(query.images)
         loss, accuracy = self.contrast(queries, keys, self.queue, seen, batch.labels, among_batch=among_batch)
+        others = self._of_crops(crops, keys, batch.labels, blended=blended, among_batch=among_batch)
+        loss = torch.stack([loss, *others]).mean() if others else loss
         terms = {"contrast": loss}
         if blended and self.method.mixed_target == "un-mix":
             plain, accuracy = self._without_blend(batch, keys)
@@ -128,6 +138,15 @@ class MoCo(Learner):
     def export(self) -> Exported:
         """Return the query encoder."""
         return Exported(self.query.trunk.state_dict(), self.query.head)
+
+    def _of_crops(
+        self, crops: Sequence[Mixed], keys: Tensor, labels: Tensor, *, blended: bool, among_batch: bool
+    ) -> list[Tensor]:
+        """Contrast small crops, as further queries, with the same keys."""
+        queries = [F.normalize(each, dim=1) for each in self.query.by_size([crop.images for crop in crops])]
+        seen = [crop if blended else Mixed(crop.images) for crop in crops]
+        pairs = zip(queries, seen, strict=True)
+        return [self.contrast(q, keys, self.queue, crop, labels, among_batch=among_batch)[0] for q, crop in pairs]
 
     @torch.no_grad()
     def _keys(self, images: Tensor, order: Tensor) -> Tensor:

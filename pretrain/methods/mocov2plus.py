@@ -10,10 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pretrain.augment.mixed import Mixed
-from pretrain.batch import Batch, View
+from pretrain.batch import Batch
 from pretrain.learner import Losses
-from pretrain.methods import Method, Shape, Statistics
+from pretrain.methods import Shape, Statistics
 from pretrain.methods.byol_sgd import warm
+from pretrain.multicrop import Predicting
 from pretrain.parts.branch import Branch
 from pretrain.parts.contrast import Contrast, LabelMode
 from pretrain.parts.heads import mlp
@@ -23,7 +24,7 @@ from pretrain.recipe import Recipe
 from pretrain.siamese import Siamese
 
 
-class MoCoV2Plus(Method):
+class MoCoV2Plus(Predicting):
     """Each view's query finds the other view's key among a queue of keys. A blend is as under MoCo v2's `i-mix`: every key of
     the batch is a candidate, and each source's key a target by its fraction.
     """
@@ -61,12 +62,9 @@ class MoCoV2Plus(Method):
         """See `Method`."""
         return self.mixed_target == "i-mix"
 
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two views, each a query and a key."""
-        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
-
     def check(self, batch: int) -> None:
-        """Refuse a queue that whole batches don't fill."""
+        """Refuse a queue that whole batches don't fill, and small crops beside a predictor."""
+        super().check(batch)
         if self.queue % batch:
             nearest = max(batch, round(self.queue / batch) * batch)
             raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pretrain.batch import Batch, Progress, View
+from pretrain.batch import Batch, Progress
 from pretrain.core import distributed
 from pretrain.losses.blends import over_sources
-from pretrain.methods import BLUR, Method, Shape, Statistics
+from pretrain.methods import BLUR, Shape, Statistics
+from pretrain.multicrop import Predicting
 from pretrain.parts.branch import Branch
 from pretrain.parts.heads import mlp
 from pretrain.parts.target import MomentumTarget, rising
@@ -18,7 +19,7 @@ from pretrain.recipe import Recipe
 from pretrain.siamese import Siamese
 
 
-class MoCoV3(Method):
+class MoCoV3(Predicting):
     """Each view's query finds the other view's key among the keys of the batch; a predictor, a moving average, no queue.
 
     The recipe is the code's for ResNet-50 and 100 epochs; 300 and 1000 have rate .3, and 1000 decay 1.5e-6 and momentum .996.
@@ -59,10 +60,6 @@ class MoCoV3(Method):
     """Fraction of the key encoder kept at the first step; it rises to 1 along half a cosine."""
     zero_init_residual: bool = True
     """Whether residual blocks begin as the identity."""
-
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two views, each a query and a key."""
-        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
 
     def learner(self, shape: Shape) -> "MoCo3":
         """Build both encoders and the predictor."""

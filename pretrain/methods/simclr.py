@@ -8,21 +8,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from pretrain.batch import Batch, View
+from pretrain.batch import Batch
 from pretrain.core import distributed
 from pretrain.images.labels import UNLABELLED
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.blends import over_sources
 from pretrain.losses.nt_xent import nt_xent
 from pretrain.methods import Shape, Statistics
-from pretrain.multicrop import MultiCrop
+from pretrain.multicrop import WHOLE, MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.heads import mlp
 from pretrain.recipe import Recipe
-
-WHOLE = 2
-"""Whole views of an image."""
 
 
 class SimCLR(MultiCrop):
@@ -72,12 +69,6 @@ class SimCLR(MultiCrop):
     zero_init_residual: bool = True
     """Whether residual blocks begin as the identity."""
 
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two whole views, and small crops."""
-        pipelines = recipe.pipelines()
-        whole = tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(pipelines))
-        return whole + self.small_crops(pipelines[1], size)
-
     def scale(self) -> float:
         """Return what the mean over all anchors is multiplied with: the code adds up the means of both views."""
         return 2.0
@@ -112,7 +103,7 @@ class Contrastive(Learner):
         blended = batch.views[0].sources is not None
         seen = [view.images for view in batch.views]
         if blended:
-            seen = [seen[0], batch.clean[1]]
+            seen[1] = batch.clean[1]
         projections = [F.normalize(each, dim=1) for each in self.online.by_size(seen)]
         losses = self._blended(projections, batch) if blended else self._plain(projections, batch.labels)
         return Losses({"contrast": self.method.scale() * losses.mean()}, told_apart(*projections[:WHOLE]))
@@ -130,16 +121,19 @@ class Contrastive(Learner):
         return torch.cat(losses)
 
     def _blended(self, projections: Sequence[Tensor], batch: Batch) -> Tensor:
-        """Compute the losses (N,) of blends among the other views of all images."""
+        """Compute the losses of blended first views and small crops among the second views of all images."""
         candidates = distributed.gather_with_gradient(projections[1])
         everyone = distributed.gather(batch.labels)
         first = distributed.rank() * len(batch.labels)
+        losses = []
+        for view in (0, *range(WHOLE, len(projections))):
 
-        def of_source(source: Tensor) -> Tensor:
-            positives = self._positives(batch.labels[source], everyone, first + source)
-            return nt_xent(projections[0], candidates, positives, None, temperature=self.method.temperature)
+            def of_source(source: Tensor, anchors: Tensor = projections[view]) -> Tensor:
+                positives = self._positives(batch.labels[source], everyone, first + source)
+                return nt_xent(anchors, candidates, positives, None, temperature=self.method.temperature)
 
-        return over_sources(batch.views[0], of_source)
+            losses.append(over_sources(batch.views[view], of_source))
+        return torch.cat(losses)
 
     def _positives(self, labels: Tensor, everyone: Tensor, own: Tensor) -> Tensor:
         """Tell (n, N) which images are positives: the own one, and those known to be of the same class."""

@@ -6,17 +6,18 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from pretrain.batch import Batch, View
+from pretrain.batch import Batch
 from pretrain.losses.blends import over_sources
 from pretrain.losses.cosine import negative_cosine
-from pretrain.methods import BLUR, Method, Shape, Statistics
+from pretrain.methods import BLUR, Shape, Statistics, Targets
+from pretrain.multicrop import WHOLE, Predicting
 from pretrain.parts.branch import Branch
 from pretrain.parts.heads import mlp
 from pretrain.recipe import Recipe
-from pretrain.siamese import WHOLE, Siamese
+from pretrain.siamese import Siamese
 
 
-class SimSiam(Method):
+class SimSiam(Predicting):
     """A predictor finds the projection of an image's other view, which takes no gradient; no negatives, no moving average.
 
     A blend is compared with each of its sources' projections by their fractions (i-Mix, arXiv:2010.08887, has it for BYOL).
@@ -44,6 +45,8 @@ class SimSiam(Method):
     small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "feature_dim": 512, "predictor": 128}
     statistics: ClassVar[Statistics | None] = Statistics(512, "synchronised")
 
+    targets: ClassVar[Targets] = "shared"
+
     name: Literal["simsiam"] = "simsiam"
     feature_dim: int = Field(2048, ge=2)
     """Length of projections and predictions."""
@@ -51,10 +54,6 @@ class SimSiam(Method):
     """Hidden width of the predictor: a bottleneck."""
     zero_init_residual: bool = True
     """Whether residual blocks begin as the identity."""
-
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two views alike."""
-        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
 
     def learner(self, shape: Shape) -> "SimSiamLearner":
         """Build the branch and the predictor."""

@@ -16,6 +16,8 @@ class SMoCoV2Plus(MoCoV2Plus):
     about: ClassVar[str] = "MoCo v2+ with both branches alike"
     source: ClassVar[str] = "arXiv:2208.00275; megvii-research/revisitAIRL @7afeb02, exp/moco_based/mcv2p_symmlp.py"
 
+    predicts: ClassVar[bool] = False
+
     name: Literal["smocov2plus"] = "smocov2plus"  # type: ignore[assignment]
 
     def projector(self, width: int) -> nn.Module:

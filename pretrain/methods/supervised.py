@@ -40,6 +40,10 @@ class Supervised(Method):
         """Declare the one view, by the first pipeline."""
         return (View("query", recipe.pipelines()[0], size, "online"),)
 
+    def apart(self, processes: int, labelled: float) -> Mapping[str, str]:
+        """See `Method`."""
+        return {"loss": "the mean of each process's labelled images"} if processes > 1 and 0 < labelled < 1 else {}
+
     def learner(self, shape: Shape) -> "Classifier":
         """Build the network with a linear classifier."""
         return Classifier(self, shape)

@@ -8,21 +8,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pretrain.batch import Batch, Progress, View
+from pretrain.batch import Batch, Progress
 from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.assignment import cross_entropy_of_shares, sinkhorn
 from pretrain.losses.blends import over_sources
-from pretrain.methods import BLUR, Shape, Statistics
-from pretrain.multicrop import MultiCrop
+from pretrain.methods import BLUR, Shape, Statistics, Targets
+from pretrain.multicrop import WHOLE, MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.heads import Prototypes, mlp
 from pretrain.parts.pairs import crossed
 from pretrain.recipe import Recipe
-
-WHOLE = 2
-"""Views whose assignments are predicted."""
 
 
 class SwAV(MultiCrop):
@@ -58,6 +55,7 @@ class SwAV(MultiCrop):
     }  # fmt: skip
     statistics: ClassVar[Statistics | None] = Statistics(8192, "synchronised")
     together: ClassVar[int] = 2
+    targets: ClassVar[Targets] = "shared"
 
     name: Literal["swav"] = "swav"
     local_views: int = Field(6, ge=0)
@@ -80,12 +78,6 @@ class SwAV(MultiCrop):
     """Epoch from which on the queue is filled; it is used once it is full."""
     freeze_steps: int = Field(313, ge=0)
     """First steps in which the prototypes stay as drawn: one epoch of the published batch."""
-
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two whole views, and small crops."""
-        pipelines = recipe.pipelines()
-        whole = tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(pipelines))
-        return whole + self.small_crops(pipelines[1], size)
 
     def check(self, batch: int) -> None:
         """Refuse a queue that whole batches don't fill."""

@@ -50,6 +50,14 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
             {"method": "simsiam", "optimizer": "adamw", "momentum": 0.9},
             r"unknown key(.|\n)*is a setting of .*byol.*, sgd, lars",
         ),
+        ({"method": "byol", "local_views": 6}, r"hurt methods with a predictor(.|\n)*set local_views_anyway=true"),
+        ({"method": "mocov3", "local_views_anyway": True}, "without local_views changes nothing"),
+        ({"method": "swav", "size": 64}, r"local_size 96\) must be smaller than the views \(size 64\)"),
+        (
+            {"method": "dino", "local_size": 100},
+            r"local_size 100(.|\n)*multiples of 16(.|\n)*--set local_size=96 or local_size=112",
+        ),
+        ({"method": "vicreg", "local_views": 2}, r"unknown key(.|\n)*local_views is a setting of mocov2, .*swav, dino"),
         ({"method": "byol", "epochs": 5}, r"warm-up of 10 epochs leaves none of 5"),
         ({"method": "vicreg", "schedule": "step", "end_lr": 0.1}, "no effect on a schedule 'step'"),
         ({"optimizer": "adamw", "betas": [0.9, 1.5]}, r"bad value for 'betas\.1'(.|\n)*less than 1"),
@@ -67,6 +75,15 @@ def test_the_defaults_are_moco_v2_as_published() -> None:
 def test_wrong_fields_are_refused_with_a_reason(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         PretrainConfig.read(fields)
+
+
+@pytest.mark.parametrize("method", ["mocov2", "simclr", "swav", "dino", "smocov2plus"])
+def test_small_crops_are_an_option_where_nothing_speaks_against_them(method: str) -> None:
+    assert [view.size for view in PretrainConfig.read({"method": method, "local_views": 2}).views()] == [224, 224, 96, 96]
+
+
+def test_small_crops_that_are_known_to_hurt_are_taken_if_asked_for_twice() -> None:
+    assert len(PretrainConfig.read({"method": "simsiam", "local_views": 2, "local_views_anyway": True}).views()) == 4
 
 
 def test_another_shape_drops_the_published_end() -> None:

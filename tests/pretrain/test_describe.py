@@ -46,6 +46,21 @@ def test_one_process_sees_what_several_synchronise_over() -> None:
     assert not Statistics(32, "parts").same(Statistics(32, "shuffled parts"))
 
 
+def test_a_gradient_that_several_processes_divide_is_a_difference() -> None:
+    assert provenance(4, method="barlowtwins").changed["gradient"] == "1/4 of one process's"
+    assert "gradient" not in provenance(1, method="barlowtwins").changed
+    assert provenance(4, method="barlowtwins", gradient="exact").changed.keys() == {"method.gradient", "batch_statistics"}
+
+
+def test_a_mean_over_each_processs_labelled_images_is_a_difference() -> None:
+    config = PretrainConfig.read({"method": "supervised", "supervision": "semi"})
+    found = [
+        describe.provenance(config, data="ants", fingerprint="f", labelled=0.5, processes=processes).changed.get("loss")
+        for processes in (1, 2)
+    ]
+    assert found == [None, "the mean of each process's labelled images"]
+
+
 def test_what_is_the_augmentations_own_stands_apart_from_the_rest() -> None:
     found = provenance(
         aug="cutmix", aug_options={"alpha": 0.5}, aug_views="both", mixed_target="none", temperature=0.1, size=64, bn_splits=8
