@@ -1,11 +1,13 @@
-"""What a learner is given in one step: views of a batch of images, their labels, and how far the run is.
+"""What a learner is given in one step, views of a batch of images, their labels, and how far the run is; and what it gives.
 
 Shapes: N images of this process; S pixels, the side of a view.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from pretrain.augment.mixed import Mixed
@@ -43,6 +45,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """The outputs of one forward pass."""
+
+    terms: Mapping[str, Tensor]
+    """Name → scalar; their sum is minimised."""
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name → scalar without gradient, for the log alone."""
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `after_step` needs of this pass, such as the keys to enqueue."""
+
+    @property
+    def total(self) -> Tensor:
+        """Sum the terms."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """The views of a step, in the order in which the method declares them."""
 
@@ -57,6 +76,8 @@ class Batch:
     progress: Progress
     both: bool = False
     """Whether the augmentation is on every view, those that targets are made of too."""
+    before: Losses | None = None
+    """What came of the views before the augmentation, where `Learner.trains_on_clean` and it had to be asked for."""
 
     @property
     def targets(self) -> tuple[Tensor, ...]:

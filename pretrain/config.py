@@ -6,7 +6,7 @@ Importing this file imports no torch, so that a help text can be made of its fie
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
@@ -44,6 +44,17 @@ def _method(value: Any) -> Any:
 
 def _recipe(value: Any) -> Any:
     return Recipe.read(value, where="the recipe") if isinstance(value, Mapping) else value
+
+
+def _targeted(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Choose Un-Mix, where nothing else is said and the method has it, for an augmentation that asks for the saliency: Un-Mix
+    makes a pass over the views without the blend anyway, and that is the pass which the saliency comes of.
+    """
+    method = given["method"]
+    target = methods.get(method["name"]).model_fields.get("mixed_target")
+    if target is None or "un-mix" not in get_args(target.annotation) or "saliency" not in augment.asked(str(given.get("aug"))):
+        return given
+    return {**given, "method": {"mixed_target": "un-mix", **method}}
 
 
 Classes = Annotated[float | str | TextFile | None, BeforeValidator(_classes)]
@@ -131,7 +142,7 @@ class PretrainConfig(Settings):
     @classmethod
     def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:
         """Build from plain values, as `Settings.read`; what is not given is as the method publishes it."""
-        return super().read(fields.completed(values, cls.model_fields, where), where=where)
+        return super().read(_targeted(fields.completed(values, cls.model_fields, where)), where=where)
 
     def replace(self, values: Mapping[str, Any], *, where: str = "the options") -> Self:
         """Return this configuration with some fields changed; another method or optimiser starts from its own settings."""
@@ -186,6 +197,13 @@ class PretrainConfig(Settings):
         blends = [name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].kind == "blend"]
         if refused and blends:
             raise ValueError(f"the method {self.method.name!r} takes no {' or '.join(blends)}: {refused}")
+        for asks in augment.asked(self.aug):
+            if asks not in self.method.answers:
+                able = [name for name in methods.METHODS if asks in methods.get(name).answers]
+                asking = " and ".join(name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].asks == asks)
+                raise ValueError(
+                    f"{asking} asks for {asks} maps, which {self.method.name!r} has none of; {' or '.join(able)} has"
+                )
         if self.aug_composition != "draw" and augment.JOIN not in self.aug:
             raise ValueError(f"aug_composition composes several augmentations, and aug is {self.aug!r}; drop it")
         one_view = len(self.views()) == 1

@@ -5,14 +5,15 @@ Training and `bench views` go through this file alike, so that the pictures can'
 Shapes: V views, N images, S pixels a side.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Generator, Tensor
 
-from pretrain.augment.compose import alike
+from pretrain.augment.compose import alike, guided
+from pretrain.augment.guide import Guide
 from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.batch import View
 from pretrain.config import PretrainConfig
@@ -46,6 +47,10 @@ def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:
     return Generator(device).manual_seed(step_seed(seed, step, rank))
 
 
+Ask = Callable[[tuple[Tensor, ...]], Sequence[Guide | None]]
+"""The views before the augmentation, each (N, 3, S, S) → what the network says of each; None where it sees nothing of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Makes the encoders' inputs from a batch of crops."""
@@ -61,7 +66,7 @@ class Inputs:
         return cls(config.views(), config.augmentation(), config.aug_views == "both")
 
     def __call__(
-        self, crops: Iterable[Tensor], labels: Tensor, rng: Generator
+        self, crops: Iterable[Tensor], labels: Tensor, rng: Generator, ask: Ask | None = None
     ) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...], Tensor]:
         """Make every view after the augmentation, and before it: (N, 3, S, S), normalised; and the labels (N,) of both.
 
@@ -72,22 +77,27 @@ class Inputs:
             crops: V of (N, 3, S, S) uint8, in the order of the views.
             labels: (N,) of the images, `UNLABELLED` where a label is not to be used.
             rng: Source of all randomness, on the crops' device.
+            ask: Asks the network, for an augmentation that needs to.
         """
-        views, clean = self.made(crops, rng)
+        views, clean = self.made(crops, rng, ask)
         if self.both:
             labels = labels.masked_fill(views[0].blended(), UNLABELLED)
             views = tuple(Mixed(view.images) for view in views)
         return views, clean, labels
 
-    def made(self, crops: Iterable[Tensor], rng: Generator) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
+    def made(
+        self, crops: Iterable[Tensor], rng: Generator, ask: Ask | None = None
+    ) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
         """Make the same views, each with what was blended into it."""
         pairs = zip(self.views, crops, strict=True)
         clean = tuple(normalised(view.pipeline(crop.float().div_(255), rng)) for view, crop in pairs)
-        if self.both:
-            return alike(self.augmentation, clean, rng), clean
+        guides = [None] * len(clean) if ask is None else ask(clean)
+        augment = [self.augmentation if guide is None else guided(self.augmentation, guide) for guide in guides]
+        if self.both:  # what the first view is like decides for all
+            return alike(augment[0], clean, rng), clean
         seen = [
-            Mixed(images) if view.role == "target" else self.augmentation(images, rng)
-            for view, images in zip(self.views, clean, strict=True)
+            Mixed(images) if view.role == "target" else augment_view(images, rng)
+            for view, images, augment_view in zip(self.views, clean, augment, strict=True)
         ]
         return tuple(seen), clean
 

@@ -1,30 +1,14 @@
 """What the loop knows of a method: forward on a batch, three hooks around it, what it trains, and what it leaves."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from pretrain.batch import Batch, Progress
+from pretrain.batch import Batch, Losses, Progress
 
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """The outputs of one forward pass."""
-
-    terms: Mapping[str, Tensor]
-    """Name → scalar; their sum is minimised."""
-    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
-    """Name → scalar without gradient, for the log alone."""
-    carried: Mapping[str, Tensor] = field(default_factory=dict)
-    """What `after_step` needs of this pass, such as the keys to enqueue."""
-
-    @property
-    def total(self) -> Tensor:
-        """Sum the terms."""
-        return torch.stack(list(self.terms.values())).sum()
+__all__ = ["Exported", "Learner", "Losses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +36,21 @@ class Learner(nn.Module, ABC):
     def fills(self, step: int) -> bool:
         """Return whether a step only fills a memory and moves no parameter; such steps come first."""
         return False
+
+    def trains_on_clean(self) -> bool:
+        """Return whether the losses of the views before the augmentation are terms of its own. Where the augmentation asks for
+        the saliency, their pass is made then, and `Batch.before` has what came of it.
+        """
+        return False
+
+    def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Compute what speaks for each image's own class, for methods whose `answers` say so: (N, h, w), of any scale and zero.
+
+        Args:
+            images: (N, 3, S, S), normalised.
+            labels: (N,); for `UNLABELLED` anything may come.
+        """
+        raise NotImplementedError
 
     def before_forward(self, progress: Progress) -> None:
         """Prepare the pass: move a target, bring prototypes to unit length."""

@@ -99,7 +99,10 @@ def measure(trainer: Trainer) -> tuple[float, float]:
         began = time.monotonic()
         learner.before_forward(progress)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = learner(trainer.batch(crops, labels, progress)).total
+            batch = trainer.batch(crops, labels, progress, learner=learner)
+            if batch.before is None:  # what an augmentation asked is answered and gone
+                kept.clear()
+            loss = learner(batch).total
         loss.backward()
         float(loss.detach())  # a GPU is done when its result is here
         times.append((time.monotonic() - began) / n)

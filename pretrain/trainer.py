@@ -7,12 +7,15 @@ so that a run cut anywhere resumes as if it had not been.
 import inspect
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from pretrain.augment import asked
+from pretrain.augment.guide import Guide
 from pretrain.backbones.convolution import as_products
 from pretrain.batch import Batch, Progress
 from pretrain.checkpoint import read_state, save_atomically
@@ -20,6 +23,7 @@ from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.core.journal import Journal
+from pretrain.guides import guides
 from pretrain.inputs import LEARNER, Inputs, generator, step_seed
 from pretrain.learner import Learner, Losses
 
@@ -67,6 +71,7 @@ class Trainer:
         self.network: nn.Module = _parallel(self.learner) if distributed.world() > 1 else self.learner
         self.optimizer = self.recipe.build_optimizer(self.learner.trained())
         self.inputs = Inputs.of(config)
+        self.asked = asked(config.aug)
         self.lr = self.recipe.lr
 
     def progress(self, step: int) -> Progress:
@@ -84,7 +89,7 @@ class Trainer:
         moves = not self.learner.fills(step)
         self.learner.before_forward(progress)
         batch = self.batch([crop.to(self.device, non_blocking=True) for crop in crops], labels, progress)
-        torch.manual_seed(step_seed(self.config.seed, step, distributed.rank(), stream=LEARNER))  # dropped paths, coins
+        self._seed(progress)
         with torch.set_grad_enabled(moves):
             losses: Losses = self.network(batch)
             total = losses.total
@@ -100,14 +105,39 @@ class Trainer:
         self.learner.after_step(batch, losses)
         return loss, dict(losses.diagnostics)
 
-    def batch(self, crops: Sequence[Tensor], labels: Tensor, progress: Progress) -> Batch:
-        """Make the views of a step from its crops."""
+    def batch(self, crops: Sequence[Tensor], labels: Tensor, progress: Progress, *, learner: Learner | None = None) -> Batch:
+        """Make the views of a step from its crops; an augmentation that asks the network asks the learner, or another one."""
         seed, step = self.config.seed, progress.step
         rng = generator(seed, step, self.device, rank=distributed.rank())
-        views, clean, labels = self.inputs(crops, labels, rng)
         alike = generator(seed, step, self.device)  # all processes must draw the same order
         order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
-        return Batch(views, clean, labels, order, progress, both=self.inputs.both)
+        plain = Batch((), (), labels, order, progress, both=self.inputs.both)
+        if not self.asked:
+            views, clean, labels = self.inputs(crops, labels, rng)
+            return replace(plain, views=views, clean=clean, labels=labels)
+        found: list[Losses | None] = []
+
+        def ask(clean: tuple[Tensor, ...]) -> Sequence[Guide | None]:
+            answers, losses = self._answers(learner or self.learner, replace(plain, clean=clean))
+            found.append(losses)
+            return answers
+
+        views, clean, labels = self.inputs(crops, labels, rng, ask)
+        return replace(plain, views=views, clean=clean, labels=labels, before=found[0])
+
+    def _answers(self, learner: Learner, batch: Batch) -> tuple[list[Guide | None], Losses | None]:
+        """Ask the network about the views before the augmentation.
+
+        Its pass is the step's own where that has such a pass too: not where keys are blends, nor where the compiler, whose
+        backward passes can't be made twice, made the network.
+        """
+        shared = learner.trains_on_clean() and not self.inputs.both and not self.config.compile
+        self._seed(batch.progress)
+        return guides(learner, batch, self.asked, shared=shared)
+
+    def _seed(self, progress: Progress) -> None:
+        """Seed what a learner draws: dropped paths, coins."""
+        torch.manual_seed(step_seed(self.config.seed, progress.step, distributed.rank(), stream=LEARNER))
 
     def _schedule(self, progress: Progress) -> None:
         now = {"step": progress.step, "steps": progress.steps, "epoch": progress.epoch, "epochs": progress.epochs}

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from pretrain.augment.asking import Asked
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 
@@ -26,6 +27,8 @@ class Listed(NamedTuple):
     """`module:Class` in this package."""
     kind: Literal["none", "mask", "blend"]
     """Nothing, blanking a region of the image, or blending other images of the batch into it (then it is a `Blend`)."""
+    asks: Asked | None = None
+    """What it asks the network that is trained (then it is a `Guided`)."""
 
 
 AUGMENTATIONS: dict[str, Listed] = {
@@ -37,10 +40,17 @@ AUGMENTATIONS: dict[str, Listed] = {
     "resizemix": Listed("resizemix:ResizeMix", "blend"),
     "fmix": Listed("fmix:FMix", "blend"),
     "gridmix": Listed("gridmix:GridMix", "blend"),
+    "puzzlemix": Listed("puzzlemix:PuzzleMix", "blend", "saliency"),
 }
 """Augmentation name → its class and its kind."""
 JOIN = "+"
 """Separates the names of a composition."""
+
+
+def asked(name: str) -> tuple[Asked, ...]:
+    """List what an augmentation, or one of several joined by `+`, asks the network; names that aren't known ask nothing."""
+    listed = (AUGMENTATIONS[part].asks for part in name.split(JOIN) if part in AUGMENTATIONS)
+    return tuple(dict.fromkeys(asks for asks in listed if asks is not None))
 
 
 def make(

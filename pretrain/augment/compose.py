@@ -4,12 +4,13 @@ Shapes: N images, S1 and S2 sources of two blends.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
 from torch import Generator, Tensor
 
+from pretrain.augment.guide import Guide, Guided
 from pretrain.augment.mixed import Augmentation, Mixed
 
 Composition = Literal["draw", "turn"]
@@ -29,6 +30,10 @@ class Compose:
         """Augment a batch, see `Augmentation`."""
         (result,) = self.alike([images], rng)
         return result
+
+    def guided(self, guide: Guide) -> Self:
+        """Give each part what the network says, see `Guided`; also of several in turn: of the images before the first one."""
+        return replace(self, parts=tuple(guided(part, guide) for part in self.parts))
 
     def alike(self, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
         """Augment several views of the same images, see the function `alike`."""
@@ -63,6 +68,11 @@ def alike(augmentation: Augmentation, views: Sequence[Tensor], rng: Generator) -
     if first.sources is None:
         return (first, *(augmentation(images, rng) for images in views[1:]))
     return (first, *(augmentation(images, Generator(images.device).set_state(before)) for images in views[1:]))
+
+
+def guided(augmentation: Augmentation, guide: Guide) -> Augmentation:
+    """Give an augmentation what the network says of a view, if it asks."""
+    return augmentation.guided(guide) if isinstance(augmentation, Guided | Compose) else augmentation
 
 
 def _selected(results: Sequence[Mixed], chosen: Tensor) -> Mixed:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pretrain.augment.asking import Asked
 from pretrain.core.errors import ConfigError
 from pretrain.core.settings import Settings
 from pretrain.recipe import Recipe
@@ -117,6 +118,8 @@ class Method(Settings):
     """What makes its targets, for the cost of a step."""
     refuses_blends: ClassVar[str] = ""
     """Why blends of images mean nothing to its loss; empty where they do."""
+    answers: ClassVar[frozenset[Asked]] = frozenset({"saliency"})
+    """What an augmentation may ask its network: every loss has a gradient, and a classifier says what speaks for a class."""
     blending: ClassVar[frozenset[str]] = frozenset()
     """Fields that only say what an augmentation's blends mean: they belong to the augmentation, not to the rest."""
 

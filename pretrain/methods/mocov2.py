@@ -110,6 +110,10 @@ class MoCo(Learner):
         """Return whether the queue still holds random vectors that are to be replaced first."""
         return step < self.filling_steps
 
+    def trains_on_clean(self) -> bool:
+        """See `Learner`: Un-Mix does."""
+        return self.method.mixed_target == "un-mix"
+
     def before_forward(self, progress: Progress) -> None:
         """Move the key encoder before its pass, as published."""
         self.key.move(self.query, self.method.momentum)
@@ -118,7 +122,7 @@ class MoCo(Learner):
         """Contrast each query with its key and the queue."""
         query, key, *crops = batch.views
         queries = F.normalize(self.query(query.images), dim=1)
-        keys = self._keys(key.images, batch.order)
+        keys = self._keys(key.images, batch.order) if batch.before is None else batch.before.carried["keys"]
         blended = query.sources is not None and self.method.mixed_target != "none"
         among_batch = blended and self.method.mixed_target == "i-mix"
         seen = query if blended else Mixed(query.images)
@@ -158,6 +162,8 @@ class MoCo(Learner):
 
     def _without_blend(self, batch: Batch, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and accuracy of the queries before they were blended (Un-Mix)."""
+        if batch.before is not None:
+            return batch.before.terms["contrast"], batch.before.diagnostics["accuracy"]
         clean = batch.clean[0]
         queries = F.normalize(self.query(clean), dim=1)
         return self.contrast(queries, keys, self.queue, Mixed(clean), batch.labels, among_batch=False)

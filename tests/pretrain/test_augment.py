@@ -5,7 +5,9 @@ import torch
 
 from pretrain import augment
 from pretrain.augment.blend import Blend
-from pretrain.augment.mixed import Mixed
+from pretrain.augment.compose import guided
+from pretrain.augment.guide import Guide
+from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
 
@@ -16,10 +18,17 @@ def rng(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def asked(name: str, images: torch.Tensor, **how: object) -> Augmentation:
+    """The augmentation; one that asks the network gets an answer that differs from image to image."""
+    maps = torch.rand(images[:, 0].shape, generator=torch.Generator().manual_seed(2)) ** 8
+    answers = dict.fromkeys(augment.asked(name), maps)
+    return guided(augment.make(name, **how), Guide(images, answers))
+
+
 @pytest.mark.parametrize("name", augment.AUGMENTATIONS)
 def test_an_augmentation_is_a_pure_function_of_images_and_generator(name: str) -> None:
     before = IMAGES.clone()
-    first, second = augment.make(name)(IMAGES, rng()), augment.make(name)(IMAGES, rng())
+    first, second = (asked(name, IMAGES)(IMAGES, rng()) for _ in range(2))
     assert torch.equal(first.images, second.images)
     assert torch.equal(IMAGES, before)
     assert first.images.shape == IMAGES.shape
@@ -29,7 +38,7 @@ def test_an_augmentation_is_a_pure_function_of_images_and_generator(name: str) -
 def test_images_of_a_batch_draw_their_own_parameters(name: str) -> None:
     same = IMAGES[:1].expand(64, -1, -1, -1).clone()
     same[1::2] += 1  # partners must differ for mixing to show
-    changed = (augment.make(name)(same, rng()).images - same).abs().flatten(1).sum(dim=1)
+    changed = (asked(name, same)(same, rng()).images - same).abs().flatten(1).sum(dim=1)
     assert changed.unique().numel() > 8
 
 
@@ -91,14 +100,14 @@ def test_the_target_decides_whether_an_image_keeps_at_least_half_of_its_blend(na
     Where λ is uniform it is below a half for half of the images; where a box bounds it, for fewer.
     """
     images = torch.zeros(512, 1, 16, 16)
-    folded, plain = (partner_and_weight(augment.make(name, folded=fold)(images, rng()))[1] for fold in (True, False))
+    folded, plain = (partner_and_weight(asked(name, images, folded=fold)(images, rng()))[1] for fold in (True, False))
     assert float(folded.min()) >= 0.5
     below = float((plain < 0.5).float().mean())
     assert 0.02 < below < 0.6
     assert bool((folded >= plain).all())
     assert 0.3 < float((folded == plain).float().mean()) <= 1 - below
     assert isinstance(augment.make(name), Blend)
-    in_turn = augment.make(f"none+{name}", composition="turn", folded=True)(images, rng())
+    in_turn = asked(f"none+{name}", images, composition="turn", folded=True)(images, rng())
     assert torch.equal(partner_and_weight(in_turn)[1], folded)
 
 
@@ -184,7 +193,7 @@ def test_options_out_of_range_are_refused_by_name(name: str, options: dict[str, 
 
 @pytest.mark.parametrize(("name", "listed"), augment.AUGMENTATIONS.items())
 def test_an_augmentation_is_listed_as_what_it_does(name: str, listed: augment.Listed) -> None:
-    mixed = augment.make(name)(IMAGES, rng())
+    mixed = asked(name, IMAGES)(IMAGES, rng())
     changed = not torch.equal(mixed.images, IMAGES)
     blended = mixed.sources is not None
     assert (changed, blended) == {"none": (False, False), "mask": (True, False), "blend": (True, True)}[listed.kind]

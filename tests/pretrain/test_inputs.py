@@ -8,6 +8,7 @@ import torch
 
 from pretrain.augment import AUGMENTATIONS
 from pretrain.augment.compose import alike
+from pretrain.augment.guide import Guide
 from pretrain.augment.mixed import Mixed
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
@@ -20,6 +21,11 @@ BATCH = torch.randint(0, 256, (2, 32, 3, 16, 16), dtype=torch.uint8, generator=t
 LABELS = torch.arange(32) % 4
 BLENDS = [name for name, listed in AUGMENTATIONS.items() if listed.kind == "blend"]
 OFF = {"jitter": 0, "grey": 0, "blur": 0, "flip": 0}
+
+
+def answers(clean: tuple[torch.Tensor, ...]) -> list[Guide]:
+    """What a network may say of the views: another thing of each image."""
+    return [Guide(view, {"saliency": view.abs().mean(dim=1) ** 8}) for view in clean]
 
 
 def inputs(**fields: object) -> Inputs:
@@ -111,12 +117,12 @@ def test_in_a_composition_on_both_views_the_blend_is_one_and_the_masks_are_drawn
 @pytest.mark.parametrize("name", BLENDS)
 def test_a_blend_on_both_views_has_no_label_and_what_was_not_blended_keeps_its_own(name: str) -> None:
     make = inputs(aug=name, aug_views="both")
-    _, _, labels = make(BATCH, LABELS, generator(0, 0, "cpu"))
-    views, _ = make.made(BATCH, generator(0, 0, "cpu"))
+    _, _, labels = make(BATCH, LABELS, generator(0, 0, "cpu"), answers)
+    views, _ = make.made(BATCH, generator(0, 0, "cpu"), answers)
     own = (views[0].sources[:, 1] == torch.arange(32)) | (views[0].weights[:, 1] == 0)
     assert torch.equal(labels == UNLABELLED, ~own)
     assert torch.equal(labels[own], LABELS[own])
-    kept = inputs(aug=f"none+{name}", aug_views="both")(BATCH, LABELS, generator(0, 0, "cpu"))[2] == LABELS
+    kept = inputs(aug=f"none+{name}", aug_views="both")(BATCH, LABELS, generator(0, 0, "cpu"), answers)[2] == LABELS
     assert 8 < int(kept.sum()) < 24
 
 

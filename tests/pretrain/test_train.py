@@ -101,10 +101,13 @@ def test_filling_the_queue_moves_no_parameter(images: ImageSet, tmp_path: Path) 
     assert all(torch.equal(start[key], left[key]) for key in parameters)
 
 
-def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(images: ImageSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fields", [{"aug": "cutmix", "supervision": "semi"}, {"aug": "puzzlemix+cutout"}])
+def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(
+    images: ImageSet, tmp_path: Path, fields: dict[str, object]
+) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir(), cut.mkdir()
-    wanted = config(epochs=3, aug="cutmix", supervision="semi")
+    wanted = config(epochs=3, **fields)
     train(wanted, images, whole, Journal(whole))
 
     class Cut(Exception):  # noqa: N818
@@ -189,7 +192,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(images: Imag
 
 
 @pytest.mark.parametrize(
-    "fields", [{"batch": 12, "queue": 12, "bn_splits": 2}, {"method": "supervised", "supervision": "full"}]
+    "fields",
+    [{"batch": 12, "queue": 12, "bn_splits": 2}, {"method": "supervised", "supervision": "full"}, {"aug": "puzzlemix"}],
 )
 def test_an_estimate_is_said_first_and_changes_nothing(images: ImageSet, tmp_path: Path, fields: dict[str, object]) -> None:
     folders = []

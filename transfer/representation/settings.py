@@ -89,6 +89,15 @@ class MeasureSettings(Settings):
         if self.pipeline not in PIPELINES:
             raise ConfigError.unknown("pipeline", self.pipeline, PIPELINES)
         pipeline = PIPELINES[self.pipeline][0].replace(self.pipeline_options, where="pipeline_options")
+        asks = augment.asked(self.probe)
+        if asks:
+            raise ConfigError(
+                f"the probe {self.probe} needs a network that is trained",
+                seen=f"it asks for {' and '.join(asks)} maps, which come of a training loss",
+                allowed="an augmentation that asks nothing: "
+                + ", ".join(name for name in augment.AUGMENTATIONS if not augment.asked(name)),
+                fix="probe with another one, for instance cutmix",
+            )
         crop = Crop(self.size, pipeline.crop_scale, pipeline.crop_ratio)
         return Viewer(crop, pipeline, augment.make(self.probe, self.probe_options, folded=True))
 
