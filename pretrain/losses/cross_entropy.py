@@ -9,7 +9,8 @@ from pretrain.losses.blends import over_sources
 
 
 def cross_entropy(outputs: Tensor, view: Mixed, labels: Tensor, *, blends: bool) -> tuple[Tensor, Tensor]:
-    """Compute the mean loss over the images with a label, and the fraction of them that is classified rightly.
+    """Compute the mean loss over the images with a label, and the fraction of rightly classified ones among those whose own
+    label is known; a blend may have a label by its partner alone, and no class to be right about.
 
     Args:
         outputs: (N, C).
@@ -26,5 +27,5 @@ def cross_entropy(outputs: Tensor, view: Mixed, labels: Tensor, *, blends: bool)
     )
     targets = labels[:, None] if seen.sources is None else labels[seen.sources]
     known = (targets != UNLABELLED).any(dim=1)
-    correct = (outputs.detach().argmax(dim=1) == labels)[known].float()
+    correct = (outputs.detach().argmax(dim=1) == labels)[labels != UNLABELLED].float()
     return losses.sum() / known.sum().clamp(min=1), correct.mean() if len(correct) else correct.sum()
