@@ -164,6 +164,7 @@ class PretrainConfig(Settings):
         self._check_labels()
         self.method.check(self.recipe.batch)
         self._check_effects()
+        self._check_asked()
         batch, splits = self.recipe.batch, self.bn_splits
         if batch % splits or batch // splits < 2:
             raise ValueError(f"bn_splits ({splits}) must divide the batch ({batch}) into parts of at least 2")
@@ -197,13 +198,6 @@ class PretrainConfig(Settings):
         blends = [name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].kind == "blend"]
         if refused and blends:
             raise ValueError(f"the method {self.method.name!r} takes no {' or '.join(blends)}: {refused}")
-        for asks in augment.asked(self.aug):
-            if asks not in self.method.answers:
-                able = [name for name in methods.METHODS if asks in methods.get(name).answers]
-                asking = " and ".join(name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].asks == asks)
-                raise ValueError(
-                    f"{asking} asks for {asks} maps, which {self.method.name!r} has none of; {' or '.join(able)} has"
-                )
         if self.aug_composition != "draw" and augment.JOIN not in self.aug:
             raise ValueError(f"aug_composition composes several augmentations, and aug is {self.aug!r}; drop it")
         one_view = len(self.views()) == 1
@@ -211,6 +205,18 @@ class PretrainConfig(Settings):
             raise ValueError(f"key_pipeline_options are a second view's, and {self.method.name!r} has one view; drop them")
         if self.aug_views == "both" and one_view:
             raise ValueError(f"aug_views both means two views, and {self.method.name!r} has one; drop it")
+
+    def _check_asked(self) -> None:
+        """Refuse an augmentation that asks what the network can't say."""
+        for asks in augment.asked(self.aug):
+            asking = " and ".join(name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].asks == asks)
+            if asks not in self.method.answers:
+                able = " or ".join(name for name in methods.METHODS if asks in methods.get(name).answers)
+                raise ValueError(f"{asking} asks for {asks} maps, which {self.method.name!r} has none of; use --method {able}")
+            architecture = self.shape(classes=2).architecture
+            if asks == "class activation" and not architecture.averages:
+                features = f"{self.arch}'s are {architecture.features}"
+                raise ValueError(f"{asking} asks for {asks} maps, which take features that are the mean over a map; {features}")
 
     @property
     def labels_used(self) -> float | None:

@@ -41,6 +41,7 @@ AUGMENTATIONS: dict[str, Listed] = {
     "fmix": Listed("fmix:FMix", "blend"),
     "gridmix": Listed("gridmix:GridMix", "blend"),
     "puzzlemix": Listed("puzzlemix:PuzzleMix", "blend", "saliency"),
+    "snapmix": Listed("snapmix:SnapMix", "blend", "class activation"),
 }
 """Augmentation name → its class and its kind."""
 JOIN = "+"

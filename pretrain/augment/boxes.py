@@ -25,6 +25,26 @@ def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: i
     return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
 
 
+def centred(
+    side: Tensor, vertical: Tensor, horizontal: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Place a box anywhere in each image, clipped at the border: its top, left, bottom and right, each (N,), as `box_mask` has.
+
+    Args:
+        side: (N,) its sides as fractions of the image's.
+        vertical: (N,) where its centre is, of 0 to 1.
+        horizontal: (N,) the same in the columns.
+        height: Rows of the images.
+        width: Columns of the images.
+    """
+    h, w = (side * height).floor(), (side * width).floor()
+    top = ((vertical * height).floor() - (h / 2).floor()).clamp(min=0)
+    left = ((horizontal * width).floor() - (w / 2).floor()).clamp(min=0)
+    bottom = ((vertical * height).floor() - (h / 2).floor() + h).clamp(max=height)
+    right = ((horizontal * width).floor() - (w / 2).floor() + w).clamp(max=width)
+    return top, left, bottom, right
+
+
 def nearest(first: Tensor, length: Tensor, whole: int) -> Tensor:
     """Find which pixel (N, whole) of a row each pixel shows where the whole row is reduced to `length` pixels from `first` on.
 

@@ -5,8 +5,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from pretrain.augment.blend import BetaBlend, partners
-from pretrain.augment.boxes import box_mask
-from pretrain.augment.mixed import Mixed, pairs
+from pretrain.augment.boxes import box_mask, centred
+from pretrain.augment.mixed import Mixed
 
 
 class CutMix(BetaBlend):
@@ -27,11 +27,5 @@ class CutMix(BetaBlend):
         side = (1 - self.shares(n, rng, images.device)).sqrt()
         draw = torch.rand(3, n, generator=rng, device=images.device)
         side = torch.where(draw[2] < self.probability, side, torch.zeros_like(side))
-        h, w = (side * height).floor(), (side * width).floor()
-        top = ((draw[0] * height).floor() - (h / 2).floor()).clamp(min=0)
-        left = ((draw[1] * width).floor() - (w / 2).floor()).clamp(min=0)
-        bottom = ((draw[0] * height).floor() - (h / 2).floor() + h).clamp(max=height)
-        right = ((draw[1] * width).floor() - (w / 2).floor() + w).clamp(max=width)
-        mask = box_mask(top, left, bottom, right, height, width)
-        weight = 1 - mask.float().mean(dim=(1, 2, 3))
-        return Mixed(torch.where(mask, images[partner], images), *pairs(partner, weight))
+        mask = box_mask(*centred(side, draw[0], draw[1], height, width), height, width)
+        return self.pasted(images, images[partner], mask, partner)

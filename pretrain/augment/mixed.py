@@ -19,7 +19,7 @@ class Mixed:
     sources: Tensor | None = None
     """(N, S) indices of the images in each blend, the image itself first; None if nothing was blended."""
     weights: Tensor | None = None
-    """(N, S) weights of the sources; each row adds up to 1."""
+    """(N, S) weights of the sources; each row adds up to 1, but where labels count by what is seen of their class (SnapMix)."""
 
     def blended(self) -> Tensor:
         """Tell (N,) which images hold a part of another one."""

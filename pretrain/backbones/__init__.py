@@ -73,6 +73,8 @@ class Architecture(ABC):
     """The first layers it can be built with."""
     multiple: ClassVar[int] = 1
     """The sides of images must be multiples of this."""
+    averages: ClassVar[bool] = False
+    """Whether its pooled features are the mean over its last map, so that what speaks for a class has places."""
     pyramid: ClassVar[bool] = False
     """Whether its maps halve in resolution from stride 4 to stride 32, as detectors and segmenters of today expect."""
     eps: ClassVar[float] = 1e-5

@@ -36,6 +36,7 @@ class ResNet(Architecture):
     first: ClassVar[str] = "conv1.weight"
     features: ClassVar[str] = "the mean over the last feature map"
     stems: ClassVar[tuple[str, ...]] = (IMAGENET, SMALL)
+    averages: ClassVar[bool] = True
     pyramid: ClassVar[bool] = True
     scale_free: ClassVar[bool] = True
 

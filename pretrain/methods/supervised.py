@@ -6,6 +6,10 @@ Learning rate 0.1 per 256 images and weight decay 1e-4 (megvii-research/revisitA
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
+from torch import Tensor, nn
+
+from pretrain.augment.asking import Asked
 from pretrain.batch import Batch, View
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.cross_entropy import cross_entropy
@@ -29,6 +33,7 @@ class Supervised(Method):
     recipe: ClassVar[Recipe] = Recipe.read({"base_lr": 0.1})
     defaults: ClassVar[Mapping[str, Any]] = {"supervision": "full"}
     statistics: ClassVar[Statistics | None] = Statistics(32, "parts")  # 256 images on 8 GPUs
+    answers: ClassVar[frozenset[Asked]] = frozenset({"saliency", "class activation"})
     blending: ClassVar[frozenset[str]] = frozenset({"mixed_target"})
 
     name: Literal["supervised"] = "supervised"
@@ -56,6 +61,7 @@ class Classifier(Learner):
         super().__init__()
         self.blends = method.mixed_target != "none"
         trunk, linear = shape.architecture.build(shape.classes, stem=shape.stem, size=shape.size)
+        self.architecture = shape.architecture
         self.query = Branch(trunk, linear, splits=shape.splits, bf16=shape.bf16)
 
     def forward(self, batch: Batch) -> Losses:
@@ -64,6 +70,12 @@ class Classifier(Learner):
         outputs = self.query(view.images)
         loss, accuracy = cross_entropy(outputs, view, batch.labels, blends=self.blends)
         return Losses({"cross-entropy": loss}, {"accuracy": accuracy, **spread(outputs)})
+
+    def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
+        """See `Learner`: the last feature map's channels by their weights in the output of the class (arXiv:1512.04150)."""
+        maps = self.query.through(lambda part: self.architecture.maps(self.query.trunk, part)[-1], images)
+        assert isinstance(self.query.head, nn.Linear)
+        return torch.einsum("nchw,nc->nhw", maps, self.query.head.weight[labels])
 
     def export(self) -> Exported:
         """Return the trunk; the classifier is no projector."""

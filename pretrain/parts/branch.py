@@ -30,7 +30,7 @@ class Branch(nn.Module):
         """Encode images; trunk and head take their batch statistics over the same images."""
         return self._in_parts(images, lambda part: self.head(self.trunk(part)))
 
-    def through(self, network: nn.Module, inputs: Tensor) -> Tensor:
+    def through(self, network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         """Pass (N, ...) through a further network as through this branch's own: its precision, its parts of a batch."""
         return self._in_parts(inputs, network)
 
