@@ -28,7 +28,7 @@ def checkpoint_ref(backbone: Backbone) -> Checkpoint:
         address=origin and origin.address,
         revision=origin and origin.revision,
         provenance=backbone.provenance,
-        recipe=backbone.recipe.differences(),
+        recipe=backbone.unusual,
         assumed=backbone.assumed,
     )
 

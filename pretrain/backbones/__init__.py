@@ -139,6 +139,11 @@ class Architecture(ABC):
         return {}
 
     @property
+    def taken_for(self) -> str:
+        """Return the entry that its tensors are taken for by names and shapes alone: itself, or a relative before it."""
+        return self.name
+
+    @property
     def assumed(self) -> str:
         """How files of others are read where their tensors leave it open, in words; empty where they don't."""
         return ""

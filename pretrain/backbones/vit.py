@@ -63,12 +63,19 @@ class VisionTransformer(Architecture):
     """Attention heads of each block. NOTE: no tensor shows them; MoCo v3's ViT-S has 12 where timm's and DINO's have 6."""
     timm_name: str
     """timm's name of it."""
+    alike: str = ""
+    """The entry before it of which no tensor's name or shape tells it."""
     map_names: tuple[str, ...] = tuple(f"blocks.{block}" for block in MAPPED_BLOCKS)
 
     @property
     def unseen(self) -> Mapping[str, Any]:
         """See `Architecture`."""
         return {"heads": self.heads, "features": self.features}
+
+    @property
+    def taken_for(self) -> str:
+        """See `Architecture`."""
+        return self.alike or self.name
 
     @property
     def assumed(self) -> str:
@@ -188,5 +195,5 @@ def fixed_positions(rows: int, columns: int, width: int) -> Tensor:
 
 VIT_SMALL = VisionTransformer("vit_small", width=384, heads=6, timm_name="vit_small_patch16_224")
 VIT_BASE = VisionTransformer("vit_base", width=768, heads=12, timm_name="vit_base_patch16_224")
-VIT_SMALL_MOCOV3 = FixedTransformer("vit_small_mocov3", width=384, heads=12, timm_name="vit_small_patch16_224")
-VIT_BASE_MOCOV3 = FixedTransformer("vit_base_mocov3", width=768, heads=12, timm_name="vit_base_patch16_224")
+VIT_SMALL_MOCOV3 = FixedTransformer("vit_small_mocov3", 384, heads=12, timm_name=VIT_SMALL.timm_name, alike=VIT_SMALL.name)
+VIT_BASE_MOCOV3 = FixedTransformer("vit_base_mocov3", 768, heads=12, timm_name=VIT_BASE.timm_name, alike=VIT_BASE.name)

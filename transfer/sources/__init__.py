@@ -90,7 +90,7 @@ def _from_file(
     sha256 = _digest(path) if found.own_choice and len(payload.files) == 1 and path.is_file() else digest(state)
     projector = own.projector(payload, path) if ours else None
     shards = f"joined of {len(payload.files)} shards" if len(payload.files) > 1 else ""
-    why = found.why if ours else "; ".join(filter(None, (found.why, shards, backbones.get(arch).assumed)))
+    why = "; ".join(filter(None, (found.why, shards)))
     named = origin.address if origin else path.name
     guessed = Provenance(method=found.method, supervision=found.supervision, arch=arch, data=f"unknown ({named})")
     backbone = Backbone(
@@ -108,7 +108,11 @@ def _from_file(
         origin,
     )
     backbone = reading.read_as(backbone, payload, path, recipe, sure=located.provenance is not None, source=how.get("source"))
-    return backbone, said is not None
+    if ours:
+        return backbone, said is not None
+    why = "; ".join(filter(None, (backbone.why, backbone.architecture.assumed)))
+    provenance = said or backbone.provenance.replace({"arch": backbone.arch})
+    return replace(backbone, why=why, provenance=provenance), said is not None
 
 
 def _completed(found: Found, arch: str, path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -19,6 +19,8 @@ WRAPPERS = ("module", "_orig_mod")
 """Modules that only hold another: DistributedDataParallel, torch.compile."""
 ENCODER_MARKS = (".layer", ".blocks.")
 """What only names of encoders contain, of whichever family; `encoder_k.layer1.0.conv1.weight` tells `encoder_k` for one."""
+SURE = ("bench", "random")
+"""Sources whose backbones say themselves which architecture they are."""
 NAMED_STRANGERS = 4
 """Names of what was not run that a line lists."""
 
@@ -93,7 +95,16 @@ class Backbone:
     @property
     def identity(self) -> str:
         """Tell it from other backbones: its digest, with what is unusual in how it is read."""
-        return identity_of(self.sha256, self.recipe.differences())
+        return identity_of(self.sha256, self.unusual)
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """What is unusual in how its file is read: of its recipe, and the architecture where tensors are taken for another's.
+
+        Files that say their architecture themselves, and untrained networks, leave that to their digest.
+        """
+        alone = self.architecture.taken_for == self.arch or self.source in SURE
+        return self.recipe.differences() | ({} if alone else {"arch": self.arch})
 
     def account(self) -> dict[str, float]:
         """Count the tensors of the file and what became of them: all of them are the backbone or dropped."""

@@ -12,16 +12,14 @@ MoCo v1, whose head is one layer, from v2; `/meta/mmpretrain_version` is the ent
 `meta`, whatever it holds; `/author=MMSelfSup` is the file's entry `author` if it holds that text.
 """
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pretrain import backbones
+from pretrain.backbones import Variant
 from pretrain.provenance import Supervision
 from transfer.sources.backbone import Branch
+from transfer.sources.namings import DETECTRON2, SEQUENTIAL, TRANSFORMERS, TRANSFORMERS_VIT, Names
 from transfer.sources.recipe import CAFFE, USUAL, Recipe
-
-Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
-"""Replacements, applied in order, that turn a code base's names into canonical ones."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,14 @@ class Source:
     """A mark of files for which that is likely wrong, and why: taken only where `--source` says so."""
     families: tuple[str, ...] = ("resnet",)
     """Families of backbones (`Architecture.family`) taken from its files. A ViT's tensors don't show how many
-    attention heads it has: a source is listed with `vit` where its models have as many as the table's."""
+    attention heads it has: a source is listed with `vit` where it is known how many its models have."""
+    networks: tuple[str, ...] = ()
+    """Architectures that its files are of where their tensors would be taken for another's (`Architecture.taken_for`)."""
 
-
-def _names(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> Names:
-    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
+    def architecture(self, name: str | None) -> str | None:
+        """Return what its files are of where their tensors are taken for, or they are called, the architecture `name`."""
+        own = {backbones.get(each).taken_for: each for each in self.networks}
+        return own.get(name, name) if name else None
 
 
 def _pair(online: str, momentum: str, *, marks: tuple[str, ...] = ()) -> tuple[KeyLayout, KeyLayout]:
@@ -85,28 +86,6 @@ def _pair(online: str, momentum: str, *, marks: tuple[str, ...] = ()) -> tuple[K
     both = KeyLayout(online, momentum, marks=marks)
     return both, replace(both, momentum=None)
 
-
-DETECTRON2 = _names(
-    (r"^(?:backbone\.(?:bottom_up\.)?)?stem\.conv1\.norm\.", "bn1."),
-    (r"^(?:backbone\.(?:bottom_up\.)?)?stem\.conv1\.", "conv1."),
-    (r"^(?:backbone\.(?:bottom_up\.)?|roi_heads\.)?res([2-5])\.(?=\d)", lambda m: f"layer{int(m[1]) - 1}."),
-    (r"(?<=\d)\.conv([123])\.norm\.", r".bn\1."),
-    (r"\.shortcut\.norm\.", ".downsample.1."),
-    (r"\.shortcut\.(?!norm)", ".downsample.0."),
-)
-TRANSFORMERS = _names(
-    (r"^embedder\.embedder\.convolution\.", "conv1."),
-    (r"^embedder\.embedder\.normalization\.", "bn1."),
-    (r"^encoder\.stages\.([0-3])\.layers\.", lambda m: f"layer{int(m[1]) + 1}."),
-    (r"\.layer\.([012])\.convolution\.", lambda m: f".conv{int(m[1]) + 1}."),
-    (r"\.layer\.([012])\.normalization\.", lambda m: f".bn{int(m[1]) + 1}."),
-    (r"\.shortcut\.convolution\.", ".downsample.0."),
-    (r"\.shortcut\.normalization\.", ".downsample.1."),
-)
-SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
-"""`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
-NAMINGS: tuple[Names, ...] = ((), SEQUENTIAL, DETECTRON2, TRANSFORMERS)
-"""Every naming, the canonical one first, for files of which nobody says whose they are."""
 
 SOURCES: dict[str, Source] = {
     "detectron2": Source(
@@ -129,9 +108,15 @@ SOURCES: dict[str, Source] = {
     ),
     "mocov3": Source(
         "facebookresearch/moco-v3, main_lincls.py",
-        _pair("state_dict:base_encoder.", "state_dict:momentum_encoder."),
+        (
+            *_pair("state_dict:base_encoder.", "state_dict:momentum_encoder."),
+            KeyLayout("model:", said=True),
+            KeyLayout(":", said=True),
+        ),
         "mocov3",
         telling=("predictor.*",),
+        families=("resnet", "vit"),
+        networks=("vit_small_mocov3", "vit_base_mocov3"),
     ),
     "unimoco": Source(
         "dddzg/unimoco: MoCo with labels for as many images as have one, whose classes stand in a queue of their own",
@@ -184,6 +169,7 @@ SOURCES: dict[str, Source] = {
         (KeyLayout("student:backbone.", "teacher:backbone.", "momentum"), KeyLayout(":", said=True)),
         "dino",
         telling=("/dino_loss",),
+        families=("resnet", "vit"),
     ),
     "barlowtwins": Source(
         "facebookresearch/barlowtwins, main.py",
@@ -256,6 +242,34 @@ SOURCES: dict[str, Source] = {
     "huggingface": Source(
         "huggingface/transformers, models/resnet/modeling_resnet.py",
         (KeyLayout(":resnet.", names=TRANSFORMERS), KeyLayout(":", names=TRANSFORMERS)),
+    ),
+    "huggingface-vit": Source(
+        "huggingface/transformers, models/vit/modeling_vit.py; its norms add 1e-12 by default",
+        tuple(KeyLayout(f":{prefix}", names=TRANSFORMERS_VIT) for prefix in ("vit.", "deit.", "")),
+        recipe=Recipe(variant=Variant(eps=1e-12)),
+        families=("vit",),
+    ),
+    "mae": Source(
+        "facebookresearch/mae, main_pretrain.py and models_mae.py",
+        (
+            KeyLayout("model:", marks=("mask_token", "decoder_pos_embed")),
+            KeyLayout("model:", said=True),
+            KeyLayout(":", said=True),
+        ),
+        "mae",
+        families=("vit",),
+    ),
+    "deit": Source(
+        "facebookresearch/deit, main.py; whoever fine-tunes with it, such as MAE, writes the same",
+        (
+            KeyLayout("model:", "model_ema:", marks=("head.weight",)),
+            KeyLayout("model:", marks=("head.weight",)),
+            KeyLayout(":", said=True),
+        ),
+        "supervised",
+        telling=None,
+        supervision="full",
+        families=("vit",),
     ),
     "timm": Source(
         "huggingface/pytorch-image-models, timm/utils/checkpoint_saver.py; models/_helpers.py takes the average by default",

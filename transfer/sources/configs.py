@@ -5,6 +5,7 @@ transformers has beside it; `of_detectron2` a `config.yaml` of Detectron2; `of_m
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from transfer.sources import networks
@@ -19,6 +20,10 @@ RESNETS = {
     ("bottleneck", (3, 8, 36, 3)): "resnet152",
 }
 """Kind of blocks and their numbers → the name."""
+VIT_TYPES = ("vit", "deit", "vit_mae", "vit_msn")
+"""What transformers calls its plain vision transformers; what a configuration leaves out is as in its ViT-B."""
+VITS = {(384, 12): "vit_small", (768, 12): "vit_base"}
+"""Width and number of blocks → the name of the one with the usual heads."""
 FUNCTION_KEYS = {
     "aa_layer": ("",),
     "avg_down": (False,),
@@ -52,6 +57,8 @@ def of_config(config: Config, where: str = "config.json beside it") -> Said:
     """
     if config.get("model_type") == "resnet":
         return _transformers_resnet(config, where)
+    if config.get("model_type") in VIT_TYPES:
+        return _transformers_vit(config, where)
     name = config.get("architecture")
     if not isinstance(name, str):
         return Said(where)
@@ -65,6 +72,9 @@ def of_arguments(name: str, about: Config, arguments: Config, where: str) -> Sai
     """Read what timm says of a model: its name, mean and deviation, and the arguments that it is made with."""
     eps = arguments.get("bn_eps", about.get("bn_eps"))
     found = named(where, name, {"mean": about.get("mean"), "std": about.get("std"), "eps": eps})
+    if found.architecture is not None and not found.other and "num_heads" in arguments:
+        called, other = networks.with_heads(found.architecture, arguments["num_heads"])
+        found = replace(found, architecture=called, other=other)
     changed = [f"{key} {value}" for key, value in arguments.items() if value is not None and not _harmless(name, key, value)]
     if found.other or not changed:
         return found
@@ -85,6 +95,14 @@ def _transformers_resnet(config: Config, where: str) -> Said:
         other = f"its activation is {config['hidden_act']}"
     place = STRIDES[bool(config.get("downsample_in_bottleneck"))]
     return statement(where, {"stride": place}, architecture=RESNETS.get(shape) if shape else None, other=other)
+
+
+def _transformers_vit(config: Config, where: str) -> Said:
+    sizes = config.get("hidden_size", 768), config.get("num_hidden_layers", 12)
+    name, other = networks.with_heads(VITS.get(sizes, ""), config.get("num_attention_heads", 12))
+    if config.get("hidden_act", "gelu") != "gelu":
+        other = f"its activation is {config['hidden_act']}"
+    return statement(where, {"eps": config.get("layer_norm_eps", 1e-12)}, architecture=name or None, other=other)
 
 
 def of_preprocessor(config: Config, where: str = "preprocessor_config.json beside it") -> Said:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pretrain import backbones
@@ -13,8 +14,9 @@ from pretrain.backbones import Architecture
 from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.backbone import without_wrappers
-from transfer.sources.codebases import KeyLayout, Names
+from transfer.sources.codebases import KeyLayout
 from transfer.sources.files import Payload
+from transfer.sources.namings import PARTS, Names, joined
 
 ENOUGH = 10
 """Tensors with a family's names that make a file worth calling by a source's name; the smallest backbone has 120."""
@@ -107,12 +109,19 @@ class File:
 
 
 def unwrapped(raw: Mapping[Any, Any]) -> Level:
-    """Read one mapping of a file, without wrappers wherever they stand; a name that would then stand twice keeps its own."""
+    """Read one mapping of a file, without wrappers wherever they stand; a name that would then stand twice keeps its own.
+
+    Queries, keys and values that lie apart are joined, and count as one tensor.
+    """
     found = files.tensors(raw)
     bare = {name: without_wrappers(name) for name in found}
     times = Counter(bare.values())
     names = [bare[name] if times[bare[name]] == 1 else name for name in found]
-    return Level(raw, dict(zip(names, found.values(), strict=True)), dict(zip(names, found, strict=True)))
+    tensors, own = dict(zip(names, found.values(), strict=True)), dict(zip(names, found, strict=True))
+    for name, parts in joined(tensors).items():
+        own[name] = own[parts[0]].replace(f".{PARTS[0]}.", f".{{{','.join(PARTS)}}}.")
+        tensors[name] = torch.cat([tensors.pop(part) for part in parts])
+    return Level(raw, tensors, own)
 
 
 def renamed(key: str, names: Names) -> str | None:

@@ -4,6 +4,9 @@ timm's `resnetblur50` has the tensors of a ResNet-50, all of them and no other, 
 """
 
 import re
+from typing import Any
+
+from pretrain import backbones
 
 ALIASES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:tv_|ssl_|swsl_)?(resnet\d+)"), r"\1"),
@@ -31,6 +34,20 @@ def architecture_of(name: str) -> str | None:
     """Return the architecture that a name is of, whether the table has it or not; None for a name that nothing is known of."""
     bare = _bare(name)
     return next((pattern.sub(found, bare) for pattern, found in ALIASES if pattern.fullmatch(bare)), None)
+
+
+def with_heads(name: str, heads: Any) -> tuple[str, str]:
+    """Return the architecture that has the tensors of another and so many attention heads; and where there is none, the words.
+
+    Args:
+        name: An architecture, of the table or not.
+        heads: How many are said; anything but a number is nothing said.
+    """
+    if name not in backbones.BACKBONES or not isinstance(heads, int):
+        return name, ""
+    alike = [each for each in backbones.every() if each.taken_for == backbones.get(name).taken_for]
+    fits = [each.name for each in alike if each.unseen.get("heads", heads) == heads]
+    return (fits[0], "") if fits else (name, f"its blocks have {heads} attention heads")
 
 
 def other_of(name: str) -> str:

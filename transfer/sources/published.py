@@ -35,7 +35,9 @@ def recipe_said(plain: Mapping[str, Any], where: str) -> Said:
     recipe, assumed = plain.get("recipe"), plain.get("assumed")
     known = recipe if isinstance(recipe, dict) else {}
     left = assumed if isinstance(assumed, list) else []
-    return statement(where, {name: value for name, value in known.items() if name not in left}, largest=1.0)
+    fields = {name: value for name, value in known.items() if name not in left}
+    arch = plain.get("arch")
+    return statement(where, fields, largest=1.0, architecture=arch if isinstance(arch, str) else None)
 
 
 TOLD = ("method", "aug", "supervision", "label_fraction", "data", "epochs", "seed")

@@ -1,12 +1,13 @@
 """How a file's backbone is read: what it, its neighbours, the table and the user say of it, and what is left to assume."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from pretrain import backbones
 from pretrain.core.errors import CheckpointError
 from transfer.sources import own, published
 from transfer.sources.backbone import Backbone
@@ -37,14 +38,24 @@ def read_as(
         CheckpointError: If what is said contradicts, is of another network, or leaves open what Caffe's norms ask.
     """
     said = _said(backbone, payload, path, sure=sure)
-    said += [by_hand(told, backbone.architecture)] if told else []
     line = SOURCES.get(backbone.source)
+    if line is not None:
+        said = [replace(each, architecture=line.architecture(each.architecture)) for each in said]
+        backbone = _called(replace(backbone, arch=line.architecture(backbone.arch) or backbone.arch), said)
+    said += [by_hand(told, backbone.architecture)] if told else []
     recipe, assumed = settled(backbone.architecture, path, said, line.recipe if line else USUAL)
     open_still = TELLS_FOLDED & set(relevant(backbone.architecture)) <= set(assumed)
     if source is None and open_still and backbone.source != OWN:
         _require_unfolded(backbone.state, path)
     doubted = line is not None and line.beware and {"order", "stride"} & set(assumed)
     return replace(backbone, recipe=recipe, assumed=assumed, beware=line.beware if line and doubted else "")
+
+
+def _called(backbone: Backbone, said: Sequence[Said]) -> Backbone:
+    """Return a backbone as the architecture that it is said to be, where its tensors are taken for that one's relative."""
+    names = {each.architecture for each in said}
+    alike = {each.name for each in backbones.every() if each.taken_for == backbone.architecture.taken_for} & names
+    return replace(backbone, arch=alike.pop()) if len(alike) == 1 else backbone
 
 
 def told_of(backbone: Backbone, told: Mapping[str, Any]) -> Backbone:

@@ -95,7 +95,14 @@ def _found(file: File, path: Path, name: str, layout: KeyLayout, branch: str | N
     return Found(name, chosen, state, tuple(dropped), why, own_choice, *_whose(file, name, layout, forced=forced))
 
 
-LAYOUTS = {"mocov1": "MoCo's", "mocov2": "MoCo's", "mocov3": "MoCo v3's", "vicreg": "VICReg's", "dino": "DINO's"}
+LAYOUTS = {
+    "mocov1": "MoCo's",
+    "mocov2": "MoCo's",
+    "mocov3": "MoCo v3's",
+    "vicreg": "VICReg's",
+    "dino": "DINO's",
+    "deit": "DeiT's",
+}
 """What the layouts are called of methods that relatives share one with."""
 
 

@@ -70,8 +70,8 @@ STRANGERS: tuple[Reason, ...] = (
         "it is one of MSRA's ResNets (Caffe2's names): stride in the 1×1 convolutions and BGR images, another function",
     ),
 )
-"""Reasons for files in which nothing looks like a backbone that the source may hold. An example: MoCo v3's ViT-S has
-`base_encoder.cls_token`; its 12 attention heads, where timm's have 6, would show in no tensor."""
+"""Reasons for files in which nothing looks like a backbone that the source may hold. An example: a ViT-S in
+MoCo v2's layout has `encoder_q.cls_token`; how many attention heads it has would show in no tensor, and that code has none."""
 
 MISFITS: tuple[Reason, ...] = (
     (lambda s: any(key.endswith(("stem.0.weight", "conv1.0.weight")) for key in s), DEEP),

@@ -19,9 +19,10 @@ from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.architecture import Fit, misfit, nearest
 from transfer.sources.backbone import Branch, without_wrappers
-from transfer.sources.codebases import NAMINGS, SOURCES, Names
+from transfer.sources.codebases import SOURCES
 from transfer.sources.found import Found
 from transfer.sources.levels import ENOUGH, File, Level, Trunk, renamed
+from transfer.sources.namings import NAMINGS, Names
 from transfer.sources.refusals import nothing_recognised
 
 PLAIN = "plain"

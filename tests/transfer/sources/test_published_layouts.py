@@ -24,6 +24,8 @@ from pretrain.provenance import Provenance
 from transfer import sources
 
 State = dict[str, Tensor]
+VITS = {"huggingface-vit", "mae", "deit"}
+"""Sources of ViTs alone: `test_vit_checkpoints.py`."""
 ONLINE, MOMENTUM = 1, 2
 """Seeds of the two encoders."""
 
@@ -464,7 +466,8 @@ def _check_branches(path: Path, case: Case, backbone: sources.Backbone) -> None:
 
 
 def test_every_source_of_the_table_has_a_fixture_here() -> None:
-    assert {case.source for case in CASES} | {"huggingface", "detectron2", "caffe"} == set(sources.SOURCES)
+    elsewhere = {"huggingface", "detectron2", "caffe", *VITS}
+    assert {case.source for case in CASES} | elsewhere == set(sources.SOURCES)
 
 
 @pytest.mark.parametrize(("arch", "head"), [("resnet18", True), ("resnet50", False)])

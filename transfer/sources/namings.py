@@ -1,0 +1,67 @@
+"""How code bases call the tensors of a backbone: tables of replacements that turn their names into canonical ones."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+Names = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
+"""Replacements, applied in order, that turn a code base's names into canonical ones."""
+
+
+def _names(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> Names:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
+
+
+DETECTRON2 = _names(
+    (r"^(?:backbone\.(?:bottom_up\.)?)?stem\.conv1\.norm\.", "bn1."),
+    (r"^(?:backbone\.(?:bottom_up\.)?)?stem\.conv1\.", "conv1."),
+    (r"^(?:backbone\.(?:bottom_up\.)?|roi_heads\.)?res([2-5])\.(?=\d)", lambda m: f"layer{int(m[1]) - 1}."),
+    (r"(?<=\d)\.conv([123])\.norm\.", r".bn\1."),
+    (r"\.shortcut\.norm\.", ".downsample.1."),
+    (r"\.shortcut\.(?!norm)", ".downsample.0."),
+)
+TRANSFORMERS = _names(
+    (r"^embedder\.embedder\.convolution\.", "conv1."),
+    (r"^embedder\.embedder\.normalization\.", "bn1."),
+    (r"^encoder\.stages\.([0-3])\.layers\.", lambda m: f"layer{int(m[1]) + 1}."),
+    (r"\.layer\.([012])\.convolution\.", lambda m: f".conv{int(m[1]) + 1}."),
+    (r"\.layer\.([012])\.normalization\.", lambda m: f".bn{int(m[1]) + 1}."),
+    (r"\.shortcut\.convolution\.", ".downsample.0."),
+    (r"\.shortcut\.normalization\.", ".downsample.1."),
+)
+TRANSFORMERS_VIT = _names(
+    (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.distillation_token$", "dist_token"),
+    (r"^embeddings\.position_embeddings$", "pos_embed"),
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"^encoder\.layer\.(\d+)\.attention\.attention\.qkv\.", r"blocks.\1.attn.qkv."),
+    (r"^encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"blocks.\1.attn.proj."),
+    (r"^encoder\.layer\.(\d+)\.layernorm_before\.", r"blocks.\1.norm1."),
+    (r"^encoder\.layer\.(\d+)\.layernorm_after\.", r"blocks.\1.norm2."),
+    (r"^encoder\.layer\.(\d+)\.intermediate\.dense\.", r"blocks.\1.mlp.fc1."),
+    (r"^encoder\.layer\.(\d+)\.output\.dense\.", r"blocks.\1.mlp.fc2."),
+    (r"^layernorm\.", "norm."),
+)
+"""Queries, keys and values are joined before (`joined`)."""
+SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
+"""`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
+NAMINGS: tuple[Names, ...] = ((), SEQUENTIAL, DETECTRON2, TRANSFORMERS, TRANSFORMERS_VIT)
+"""Every naming, the canonical one first, for files of which nobody says whose they are."""
+
+PARTS = ("query", "key", "value")
+"""Layers of an attention that transformers keeps apart, in the order in which others join their outputs."""
+_QUERY = re.compile(r"(.*\.attention\.attention\.)query(\.(?:weight|bias))")
+
+
+def joined(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Find tensors that are one elsewhere: its name, with `qkv` in the place of `query`, → their names, in its order.
+
+    Those whose shapes or types don't fit each other are left as they are.
+    """
+    found = {}
+    for before, after in (match.groups() for match in map(_QUERY.fullmatch, tensors) if match):
+        names = [f"{before}{part}{after}" for part in PARTS]
+        if len({(tensors[name].shape, tensors[name].dtype) if name in tensors else None for name in names}) == 1:
+            found[f"{before}qkv{after}"] = names
+    return found
