@@ -559,8 +559,8 @@ def test_a_plain_file_is_whose_the_user_says(tmp_path: Path, named: str) -> None
 def test_a_source_that_the_file_is_not_of_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "resnet50.pth"
     torch.save(backbone_alone(), path)
-    with pytest.raises(CheckpointError, match=r"no backbone of mocov3 recognised(.|\n)*base_encoder"):
-        sources.load(str(path), source="mocov3")
+    with pytest.raises(CheckpointError, match=r"no backbone of unimoco recognised(.|\n)*encoder_q"):
+        sources.load(str(path), source="unimoco")
     with pytest.raises(CheckpointError, match=r"unknown source 'mocov4'(.|\n)*did you mean 'mocov"):
         sources.load(str(path), source="mocov4")
 
