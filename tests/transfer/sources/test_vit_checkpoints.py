@@ -127,7 +127,7 @@ def mae(mine: State, other: State) -> Any:
 
 
 def transformers(mine: State, other: State) -> Any:
-    """huggingface/transformers @d8b2b23, models/vit/modeling_vit.py: ViTForImageClassification, queries, keys and values apart."""
+    """huggingface/transformers @d8b2b23, models/vit/modeling_vit.py: ViTForImageClassification; q, k and v apart."""
     return below("vit.", of_transformers(mine)) | {
         "classifier.weight": torch.zeros(10, 384),
         "classifier.bias": torch.zeros(10),
