@@ -1,5 +1,7 @@
 """What the records of several verbs say of their backbone, and how they name their folders."""
 
+import time
+
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
 from transfer import norms
@@ -34,9 +36,10 @@ def checkpoint_ref(backbone: Backbone) -> Checkpoint:
 
 
 def audited(backbone: Backbone, content: Content, device: str, journal: Journal) -> Verdict:
-    """Compare a backbone's running statistics with the training images, and log what came of it."""
+    """Compare a backbone's running statistics with the training images, and log what came of it and the seconds it took."""
+    start = time.perf_counter()
     verdict = audit(backbone, content, device)
-    journal.say(verdict.line())
+    journal.say(f"{verdict.line()} ({time.perf_counter() - start:.1f} s)")
     return verdict
 
 

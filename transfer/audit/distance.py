@@ -3,6 +3,8 @@
 Shapes: N images of S × S pixels, L batch norms.
 """
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -11,20 +13,35 @@ LEAST = 1e-6
 """Smallest distance, so that it has a logarithm."""
 
 
+class _ReachedError(Exception):
+    """Ends a forward pass at the first norm."""
+
+
 def norms(network: nn.Module) -> list[_BatchNorm]:
-    """List the batch norms of a network in the order in which images reach them."""
-    return [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    """List the batch norms of a network."""
+    return [module for module in network.modules() if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm))]
 
 
-def first(network: nn.Module, layer: nn.Module, images: Tensor) -> float:
-    """Return the distance at the first norm.
+def first(network: nn.Module, images: Tensor) -> float:
+    """Return the distance at the norm that images reach first.
 
     Args:
-        network: Whose first norm it is.
-        layer: The convolution before it.
+        network: In eval mode.
         images: (N, 3, S, S), normalised.
     """
-    return _distance(norms(network)[0], layer(images))
+    found: list[float] = []
+
+    def stop(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, _BatchNorm)
+        found.append(_distance(layer, inputs[0]))
+        raise _ReachedError
+
+    hooks = [layer.register_forward_pre_hook(stop) for layer in norms(network)]
+    with contextlib.suppress(_ReachedError):
+        network(images)
+    for hook in hooks:
+        hook.remove()
+    return found[0]
 
 
 def each(network: nn.Module, images: Tensor) -> Tensor:

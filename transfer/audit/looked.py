@@ -1,7 +1,7 @@
 """A backbone's norms on some images, as it is read and as it might be: all distances that an audit compares."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -25,9 +25,7 @@ class Looked:
 
     def __init__(self, backbone: Backbone, pixels: Tensor) -> None:
         self.backbone, self.images, self._device = backbone, len(pixels), pixels.device
-        network = self._network()
-        layer = network.get_submodule(backbone.architecture.first.rpartition(".")[0])
-        self._first: Callable[[Tensor], float] = lambda images: distance.first(network, layer, images)
+        self._first = partial(distance.first, self._network())
         self._versions = (pixels, likened(pixels))
 
     @cached_property

@@ -1,5 +1,6 @@
 """What an audit found, in words and numbers."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Verdict:
     def numbers(self) -> dict[str, float]:
         """Return the distances for a record's proof."""
         found = {"statistics_first_norm": self.first, "statistics_norms": self.typical}
-        return {name: round(value, 6) for name, value in found.items() if value}
+        return {name: round(value, 6) for name, value in found.items() if value and math.isfinite(value)}
 
     def plain(self) -> dict[str, Any]:
         """Return what came of it for files of settings."""
