@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from pretrain import methods
 from pretrain.core.errors import ConfigError
 from pretrain.optimizers import OPTIMIZERS
 from pretrain.recipe import Recipe
@@ -169,3 +170,18 @@ def test_a_group_that_takes_no_parameter_is_refused(groups: list[dict[str, str]]
 def test_a_schedule_that_can_have_no_effect_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Recipe.read(fields)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_no_published_recipe_spends_an_epoch_at_a_learning_rate_of_zero(name: str) -> None:
+    """A warm-up by the epoch from 0 would; one by the step is at 0 for one step."""
+    recipe = methods.get(name).recipe
+    steps = {"steps": 10 * recipe.epochs, "epochs": recipe.epochs}
+    assert recipe.lr_at(step=1, epoch=0, **steps) > 0
+    assert recipe.lr_at(step=10 * recipe.epochs - 1, epoch=recipe.epochs - 1, **steps) > 0
+
+
+def test_supcon_warms_up_from_a_hundredth() -> None:
+    recipe = methods.get("supcon").recipe
+    first, tenth = (recipe.lr_at(step=0, steps=1000, epoch=epoch, epochs=1000) for epoch in (0, 10))
+    assert (first, tenth) == (pytest.approx(0.01), pytest.approx(0.5))
