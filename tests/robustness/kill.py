@@ -27,14 +27,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import forks
 from forks import Ended
 from rows import Row
-from tiny_runs import assigned, command, missing, prepare
+from tiny_runs import METHODS, PRETRAININGS, assigned, command, missing, prepare
 
 PATIENCE = 8
 """Kills of one run at most; then it may finish."""
 FILES_AT_ONCE = 12
 """Files a run writes between two kills at most: the kills while saving are spread over these."""
-KINDS = ("pretrain", "signals", "linear", "torchvision", "detectron2", "mmseg", "demo")
-KILLS = {"demo": 5, "pretrain": 100, "signals": 40, "linear": 20, "torchvision": 20, "detectron2": 20, "mmseg": 20}
+KINDS = ("pretrain", "swav", "dino", "signals", "linear", "torchvision", "detectron2", "mmseg", "demo")
+KILLS = {
+    "demo": 5,
+    "pretrain": 100,
+    **dict.fromkeys(METHODS, 40),
+    "signals": 40,
+    "linear": 20,
+    "torchvision": 20,
+    "detectron2": 20,
+    "mmseg": 20,
+}
 """Kills of each kind in the long form."""
 
 
@@ -105,14 +114,14 @@ def differences(kind: str, whole: Path, killed: Path) -> Iterator[str]:
     ours, theirs = (json.loads((folder / "result.json").read_text()) for folder in (whole, killed))
     if ours["schedule"] != theirs["schedule"]:
         yield f"schedule {theirs['schedule']} in place of {ours['schedule']}"
-    exact = kind in ("pretrain", "signals", "linear")
+    exact = kind in (*PRETRAININGS, "linear")
     if exact and ours["metrics"] != theirs["metrics"]:
         yield f"metrics {theirs['metrics']} in place of {ours['metrics']}"
     if exact and _course(whole) != _course(killed):
         yield f"another course: {_course(killed)} in place of {_course(whole)}"
     if not exact and _course(whole, "lr") != _course(killed, "lr"):
         yield f"another schedule: {_course(killed, 'lr')} in place of {_course(whole, 'lr')}"
-    if kind in ("pretrain", "signals"):
+    if kind in PRETRAININGS:
         for path in sorted(whole.glob("backbone*.pth")):
             if not (killed / path.name).is_file() or digest(path) != digest(killed / path.name):
                 yield f"{path.name} is another file"
@@ -170,6 +179,13 @@ PROMISES: dict[str, tuple[str, str]] = {
         "a killed pre-training resumes, to the same losses, course and backbones, bit for bit",
         "SIGKILL at random moments, a third of them while a file is written; then the same command, with and without --resume",
     ),
+    **{
+        name: (
+            f"a killed pre-training of {name} resumes, to the same losses, course and backbones, bit for bit",
+            f"as above, with {what}",
+        )
+        for name, what in METHODS.items()
+    },
     "signals": (
         "SIGINT and SIGTERM end a pre-training with a checkpoint, one line and 130 or 143; it resumes bit for bit",
         "the signal to the whole process group at random moments, one loader worker",

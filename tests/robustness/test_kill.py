@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 
@@ -16,10 +18,11 @@ def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=250, env=ENVIRONMENT, check=False)
 
 
-def test_killed_pre_trainings_end_as_the_one_that_was_not() -> None:
-    done = run("kill.py", "--kind", "pretrain", "--kills", "2")
+@pytest.mark.parametrize("kind", ["pretrain", "swav"])
+def test_killed_pre_trainings_end_as_the_one_that_was_not(kind: str) -> None:
+    done = run("kill.py", "--kind", kind, "--kills", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    tally = json.loads(done.stdout)["pretrain"]
+    tally = json.loads(done.stdout)[kind]
     assert tally["kills"] >= 2
     assert tally["lost"] == tally["wrong"] == []
 

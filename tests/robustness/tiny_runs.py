@@ -9,6 +9,23 @@ from faults import lay_images
 TESTS = Path(__file__).resolve().parents[1]
 IMPORTED = ("bench.cli", "bench.progress", "bench.verbs.pretrain", "bench.verbs.transfer", "torch.utils.tensorboard")
 """Modules that the parent imports, so that no child has to, besides the engines."""
+METHODS = {"swav": "a queue in use and prototypes frozen at first", "dino": "a centre, and outputs frozen at first"}
+"""Methods with a state beside parameters, which are killed too, and what it is."""
+OWN = {
+    "swav": [
+        "hidden=16",
+        "prototypes=12",
+        "local_views=1",
+        "local_size=16",
+        "freeze_steps=9",
+        "queue=16",
+        "feature_dim=8",
+        "queue_epoch=0",
+    ],
+    "dino": ["hidden=16", "bottleneck=8", "outputs=24", "local_views=1", "local_size=16", "freeze_epochs=1"],
+}
+"""Their settings, at which a run of three epochs is through all of it."""
+PRETRAININGS = ("pretrain", *METHODS, "signals")
 SMALL = ["--device", "cpu", "--budget", "small"]
 TINY = ["arch=resnet18", "size=16", "batch=8", "queue=16", "feature_dim=8", "num_workers=0", "keep_every=2", "monitor_every=2"]
 DETECTION = [
@@ -44,7 +61,11 @@ def voc(root: Path) -> Path:
 
 def command(kind: str, data: Path) -> list[str]:
     """Return the command of a tiny run of that kind, without `--out`."""
-    if kind in ("pretrain", "signals"):
+    if kind in METHODS:
+        words = ["pretrain", "--device", "cpu", "--method", kind, "--aug", "random-erasing", "--epochs", "3"]
+        shared = [pair for pair in TINY if not pair.startswith(("size", "queue", "feature_dim"))]
+        return words + assigned(shared + OWN[kind] + ["size=32", "warmup_epochs=0"]) + ["--data", str(data / "images")]
+    if kind in PRETRAININGS:
         more = ["num_workers=1"] if kind == "signals" else []
         words = ["pretrain", "--device", "cpu", "--aug", "cutmix", "--supervision", "semi", "--epochs", "3"]
         return words + assigned(TINY + more) + ["--data", str(data / "images")]

@@ -22,7 +22,7 @@ from pretrain.config import PretrainConfig
 from pretrain.learner import Learner
 
 STEPS, IMAGES, SIZE = 10, 8, 32
-TINY = {"arch": "resnet18", "size": SIZE, "batch": IMAGES, "precision": "fp32", "epochs": 2}
+TINY = {"arch": "resnet18", "size": SIZE, "batch": IMAGES, "precision": "fp32", "epochs": 20}
 
 
 @pytest.fixture
