@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 
 from bench.verbs import Finished
+from pretrain import backbones
+from transfer import engines, tasks
 from transfer.metrics import metric
+
+DETECTION, PROBE = "coco-c4", "linear"
+
+
+def first_task(done: Finished) -> str:
+    """Name the task that a backbone just made is for: detection, or a probe where no detector takes its family."""
+    family = backbones.get(str(done.record.checkpoint.provenance.arch)).family
+    taken = any(engines.ENGINES[name].takes_family(family) for name in tasks.get(DETECTION).engines)
+    return DETECTION if taken else PROBE
 
 
 def lines(done: Finished, after: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ def pretrain(
 ) -> None:
     """Make a backbone: a method under an augmentation and a supervision regime."""
     from bench.progress import Display
+    from bench.summary import first_task
     from bench.verbs import pretrain as verb
     from pretrain.core.settings import assignments
 
@@ -31,7 +32,7 @@ def pretrain(
         if dry_run:
             return verb.explain(options, setup, place, display.hook)
         done = verb.run(options, setup, place, display.hook)
-    return _print(done, f"bench transfer --task coco-c4 --ckpt {done.folder / 'backbone.pth'}")
+    return _print(done, f"bench transfer --task {first_task(done)} --ckpt {done.folder / 'backbone.pth'}")
 
 
 def transfer(
