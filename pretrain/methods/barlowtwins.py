@@ -45,7 +45,10 @@ class BarlowTwins(Method):
             "pipeline": "byol-bicubic",
         }
     )
-    small: ClassVar[Mapping[str, Any]] = {"bn_splits": 1, "hidden": 512, "feature_dim": 512}
+    small: ClassVar[Mapping[str, Any]] = {
+        "bn_splits": 1, "hidden": 512, "feature_dim": 512, "groups": [{"match": "vectors", "weight_decay": 0}],
+    }  # fmt: skip
+    # The published rate of norms is LARS's: under AdamW the residual blocks, which begin as the identity, would stay it.
     statistics: ClassVar[Statistics | None] = Statistics(2048, "synchronised")
     refuses_blends: ClassVar[str] = WHOLE_BATCH
 

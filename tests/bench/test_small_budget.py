@@ -7,6 +7,7 @@ from bench.verbs import pretrain_settings
 from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.fields import merged
+from pretrain.recipe import Recipe
 
 DATA = "a folder"
 NAMED = {"supervised": {"supervision": "full"}, "supcon": {"supervision": "full"}}
@@ -20,8 +21,12 @@ def _small(name: str) -> PretrainConfig:
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_a_small_budget_has_the_settings_that_its_method_declares_for_it(name: str) -> None:
     settings, small = _small(name), methods.get(name).small
-    plain = {**settings.model_dump(), **settings.method.model_dump()}
-    assert {field: plain[field] for field in small} == dict(small)
+    plain = {**settings.model_dump(), **settings.recipe.model_dump(), **settings.method.model_dump()}
+    wanted = {
+        **small,
+        **({"groups": Recipe.read({"groups": small["groups"]}).model_dump()["groups"]} if "groups" in small else {}),
+    }
+    assert {field: plain[field] for field in small} == wanted
     assert (settings.arch, settings.size) == ("resnet18", 32)
 
 
