@@ -1,6 +1,7 @@
 """`bench views`: draw what the network will see, to look at before it is trained."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,26 @@ from torch import Tensor
 from bench import grid
 from bench.options import Place, Setup
 from bench.verbs.pretrain_settings import configuration, find
-from pretrain import inputs
+from pretrain import augment, inputs
 from pretrain.augment.mixed import Mixed
+from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
+from pretrain.guides import guides
 from pretrain.images import cache
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, Epochs
+from pretrain.images.training_set import TrainingSet
+from pretrain.trainer import Trainer
 
 EPOCHS = 3
 """Number of epochs whose query view is drawn."""
 MOST = 64
 """Rows of a grid at most."""
+FEWEST = 2
+"""Images of a batch over which a network can normalise."""
 SHARES = 1024
 """Blends that the mean share is taken over; it is then known to about ± 0.02."""
 
@@ -51,13 +58,23 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
     train = data.train
     if len(train) < images:
         raise DataError(f"fewer images than asked for in {train.root}", seen=len(train), fix=f"lower --images to {len(train)}")
+    asks = augment.asked(config.aug)
+    if asks and images < FEWEST:
+        raise ConfigError(
+            "a network sees no fewer images", seen=f"--images {images}", allowed=f"{FEWEST} or more with {config.aug}"
+        )
     title = f"{config.aug} on {config.recipe.pipeline}, {config.size} px, seed {config.seed}"
+    title += f", {' and '.join(asks)} of the untrained network" if asks else ""
     grid.draw(title, columns(config, train, images)).save(out, format="PNG")
     return f"{out}: {images} images, {title}" + _shares(config)
 
 
 def _shares(config: PretrainConfig) -> str:
-    """Say which fraction of its blend an image keeps on average, and at least; empty where nothing is blended."""
+    """Say which fraction of its blend an image keeps on average, and at least; empty where nothing is blended, and where the
+    network decides.
+    """
+    if augment.asked(config.aug):
+        return ""
     blank = torch.zeros(MOST, 1, config.size, config.size)
     drawn = [config.augmentation()(blank, inputs.generator(config.seed, step, "cpu")) for step in range(SHARES // MOST)]
     own = [mixed.weights[:, 0] for mixed in drawn if mixed.weights is not None]
@@ -78,15 +95,30 @@ def columns(config: PretrainConfig, train: ImageSet, images: int) -> list[grid.C
     (originals,), _, _ = centre.__getitems__([(0, index) for index in chosen])
     names = [f"{row}: {train.classes[train.labels[index]]}" for row, index in enumerate(chosen, start=1)]
     drawn = [grid.Column("original", _cells(originals.float() / 255, names))]
-    keys = []
+    keys, ask = [], _ask(config, train, chosen)
     for epoch in range(EPOCHS):
-        query, key = _column(config, train, chosen, epoch)
+        query, key = _column(config, train, chosen, epoch, ask)
         drawn.append(query)
         keys.append(key)
     return drawn + [key for key in keys[:1] if key is not None]
 
 
-def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int) -> tuple[grid.Column, grid.Column | None]:
+def _ask(config: PretrainConfig, train: ImageSet, chosen: list[int]) -> inputs.Ask | None:
+    """Make what asks the network as it is before the first step; None where the augmentation asks nothing."""
+    asked = augment.asked(config.aug)
+    if not asked:
+        return None
+    alone = config.replace({"bn_splits": 1, "sync_bn": False, "compile": False, "precision": "fp32"})
+    trainer = Trainer(alone, max(len(train), config.recipe.batch), len(train.classes), "cpu")
+    names = None if config.label_list is None else config.label_list.lines()
+    labels = torch.tensor(TrainingSet.of(train, fraction=config.labels_used, names=names, seed=config.seed).labels)[chosen]
+    given = Batch((), (), labels, torch.arange(len(chosen)), trainer.progress(0), both=config.aug_views == "both")
+    return lambda clean: guides(trainer.learner, replace(given, clean=clean), asked, shared=False)[0]
+
+
+def _column(
+    config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int, ask: inputs.Ask | None
+) -> tuple[grid.Column, grid.Column | None]:
     """Make the query's and the key's view of an epoch as a training step makes them; no key, if the method has one view."""
     # Decoded and resized as a cache would hold them.
     images = cache.open_images(
@@ -94,7 +126,8 @@ def _column(config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: i
     )
     batch, _, _ = inputs.crops(config, images, train.labels).__getitems__([(epoch, index) for index in chosen])
     make = inputs.Inputs.of(config)
-    views, clean = make.made(batch, inputs.generator(config.seed, epoch, "cpu"))
+    torch.manual_seed(inputs.step_seed(config.seed, epoch, stream=inputs.LEARNER))
+    views, clean = make.made(batch, inputs.generator(config.seed, epoch, "cpu"), ask)
     columns = [
         grid.Column(f"{view.name}, epoch {epoch + 1}", _cells(inputs.denormalised(seen.images), _notes(seen, before)))
         for view, seen, before in zip(make.views, views, clean, strict=True)

@@ -172,12 +172,14 @@ def test_a_long_note_is_cut_to_the_width_of_its_picture() -> None:
         (["--aug", "cutmx"], "did you mean 'cutmix'"),
         (["--images", "0"], "1 to 64"),
         (["--images", "9"], "lower --images to 8"),
+        (["--images", "1", "--aug", "puzzlemix"], "2 or more with puzzlemix"),
+        (["--aug", "snapmix"], "asks for class activation maps"),
         (["--out", "views.jpg"], "ending in .png"),
         (["--out", "missing/views.png"], "no folder missing"),
         (["--out", "text.png"], "is there and is no PNG"),
         (["--out", "folder.png"], "is a folder"),
         (["--data", "nowhere"], "no data at nowhere"),
-        (["--set", "pipeline=mocov3"], "unknown pipeline"),
+        (["--set", "pipeline=mocov9"], "unknown pipeline"),
         (["--set", "aug_views=all"], "aug_views"),
         (["--config", "nothing"], "unknown pretrain configuration"),
     ],
@@ -194,6 +196,28 @@ def test_wrong_input_gives_one_message_and_writes_nothing(
     assert shown.count("bench: ") == 1
     assert sorted(here.rglob("*")) == before
     assert (here / "text.png").read_text() == "not a picture"
+
+
+@pytest.mark.parametrize(
+    ("aug", "fields", "said"),
+    [
+        ("puzzlemix", TINY, "saliency of the untrained network"),
+        ("snapmix", {**SHARED, "method": "supervised", "supervision": "semi"}, "class activation of the untrained network"),
+    ],
+)
+def test_what_asks_the_network_is_drawn_as_the_untrained_one_answers_and_said_so(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    aug: str,
+    fields: dict[str, object],
+    said: str,
+) -> None:
+    for out in ("one.png", "two.png"):
+        assert bench_views(monkeypatch, "--data", "images", "--aug", aug, "--images", "8", "--out", out, fields=fields) == 0
+        assert said in " ".join(capsys.readouterr().out.split())
+    with Image.open("one.png") as one, Image.open("two.png") as two:
+        assert np.array_equal(np.asarray(one), np.asarray(two))
 
 
 def test_an_older_picture_is_replaced(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

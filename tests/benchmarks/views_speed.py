@@ -14,6 +14,8 @@ from torch import Tensor
 
 from pretrain import augment
 from pretrain.augment import ops
+from pretrain.augment.compose import guided
+from pretrain.augment.guide import Guide
 from pretrain.augment.none import NoAugmentation
 from pretrain.augment.pipelines import PIPELINES
 from pretrain.batch import View
@@ -57,7 +59,9 @@ def operations(images: Tensor) -> dict[str, float]:
 
 def augmentations(images: Tensor) -> dict[str, float]:
     """Each augmentation of the table, with its published settings, on all images of the batch."""
-    makes = {name: augment.make(name) for name in augment.AUGMENTATIONS}
+    maps = torch.rand(images[:, 0].shape, generator=generator(0, 0, "cpu")) ** 8  # what a network may answer
+    answers = {name: Guide(images, dict.fromkeys(augment.asked(name), maps)) for name in augment.AUGMENTATIONS}
+    makes = {name: guided(augment.make(name), guide) for name, guide in answers.items()}
     return {name: least(lambda make=make: make(images, generator(0, 0, "cpu")), len(images)) for name, make in makes.items()}
 
 
