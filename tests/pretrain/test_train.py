@@ -112,7 +112,14 @@ def test_filling_the_queue_moves_no_parameter(images: ImageSet, tmp_path: Path) 
     assert all(torch.equal(start[key], left[key]) for key in parameters)
 
 
-@pytest.mark.parametrize("fields", [{"aug": "cutmix", "supervision": "semi"}, {"aug": "puzzlemix+cutout"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"aug": "cutmix", "supervision": "semi"},
+        {"aug": "puzzlemix+cutout"},
+        {"aug": "snapmix", "method": "supervised", "supervision": "semi"},
+    ],
+)
 def test_a_run_cut_after_an_epoch_ends_bit_for_bit_as_one_that_was_not(
     images: ImageSet, tmp_path: Path, fields: dict[str, object]
 ) -> None:
