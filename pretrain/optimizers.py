@@ -26,6 +26,10 @@ class Optimizer(Settings):
     name: str
     """A name of `OPTIMIZERS`."""
 
+    def remark(self, batch: int) -> str:
+        """Say what is known against this optimiser at a batch; empty where nothing is."""
+        return ""
+
     @abstractmethod
     def build(self, groups: Groups) -> "TorchOptimizer":
         """Make the optimiser of some parameter groups."""
@@ -71,6 +75,8 @@ class LARS(Optimizer):
     """
 
     MOMENTS: ClassVar[int] = 1
+    SMALLEST_BATCH: ClassVar[int] = 256
+    """The smallest batch of a published recipe with LARS (SwAV's with a queue, revisitAIRL's)."""
 
     name: Literal["lars"] = "lars"
     form: Literal["facebook", "simclr", "revisitairl", "larc", "solo-learn"] = "facebook"
@@ -79,6 +85,15 @@ class LARS(Optimizer):
     """Momentum coefficient."""
     trust: float = Field(0.001, gt=0)
     """Trust coefficient η."""
+
+    def remark(self, batch: int) -> str:
+        """See `Optimizer`. For tiny batches Barlow Twins' authors suggest SGD (facebookresearch/barlowtwins, issue 7)."""
+        if batch >= self.SMALLEST_BATCH:
+            return ""
+        return (
+            f"LARS at a batch of {batch}: no published recipe has fewer than {self.SMALLEST_BATCH} images, "
+            "and rates don't scale down linearly; SGD is suggested for small batches (--set optimizer=sgd)"
+        )
 
     def build(self, groups: Groups) -> "TorchOptimizer":
         """See `Optimizer`."""

@@ -47,10 +47,10 @@ class PretrainPlan(Plan):
         return self.settings.differences(self.published)
 
     def arithmetic(self) -> list[str]:
-        """How the number of epochs and the learning rate came about, in words."""
+        """How the number of epochs and the learning rate came about, in words, and what speaks against the optimiser."""
         recipe = self.settings.recipe
         rate = f"learning rate {recipe.base_lr:g} × {recipe.batch} / 256 = {recipe.lr:g}"
-        return [self.lengthening, rate] if self.lengthening else [rate]
+        return [line for line in (self.lengthening, rate, recipe.optimizer.remark(recipe.batch)) if line]
 
     def name(self) -> str:
         """Name the method, the augmentation, the supervision, the backbone, the data and the seed."""

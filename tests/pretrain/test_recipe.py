@@ -185,3 +185,9 @@ def test_supcon_warms_up_from_a_hundredth() -> None:
     recipe = methods.get("supcon").recipe
     first, tenth = (recipe.lr_at(step=0, steps=1000, epoch=epoch, epochs=1000) for epoch in (0, 10))
     assert (first, tenth) == (pytest.approx(0.01), pytest.approx(0.5))
+
+
+def test_lars_has_a_remark_at_batches_smaller_than_any_published_one() -> None:
+    lars, sgd = (Recipe.read({"optimizer": name}).optimizer for name in ("lars", "sgd"))
+    assert "LARS at a batch of 64" in lars.remark(64)
+    assert [lars.remark(256), sgd.remark(64)] == ["", ""]
