@@ -1,0 +1,43 @@
+"""A tiny study of real commands: what the plan says of a record is what the runs write."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.study import plan
+from bench.study.local import Coordinator, Machine
+from bench.study.states import Observer, State
+
+TINY = """
+study: tiny
+data: {pretrain: images, imagefolder: images}
+precision: fp32
+budget: small
+pretrain:
+  a:
+    set: {epochs: 2, size: 16, batch: 4, queue: 8, num_workers: 0}
+    checkpoints: [1, final]
+evaluate:
+  - {of: a, task: knn, set: {size: 32, neighbours: 2}}
+  - {of: "random:resnet18", measure: {probe: cutout, sweep: {side: [0.2]}}, set: {size: 32, views: 2, batch: 2}}
+"""
+
+
+def test_a_study_of_real_runs_is_done_by_the_records_that_they_write_wherever_these_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_images(tmp_path / "images", train=4, val=2)
+    path = Path("tiny.yaml")
+    path.write_text(TINY, encoding="utf-8")
+    said: list[str] = []
+    assert Coordinator(path, (), Machine(("0",), gpus=False), said.append, poll=0.1).run() == 0, said
+    whole = plan.read(path)
+    assert len(whole.cells) == 4
+    assert set(Observer.of(whole).look(whole).states.values()) == {State.DONE}
+    Path("runs").rename("kept")
+    assert State.DONE not in Observer.of(whole).look(whole).states.values()
+    assert set(Observer.of(whole, [Path("kept")]).look(whole).states.values()) == {State.DONE}
+    (tmp_path / "images" / "train" / "ant" / "ant_0.png").unlink()
+    assert State.DONE not in Observer.of(whole, [Path("kept")]).look(whole).states.values()  # it is other data now
