@@ -66,7 +66,7 @@ def start(
     *,
     devices: tuple[str, ...] = (),
     environment: Mapping[str, str],
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] | None = None,
     logged: bool = True,
 ) -> Child | None:
     """Start a cell's command, unless another process attempts it, has done it meanwhile, or has found that it fails.
@@ -81,7 +81,7 @@ def start(
         retries: Of its study.
         devices: For the caller.
         environment: Of the command.
-        program: What `bench` is.
+        program: What `bench` is; None: `PROGRAM`.
         logged: Whether its output goes into the attempt's log; else to this process's own.
     """
     folder = attempts.folder(cell.id)
@@ -95,7 +95,7 @@ def start(
             return None
         (folder / OUTCOME).unlink(missing_ok=True)
         log = held.enter_context(attempts.log(cell.id).open("ab")) if logged else None
-        command = [*program, *cell.command(checkpoint)[1:]]
+        command = [*(program or PROGRAM), *cell.command(checkpoint)[1:]]
         process = _popen(command, {**environment, VARIABLE: str((folder / OUTCOME).absolute())}, log)
         return Child(cell, devices, attempts, process, held.pop_all())
 

@@ -87,7 +87,8 @@ class Coordinator:
     """Is told what happens, a line each."""
     show: Show = lambda look: None
     """Is shown every look."""
-    program: Sequence[str] = child.PROGRAM
+    program: Sequence[str] | None = None
+    """What `bench` is; None: this very one."""
     poll: float = 0.5
     """Seconds between two looks at the children."""
     every: float = 15.0

@@ -61,7 +61,9 @@ class Records:
     folders: tuple[Path, ...]
     broken: dict[Path, str] = field(default_factory=dict)
     """Files that are no records → why."""
-    _by_protocol: dict[str, list[Found]] = field(default_factory=dict)
+    _by_folder: dict[Path, Found] = field(default_factory=dict)
+    _of: dict[str, dict[str, list[Found]]] = field(default_factory=dict)
+    """Protocol → digest or address of the backbone → records."""
     _known: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def look(self) -> None:
@@ -78,9 +80,14 @@ class Records:
                     self._read(path)
         self._forget(gone)
 
-    def of(self, protocol: str) -> list[Found]:
-        """Return the records with what a cell's record must say."""
-        return self._by_protocol.get(protocol, [])
+    def any(self, protocol: str) -> bool:
+        """Return whether there is a record with what a cell's record must say, of whichever backbone."""
+        return protocol in self._of
+
+    def of(self, protocol: str, backbones: Iterable[str] | None = None) -> list[Found]:
+        """Return the records with what a cell's record must say, of backbones with those digests or addresses; None: of any."""
+        there = self._of.get(protocol, {})
+        return [each for name in (there if backbones is None else dict.fromkeys(backbones)) for each in there.get(name, ())]
 
     def known(self, folder: Path) -> bool:
         """Return whether a folder had a record at the last look."""
@@ -88,7 +95,7 @@ class Records:
 
     def all(self) -> Iterable[Found]:
         """Return every record."""
-        return (each for found in self._by_protocol.values() for each in found)
+        return self._by_folder.values()
 
     def _read(self, path: Path) -> None:
         try:
@@ -96,14 +103,14 @@ class Records:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self.broken[path] = f"{type(error).__name__}: {error}"
             return
-        self._by_protocol.setdefault(found.protocol, []).append(found)
+        self._by_folder[path.parent] = found
+        self._of.setdefault(found.protocol, {}).setdefault(found.address or found.sha256, []).append(found)
 
     def _forget(self, paths: set[Path]) -> None:
-        folders = {path.parent for path in paths if path in self._known}
-        if folders:
-            for key, found in self._by_protocol.items():
-                self._by_protocol[key] = [each for each in found if each.folder not in folders]
         for path in paths:
+            found = self._by_folder.pop(path.parent, None)
+            if found is not None:
+                self._of[found.protocol][found.address or found.sha256].remove(found)
             self._known.pop(path, None)
             self.broken.pop(path, None)
 

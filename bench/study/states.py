@@ -155,16 +155,20 @@ class _Looking:
 
     def _records(self, cell: Cell) -> list[Found]:
         """The records of a cell: of its protocol, its backbone and its data."""
-        candidates = self.observer.records.of(cell.protocol)
-        if cell.subject is not None and candidates:
-            candidates = [each for each in candidates if self._is_of(each, cell.subject)]
+        seen = self.observer.records
+        if not seen.any(cell.protocol):
+            return []
+        candidates = seen.of(cell.protocol, None if cell.subject is None else self._backbones(cell.subject))
         return [each for each in candidates if each.folder == cell.folder or self.observer.data.same(cell, each)]
 
-    def _is_of(self, found: Found, subject: Subject) -> bool:
-        """Whether a record is of a backbone."""
+    def _backbones(self, subject: Subject) -> list[str]:
+        """Digests and addresses of what a backbone may be: the same pre-training may have been done more than once."""
         if subject.pretraining is None:
-            return found.address == subject.key or found.sha256 == records.sha256(Path(subject.checkpoint))
+            own = records.sha256(Path(subject.checkpoint))
+            return [subject.key] if own is None else [own]
+        made = self.found.get(subject.pretraining, [])
         if subject.epoch is None:
-            return any(found.sha256 == made.sha256 for made in self.found.get(subject.pretraining, ()))
-        folders = {Path(subject.checkpoint).parent, *(made.folder for made in self.found.get(subject.pretraining, ()))}
-        return any(found.sha256 == records.sha256(folder / backbone_name(subject.epoch)) for folder in folders)
+            return [each.sha256 for each in made]
+        folders = dict.fromkeys([Path(subject.checkpoint).parent, *(each.folder for each in made)])
+        digests = [records.sha256(folder / backbone_name(subject.epoch)) for folder in folders]
+        return [each for each in digests if each is not None]

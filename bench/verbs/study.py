@@ -145,7 +145,7 @@ def cell(file: Path, name: str, found: Sequence[Path]) -> int:
         print(f"already done: {look.found[one.id][0].folder}")
         return 0
     if look.states[one.id] is not State.READY:
-        seen = f"it is {look.states[one.id]}" + f": {look.why[one.id]}" * (one.id in look.why)
+        seen = ": ".join(filter(None, [f"it is {look.states[one.id]}", look.why.get(one.id)]))
         raise ConfigError(f"{one.id} can't be started now", seen=seen, fix="see `bench study status`")
     print(look.line(one), flush=True)
     return _wait(one, look, observer)
