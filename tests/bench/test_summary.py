@@ -31,6 +31,11 @@ def test_a_measure_says_under_which_probe_it_was_taken_and_which_way_its_numbers
     ]
 
 
+def test_a_vit_goes_to_a_probe_next_and_a_resnet_to_a_detector() -> None:
+    tasks = [summary.first_task(Finished(Path("runs/c"), made(arch=arch), reused=False)) for arch in ("vit_small", "resnet18")]
+    assert tasks == ["linear", "coco-c4"]
+
+
 def test_a_transfer_is_its_percentages() -> None:
     lines = list(summary.lines(Finished(Path("runs/b"), made(metrics={"top1": 61.234}), reused=False), "bench report"))
     assert lines == ["done: runs/b/result.json", "  top1                 61.23", "next: bench report"]

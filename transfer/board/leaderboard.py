@@ -130,7 +130,7 @@ def _row_key(record: RunRecord) -> RowKey:
     came = record.checkpoint.provenance
     file = record.checkpoint.sha256[:12] if came.seed is None else None
     visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, came.epochs)
-    read = {f"read.{name}": value for name, value in record.checkpoint.recipe.items()}
+    read = {f"read.{name}": value for name, value in record.checkpoint.recipe.items() if name != "arch"}  # it stands above
     augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, {**came.changed, **read}))
     return RowKey(*visible, came.data_fingerprint, came.method_version, augmentation, changed, file)
 

@@ -17,6 +17,8 @@ from transfer.sources.own import OWN
 from transfer.sources.recipe import USUAL, Said, by_hand, relevant, settled
 from transfer.sources.said import everything, is_folded
 
+BESIDE = "beside it"
+"""What `Said.where` has of a file that lies beside."""
 TELLS_FOLDED = {"order", "stride"}
 """Fields of which one must be said of a network with Caffe's norms."""
 
@@ -39,9 +41,10 @@ def read_as(
     """
     said = _said(backbone, payload, path, sure=sure)
     line = SOURCES.get(backbone.source)
-    if line is not None:
-        said = [replace(each, architecture=line.architecture(each.architecture)) for each in said]
-        backbone = _called(replace(backbone, arch=line.architecture(backbone.arch) or backbone.arch), said)
+    if line is not None and line.networks:
+        backbone = replace(backbone, arch=line.architecture(backbone.arch) or backbone.arch)
+    elif line is not None:
+        backbone = _called(backbone, said)
     said += [by_hand(told, backbone.architecture)] if told else []
     recipe, assumed = settled(backbone.architecture, path, said, line.recipe if line else USUAL)
     open_still = TELLS_FOLDED & set(relevant(backbone.architecture)) <= set(assumed)
@@ -70,9 +73,13 @@ def _said(backbone: Backbone, payload: Payload, path: Path, *, sure: bool) -> li
         library = {"stride": "3x3", "eps": backbone.architecture.eps}
         seen = own.recipe_said(payload) if backbone.source == OWN else Said("torchvision", USUAL.fields())
         return [Said(f"{backbone.source}'s networks", library), seen]
+    said, line = everything(payload, path, backbone.source), SOURCES.get(backbone.source)
+    if line is not None:  # in the file stands what that code base calls its network; what lies beside it may be anyone's
+        said = [
+            each if BESIDE in each.where else replace(each, architecture=line.architecture(each.architecture)) for each in said
+        ]
     beside = published.beside(path)
-    where = f"{published.about(path).name} beside it"
-    return [*everything(payload, path, backbone.source), *([published.recipe_said(beside, where)] if beside else [])]
+    return [*said, *([published.recipe_said(beside, f"{published.about(path).name} {BESIDE}")] if beside else [])]
 
 
 def _require_unfolded(state: Mapping[str, Tensor], path: Path) -> None:

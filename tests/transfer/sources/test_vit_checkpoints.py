@@ -294,6 +294,13 @@ def test_a_converted_one_comes_back_with_its_heads(tmp_path: Path, mine: State) 
     assert sources.load(str(done.file)).arch == "vit_small"
 
 
+def test_a_source_that_contradicts_what_lies_beside_is_refused(tmp_path: Path, mine: State) -> None:
+    torch.save(mine, tmp_path / "vit.pth")
+    done = convert.run(str(tmp_path / "vit.pth"), "timm", tmp_path / "out.pth", lambda *_: None)
+    with pytest.raises(CheckpointError, match=r"it says vit_small\n(.|\n)*out\.pth\.json beside it"):
+        sources.load(str(done.file), source="mocov3")
+
+
 def test_an_entry_says_which_one_its_tensors_are_taken_for() -> None:
     shapes: list[tuple[str, Any]] = [(name, shapes_of(backbones.get(name).skeleton())) for name in BACKBONES]
     for name, own in shapes:
