@@ -23,7 +23,7 @@ def plan(forecast: Forecast) -> Iterator[str]:
     for task, cells in by_task(look).items():
         left = sum(cell.id in forecast.to_do for cell in cells)
         hours = forecast.hours(task)
-        cost = "nothing to do" if not left else "time unknown" if hours is None else f"{hours:,.1f} device hours"
+        cost = "nothing to do" if not left else "time unknown" if hours is None else _worked(hours)
         yield f"  {task:<32} {len(cells):>6,} {left:>6,} to do   {cost}"
     if look.plan.shared or look.plan.doubles:
         yield f"  planned once: {look.plan.shared} pre-trainings in several blocks, {look.plan.doubles} evaluations named again"
@@ -39,8 +39,8 @@ def plan(forecast: Forecast) -> Iterator[str]:
 def _time(forecast: Forecast) -> Iterator[str]:
     if forecast.estimates:
         played, devices = forecast.played, forecast.devices
-        on = f"on {devices} device{'s' * (devices > 1)}: {span(played.seconds)}, {1 - played.busy:.1%} idle"
-        yield f"time: {forecast.device_hours:,.1f} device hours; {on}; longest chain {span(played.path)}"
+        on = f"on {devices} device{'s' * (devices > 1)}: {span(played.seconds)}, {1 - played.busy:.1%} idle or starting"
+        yield f"time: {_worked(forecast.device_hours)}; {on}; longest chain {span(played.path)}"
         counted = Counter(each.source for each in forecast.estimates.values())
         yield "  from " + "; ".join(f"{source} ({count} cells)" for source, count in counted.most_common(4))
     unknown = forecast.unknown
@@ -97,6 +97,11 @@ def _step(cell: Cell) -> str:
     except (OSError, ValueError, IndexError):
         return ""
     return f": {last['stage']}, step {last['step']} of {last['of']}" if {"stage", "step", "of"} <= last.keys() else ""
+
+
+def _worked(hours: float) -> str:
+    """Format the time that devices work."""
+    return f"{hours:,.1f} device hours" if hours >= 1 else f"{hours * 60:,.1f} device minutes"
 
 
 def span(seconds: float) -> str:
