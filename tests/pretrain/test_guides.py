@@ -16,7 +16,7 @@ from pretrain.images.labels import UNLABELLED
 from pretrain.trainer import Trainer
 from transfer.representation.settings import MeasureSettings
 
-TINY = {"arch": "resnet18", "stem": "small", "size": 16, "epochs": 1, "batch": 8, "precision": "fp32"}
+TINY = {"arch": "resnet18", "stem": "small", "size": 16, "epochs": 1, "warmup_epochs": 0, "batch": 8, "precision": "fp32"}
 OWN = {"queue": 16, "feature_dim": 8, "hidden": 32, "prototypes": 8, "outputs": 16, "local_views": 0}
 LABELS = torch.tensor([0, 1, 0, 1, 0, UNLABELLED, 1, 0])
 

@@ -165,7 +165,7 @@ def test_a_probe_sees_all_pictures_as_the_recipe_says(
     for name, backbone in (("usual", dataclasses.replace(told, recipe=USUAL)), ("told", told)):
         watcher = Watcher()
         for module in (engine, measure):
-            monkeypatch.setattr(module, "extractor", lambda backbone, device, watcher=watcher: (watcher, {}))
+            monkeypatch.setattr(module, "extractor", lambda *_, watcher=watcher: (watcher, {}))
         probed(task, probe_job("knn" if task == "measure" else task, folder=name), backbone)
         seen.append(torch.cat(watcher.seen))
     assert len(seen[0]) > 10
