@@ -28,9 +28,7 @@ class MultiCrop(Method):
 
     def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
         """Declare two whole views, and small crops with the second one's operations."""
-        pipelines = recipe.pipelines()
-        whole = tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(pipelines))
-        return whole + self.small_crops(pipelines[1], size)
+        return super().views(recipe, size) + self.small_crops(recipe.pipelines()[1], size)
 
     def small_crops(self, pipeline: "Pipeline", size: int) -> tuple[View, ...]:
         """Declare the small crops; they have a pipeline's operations, and a size and a scale of their own.

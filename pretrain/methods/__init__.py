@@ -143,9 +143,11 @@ class Method(Settings):
         """
         return {}
 
-    @abstractmethod
     def views(self, recipe: Recipe, size: int) -> "tuple[View, ...]":
-        """Declare the views of each image, in their order."""
+        """Declare the views of each image, in their order: here two whole ones, one of each of the recipe's pipelines."""
+        from pretrain.batch import View  # imports torch, which reading the table does without
+
+        return tuple(View(f"view {index + 1}", pipeline, size) for index, pipeline in enumerate(recipe.pipelines()))
 
     def check(self, batch: int) -> None:
         """Refuse settings that can't be with batches of that size.

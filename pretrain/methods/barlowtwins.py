@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from pretrain.batch import Batch, View
+from pretrain.batch import Batch
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.decorrelation import cross_correlation, redundancy
 from pretrain.methods import BLUR, Method, Shape, Statistics
@@ -63,10 +63,6 @@ class BarlowTwins(Method):
     """On several processes: the published code's gradient is that of one process divided by the processes."""
     zero_init_residual: bool = True
     """Whether residual blocks begin as the identity."""
-
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two views."""
-        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
 
     def apart(self, processes: int, labelled: float) -> Mapping[str, str]:
         """See `Method`."""

@@ -14,7 +14,7 @@ from pretrain.core.ranges import FractionRange
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.assignment import cross_entropy_of_shares
 from pretrain.losses.blends import over_sources
-from pretrain.methods import BLUR, Shape, Statistics, Targets
+from pretrain.methods import BLUR, Method, Shape, Statistics, Targets
 from pretrain.multicrop import WHOLE, MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
@@ -100,10 +100,9 @@ class DINO(MultiCrop):
 
     def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
         """Declare two whole views, and small crops, blurred half of the time and never solarised."""
-        pipelines = recipe.pipelines()
-        whole = tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(pipelines))
-        blur = 0.5 if pipelines[0].blur else 0.0
-        return whole + self.small_crops(pipelines[0].replace({"blur": blur, "solarize": 0.0}), size)
+        first, _ = recipe.pipelines()
+        local = first.replace({"blur": 0.5 if first.blur else 0.0, "solarize": 0.0})
+        return Method.views(self, recipe, size) + self.small_crops(local, size)
 
     def teacher_at(self, epoch: int) -> float:
         """Return the teacher's temperature in an epoch."""

@@ -18,7 +18,7 @@ from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
 from pretrain.parts.heads import mlp
-from pretrain.parts.key_queue import KeyQueue
+from pretrain.parts.key_queue import KeyQueue, require_whole_batches
 from pretrain.parts.target import MomentumTarget
 from pretrain.recipe import Recipe
 
@@ -81,9 +81,7 @@ class MoCoV2(MultiCrop):
 
     def check(self, batch: int) -> None:
         """Refuse a queue that whole batches don't fill."""
-        if self.queue % batch:
-            nearest = max(batch, round(self.queue / batch) * batch)
-            raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")
+        require_whole_batches(self.queue, batch)
 
     def learner(self, shape: Shape) -> "MoCo":
         """Build both encoders and the queue."""

@@ -18,7 +18,7 @@ from pretrain.multicrop import Predicting
 from pretrain.parts.branch import Branch
 from pretrain.parts.contrast import Contrast, LabelMode
 from pretrain.parts.heads import mlp
-from pretrain.parts.key_queue import KeyQueue
+from pretrain.parts.key_queue import KeyQueue, require_whole_batches
 from pretrain.parts.target import MomentumTarget, rising
 from pretrain.recipe import Recipe
 from pretrain.siamese import Siamese
@@ -65,9 +65,7 @@ class MoCoV2Plus(Predicting):
     def check(self, batch: int) -> None:
         """Refuse a queue that whole batches don't fill, and small crops beside a predictor."""
         super().check(batch)
-        if self.queue % batch:
-            nearest = max(batch, round(self.queue / batch) * batch)
-            raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")
+        require_whole_batches(self.queue, batch)
 
     def projector(self, width: int) -> nn.Module:
         """Build the projector: features (N, width) → (N, feature_dim)."""

@@ -18,6 +18,7 @@ from pretrain.multicrop import WHOLE, MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.heads import Prototypes, mlp
+from pretrain.parts.key_queue import require_whole_batches
 from pretrain.parts.pairs import crossed
 from pretrain.recipe import Recipe
 
@@ -81,9 +82,7 @@ class SwAV(MultiCrop):
 
     def check(self, batch: int) -> None:
         """Refuse a queue that whole batches don't fill."""
-        if self.queue % batch:
-            nearest = max(batch, round(self.queue / batch) * batch)
-            raise ValueError(f"the queue ({self.queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")
+        require_whole_batches(self.queue, batch)
 
     def learner(self, shape: Shape) -> "Swapped":
         """Build the branch, the prototypes and the queue."""

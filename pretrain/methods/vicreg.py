@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch.nn.functional as F
 from pydantic import Field
 
-from pretrain.batch import Batch, View
+from pretrain.batch import Batch
 from pretrain.core import distributed
 from pretrain.learner import Exported, Learner, Losses
 from pretrain.losses.decorrelation import covariance_term, variance_term
@@ -63,10 +63,6 @@ class VICReg(Method):
     """Weight of features that vary together."""
     zero_init_residual: bool = True
     """Whether residual blocks begin as the identity."""
-
-    def views(self, recipe: Recipe, size: int) -> tuple[View, ...]:
-        """Declare two views."""
-        return tuple(View(f"view {i + 1}", pipeline, size) for i, pipeline in enumerate(recipe.pipelines()))
 
     def learner(self, shape: Shape) -> "Vic":
         """Build the branch."""

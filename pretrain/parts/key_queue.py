@@ -29,3 +29,14 @@ class KeyQueue(nn.Module):
         self.keys[:, start : start + len(keys)] = keys.T
         self.labels[start : start + len(keys)] = labels
         self.end.fill_((start + len(keys)) % self.keys.shape[1])
+
+
+def require_whole_batches(queue: int, batch: int) -> None:
+    """Refuse a queue that whole batches don't fill.
+
+    Raises:
+        ValueError: With the nearest length that they fill.
+    """
+    if queue % batch:
+        nearest = max(batch, round(queue / batch) * batch)
+        raise ValueError(f"the queue ({queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")
