@@ -4,6 +4,8 @@ import os
 import shlex
 import sys
 
+__version__ = "0.1.0"
+"""The version, here alone: `pyproject.toml` and `bench --version` read it, a test compares `CITATION.cff` with it."""
 FIRST = os.environ.get("RANK", "0") == "0"
 """Whether this process prints: of several, only the first one does."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import FIRST, command_line
+from bench import FIRST, __version__, command_line
 from bench.cli import making, showing, studying
 from bench.cli.groups import expanded
 
@@ -29,7 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 app = typer.Typer(
     help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 for _name, _command in COMMANDS.items():
@@ -57,9 +57,7 @@ app.add_typer(_study, name="study")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"bench {version('bench-transfer')}")
+        print(f"bench {__version__}")
         raise typer.Exit
 
 

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli import completion
+
 ROOT = Path(__file__).resolve().parents[2]
 """Folder that holds `pretrain`, `transfer` and `bench`."""
 TYPES: Mapping[str, tuple[Any, Any]] = {"int": (int | None, None), "float": (float | None, None), "bool": (bool, False)}
@@ -50,7 +52,8 @@ class FieldOptions:
             for name in names:
                 declared = documented(source)[name]
                 listed = f" `bench ls {self.lists[name]}` lists them." if name in self.lists else ""
-                option = typer.Option(help=declared.help + listed, rich_help_panel=self.title)
+                completed = completion.of(self.lists[name]) if self.lists.get(name) in completion.TABLES else None
+                option = typer.Option(help=declared.help + listed, rich_help_panel=self.title, autocompletion=completed)
                 kind, default = declared.type
                 annotation: Any = Annotated[kind, option]
                 yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -6,12 +6,24 @@ from typing import Annotated, Any
 import typer
 
 from bench import FIRST
+from bench.cli import completion
 from bench.cli.groups import Only
 from bench.cli.tables import ADJUSTMENTS, MEASURE, PRETRAIN, SELECTION
 from bench.options import Ckpt, Place, Reading, Set, Setup
 
 PRINTS = FIRST and "BENCH_CHILD" not in os.environ
 """Whether this process prints the result: not if it was started by a process that does."""
+
+Task = Annotated[
+    str,
+    typer.Option(
+        help="`bench ls tasks`; TASK@SCHEDULE where it has several, such as coco-c4@1x.", autocompletion=completion.of("tasks")
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="detectron2, torchvision, ...; without it the first installed.", autocompletion=completion.of("engines")),
+]
 
 
 def pretrain(
@@ -36,7 +48,7 @@ def pretrain(
 
 
 def transfer(
-    task: Annotated[str, typer.Option(help="`bench ls tasks`; TASK@SCHEDULE where it has several, such as coco-c4@1x.")],
+    task: Task,
     ckpt: Ckpt,
     adjustments: Annotated[dict[str, Any], ADJUSTMENTS],
     selection: Annotated[dict[str, Any], SELECTION],
@@ -44,7 +56,7 @@ def transfer(
     place: Place,
     reading: Reading,
     schedule: Annotated[str | None, typer.Option(help="The same as @SCHEDULE: 1x or 2x.")] = None,
-    engine: Annotated[str | None, typer.Option(help="detectron2, torchvision, ...; without it the first installed.")] = None,
+    engine: Engine = None,
     trials: Annotated[
         int | None, typer.Option(help="Run that many seeds, counted up from --seed; mean and spread at the end.")
     ] = None,

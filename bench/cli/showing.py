@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli import listing
+from bench.cli import completion, listing
 from bench.cli.groups import Only
 from bench.cli.tables import SELECTION, VIEWS
 from bench.options import Ckpt, Place, Reading, Runs, Set, Setup
@@ -94,7 +94,7 @@ def arrange(
 
 def convert(
     ckpt: Ckpt,
-    to: Annotated[str, typer.Option(help="torchvision, timm, detectron2 or mmseg.")],
+    to: Annotated[str, typer.Option(help="torchvision, timm, detectron2 or mmseg.", autocompletion=completion.of("targets"))],
     out: Annotated[Path, typer.Option(help="The file to write; OUT.json beside it says how to use it.")],
     reading: Reading,
     norm_rescale: Annotated[

@@ -8,10 +8,11 @@ import resource
 import subprocess
 from pathlib import Path
 
+from bench import __version__
 from transfer.record import Environment
 
+PROJECT = "bench-transfer"
 PACKAGES = (
-    "bench-transfer",
     "torch",
     "torchvision",
     "numpy",
@@ -21,7 +22,7 @@ PACKAGES = (
     "onedl-mmsegmentation",
     "pycocotools",
 )
-"""Packages whose versions a record states and `bench doctor` lists."""
+"""Packages whose versions a record states, beside the project's own, and `bench doctor` lists."""
 _HOME = Path(__file__).resolve().parents[2]
 """Root of this project, where it runs from a checkout."""
 
@@ -32,7 +33,7 @@ def environment() -> Environment:
 
     from pretrain.core import distributed
 
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), PROJECT: __version__}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)

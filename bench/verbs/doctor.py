@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import places
-from bench.runs.environment import PACKAGES
+from bench import __version__, places
+from bench.runs.environment import PACKAGES, PROJECT
 
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
@@ -29,6 +29,7 @@ def show() -> None:
 
 def _versions() -> Iterator[Line]:
     yield "python", platform.python_version(), ""
+    yield PROJECT, __version__, ""
     for package in PACKAGES:
         try:
             yield package, importlib.metadata.version(package), ""
