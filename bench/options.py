@@ -78,23 +78,11 @@ class Place:
         """Name the device: `cpu`, `cuda` or one GPU's `cuda:N`, as asked, or cuda where there is one.
 
         Raises:
-            ConfigError: If there is no such device, or there are fewer GPUs than processes.
+            ConfigError: As `pretrain.core.devices.choose`.
         """
-        import torch
+        from pretrain.core import devices
 
-        from pretrain.core import launcher
-
-        wanted = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if wanted.split(":")[0] == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("CUDA was asked for and there is none", seen=wanted, allowed="cpu", fix="see `bench doctor`")
-        known = ["cpu", "cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-        if wanted not in known:
-            raise ConfigError.unknown("device", wanted, known)
-        here = torch.cuda.device_count() if wanted == "cuda" else self.devices
-        if self.devices > here and not launcher.launched():
-            fix = "lower --devices, or choose --device cpu"
-            raise ConfigError("each process needs a GPU of its own", seen=f"--devices {self.devices}, {here} GPUs", fix=fix)
-        return wanted
+        return devices.choose(self.device, self.devices)
 
 
 @dataclass(frozen=True)

@@ -156,14 +156,14 @@ def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start:
             loss, diagnostics = trainer.step(step, views, labels)
             done = step + 1
             rate = (done - start) * trainer.recipe.batch / (time.monotonic() - began)
-            if step % LOG_EVERY == 0 or done == total:
+            if (step % LOG_EVERY == 0 or done == total) and trainer.broken is None:
                 losses.append(loss)
                 values = {name: float(value) for name, value in diagnostics.items()}
                 journal.step(STAGE, done, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
                 keeper.watch.see(done, values)
             else:
                 journal.step(STAGE, done, total)
-            stop = distributed.agreed_stop()
+            stop = distributed.agreed_stop(trainer.broken)
             keeper.step_done(done, losses, asked=stop is not None)
             if stop is not None:
                 distributed.barrier()  # a launcher ends all processes once one has ended

@@ -72,6 +72,7 @@ class Trainer:
         self.optimizer = self.recipe.build_optimizer(self.learner.trained())
         self.inputs = Inputs.of(config)
         self.asked = asked(config.aug)
+        self.broken: TrainingError | None = None
         self.lr = self.recipe.lr
 
     def progress(self, step: int) -> Progress:
@@ -82,7 +83,8 @@ class Trainer:
         """Do one optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss, and its diagnostics.
 
         Raises:
-            TrainingError: If the loss is not finite, before anything has moved.
+            TrainingError: If the loss is not finite, before anything has moved. One of several processes leaves the error in
+                `broken` and does the step, in which the others wait for it: they stop where they compare signals.
         """
         progress, labels = self.progress(step), labels.to(self.device)
         self._schedule(progress)
@@ -98,7 +100,9 @@ class Trainer:
             total.backward()
         loss = float(total.detach())  # after the backward pass was queued: on a GPU this waits for it
         if not math.isfinite(loss):
-            raise self._not_finite(losses, progress)
+            self.broken = self._not_finite(losses, progress)
+            if distributed.world() == 1:
+                raise self.broken
         if moves:
             self.learner.after_backward(progress)
             self.optimizer.step()

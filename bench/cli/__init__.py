@@ -1,7 +1,9 @@
 """The command line: options in, one verb called, a few lines out. Everything heavy is imported inside the commands."""
 
 import io
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -75,23 +77,32 @@ def main() -> None:
     is a bug and keeps its traceback.
     """
     from bench.runs import outcome
-    from pretrain.core import interrupt, machine_errors
+    from pretrain.core import interrupt, launcher, machine_errors
     from pretrain.core.errors import BenchError
 
     _escape_unprintable()
     try:
         with outcome.noted(), interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
             app()
+        return
     except interrupt.Interrupted as stop:
-        if stop.saved:
+        code = stop.code
+        if stop.saved and FIRST:
             _complain(f"stopped by {stop.by.name}; saved: {stop.saved}; to go on: {command_line()}")
-        raise SystemExit(stop.code) from None
     except interrupt.Stopped as stop:
-        _complain(f"stopped at once by {stop.by.name}; the same command starts again")
-        raise SystemExit(stop.code) from None
+        code = stop.code
+        if FIRST:
+            _complain(f"stopped at once by {stop.by.name}; the same command starts again")
     except BenchError as error:
-        _complain(str(error))
-        raise SystemExit(2) from None
+        code = error.EXIT
+        if FIRST if error.prints is None else error.prints:
+            _complain(str(error) if FIRST else f"process {os.environ['RANK']}: {error}")
+    except Exception:
+        if not launcher.abandoned():
+            raise
+        code = 1
+        traceback.print_exc()
+    launcher.leave(code)
 
 
 def _escape_unprintable() -> None:
@@ -102,5 +113,4 @@ def _escape_unprintable() -> None:
 
 
 def _complain(message: str) -> None:
-    if FIRST:
-        print(f"bench: {message}", file=sys.stderr)
+    print(f"bench: {message}", file=sys.stderr, flush=True)

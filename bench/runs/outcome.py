@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pretrain.core import interrupt
+from pretrain.core.errors import PeerError
 
 VARIABLE = "BENCH_OUTCOME"
 """Environment variable that names the file to write."""
@@ -20,6 +21,8 @@ def noted() -> Iterator[None]:
     path = os.environ.get(VARIABLE)
     try:
         yield
+    except PeerError:
+        raise
     except (Exception, interrupt.Stopped) as error:
         if path:
             with contextlib.suppress(OSError), Path(path).open("x", encoding="utf-8") as file:

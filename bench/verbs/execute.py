@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench import FIRST, command_line
 from bench.options import Place
@@ -40,7 +39,7 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
     distributed.barrier()  # every process has looked before the first one begins to write
     if distributed.rank():
         with _listening():
-            _follow(plan, run.path)
+            plan.follow(Journal(), run.path)
         distributed.barrier()
         return Finished(run.path, _record_of(run), reused=False)
     led = _lead(plan, run, progress, expects_checkpoint=place.resume)
@@ -103,15 +102,6 @@ def _stopping(progress: Progress) -> Progress:
         waited = stop is not None
 
     return passed_on
-
-
-def _follow(plan: Plan, folder: Path) -> None:
-    """Do a later process's part. A user's mistake that shows in this process alone is printed here: no other one can."""
-    try:
-        plan.follow(Journal(), folder)
-    except BenchError as error:
-        print(f"bench: process {distributed.rank()}: {error}", file=sys.stderr, flush=True)
-        raise
 
 
 def _record_of(run: RunFolder) -> RunRecord:

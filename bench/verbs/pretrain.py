@@ -16,6 +16,7 @@ from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
+from pretrain.core.group import group
 from pretrain.core.journal import Journal, Progress, duration
 from pretrain.images import skipping
 from pretrain.images.training_set import TrainingSet
@@ -124,7 +125,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    with distributed.group(place.device_name()) as device:
+    with group(place.device_name()) as device:
         return execute(_resolve(options, setup, place, progress, device), place, progress, command)
 
 

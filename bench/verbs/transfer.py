@@ -14,6 +14,7 @@ from bench.verbs.adjustments import adjust
 from bench.verbs.execute import execute
 from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core import distributed
+from pretrain.core.group import group
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
 from transfer.datasets.skipping import Unread, without_unreadable
@@ -155,7 +156,7 @@ def run(asked: Transfer, place: Place, progress: Progress, command: str | None =
     task = tasks.get(asked.task, asked.schedule)
     asked.selection.require_folders(task.name, task.layout)
     engine = engines.choose(task, asked.engine, place.processes)
-    with distributed.group(place.device_name()) as device:
+    with group(place.device_name()) as device:
         plan = _resolve(asked, place, progress, task, engine, device)
         return execute(plan, place, progress, command)
 

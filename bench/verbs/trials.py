@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from bench.options import Place, Setup
 from bench.verbs import Finished
-from pretrain.core import distributed
 from pretrain.core.errors import ConfigError
+from pretrain.core.group import group
 
 
 def run(trials: int | None, setup: Setup, place: Place, one: Callable[[Setup, Place], Finished]) -> list[Finished]:
@@ -24,7 +24,7 @@ def run(trials: int | None, setup: Setup, place: Place, one: Callable[[Setup, Pl
     if trials < 1:
         raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
     seeds = range(setup.seed, setup.seed + trials)
-    with distributed.group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
+    with group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
         return [one(replace(setup, seed=seed), replace(place, out=place.out and place.out / f"s{seed}")) for seed in seeds]
 
 

@@ -5,7 +5,6 @@ Shapes: n images of this process, N = n · processes images of the step.
 
 import contextlib
 import itertools
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,16 +13,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pretrain.core import interrupt
-from pretrain.core.errors import ConfigError, WorkerError
-from pretrain.core.launcher import processes
+from pretrain.core import interrupt, watchdog
+from pretrain.core.errors import BenchError, ConfigError, PeerError
+from pretrain.core.group import waits
 
 T = TypeVar("T")
 
 _NONE: Any = object()
 
-_GONE = "Connection closed by peer"
-"""Part of gloo's message when another process has ended."""
+_FAILED = 2**16
+"""Stands for an error where the processes compare signals."""
 
 
 def rank() -> int:
@@ -36,66 +35,68 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-@contextlib.contextmanager
-def group(device: str) -> Iterator[str]:
-    """Hold a process group for the length of the block if a launcher started several processes.
-
-    Yields this process's device: `cuda` becomes `cuda:RANK`. A nested group changes nothing.
-
-    Raises:
-        WorkerError: If another process has ended; only that one knows why.
-    """
-    if processes() == 1:
-        yield device
-        return
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    if dist.is_initialized():
-        yield device
-        return
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield device
-    except RuntimeError as error:  # gloo's; NCCL waits until the launcher ends the process
-        if _GONE not in str(error):
-            raise
-        raise WorkerError("another process has ended", fix="see its message") from None
-    finally:
-        dist.destroy_process_group()
-
-
-def agreed_stop() -> signal.Signals | None:
+def agreed_stop(error: BenchError | None = None) -> signal.Signals | None:
     """Return the signal that asked any of the processes to stop, or None.
 
-    Every process calls this after the same step, so that all of them stop together.
+    Every process calls this after the same step, so that all of them stop together, and none waits for one that has failed.
+
+    Args:
+        error: What went wrong in this process, if something did.
+
+    Raises:
+        BenchError: The error.
+        PeerError: If another process has one.
     """
-    found = largest(interrupt.asked() or 0)
+    found = largest(interrupt.asked() or 0 if error is None else _FAILED)
+    if found == _FAILED:
+        raise error or PeerError("another process has failed", fix="see its message")
+    if found:
+        watchdog.answered()
     return signal.Signals(found) if found else None
 
 
 def barrier() -> None:
     """Wait for all processes."""
     if dist.is_initialized():
-        dist.barrier()
+        dist.barrier(group=waits())
 
 
 @contextlib.contextmanager
 def first_alone() -> Iterator[None]:
-    """Run the block in the first process, then in the others: for files that one process makes and all read."""
+    """Run the block in the first process, then in the others: for files that one process makes and all read.
+
+    Raises:
+        PeerError: In the others, if it failed in the first one.
+    """
     if rank():
-        barrier()
-    yield
-    if not rank():
-        barrier()
+        if not _told(worked=True):
+            raise PeerError("the first process has failed", fix="see its message")
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(RuntimeError):  # the others may have gone
+            _told(worked=False)
+        raise
+    _told(worked=True)
+
+
+def _told(*, worked: bool) -> bool:
+    """Return what the first process says; the others wait for it."""
+    if not dist.is_initialized():
+        return worked
+    flag = torch.tensor(worked)
+    dist.broadcast(flag, src=0, group=waits())
+    return bool(flag)
 
 
 def largest(number: int) -> int:
     """Return the largest of all processes' numbers."""
     if not dist.is_initialized():
         return number
-    reduced = torch.tensor(number, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(reduced, dist.ReduceOp.MAX)
+    reduced = torch.tensor(number)
+    dist.all_reduce(reduced, dist.ReduceOp.MAX, group=waits())
     return int(reduced)
 
 
@@ -104,6 +105,7 @@ def gather(mine: Tensor) -> Tensor:
     if not dist.is_initialized():
         return mine
     parts = [torch.empty_like(mine) for _ in range(world())]
+    # Contiguous, for NCCL sends bytes in their order in memory: channels-last images would arrive scrambled, without an error.
     dist.all_gather(parts, mine.contiguous())
     return torch.cat(parts)
 
@@ -171,7 +173,7 @@ def parts(mine: list[T]) -> list[list[T]]:
     if not dist.is_initialized():
         return [mine]
     everything: list[list[T]] = [[] for _ in range(world())] if rank() == 0 else []
-    dist.gather_object(mine, everything or None)
+    dist.gather_object(mine, everything or None, group=waits())
     return everything
 
 
@@ -180,7 +182,7 @@ def everywhere(mine: T) -> list[T]:
     if not dist.is_initialized():
         return [mine]
     everything: list[Any] = [None] * world()
-    dist.all_gather_object(everything, mine)
+    dist.all_gather_object(everything, mine, group=waits())
     return everything
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Self
+from typing import ClassVar, Self
 
 LONGEST_NAME = 200
 """Characters of an unknown name that are compared and shown."""
@@ -13,6 +13,11 @@ class BenchError(Exception):
 
     Anything that is not a `BenchError` is a bug of ours and keeps its traceback.
     """
+
+    EXIT: ClassVar[int] = 2
+    """Exit code of a command that it ends."""
+    prints: bool | None = None
+    """Whether this one of several processes prints it; None: where it is the first one."""
 
     def __init__(self, wrong: str, *, seen: object = None, allowed: object = None, fix: str | None = None) -> None:
         """Compose the message, one line for each part that is given.
@@ -102,3 +107,16 @@ class TrainingError(BenchError):
 
 class WorkerError(TrainingError):
     """A process of a run died, or had no room for its memory: the machine's fault, and the same command may go on."""
+
+
+class PeerError(WorkerError):
+    """Another process of the run has ended, and this one with it; only that one knows why."""
+
+    EXIT = 3
+    prints = False
+
+
+class ToldError(WorkerError):
+    """A process that this one started has failed, and has printed why."""
+
+    prints = False

@@ -132,7 +132,7 @@ def ignore(worker: int = 0) -> None:
 
 
 @atexit.register  # after the import of multiprocessing.util, and so called before what that registered
-def _end_workers() -> None:
+def end_workers() -> None:
     """Kill loader workers that outlive the command, for instance after an error.
 
     They ignore the SIGTERM by which multiprocessing ends them, and it would wait for them forever.

@@ -1,16 +1,20 @@
 """torch's elastic launcher: how it is started, and what it tells the processes that it starts."""
 
+import contextlib
 import logging
 import os
 import sys
+from typing import NoReturn
 
-from pretrain.core.errors import WorkerError
-from pretrain.core.interrupt import Interrupted, signal_of
+from pretrain.core.errors import BenchError, PeerError, ToldError, WorkerError
+from pretrain.core.interrupt import SIGNALS, Interrupted, end_workers, signal_of
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that the launcher sets in every process it starts."""
 _TIME_TO_SAVE = 300
 """Seconds that interrupted processes have to finish and save their step, before the launcher kills them."""
+
+_abandoned = False
 
 
 def launched() -> bool:
@@ -33,7 +37,8 @@ def launch(processes: int, arguments: list[str]) -> None:
 
     Raises:
         Interrupted: If a signal stopped them; they have printed what they saved.
-        WorkerError: If one of them failed; it has printed why.
+        ToldError: If one of them failed and has printed why.
+        WorkerError: If one of them died without a word.
     """
     # These import torch, which takes seconds.
     from torch.distributed.elastic.multiprocessing import SignalException
@@ -45,8 +50,8 @@ def launch(processes: int, arguments: list[str]) -> None:
     )
     settings.run_id = f"bench-{os.getpid()}"
     settings.shutdown_timeout = _TIME_TO_SAVE  # torch before 2.9 has no such field, and waits for 30 s
-    for part in ("agent.server", "multiprocessing"):  # they would warn of every signal that they pass on
-        logging.getLogger(f"torch.distributed.elastic.{part}.api").setLevel(logging.ERROR)
+    for part in ("agent.server", "multiprocessing"):  # they tell of every signal they pass on, and of every exit code
+        logging.getLogger(f"torch.distributed.elastic.{part}.api").setLevel(logging.CRITICAL)
     os.environ["BENCH_CHILD"] = "1"
     # Each process would otherwise start as many threads as there are cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
@@ -55,10 +60,43 @@ def launch(processes: int, arguments: list[str]) -> None:
     except SignalException as stop:
         raise Interrupted(stop.sigval, "") from None
     except ChildFailedError as error:
-        number, failure = error.get_first_failure()
-        by = signal_of(failure.exitcode)
-        if by is not None:
-            raise Interrupted(by, "") from None
-        raise WorkerError(
-            f"process {number} of {processes} ended with exit code {failure.exitcode}", fix="see its message above"
-        ) from None
+        failures = sorted(error.failures.items(), key=lambda failure: failure[1].timestamp)
+        raise _reason([(number, failure.exitcode) for number, failure in failures], processes) from None
+
+
+def _reason(failed: list[tuple[int, int]], processes: int) -> Exception:
+    """Make the error for processes that failed in this order: their numbers and exit codes."""
+    own = [(number, code) for number, code in failed if code != PeerError.EXIT]
+    # One that ends because of another may be the faster one, and the launcher then stops the one that has said why.
+    late = failed[0][1] == PeerError.EXIT and all(-code in SIGNALS or signal_of(code) for _, code in own)
+    if late or own[0][1] == BenchError.EXIT:
+        return ToldError("a process failed", fix="see its message above")
+    number, code = own[0]
+    by = signal_of(code)
+    if by is not None:
+        return Interrupted(by, "")
+    return WorkerError(
+        f"process {number} of {processes} ended with exit code {code}", fix="see what it said above, if anything"
+    )
+
+
+def abandon() -> None:
+    """Note that this process can't close its group with the others, and must not wait for it at its end."""
+    global _abandoned
+    _abandoned = True
+
+
+def abandoned() -> bool:
+    """Whether `leave` ends this process at once."""
+    return _abandoned
+
+
+def leave(code: int) -> NoReturn:
+    """End a command; at once if its group was abandoned, for the interpreter's own end would close that group."""
+    if _abandoned:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        end_workers()
+        os._exit(code)
+    raise SystemExit(code)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bench.options import Place
-from bench.verbs import Finished, execute, transfer
+from bench.verbs import Finished, transfer
 from bench.verbs.transfer import Transfer
-from pretrain.core.errors import ConfigError, DataError, EngineError
+from pretrain.core.errors import ConfigError, EngineError
 from pretrain.core.journal import Journal
 from transfer import datasets, engines, record
 from transfer.engines import Job, Outcome
@@ -95,15 +95,6 @@ def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Jo
     assert here().processes == 3
     with pytest.raises(EngineError, match="3 processes for linear"):
         run("linear")
-
-
-def test_what_goes_wrong_in_a_later_process_alone_is_said_by_it(capsys: pytest.CaptureFixture[str]) -> None:
-    def follow(*_: object) -> None:
-        raise DataError("can't read the image a.png")
-
-    with pytest.raises(DataError):
-        execute._follow(SimpleNamespace(follow=follow), Path())
-    assert capsys.readouterr().err == "bench: process 0: can't read the image a.png\n"
 
 
 def test_the_record_says_how_many_images_a_second_the_training_took(

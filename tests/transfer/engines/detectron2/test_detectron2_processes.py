@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pretrain.core import distributed
+from pretrain.core.group import group
 from pretrain.core.journal import Journal
 from transfer import engines, sources, tasks
 from transfer.datasets import coco
@@ -57,7 +58,7 @@ def check_two_processes(root: str, folder: str, plain: str, alone: str) -> None:
     """What each of two processes asserts."""
     torch.set_num_threads(1)
     settings, data = FPNSettings.model_validate_json(plain), Path(root)
-    with distributed.group("cpu"):
+    with group("cpu"):
         first = distributed.rank() == 0
         outcome, told = fit(settings.replace({"iters": 0, "precise_bn": 0}), data, Path(folder) / "untrained")
         assert outcome.metrics == (json.loads(alone) if first else {})

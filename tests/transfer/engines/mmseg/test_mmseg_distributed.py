@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pretrain.core import distributed, interrupt
+from pretrain.core.group import group
 from pretrain.core.journal import Journal
 from transfer import sources
 from transfer.datasets import cityscapes
@@ -38,7 +39,7 @@ def job(root: Path, folder: Path, journal: Journal) -> Job:
 def run_as_one_of_two(root: str, out: str) -> None:
     """What each of two processes does: a whole run, then one that the second process is asked to stop, and its rest."""
     torch.set_num_threads(1)
-    with distributed.group("cpu"):
+    with group("cpu"):
         first = not distributed.rank()
         whole = engine.MMSegmentation.fit(
             job(Path(root), Path(out) / "whole", Journal(Path(out) / "whole") if first else Journal())

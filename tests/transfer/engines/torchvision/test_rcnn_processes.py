@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core import distributed
+from pretrain.core.group import group
 from pretrain.core.journal import Journal
 from transfer.datasets import coco
 from transfer.datasets.objects import DetectionData, read_image
@@ -51,7 +52,7 @@ def check_two_processes(root: str, folder: str, plain: str) -> None:
     """What each of two processes asserts."""
     torch.set_num_threads(1)
     settings, data = FPNSettings.model_validate_json(plain), coco.read(Path(root))
-    with distributed.group("cpu"), distributed.group("cpu"):
+    with group("cpu"), group("cpu"):
         assert distributed.world() == 2
         _check_collection()
         _check_population()
