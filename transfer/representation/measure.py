@@ -157,7 +157,9 @@ class _Networks:
         views = self.trunk(torch.cat([view.images for view in seen])).unflatten(0, (len(seen), -1)).transpose(0, 1)
         values = _of_views(anchors, views, seen)
         if self.projector is not None:
-            behind, seen_behind = self.projector(anchors), self.projector(views)
+            behind = self.projector(anchors)
+            # Norms of a projector take features of images, one row each.
+            seen_behind = self.projector(views.flatten(0, 1)).unflatten(0, views.shape[:2])
             values["projector_Linv"] = definitions.invariance(behind, seen_behind)
             values["projector_Ldiv"] = definitions.view_similarity(seen_behind)
         beside = anchors[:, :0] if self.reference is None else self.reference(normalised(centres, self.seen[1]))

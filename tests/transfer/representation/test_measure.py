@@ -16,7 +16,7 @@ from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, in_order, loader
 from pretrain.inputs import generator, normalised
-from pretrain.parts.heads import mlp
+from pretrain.parts.heads import Norm, mlp
 from transfer import sources
 from transfer.representation import definitions, spectrum
 from transfer.representation import measure as module
@@ -241,10 +241,10 @@ def test_parts_without_two_images_to_compare_are_refused(images: ImageSet, monke
         measured(images, splits=4)
 
 
-@pytest.mark.parametrize("widths", [(512, 64), (512, 64, 16)])
-def test_behind_the_projector_the_same_is_measured(images: ImageSet, widths: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("widths", "norm"), [((512, 64), "none"), ((512, 64, 16), "none"), ((512, 64, 16), "affine")])
+def test_behind_the_projector_the_same_is_measured(images: ImageSet, widths: tuple[int, ...], norm: Norm) -> None:
     torch.manual_seed(0)
-    head = mlp(widths, out_bias=False)
+    head = mlp(widths, norm=norm, out_bias=False)
     with_head = replace(BACKBONE, projector=head)
     settings = MeasureSettings.read({"views": 4, "size": 32, "batch": 8})
     metrics = measure(with_head, images, settings, Journal(), seed=0, device="cpu")[0].metrics
