@@ -16,11 +16,12 @@ def plan(
     found: Elsewhere = None,
     devices: Annotated[int, typer.Option(help="Devices to forecast the wall time on.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print every cell with its command, for other engines.")] = False,
+    snakefile: Annotated[Path | None, typer.Option(help="Write what is to do as a Snakefile there.")] = None,
 ) -> None:
     """Say what would run, and what it costs; all that is wrong in the file at once."""
     from bench.verbs import study as verb
 
-    verb.plan(file, found or [], devices, as_json=as_json)
+    verb.plan(file, found or [], devices, as_json=as_json, snakefile=snakefile)
 
 
 def run(
@@ -77,8 +78,9 @@ def cell(
     file: File,
     name: Annotated[str, typer.Argument(metavar="CELL", help="Its id, the beginning of it, or its folder's name.")],
     found: Elsewhere = None,
+    wait: Annotated[bool, typer.Option("--wait", help="If another process runs it, wait for that one's end.")] = False,
 ) -> None:
     """Do one cell here."""
     from bench.verbs import study as verb
 
-    raise SystemExit(verb.cell(file, name, found or []))
+    raise SystemExit(verb.cell(file, name, found or [], wait=wait))

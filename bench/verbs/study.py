@@ -15,12 +15,13 @@ from rich.text import Text
 
 from bench.study import PLACES, child, view
 from bench.study import plan as planning
+from bench.study import snakefile as snakefiles
 from bench.study.cells import Cell
 from bench.study.cost import Costs
 from bench.study.forecast import Forecast, forecast
 from bench.study.plan import StudyPlan
 from bench.study.states import Look, Observer, State
-from pretrain.core import interrupt
+from pretrain.core import atomic, interrupt
 from pretrain.core.errors import ConfigError
 
 LOOK_EVERY = 5.0
@@ -29,13 +30,17 @@ FIRST_SHOWN = 20
 """Commands that a dry run prints at most."""
 
 
-def plan(file: Path, found: Sequence[Path], devices: int, *, as_json: bool) -> None:
-    """Print what would run and what it costs; writes nothing.
+def plan(file: Path, found: Sequence[Path], devices: int, *, as_json: bool, snakefile: Path | None = None) -> None:
+    """Print what would run and what it costs; writes nothing but the Snakefile that is asked for.
 
     Raises:
         ConfigError: With everything that is wrong in the file.
     """
     made = _forecast(planning.read(file), found, devices)
+    if snakefile is not None:
+        content = snakefiles.text(made.look, found)
+        with atomic.replacing(snakefile) as target:
+            target.write(content.encode())
     print(json.dumps(view.plain(made), indent=1) if as_json else "\n".join(view.plan(made)))
 
 
@@ -130,8 +135,9 @@ def stop(file: Path, *, now: bool) -> None:
     print("nothing more is started" + (", and what runs saves and stops" if now else "; what runs goes on") + ", until `run`")
 
 
-def cell(file: Path, name: str, found: Sequence[Path]) -> int:
-    """Do one cell here, as every place does; returns the exit code of its command.
+def cell(file: Path, name: str, found: Sequence[Path], *, wait: bool = False) -> int:
+    """Do one cell here, as every place does; returns the exit code of its command. While another process runs it, that is an
+    error; with `wait`, it is waited for.
 
     Raises:
         ConfigError: If the study has no such cell, or it can't be started now.
@@ -139,26 +145,31 @@ def cell(file: Path, name: str, found: Sequence[Path]) -> int:
     """
     plan = planning.read(file)
     observer = Observer.of(plan, found)
-    look = observer.look(plan)
     one = _cell(plan, name)
-    if look.states[one.id] is State.DONE:
-        print(f"already done: {look.found[one.id][0].folder}")
-        return 0
-    if look.states[one.id] is not State.READY:
-        seen = ": ".join(filter(None, [f"it is {look.states[one.id]}", look.why.get(one.id)]))
-        raise ConfigError(f"{one.id} can't be started now", seen=seen, fix="see `bench study status`")
-    print(look.line(one), flush=True)
-    return _wait(one, look, observer)
+    while True:
+        look = observer.look(plan)
+        state = look.states[one.id]
+        if state is State.DONE:
+            print(f"already done: {look.found[one.id][0].folder}")
+            return 0
+        if state is State.READY and (code := _done_here(one, look, observer)) is not None:
+            return code
+        if not wait or state not in (State.READY, State.RUNNING):
+            seen = ": ".join(filter(None, [f"it is {state}", look.why.get(one.id)]))
+            raise ConfigError(f"{one.id} can't be started now", seen=seen, fix="see `bench study status`")
+        time.sleep(LOOK_EVERY)
 
 
-def _wait(one: Cell, look: Look, observer: Observer) -> int:
+def _done_here(one: Cell, look: Look, observer: Observer) -> int | None:
+    """Run a cell's command and return its exit code; None if another process has just begun it."""
     with interrupt.listening("\nasking the command to save and to stop\n"):
         retries = look.plan.study.retries
         started = child.start(
             one, look.checkpoints.get(one.id), observer.attempts, retries, environment=os.environ, logged=False
         )
         if started is None:
-            raise ConfigError(f"{one.id} is attempted by another process", fix="wait until it is done")
+            return None
+        print(look.line(one), flush=True)
         while (ended := started.ended()) is None:
             if interrupt.asked():
                 started.stop()

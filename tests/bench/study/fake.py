@@ -1,4 +1,5 @@
-"""Stands for `bench` in tests of studies: takes its words, waits, and leaves what a run would leave.
+"""Stands for `bench` in tests of studies: takes its words, waits, and leaves what a run would leave: in `last.pth`, its
+checkpoint, a line for each process that came so far.
 
 `fake.json` in the working folder says what each run folder's record says (`says`), how long a run takes (`seconds`), and which
 folders, by a part of their name, end otherwise (`ends`). A line of `ran.txt` for each record that is written.
@@ -43,6 +44,8 @@ def record(says: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def work(plan: dict[str, Any], folder: Path) -> None:
+    with (folder / "last.pth").open("a", encoding="utf-8") as checkpoint:
+        checkpoint.write(f"{os.getpid()}\n")
     for _ in range(max(1, round(plan["seconds"] / 0.02))):
         time.sleep(0.02)
     if sys.argv[1] == "pretrain":

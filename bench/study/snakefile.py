@@ -1,0 +1,157 @@
+"""`plan --snakefile`: what is left to do of a study as a Snakefile, for all that Snakemake runs on: LSF, PBS, clouds.
+
+Snakemake removes a job's outputs before it starts it and after it failed. So a job's output is its record alone, never a
+checkpoint; and that one is an `update`, which Snakemake leaves there: a job whose cell was done meanwhile finds its record, and
+ends. A job is `bench study cell`, whose words stay the same however the study file is edited.
+"""
+
+import re
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bench.study.cells import Cell
+from bench.study.file import Resource
+from bench.study.records import RESULT
+from bench.study.states import Look, State
+from pretrain.core.errors import ConfigError
+
+HEAD = """\
+# {count} cells of the study {study}, to do when `bench study plan {file} --snakefile` was given.
+# Write it again when the study file has changed. To run them, from the same folder, and to go on after whatever happened:
+#     snakemake --snakefile THIS_FILE --cores 8 --keep-going --rerun-incomplete --nolock
+import re
+
+BENCH = config.get("bench", {bench!r})
+
+
+def needed(backbones):
+    return lambda cell: [backbones[cell.run] + "/{result}"] if backbones[cell.run] else []
+
+
+def one_of(backbones):
+    return "|".join(map(re.escape, backbones))
+
+
+# Run folder to make → that of the backbone which it needs, if this is to be made, too.
+"""
+ALL = """
+
+rule all:
+    input: [run + "/{result}" for backbones in [{tables}] for run in backbones]
+"""
+RULE = """
+
+rule {name}:
+    input: ancient(needed({table}))
+    output: update("{{run}}/{result}")
+    wildcard_constraints: run=one_of({table})
+    threads: {threads}
+    resources: {resources}
+    retries: {retries}
+    shell: {shell!r}
+"""
+MIB = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
+"""Unit of `memory` → mebibytes."""
+MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+"""Unit of `time` → minutes."""
+
+
+def text(look: Look, elsewhere: Sequence[Path] = ()) -> str:
+    """Return the Snakefile of the cells that are not done.
+
+    Args:
+        look: The study as it stands.
+        elsewhere: Folders whose records count.
+
+    Raises:
+        ConfigError: If the time that a resource says can't be read.
+    """
+    plan = look.plan
+    to_do = {cell.id: cell for cell in plan.cells.values() if look.states[cell.id] is not State.DONE}
+    groups = dict(_named(to_do.values()))
+    file = shlex.quote(str(plan.path))
+    bench = f"{shlex.quote(sys.executable)} -m bench"
+    parts = [HEAD.format(count=f"{len(to_do):,}", study=plan.study.study, file=file, bench=bench, result=RESULT)]
+    for name, cells in groups.items():
+        needs = ((cell.folder, to_do[cell.needs].folder if cell.needs in to_do else None) for cell in cells)
+        rows = "".join(f"    {str(folder)!r}: {backbone and str(backbone)!r},\n" for folder, backbone in needs)
+        parts.append(f"{name.upper()} = {{\n{rows}}}\n")
+    parts.append(ALL.format(result=RESULT, tables=", ".join(map(str.upper, groups))))
+    found = "".join(f" --found {shlex.quote(str(folder))}" for folder in elsewhere)
+    shell = f"{{BENCH}} study cell {_braced(file)} {{wildcards.run:q}} --wait{_braced(found)}"
+    for name, cells in groups.items():
+        parts.append(
+            RULE.format(
+                name=name,
+                table=name.upper(),
+                result=RESULT,
+                threads=threads(cells[0].resource),
+                resources=resources(cells[0].resource),
+                retries=plan.study.retries,
+                shell=shell,
+            )
+        )
+    return "".join(parts)
+
+
+def _named(cells: Iterable[Cell]) -> Iterator[tuple[str, list[Cell]]]:
+    """Group cells of one task that need the same of a machine, and yield each group under the name of its rule."""
+    groups: dict[tuple[str, int, str], list[Cell]] = {}
+    for cell in cells:
+        task = re.sub(r"\W", "_", re.split("[@(]", cell.task)[0])
+        groups.setdefault((task, threads(cell.resource), resources(cell.resource)), []).append(cell)
+    seen: Counter[str] = Counter()
+    for (task, *_), alike in groups.items():
+        seen[task] += 1
+        yield task if seen[task] == 1 else f"{task}_no{seen[task]}", alike
+
+
+def _braced(text: str) -> str:
+    """Write a text as it stands in what Snakemake formats."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def threads(resource: Resource) -> int:
+    """Return the processor cores of a job: those that are said, or one for each device."""
+    return resource.cpus or resource.devices
+
+
+def resources(resource: Resource) -> str:
+    """Write what a job needs in Snakemake's own names: GPUs, nodes, mebibytes, minutes; what isn't said is left away.
+
+    Raises:
+        ConfigError: If the time can't be read.
+    """
+    said = {"gpu": resource.devices}
+    if resource.nodes > 1:
+        said["nodes"] = resource.nodes
+    if resource.memory is not None:
+        said["mem_mb"] = max(1, round(int(resource.memory[:-1]) * MIB[resource.memory[-1]]))
+    if resource.time is not None:
+        said["runtime"] = minutes(resource.time)
+    return ", ".join(f"{name}={value}" for name, value in said.items())
+
+
+def minutes(time: str) -> int:
+    """Read a time as clusters write it: `24h`, minutes, [days-]hours:minutes:seconds, days-hours.
+
+    Raises:
+        ConfigError: For anything else.
+    """
+    if short := re.fullmatch(r"(\d+)([mhd]?)", time):
+        return int(short[1]) * MINUTES[short[2] or "m"]
+    whole = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time)
+    if whole is None:
+        raise ConfigError(
+            "a time that can't be read",
+            seen=f"time: {time}",
+            allowed="such as 24h, 90 (minutes), 12:30:00, 2-12 (days, hours) or 2-12:30:00",
+        )
+    days, *parts = (int(part) for part in whole.groups(default="0"))
+    if whole[1] is None and whole[4] is None:  # minutes:seconds
+        parts = [0, *parts[:2]]
+    hours, rest, seconds = parts
+    return max(1, days * MINUTES["d"] + hours * MINUTES["h"] + rest + (seconds > 0))
