@@ -1,0 +1,101 @@
+"""A step of every method and every augmentation on a device that isn't there: nothing is mixed, and nothing waits for it."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from pretrain import augment, methods
+from pretrain.config import PretrainConfig
+from pretrain.trainer import Trainer
+
+TINY = {"arch": "resnet18", "size": 32, "batch": 8, "epochs": 4, "precision": "fp32"}
+NARROW = {"hidden": 16, "feature_dim": 16, "outputs": 16, "bottleneck": 16, "prototypes": 16, "predictor": 16, "queue": 16}
+CLASSES = 3
+WAITS = {
+    "pretrain/augment/pipelines.py Pipeline.__call__: nonzero",
+    "pretrain/augment/pipelines.py Pipeline._jitter: bincount",
+    "pretrain/augment/pipelines.py Pipeline._jitter: copied there",
+    "pretrain/augment/pipelines.py Pipeline._jitter: tolist",
+    "pretrain/augment/pipelines.py Pipeline._strengths: copied there",
+    "pretrain/parts/key_queue.py KeyQueue.enqueue: _local_scalar_dense",
+    "pretrain/trainer.py Trainer.step: _local_scalar_dense",
+    "pretrain/trainer.py Trainer.step: copied there",
+}
+"""Where the host waits for the device in a step, by file and function."""
+OF_METHODS = {
+    "supervised": {"pretrain/losses/cross_entropy.py cross_entropy: index by a mask"},
+    "swav": {"pretrain/methods/swav.py Swapped._logged: _unique2"},
+}
+SHARES = {
+    "pretrain/augment/blend.py BetaBlend.shares: _local_scalar_dense",
+    "pretrain/augment/blend.py BetaBlend.shares: copied there",
+}
+OF_AUGMENTATIONS = {
+    "puzzlemix": {
+        "pretrain/augment/guide.py shares_of: copied there",
+        "pretrain/augment/puzzlemix.py PuzzleMix.borders: copied there",
+        "pretrain/augment/puzzlemix.py _blocks: _local_scalar_dense",
+        "pretrain/augment/puzzlemix.py _cheapest: copied here",
+        "pretrain/augment/puzzlemix.py _cheapest: copied there",
+    },
+    "snapmix": {"pretrain/augment/guide.py shares_of: copied there", *OF_METHODS["supervised"]},
+}
+
+
+def config(method: str, **given: Any) -> PretrainConfig:
+    known = methods.get(method).model_fields
+    narrow = {f"method.{name}": value for name, value in NARROW.items() if name in known and known[name].default}
+    small = {(f"method.{name}" if name in known else name): value for name, value in methods.get(method).small.items()}
+    return PretrainConfig.read({"method": method, "recipe.schedule.warmup_epochs": 0, **TINY, **small, **narrow, **given})
+
+
+def look(made: PretrainConfig, watch: Any) -> None:
+    """Do two steps, of which the second one is watched: the first fills caches."""
+    trainer = Trainer(made, 16, CLASSES, "meta")
+    rng = torch.Generator().manual_seed(0)
+    crops = [torch.randint(0, 256, (8, 3, view.size, view.size), dtype=torch.uint8, generator=rng) for view in made.views()]
+    labels = torch.arange(8) % CLASSES if made.labels_used else torch.full((8,), -1)
+    for step in range(2):
+        watch.forget()
+        trainer.step(step, crops, labels)
+    assert watch.mixes == {}
+    assert watch.copies > 0  # else nothing was watched
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_a_step_of_every_method(method: str, watch: Any) -> None:
+    look(config(method), watch)
+    assert watch.waits.keys() <= WAITS | OF_METHODS.get(method, set())
+
+
+@pytest.mark.parametrize("aug", [*augment.AUGMENTATIONS, "cutmix+cutout"])
+def test_a_step_of_every_augmentation(aug: str, watch: Any) -> None:
+    look(config("supervised" if aug == "snapmix" else "mocov2", aug=aug), watch)
+    assert watch.waits.keys() <= WAITS | SHARES | OF_AUGMENTATIONS.get(aug, set())
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "a blend on both views": {"aug": "cutmix", "aug_views": "both"},
+    "noise on both views": {"aug": "random-erasing", "aug_views": "both", "aug_options": {"fill": "noise"}},
+    "un-mix": {"aug": "mixup", "mixed_target": "un-mix"},
+    "labels": {"supervision": "semi"},
+    "labels, the mean of positives": {"supervision": "semi", "label_mode": "mean-positives"},
+    "labels, negatives dropped": {"supervision": "semi", "label_mode": "drop-negatives"},
+    "batch statistics of parts": {"bn_splits": 2},
+    "a queue that is filled first": {"fill_queue": True},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_step_of_other_settings(name: str, watch: Any) -> None:
+    look(config("mocov2", **OTHERS[name]), watch)
+    waits = {"pretrain/losses/info_nce.py info_nce: _local_scalar_dense"}
+    assert watch.waits.keys() <= WAITS | SHARES | waits
+
+
+def test_a_step_with_small_crops_and_a_queue_of_embeddings(watch: Any) -> None:
+    small = {"local_views": 2, "method.queue": 8, "queue_epoch": 0}
+    look(config("swav", **small), watch)
+    waits = {"pretrain/methods/swav.py Swapped._assignment: _local_scalar_dense"}
+    assert watch.waits.keys() <= WAITS | OF_METHODS["swav"] | waits
