@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from pretrain import augment, fields, methods
 from pretrain.core.plain import is_file
-from pretrain.core.settings import Settings, TextFile
+from pretrain.core.settings import ComputeSettings, TextFile
 from pretrain.methods import Method, Shape
 from pretrain.recipe import Recipe
 
@@ -60,7 +60,7 @@ def _targeted(given: Mapping[str, Any]) -> Mapping[str, Any]:
 Classes = Annotated[float | str | TextFile | None, BeforeValidator(_classes)]
 
 
-class PretrainConfig(Settings):
+class PretrainConfig(ComputeSettings):
     """One pre-training run. Without fields it is MoCo v2 as published; `configs/pretrain` holds others.
 
     `read` takes fields by their whole names (`recipe.epochs`), nested, or by their last word where it is unambiguous.

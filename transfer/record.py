@@ -90,6 +90,8 @@ class Environment(Settings):
     """CPU threads used."""
     devices: int = 1
     """Processes that worked together, each on a device of its own."""
+    tf32: dict[str, bool] | None = None
+    """Which operations on fp32 numbers a GPU did in TF32; null on a CPU, and where a record is older."""
 
 
 class RunFields(Settings):
@@ -150,6 +152,8 @@ class RunRecord(RunFields):
     """Duration of the work, data generation aside."""
     peak_memory_mib: float
     """Largest resident memory of the process so far, in MiB."""
+    peak_gpu_mib: float | None = None
+    """Most memory of its GPU that the process held, in MiB; null on a CPU."""
     finished: str
     """When it was done, ISO 8601, UTC."""
     command: str

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import findings, markdown, words
+from bench.report import costs, findings, markdown, words
 from bench.report.content import Content
 from pretrain.core.errors import RecordError
 from transfer import record
@@ -50,6 +50,7 @@ def _purpose(made: RunRecord) -> str:
 
 def _facts(made: RunRecord) -> list[str]:
     came, cost = made.checkpoint.provenance, made.environment
+    memory = costs.in_words(made.peak_memory_mib, made.peak_gpu_mib)
     labels = words.ABSENT if came.label_fraction is None else f"{100 * came.label_fraction:g} %"
     changed = ", ".join(f"{name} = {value}" for name, value in sorted(made.changed.items()))
     facts = {
@@ -62,7 +63,7 @@ def _facts(made: RunRecord) -> list[str]:
         "seed": str(came.seed),
         "checkpoint, SHA-256": made.checkpoint.sha256,
         "hardware": cost.hardware,
-        "time and memory": f"{words.number(made.wall_seconds, 0)} s, {words.number(made.peak_memory_mib, 0)} MiB",
+        "time and memory": f"{words.number(made.wall_seconds, 0)} s, {memory} MiB",
         "code": f"commit {cost.commit or 'unknown'}, torch {cost.versions.get('torch', 'unknown')}",
         "finished": made.finished,
     }

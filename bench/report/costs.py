@@ -57,8 +57,14 @@ def _cost(found: Cost | None) -> tuple[str, str, str, str]:
     """Write wall hours, device hours, images per second and peak memory."""
     if found is None:
         return (words.ABSENT,) * 4
-    speed, memory = words.number(found.images_per_second, 0), words.number(found.peak_memory_mib, 0)
+    speed, memory = words.number(found.images_per_second, 0), in_words(found.peak_memory_mib, found.peak_gpu_mib)
     return _hours(found.wall_hours), _hours(found.device_hours), speed, memory
+
+
+def in_words(memory: float, gpu: float | None) -> str:
+    """Write peaks of memory, in MiB: that of the process and, where it had one, that of its GPU."""
+    own = words.number(memory, 0)
+    return own if gpu is None else f"{own}, GPU {words.number(gpu, 0)}"
 
 
 def _hours(value: float) -> str:

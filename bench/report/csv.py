@@ -10,7 +10,7 @@ from bench.report.content import Content
 from transfer.board.columns import Column
 from transfer.board.leaderboard import RowKey
 
-COST = ("wall_hours", "device_hours", "images_per_second", "peak_memory_mib")
+COST = ("wall_hours", "device_hours", "images_per_second", "peak_memory_mib", "peak_gpu_mib")
 
 
 def render(content: Content, out: Path) -> str:

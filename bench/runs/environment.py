@@ -27,19 +27,23 @@ _HOME = Path(__file__).resolve().parents[2]
 """Root of this project, where it runs from a checkout."""
 
 
-def environment() -> Environment:
-    """Read versions, commit and hardware of this process."""
+def environment(device: str) -> Environment:
+    """Read versions, commit and hardware of this process, which ran on the device `cpu` or `cuda:N`."""
     import torch
 
-    from pretrain.core import distributed
+    from pretrain.core import devices, distributed
 
     versions = {"python": platform.python_version(), PROJECT: __version__}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {os.cpu_count()} cores"
     return Environment(
-        versions=versions, commit=_commit(), hardware=hardware, threads=torch.get_num_threads(), devices=distributed.world()
+        versions=versions | devices.libraries(device),
+        commit=_commit(),
+        hardware=f"{_processor()}, {os.cpu_count()} cores" if device == "cpu" else torch.cuda.get_device_name(device),
+        threads=torch.get_num_threads(),
+        devices=distributed.world(),
+        tf32=devices.in_tf32(device),
     )
 
 

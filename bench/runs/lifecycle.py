@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from bench.runs import lock
 from bench.runs.environment import environment, peak_memory_mib, reset_peak_memory
 from bench.runs.folder import CONFIG, OTHER, RESULT, RunFolder, config_bytes
+from pretrain.core import devices
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import BenchError, ConfigError, TrainingError
 from pretrain.core.journal import METRICS
@@ -44,7 +45,7 @@ def held(run: RunFolder) -> Iterator[str]:
             raise
 
 
-def start(run: RunFolder) -> bool:
+def start(run: RunFolder, device: str = "cpu") -> bool:
     """Write what runs, and clear away unfinished files of a killed start; returns whether there was an earlier start."""
     again = (run.path / CONFIG).is_file()
     try:
@@ -59,6 +60,7 @@ def start(run: RunFolder) -> bool:
     except OSError as error:
         raise _unwritable(run, error) from None
     reset_peak_memory()
+    devices.reset_peak_memory(device)
     return again
 
 
@@ -80,13 +82,14 @@ def _unwritable(run: RunFolder, error: OSError) -> ConfigError:
     return ConfigError(f"can't write the run folder {run.path}", seen=error, fix=OTHER)
 
 
-def finish(run: RunFolder, fields: RunFields, *, wall_seconds: float) -> RunRecord:
+def finish(run: RunFolder, fields: RunFields, *, wall_seconds: float, device: str = "cpu") -> RunRecord:
     """Write `result.json` from what ran and what it ran on."""
     result = RunRecord(
         **dict(fields),
-        environment=environment(),
+        environment=environment(device),
         wall_seconds=wall_seconds,
         peak_memory_mib=peak_memory_mib(),
+        peak_gpu_mib=devices.peak_memory_mib(device),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         command=run.command,
     )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from bench import places
 from bench.selection import ALL, Selection
 from pretrain.core.journal import Journal
-from pretrain.core.settings import Settings
+from pretrain.core.settings import ComputeSettings
 from transfer.record import Data, RunFields, RunRecord
 
 
@@ -43,7 +43,7 @@ class Plan(ABC):
     kind: ClassVar[Literal["pretrain", "transfer", "measure"]]
     """What a record calls this kind of run."""
 
-    settings: Settings
+    settings: ComputeSettings
     root: Path
     """Folder of the data."""
     content: Any
@@ -51,7 +51,7 @@ class Plan(ABC):
     generated: bool
     """Whether the data is generated."""
     device: str
-    """`cpu` or `cuda`; of several processes each has its own, `cuda:1`."""
+    """`cpu` or `cuda:N`; each of several processes has its own."""
     selection: Selection = ALL
     """Classes of the data that are used."""
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,12 +43,27 @@ def _devices() -> Iterator[Line]:
 
     cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
     yield "cpu", cores, ""
-    if torch.cuda.is_available():
-        yield "cuda", torch.cuda.get_device_name(), ""
-    else:
-        yield "cuda", "none", "the published protocols take days to weeks on a CPU; --budget small fits it"
+    yield _gpus()
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield "disk", f"{free:.0f} GiB free here", "" if free > 5 else "a run's checkpoints take up to 1 GiB: make room"
+
+
+def _gpus() -> Line:
+    import torch
+
+    from pretrain.core import devices
+
+    if torch.cuda.is_available():
+        names = Counter(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        driver = devices.driver()
+        found = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in names.items())
+        return "cuda", f"{found}; driver {driver}" if driver else found, ""
+    reason = devices.unusable()
+    if reason is not None:
+        return "cuda", f"unusable: {reason}", "update NVIDIA's driver, or install a torch for it (pytorch.org), see docs/gpu.md"
+    if devices.driver() and not list(Path("/dev").glob("nvidia[0-9]*")):
+        return "cuda", f"none, though driver {devices.driver()} runs", "a container is given GPUs by docker run --gpus all"
+    return "cuda", "none", "the published protocols take days to weeks on a CPU; --budget small fits it"
 
 
 def _engines() -> Iterator[Line]:

@@ -9,7 +9,7 @@ from bench.options import Place
 from bench.runs import lifecycle
 from bench.runs.folder import RunFolder, finished, locate
 from bench.verbs import Finished, Plan
-from pretrain.core import distributed, interrupt, launcher, machine_errors
+from pretrain.core import devices, distributed, interrupt, launcher, machine_errors
 from pretrain.core.errors import BenchError, WorkerError
 from pretrain.core.journal import Journal, Progress
 from transfer.record import RunRecord
@@ -36,6 +36,7 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
         lifecycle.refuse_held(run)
         launcher.launch(place.devices, sys.argv[1:])
         return Finished(run.path, _record_of(run), reused=False)
+    devices.compute(plan.settings.tf32)
     distributed.barrier()  # every process has looked before the first one begins to write
     if distributed.rank():
         with _listening():
@@ -53,7 +54,7 @@ def _lead(plan: Plan, run: RunFolder, progress: Progress, *, expects_checkpoint:
         done = finished(run)
         if done is not None and distributed.world() == 1:  # another process did it between our look and our turn
             return Finished(run.path, done, reused=True)
-        again = lifecycle.start(run)
+        again = lifecycle.start(run, plan.device)
         journal = Journal(run.path, _stopping(progress), tensorboard=True)
         if unsupported:
             journal.say(f"{run.path} can't be locked ({unsupported}): run nothing else in it")
@@ -63,7 +64,7 @@ def _lead(plan: Plan, run: RunFolder, progress: Progress, *, expects_checkpoint:
         try:
             with _listening():
                 made = plan.work(journal, run.path)
-            result = lifecycle.finish(run, made.fields, wall_seconds=journal.seconds())
+            result = lifecycle.finish(run, made.fields, wall_seconds=journal.seconds(), device=plan.device)
         finally:
             journal.close()
         for path in made.spent:

@@ -43,7 +43,8 @@ def configuration(
     if settings.precision == "auto":
         settings = settings.replace({"precision": precision_of(device)})
     # The hardware's own precision makes no other protocol of it.
-    published = PretrainConfig.published(settings.method.name).replace({"precision": settings.precision})
+    own = {"precision": settings.precision, "tf32": settings.tf32}
+    published = PretrainConfig.published(settings.method.name).replace(own)
     return published, settings
 
 

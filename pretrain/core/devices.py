@@ -5,15 +5,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.launcher import launched, processes
+from pretrain.core.settings import Tf32
 
-Tf32 = Literal["auto", "off"]
-"""Arithmetic of fp32 on GPUs: as torch has it, convolutions in TF32 and matrix products in fp32; or all in fp32."""
 _NODES, _DRIVER = "nvidia[0-9]*", Path("/proc/driver/nvidia/version")
 _NUMBER = re.compile(r"Kernel Module.*?(\d+\.\d+(?:\.\d+)?)")
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -12,6 +12,8 @@ from pretrain.core.errors import ConfigError
 from pretrain.core.plain import parse, require_plain, shown
 from pretrain.core.texts import read_text
 
+Tf32 = Literal["auto", "off"]
+"""Where GPUs may compute on fp32 numbers in TF32: in convolutions, or nowhere."""
 LARGEST_LIST = 2**28
 """Bytes of a list of images or classes at most."""
 
@@ -65,6 +67,16 @@ class Settings(BaseModel):
         fields = type(self).model_fields
         usual = [name for name in self.OPTIONAL if getattr(self, name) == fields[name].default]
         return self.model_dump(mode="json", exclude={**inner, **dict.fromkeys([*self.RUNTIME, *usual], True)})
+
+
+class ComputeSettings(Settings):
+    """Settings of whatever computes with a network."""
+
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"tf32"})
+
+    tf32: Tf32 = "auto"
+    """Arithmetic of fp32 on GPUs: `auto` as torch has it, convolutions with the 10-bit mantissa of TF32 and matrix products
+    whole; `off`, all of it whole, and slower. On CPUs it changes nothing."""
 
 
 class TextFile(Settings):

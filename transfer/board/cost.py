@@ -22,6 +22,8 @@ class Cost:
     """Mean over the runs that trained; None where none says."""
     peak_memory_mib: float
     """The largest of them."""
+    peak_gpu_mib: float | None
+    """Likewise of a GPU's memory; None where none ran on one."""
     hardware: str
     """What they ran on, in words. Hours of different hardware don't compare."""
 
@@ -32,7 +34,7 @@ def mean(records: Sequence[RunRecord]) -> Cost | None:
         return None
     whole, count = total(records), len(records)
     hours, device_hours = whole.wall_hours / count, whole.device_hours / count
-    return Cost(count, hours, device_hours, whole.images_per_second, whole.peak_memory_mib, whole.hardware)
+    return Cost(count, hours, device_hours, whole.images_per_second, whole.peak_memory_mib, whole.peak_gpu_mib, whole.hardware)
 
 
 def total(records: Sequence[RunRecord]) -> Cost:
@@ -44,6 +46,7 @@ def total(records: Sequence[RunRecord]) -> Cost:
         sum(record.wall_seconds * record.environment.devices for record in records) / HOUR,
         sum(speeds) / len(speeds) if speeds else None,
         max((record.peak_memory_mib for record in records), default=0.0),
+        max((record.peak_gpu_mib for record in records if record.peak_gpu_mib is not None), default=None),
         " and ".join(sorted({record.environment.hardware for record in records})),
     )
 

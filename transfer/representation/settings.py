@@ -15,7 +15,7 @@ from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.augment.pipelines import PIPELINES
 from pretrain.backbones import Architecture
 from pretrain.core.errors import ConfigError
-from pretrain.core.settings import Settings
+from pretrain.core.settings import ComputeSettings, Settings
 from pretrain.images.crops import Crop
 from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
@@ -24,11 +24,11 @@ from transfer.record import Probe
 from transfer.tasks.probe import USUAL
 
 
-class MeasureSettings(Settings):
+class MeasureSettings(ComputeSettings):
     """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"on_bad_image", "features"})
+    OPTIONAL: ClassVar[frozenset[str]] = ComputeSettings.OPTIONAL | {"on_bad_image", "features"}
 
     views: int = Field(8, ge=2)
     """Augmented views of each image."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from pretrain.core.errors import ConfigError
-from pretrain.core.settings import Settings
+from pretrain.core.settings import ComputeSettings, Settings
 from transfer.datasets import LAYOUTS
 from transfer.record import Data
 
@@ -32,14 +32,14 @@ TASKS: dict[str, str] = {
 """Task name → `module:DECLARATION` in this package, imported when asked for."""
 
 
-class TaskSettings(Settings):
+class TaskSettings(ComputeSettings):
     """Base of every task's settings.
 
     Settings that `--iters`, `--batch`, `--size`, `--rois`, `--lr-search` or `--precise-bn` can change have the method of that
     name after `with_`, which returns a changed copy.
     """
 
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"on_bad_image"})
+    OPTIONAL: ClassVar[frozenset[str]] = ComputeSettings.OPTIONAL | {"on_bad_image"}
 
     on_bad_image: Literal["stop", "skip"] = "stop"
     """What a training image that can't be decoded does: end the run, or stay out of it, counted and listed. All images are

@@ -21,7 +21,8 @@ def _runs():
 def test_device_hours_count_every_device_and_memory_is_the_largest():
     found = total(_runs())
     assert (found.runs, found.wall_hours, found.device_hours) == (2, 3.0, 9.0)
-    assert (found.images_per_second, found.peak_memory_mib) == (100.0, 900.0)
+    assert (found.images_per_second, found.peak_memory_mib, found.peak_gpu_mib) == (100.0, 900.0, None)
+    assert total([*_runs(), made(peak_gpu_mib=4000.0), made(peak_gpu_mib=5000.0)]).peak_gpu_mib == 5000.0
 
 
 def test_a_cost_says_all_the_hardware_that_it_was_on():
