@@ -43,6 +43,8 @@ FORMATS: dict[str, Format] = {
     "camvid": Format("CamVid and CVAT's export of its kind, SUBSETannot beside SUBSET", ("cityscapes",)),
     "masks": Format("folders of images and of label maps", ("cityscapes",)),
     "csv_labels": Format("images with a table of their classes", ("imagefolder",)),
+    "txt_lists": Format("images with lists of their classes, train.txt and the like", ("imagefolder",)),
+    "class_folders": Format("a folder for each class, without train and val", ("imagefolder",)),
 }
 """Name → format, in the order in which they are tried: the more specific first."""
 DEEPEST = 4

@@ -1,6 +1,7 @@
 """All files of an export, and which image a name in its annotations means."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,15 @@ def split_of(path: str) -> str | None:
     """Tell which split a file belongs to: what the nearest of its folders says; None: none says it."""
     folders = path.lower().split("/")[:-1]
     return next((SPLIT_NAMES[part] for part in reversed(folders) if part in SPLIT_NAMES), None)
+
+
+def words_split(path: str) -> str | None:
+    """Tell which split a file belongs to by the words of its own name, or of the nearest folder's; None: none says it."""
+    for part in reversed(os.path.splitext(path)[0].lower().split("/")):
+        found = {SPLIT_NAMES[word] for word in re.split(r"[_\-.\s]+", part) if word in SPLIT_NAMES}
+        if len(found) == 1:
+            return found.pop()
+    return None
 
 
 def _walked(root: Path) -> Iterator[str]:

@@ -16,6 +16,10 @@ from transfer.datasets.objects import FARTHEST
 LARGEST = 2**28
 """Bytes of a file at most: LabelMe's hold the image, and CVAT's all annotations of a project."""
 
+LINES = ".jsonl"
+TABLES = (".csv", ".tsv", LINES)
+"""Endings of tables."""
+
 
 def text_of(path: Path) -> str:
     """Read a text file in UTF-8 or, with a byte order mark, UTF-16.
@@ -47,18 +51,38 @@ def json_of(path: Path) -> dict[str, Any]:
 
 
 def rows_of(path: Path) -> list[list[str]]:
-    """Read the rows of a CSV file that aren't empty; the separator is a comma, a semicolon or a tab.
+    """Read the rows of a table that aren't empty, its heading first, as `rows_in` does.
 
     Raises:
         DataError: If it can't be read.
     """
-    text = text_of(path)
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
+    return rows_in(text_of(path), str(path))
+
+
+def rows_in(text: str, where: str) -> list[list[str]]:
+    """Read the rows of a table: with commas, semicolons or tabs, or (`.jsonl`) an object a line, whose keys are the heading.
+
+    Raises:
+        DataError: If it can't be read.
+    """
+    lines = text.removeprefix("\ufeff").splitlines()
+    if where.endswith(LINES):
+        return _objects([line for line in lines if line.strip()], where)
+    separator = max(",;\t", key=lines[0].count) if lines else ","
     try:
-        return [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(cell.strip() for cell in row)]
+        return [row for row in csv.reader(lines, delimiter=separator) if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise DataError(f"can't read {path} as a table", seen=error) from None
+        raise DataError(f"can't read {where} as a table", seen=error) from None
+
+
+def _objects(lines: Sequence[str], where: str) -> list[list[str]]:
+    try:
+        found = [json.loads(line) for line in lines]
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"can't read {where} as JSON, an object a line", seen=str(error) or "nested too deeply") from None
+    rows = [mapping(each, f"line {number} of {where}") for number, each in enumerate(found, start=1)]
+    heading = list(dict.fromkeys(key for row in rows for key in row))
+    return [heading, *(["" if row.get(key) is None else str(row[key]) for key in heading] for row in rows)] if rows else []
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:

@@ -132,7 +132,9 @@ def _path(there: Files, file: CocoFile, image: Image) -> Path:
         DataError: If it is not there, or can't be looked at.
     """
     where = f"images[{image.entry}] in {file.path}"
-    found = there.find(image.name)
+    found, own = there.find(image.name), f"{there.folder.name}/"
+    if found is None and image.name.startswith(own):  # a path from the folder above
+        found = there.find(image.name.removeprefix(own))
     if found is not None:
         if found != image.name:
             file.remarks.add(f"images {RENAMED}", f"{image.name!r}, which is {found!r}")

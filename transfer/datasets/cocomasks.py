@@ -32,10 +32,10 @@ def usable(segmentation: Any) -> Mask | None:
     Raises:
         ValueError: If it isn't a segmentation; says what is wrong.
     """
+    if segmentation is None or segmentation == {}:
+        return None
     if isinstance(segmentation, dict):
         return _runs(segmentation)
-    if segmentation is None:
-        return None
     if not isinstance(segmentation, list):
         raise ValueError(f"{shown(segmentation)} is neither a list of polygons nor a run-length encoding")
     polygons = [_polygon(each) for each in segmentation]

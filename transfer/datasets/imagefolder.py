@@ -80,7 +80,7 @@ def read(
         classes=len(train.classes) if train.has_classes else 0,
         chosen_from=train.folders if part else None,
     )
-    notes = (*_kind(root, train), *train.notes, *val.notes, *missing)
+    notes = dict.fromkeys((*_kind(root, train), *train.notes, *val.notes, *missing))
     truth = Folders(root, train.root, val.root if len(val) and val.names == train.names else None, train.classes, probed)
     return ClassificationData(train, val, ref, (*notes, *settle(CLASSIFICATION, truth, tell)))
 

@@ -54,7 +54,8 @@ def read_lists(path: Path, takers: Mapping[str, Taker], tell: Tell) -> None:
     except UnicodeDecodeError as error:
         raise texts.undecodable(path, error) from None
     except UNREADABLE as error:
-        raise DataError(f"can't read {path} as JSON", seen=_reason(error, window, read)) from None
+        allowed = f"one object with the lists {', '.join(takers)}"
+        raise DataError(f"can't read {path} as JSON", seen=_reason(error, window, read), allowed=allowed) from None
     for name in takers:
         if name not in read:
             raise DataError(f"{path} has no list {name!r}", allowed=f"the lists {', '.join(takers)}")

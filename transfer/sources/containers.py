@@ -50,13 +50,20 @@ def in_folder(folder: Path) -> Path:
     shards = [name for name in found if SHARD.fullmatch(name)]
     if found and shards == found and len({SHARD.fullmatch(name)[1] for name in found}) == 1:  # type: ignore[index]
         return folder / found[0]
-    kind = next(((words, fix) for name, words, fix in FOLDERS if name in names), None)
+    deeper = [] if found else [path for path in sorted(folder.glob("*/*")) if weights_among([path.name]) and path.is_file()]
+    kind = None if deeper else next(((words, fix) for name, words, fix in FOLDERS if name in names), None)
     raise CheckpointError(
         f"{folder} is a folder of {len(found)} checkpoints" if found else f"no checkpoint in the folder {folder}",
-        seen=_some(found or names) if kind is None else f"a folder: {kind[0]}",
+        seen=_some(found or [str(path.relative_to(folder)) for path in deeper] or names)
+        if kind is None
+        else f"a folder: {kind[0]}",
         allowed="a file, or a folder with one file of weights",
-        fix=kind[1] if kind else f"pass one of them: {folder / found[0]}" if found else "pass the file of the weights",
+        fix=kind[1] if kind else _pass([*(folder / name for name in found), *deeper]),
     )
+
+
+def _pass(files: Sequence[Path]) -> str:
+    return f"pass {'one of them: ' if len(files) > 1 else ''}{files[0]}" if files else "pass the file of the weights"
 
 
 def weights_among(names: Sequence[str]) -> list[str]:

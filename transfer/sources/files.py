@@ -83,6 +83,8 @@ def _read(path: Path, trust: bool) -> Payload:
             with path.open("rb") as file:
                 form, content, strangers = _opened(file, path.stat().st_size, path, trust)
         content = bounds.tamed(content, path, _plain)
+        if isinstance(content, list | tuple) and any(isinstance(each, Mapping) for each in content):
+            content = {str(at): each for at, each in enumerate(content)}  # torch.save((weights, state of the optimiser), …)
     except CheckpointError:
         raise
     except RefusedError as refused:

@@ -126,7 +126,8 @@ def unwrapped(raw: Mapping[Any, Any]) -> Level:
 
 def renamed(key: str, names: Names) -> str | None:
     """Return the canonical name of a key; None where the table has no word for it."""
-    name = key
+    name, known = key, not names
     for pattern, replacement in names:
-        name = pattern.sub(replacement, name)
-    return None if names and name == key else name
+        name, times = pattern.subn(replacement, name)
+        known |= times > 0
+    return name if known else None

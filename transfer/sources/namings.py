@@ -46,7 +46,9 @@ TRANSFORMERS_VIT = _names(
 """Queries, keys and values are joined before (`joined`)."""
 SEQUENTIAL = _names((r"^0\.(?=weight)", "conv1."), (r"^1\.(?!\d)", "bn1."), (r"^([4-7])\.", lambda m: f"layer{int(m[1]) - 3}."))
 """`nn.Sequential(*list(resnet.children())[:-1])`: conv1, bn1, relu, maxpool, layer1 to layer4, avgpool."""
-NAMINGS: tuple[Names, ...] = ((), SEQUENTIAL, DETECTRON2, TRANSFORMERS, TRANSFORMERS_VIT)
+STEM_IN_LAYER0 = _names((r"^layer0\.0\.(?=weight)", "conv1."), (r"^layer0\.1\.(?!\d)", "bn1."), (r"^(?=layer[1-4]\.)", ""))
+"""`layer0 = nn.Sequential(conv1, bn1, relu, maxpool)`, as code for segmentation has it."""
+NAMINGS: tuple[Names, ...] = ((), SEQUENTIAL, STEM_IN_LAYER0, DETECTRON2, TRANSFORMERS, TRANSFORMERS_VIT)
 """Every naming, the canonical one first, for files of which nobody says whose they are."""
 
 PARTS = ("query", "key", "value")

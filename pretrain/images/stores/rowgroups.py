@@ -102,11 +102,15 @@ class Groups:
         leaf = f"{column}.{inside}" if inside else column
         try:
             values = self._file(file).read_row_group(group, columns=[leaf], use_threads=False)[column]
-            return compute.struct_field(values, inside) if inside else values
+            rows = self._file(file).metadata.row_group(group).num_rows
+            found = compute.struct_field(values, inside) if inside else values
         except FileNotFoundError:
             raise
         except Exception as error:  # ArrowException, and what numbers out of range raise in it
             raise OSError(f"its row group can't be read: {error}") from None
+        if len(found) != rows:
+            raise OSError(f"its row group has {len(found)} values of {rows}")
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self.files, "columns": self.columns}

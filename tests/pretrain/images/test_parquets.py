@@ -179,3 +179,13 @@ def test_without_the_library_a_message_says_how_to_install_it(tmp_path: Path, mo
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"needs the package pyarrow(.|\n)*pip install"):
         imageset.read(tmp_path, "train")
+
+
+def test_a_row_group_with_fewer_values_than_it_says_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = imageset.read(table(tmp_path, {"image": structs(PATHS), "label": [0, 1, 0, 1]}), "train")
+    honest = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda self, *args, **how: honest(self, *args, **how).slice(1))
+    with pytest.raises(DataError, match="1 values of 2"):
+        found.fingerprint()
+    with pytest.raises(DataError, match="1 values of 2"):
+        found.picture(0).pixels()

@@ -136,6 +136,21 @@ def test_camvid_of_cvat(run: Run) -> None:
     check(data, ("background", "road", "big car"))
 
 
+KINDS = {
+    "mmsegmentation": ("img_dir/{0}/{0}.png", "ann_dir/{0}/{0}.png", {}),
+    "LoveDA": ("{0}/Urban/images_png/1.png", "{0}/Urban/masks_png/1.png", {}),
+    "KITTI": ("training/image_2/{0}.png", "training/semantic/{0}.png", {"val": "0.5"}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folders_of_images_and_maps_under_others_names(run: Run, kind: str) -> None:
+    image, label, options = KINDS[kind]
+    files: dict[str, Any] = {image.format(split): None for split in SPLITS} | {label.format(split): IDS for split in SPLITS}
+    data, _ = run(files | {"classes.txt": "background\nroad\ncar\n"}, "masks", **options)
+    check(data, ("background", "road", "car"))
+
+
 def test_camvid_with_marked_names_and_a_heading(run: Run) -> None:
     files: dict[str, Any] = {f"{split}/{split}.png": None for split in SPLITS}
     files |= {f"{split}_labels/{split}_L.png": COLOURS[IDS] for split in SPLITS}

@@ -235,6 +235,7 @@ FORMS = {
     "decomposed": ("\u00e9.png", "e\u0301.png"),
     "with blanks around it": ("a.png", " a.png "),
     "from this folder": ("a.png", "./a.png"),
+    "from the folder above": ("a.png", "train2017/a.png"),
     "that is URL codes itself": ("a%20b.png", "a%20b.png"),
 }
 

@@ -87,6 +87,7 @@ def test_polygons_of_two_points_and_odd_numbers_of_coordinates_are_left_out() ->
     assert isinstance(kept, tuple)
     assert [each.tolist() for each in kept] == [[1, 2, 3, 4, 5, 6.5]]
     assert usable([[1, 2, 3, 4]]) is None
+    assert usable({}) is None
     assert usable([]) is None
     assert usable(None) is None
 

@@ -123,6 +123,14 @@ def test_an_unpacked_zip_and_a_folder_with_one_file_are_read(tmp_path: Path) -> 
         sources.load(str(snapshot))
 
 
+def test_a_folder_whose_weights_lie_deeper_names_them(tmp_path: Path) -> None:
+    (tmp_path / "run/step10").mkdir(parents=True)
+    (tmp_path / "run/latest").write_text("step10")
+    torch.save({}, tmp_path / "run/step10/model_states.pt")
+    with pytest.raises(CheckpointError, match=r"do: +pass .*run/step10/model_states\.pt"):
+        sources.load(str(tmp_path / "run"))
+
+
 def test_a_storage_s_name_can_t_lead_out_of_a_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(saved({"conv1.weight": torch.zeros(2)}))) as archive:
         archive.extractall(tmp_path)

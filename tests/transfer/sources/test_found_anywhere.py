@@ -42,6 +42,20 @@ PLACES: dict[str, tuple[Any, str]] = {
     "a module's attribute": ({"state_dict": prefixed("net.", weights())}, "below net. in state_dict"),
     "a level of its own": ({"model_state_dict": weights(), "epoch": 3}, "at the top of model_state_dict"),
     "deep in lists": ({"runs": [{"best": {"weights": prefixed("a.b.", weights())}}]}, "below a.b. in runs/0/best/weights"),
+    "a pair with the optimiser's state": ((weights(), {"lr": 0.1}), "at the top of 0"),
+    "a stem in layer0": (
+        {
+            "net": {
+                name.replace("conv1", "layer0.0", 1)
+                if name.startswith("conv1")
+                else name.replace("bn1", "layer0.1", 1)
+                if name.startswith("bn1")
+                else name: each
+                for name, each in weights().items()
+            }
+        },
+        "at the top of net",
+    ),
     "wrapped inside": ({"state_dict": prefixed("encoder._orig_mod.", weights())}, "below encoder._orig_mod. in state_dict"),
     "wrapped outside, beside others": (
         {"ckpt": prefixed("module.trunk.", weights()) | {"temperature": torch.ones(1)}},

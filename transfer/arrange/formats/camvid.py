@@ -1,10 +1,11 @@
 """Label maps in `SUBSETannot/` or `SUBSET_labels/` beside the images in `SUBSET/`: CVAT's CamVid export, CamVid itself."""
 
+import os
 from pathlib import Path
 
 from pretrain.core.errors import DataError
 from transfer.arrange.folder import SPLIT_NAMES, Folder
-from transfer.arrange.formats.masks import ENDINGS, MARKS, exported, listed
+from transfer.arrange.formats.masks import ENDINGS, MARKS, SUFFIXES, exported, listed
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
@@ -18,7 +19,7 @@ def recognise(glance: Glance) -> bool:
     """Tell whether a folder of label maps lies beside one of images."""
     folders = set(glance.folders())
     return any(
-        name.removesuffix(ending) in folders and glance.has(f"{name}/*.png")
+        name.removesuffix(ending) in folders and glance.has(*(f"{name}/*.{suffix}" for suffix in SUFFIXES))
         for name in folders
         for ending in ANNOTATED
         if name.endswith(ending)
@@ -32,12 +33,12 @@ def read(root: Path, given: Named | None) -> Export:
         DataError: If there is no pair, or a value has no class.
     """
     folder, dropped, items = Folder(root), Dropped(), list[Item]()
-    for path in folder.ending(".png"):
+    for path in (path for suffix in SUFFIXES for path in folder.ending(f".{suffix}")):
         above, _, name = path.rpartition("/")
         subset = next((above.removesuffix(ending) for ending in ANNOTATED if above.endswith(ending)), None)
         if subset is None:
             continue
-        image = _image(folder, subset, name.removesuffix(".png"))
+        image = _image(folder, subset, os.path.splitext(name)[0])
         if image is None:
             dropped.add("label maps without an image", path)
         else:

@@ -1,29 +1,78 @@
-"""Images in folders without meaning, and a CSV table with the name and the class of each."""
+"""Images with a table of their classes: CSV, TSV or JSON lines, with one column of classes or one for each class."""
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pretrain.core.errors import DataError
-from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of
+from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of, words_split
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
-from transfer.arrange.values import rows_of
+from transfer.arrange.values import TABLES, rows_in, rows_of
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 
-NAMES = ("filename", "file_name", "file", "image", "image_name", "image_id", "imageid", "img", "path", "filepath", "id", "name")
-LABELS = ("label", "labels", "class", "class_name", "category", "target", "breed", "species", "y")
+NAMES = (
+    "filename",
+    "file",
+    "image",
+    "imagename",
+    "imageid",
+    "imageindex",
+    "img",
+    "path",
+    "filepath",
+    "imagepath",
+    "id",
+    "idcode",
+    "name",
+)
+LABELS = (
+    "label",
+    "labels",
+    "class",
+    "classname",
+    "category",
+    "target",
+    "breed",
+    "species",
+    "diagnosis",
+    "dx",
+    "findinglabels",
+    "y",
+)
 SPLITS = ("split", "set", "subset", "usage")
-BOXES = {"xmin", "x_min", "bbox", "x1"}
+"""Names of columns: in lower case, without blanks, hyphens and underscores."""
+BOXES = {"xmin", "bbox", "x1"}
 """Columns of a table of boxes, which is none of classes."""
-PATTERNS = ("*.csv", "*/*.csv")
+PATTERNS = tuple(f"{above}*{ending}" for above in ("", "*/") for ending in TABLES)
+SEVERAL = "|"
+"""What stands between the classes of an image that has several."""
+YES, NO = ("1", "1.0"), ("0", "0.0")
+
+
+class Columns(NamedTuple):
+    """Where a table has what, by the columns' numbers."""
+
+    name: int
+    label: int | None
+    """The classes' names; None: each class has a column of zeros and ones."""
+    classes: tuple[int, ...]
+    split: int | None
 
 
 def recognise(glance: Glance) -> bool:
-    """Tell whether a table has a column of names and one of classes."""
-    return any(_is_table(glance.head(pattern).partition("\n")[0]) for pattern in PATTERNS)
+    """Tell whether a table has a column of names and one of classes, or one for each class."""
+    for pattern in PATTERNS:
+        try:
+            if _columns(rows_in(glance.head(pattern), pattern)) is not None:
+                return True
+        except DataError:
+            continue
+    return False
 
 
 def read(root: Path, given: Named | None) -> Export:
@@ -33,13 +82,14 @@ def read(root: Path, given: Named | None) -> Export:
         DataError: If a table can't be read, or gives an image two classes.
     """
     folder, dropped, items = Folder(root), Dropped(), dict[str, Item]()
-    for path in folder.ending(".csv"):
+    for path in (path for ending in TABLES for path in folder.ending(ending)):
         rows = rows_of(folder.path(path))
-        if not rows or not _is_table(",".join(rows[0])):
+        columns = _columns(rows)
+        if columns is None:
             dropped.add("tables of another kind", path)
             continue
         for number, row in enumerate(rows[1:], start=2):
-            item = _item(folder, path, rows[0], row, f"row {number} of {folder.path(path)}", dropped)
+            item = _item(folder, path, columns, rows[0], row, f"row {number} of {folder.path(path)}", dropped)
             if item is not None and items.setdefault(item.image, item).label != item.label:
                 raise DataError(
                     f"row {number} of {folder.path(path)} gives {item.image} a second class",
@@ -53,29 +103,61 @@ def read(root: Path, given: Named | None) -> Export:
     return Export("classes", tuple(items.values()), tuple(classes), dropped)
 
 
-def _item(folder: Folder, path: str, heading: Sequence[str], row: Sequence[str], where: str, dropped: Dropped) -> Item | None:
+def _columns(rows: Sequence[Sequence[str]]) -> Columns | None:
+    """Find the columns of a table, by its heading and its first row; None if it is none of classes."""
+    if not rows:
+        return None
+    heading = [re.sub(r"[\s_\-]+", "", cell.lower()) for cell in rows[0]]
+    name, label, split = (_at(heading, names) for names in (NAMES, LABELS, SPLITS))
+    if name is None or set(heading) & BOXES:
+        return None
+    classes = tuple(at for at, cell in enumerate(heading) if at not in (name, split) and cell)
+    one_each = len(classes) > 1 and len(rows) > 1 and len(rows[1]) == len(heading)
+    if label is None and not (one_each and all(rows[1][at].strip() in YES + NO for at in classes)):
+        return None
+    return Columns(name, label, classes, split)
+
+
+def _at(heading: Sequence[str], names: Iterable[str]) -> int | None:
+    return next((heading.index(name) for name in names if name in heading), None)
+
+
+def _item(
+    folder: Folder, path: str, columns: Columns, heading: Sequence[str], row: Sequence[str], where: str, dropped: Dropped
+) -> Item | None:
     if len(row) != len(heading):
         raise DataError(f"{where} has {len(row)} cells", seen=shown(row), allowed=f"{len(heading)}, as the heading")
-    cells = {name.strip().lower(): cell.strip() for name, cell in zip(heading, row, strict=True)}
-    name, label = _cell(cells, NAMES), _cell(cells, LABELS)
-    if not name or not label:
+    name, label = row[columns.name].strip(), _label(columns, heading, row, where)
+    if not name or label == "":
         raise DataError(f"{where} lacks its {'class' if name else 'image'}", seen=shown(row))
-    image = folder.image(name, os.path.splitext(path)[0])
+    image = _image(folder, path, name)
     if image is None:
         dropped.add("images that aren't there", where)
-        return None
-    stem = path.rpartition("/")[2][: -len(".csv")].lower().replace("-", "_").split("_")
-    listed = next((SPLIT_NAMES[part] for part in stem if part in SPLIT_NAMES), None)
-    split = SPLIT_NAMES.get((_cell(cells, SPLITS) or "").lower()) or split_of(image) or listed
-    return Item(image, None, split, label=label)
+    elif label is None or SEVERAL in label:
+        dropped.add("images of several classes, or of none", where)
+    else:
+        said = "" if columns.split is None else row[columns.split].strip().lower()
+        split = SPLIT_NAMES.get(said) or split_of(image) or words_split(path)
+        return Item(image, None, split, label=label)
+    return None
 
 
-def _cell(cells: dict[str, str], names: Sequence[str]) -> str | None:
-    return next((cells[name] for name in names if name in cells), None)
+def _label(columns: Columns, heading: Sequence[str], row: Sequence[str], where: str) -> str | None:
+    """Return the class of a row; None where its columns of classes don't say one."""
+    if columns.label is not None:
+        return row[columns.label].strip()
+    marks = [row[at].strip() for at in columns.classes]
+    wrong = next((mark for mark in marks if mark not in YES + NO), None)
+    if wrong is not None:
+        raise DataError(
+            f"{where} has a class that is neither there nor not", seen=shown(wrong), allowed="0 or 1 for each class"
+        )
+    found = [heading[at].strip() for at, mark in zip(columns.classes, marks, strict=True) if mark in YES]
+    return found[0] if len(found) == 1 else None
 
 
-def _is_table(head: str) -> bool:
-    columns = {
-        column.strip().strip('"').lower() for column in head.lstrip("\ufeff").replace(";", ",").replace("\t", ",").split(",")
-    }
-    return not columns & BOXES and bool(columns & set(NAMES)) and bool(columns & set(LABELS))
+def _image(folder: Folder, path: str, name: str) -> str | None:
+    """Find an image: in the folder called as the table, in the table's own folder, or elsewhere."""
+    stem, above = os.path.splitext(path)[0], os.path.dirname(path)
+    places = (os.path.normpath(f"{near}/{name}" if near else name) for near in (stem, above))
+    return next((place for place in places if folder.has(place)), None) or folder.image(name, above or stem)

@@ -11,8 +11,12 @@ from transfer.arrange.maps import maps_of
 from transfer.arrange.naming import Named, table
 from transfer.datasets.cocofile import Dropped
 
-IMAGES = ("images", "image", "imgs", "img", "jpegimages", "x")
-MASKS = ("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt", "groundtruth", "y")
+IMAGES = ("images", "image", "imgs", "img", "img_dir", "images_png", "image_2", "jpegimages", "x")
+MASKS = (
+    *("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt", "groundtruth", "y"),
+    *("ann_dir", "masks_png", "semantic"),
+)
+"""What people call the folders of images and of label maps: mmsegmentation, LoveDA and KITTI among them."""
 ENDINGS = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
 """Endings of images, the usual first."""
 SUFFIXES = ("png", "bmp", "tif", "tiff", "gif")
@@ -24,7 +28,9 @@ MARKS = ("_mask", "_label", "_labels", "_gt", "_seg", "_segmentation", "_L", "-m
 
 def recognise(glance: Glance) -> bool:
     """Tell whether a folder of label maps lies beside one of images."""
-    for above in ("", *(f"{name}/" for name in glance.folders()[:50])):
+    level = glance.folders()[:50]
+    deeper = [f"{one}/{two}" for one in level[:5] for two in glance.folders(one)[:5]]
+    for above in ("", *(f"{name}/" for name in (*level, *deeper))):
         lower = {name.lower(): name for name in glance.folders(above.rstrip("/"))}
         for mask in (lower[name] for name in MASKS if name in lower):
             maps = [f"{above}{mask}/{below}*.{suffix}" for below in ("", "*/") for suffix in SUFFIXES]
