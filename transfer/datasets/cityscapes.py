@@ -4,6 +4,8 @@ The classes are Cityscapes' 19 training ids, or those of a `classes.json` in the
 `{"num_classes": 19, "ignore": 255, "present_trainIds": {"0": "road", …}}`.
 """
 
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pretrain.core.errors import DataError
 from pretrain.core.layout import wrong_layout
 from pretrain.core.texts import read_text
+from pretrain.images.stores import SUFFIXES
 from transfer import arrange
-from transfer.datasets import Tell, advice, stop
+from transfer.datasets import Tell, advice, endings, stop
 from transfer.datasets.segmentation import IGNORE, Folders, LabelIds, SegmentationData, Split, gather
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
@@ -63,7 +66,7 @@ def read(root: Path, *, tell: Tell = stop) -> SegmentationData:
     root = root.resolve()
     splits = {split: _split(root, split, tell) for split in SPLITS}
     described = root / CLASSES_FILE
-    return gather(
+    data = gather(
         root,
         "cityscapes",
         _label_ids(root),
@@ -73,6 +76,7 @@ def read(root: Path, *, tell: Tell = stop) -> SegmentationData:
         fix=f"give the ids in training order, or name the classes in {described}",
         descriptions=[described] if described.is_file() else [],
     )
+    return replace(data, notes=(*_remarks(splits), *data.notes))
 
 
 def stems_of(folder: Path, suffix: str) -> set[str]:
@@ -94,11 +98,10 @@ def _split(root: Path, split: str, tell: Tell) -> Split:
         if not folder.is_dir():
             raise _wrong_layout(root, folder)
     folders = folders_of(root, split)
-    stems = stems_of(images, folders.image_suffix)
-    if not stems:
-        raise _wrong_layout(root, images / "CITY" / f"*{IMAGE_SUFFIX}")
-    labelled = stems_of(labels, LABEL_SUFFIX)
+    stems, labelled = stems_of(images, folders.image_suffix), stems_of(labels, LABEL_SUFFIX)
     raw = next((suffix for suffix in (POLYGON_SUFFIX, RAW_LABEL_SUFFIX) if stems_of(labels, suffix) & (stems - labelled)), None)
+    if not (stems and (labelled or raw)):
+        return _otherwise_called(root, split)
     make = _make_labels(root) if raw else None
     if not labelled and raw:
         raise DataError(f"{labels} has no training ids", seen=f"*{raw}, but no *{LABEL_SUFFIX}", allowed=LOOKED_FOR, fix=make)
@@ -108,6 +111,43 @@ def _split(root: Path, split: str, tell: Tell) -> Split:
         allowed = "an image for every label map and the other way round"
         tell(DataError(f"{missing} is missing", seen=present, allowed=allowed, fix=make if stem in stems else None))
     return Split(folders, tuple(folders.pair(root, stem) for stem in sorted(stems & labelled)))
+
+
+def _otherwise_called(root: Path, split: str) -> Split:
+    """Pair images and label maps whose names end in another way, the same one in all of a split.
+
+    Raises:
+        DataError: If there are no images, or nothing or several label maps can be theirs.
+    """
+    images, labels = root / IMAGES / split, root / LABELS / split
+    pictures, maps = _pictures(images, SUFFIXES), _pictures(labels, {".png"})
+    if not pictures:
+        raise _wrong_layout(root, images / "CITY" / f"*{IMAGE_SUFFIX}")
+    found = endings.told(pictures, maps)
+    if found is None:
+        raise DataError(
+            f"the names in {labels} don't say whose label maps they are",
+            seen=f"{len(pictures)} images, {endings.seen(pictures)}; {len(maps)} label maps, {endings.seen(maps)}",
+            allowed=f"{LOOKED_FOR}; or one ending of all images, and another of their label maps, ids of training",
+            fix="rename them, and leave one kind of label map in the folder",
+        )
+    folders = Folders(f"{IMAGES}/{split}", f"{LABELS}/{split}", *found)
+    return Split(folders, tuple(folders.pair(root, path.removesuffix(found.image)) for path in pictures))
+
+
+def _pictures(folder: Path, suffixes: Collection[str]) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("."))
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _remarks(splits: Mapping[str, Split]) -> Iterator[str]:
+    """Say which splits have names of another form."""
+    for split, (folders, _) in splits.items():
+        if folders.label_suffix != LABEL_SUFFIX or folders.image_suffix not in (IMAGE_SUFFIX, *JPEG_SUFFIXES):
+            yield (
+                f"{split} has other names than Cityscapes': images end in {folders.image_suffix}, "
+                f"label maps in {folders.label_suffix}, which are read as ids of training"
+            )
 
 
 def own_labels(root: Path) -> Path | None:

@@ -235,3 +235,45 @@ def test_null_in_the_classes_file_is_absent_and_a_whole_number_may_have_a_point(
     (root / "classes.json").write_text('{"num_classes": 8.0, "ignore": null, "present_trainIds": null}')
     data = cityscapes.read(root)
     assert (len(data.classes), data.ignore) == (8, 255)
+
+
+ENDINGS = {
+    "none": (".png", ".png"),
+    "own ones": ("_rgb.png", "_mask.png"),
+    "another camera": ("_rightImg8bit.png", "_gtFine_labelTrainIds.png"),
+    "coarse": ("_leftImg8bit.png", "_gtCoarse_labelTrainIds.png"),
+    "the Indian driving data's": ("_leftImg8bit.png", "_gtFine_labelcsTrainIds.png"),
+}
+
+
+def called(root: Path, image: str, label: str) -> None:
+    for path in list(root.rglob("*_leftImg8bit.png")):
+        path.rename(path.with_name(path.name.replace("_leftImg8bit.png", image)))
+    for path in list(root.rglob("*_gtFine_labelTrainIds.png")):
+        path.rename(path.with_name(path.name.replace("_gtFine_labelTrainIds.png", label)))
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_names_of_another_form_are_paired_where_one_pair_of_endings_fits(root: Path, name: str) -> None:
+    before, (image, label) = cityscapes.read(root), ENDINGS[name]
+    called(root, image, label)
+    shutil.copy(next(root.glob(f"gtFine/train/town/*{label}")), root / "gtFine/train/town/lost_color.png")
+    data = cityscapes.read(root)
+    assert (len(data.train), len(data.val), data.pixels) == (len(before.train), len(before.val), before.pixels)
+    assert [data.folders["train"].stem(root, pair)[:16] for pair in data.train] == [f"town/town_00000{at}" for at in range(3)]
+    assert sum(f"images end in {image}, label maps in {label}," in note for note in data.notes) == 2
+
+
+def test_label_maps_of_two_kinds_or_of_ids_alone_are_refused_with_what_is_there(root: Path) -> None:
+    called(root, "_rgb.png", "_mask.png")
+    for path in list(root.rglob("*_mask.png")):
+        shutil.copy(path, path.with_name(path.name.replace("_mask", "_other")))
+    with pytest.raises(DataError, match=r"whose label maps they are\n.*\*_rgb\.png; 6 label maps, \*_mask\.png, \*_other\.png"):
+        cityscapes.read(root)
+    for path in list(root.rglob("*_other.png")):
+        path.unlink()
+    called(root, "_rgb.png", "_mask.png")
+    for path in list(root.rglob("*_mask.png")):
+        path.rename(path.with_name(path.name.replace("_mask", "_labelIds")))
+    with pytest.raises(DataError, match=r"ids of training"):
+        cityscapes.read(root)
