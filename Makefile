@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test robustness check format clean
+.PHONY: help setup demo test docs robustness check format clean
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -20,6 +20,10 @@ demo: $(STAMP)  ## The whole road on generated data, and its leaderboard
 
 test: $(STAMP)  ## The test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+docs: $(STAMP)  ## The documentation as a site, docs/_build/index.html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 robustness: $(STAMP)  ## Break things for hours, and write the table of docs/ROBUSTNESS.md
 	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/table.py

@@ -4,7 +4,7 @@
 
 The file is generated: an image has 7 objects, an object one polygon, with numbers of two decimals as COCO writes them. What is
 measured is the peak of the resident memory of a process that does nothing but read, less what it had before. The bound is the
-README's: 256 MiB, 800 bytes for each object and 16 for each point of its outline.
+docs/data.md's: 256 MiB, 800 bytes for each object and 16 for each point of its outline.
 """
 
 import argparse

@@ -59,7 +59,7 @@ ENGINES: dict[str, EngineInfo] = {
     "detectron2": EngineInfo(
         "detectron2.engine:Detectron2",
         ("detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
-        hint="optional, the torchvision engine is tested equal to it; the README says how; ",
+        hint="optional, the torchvision engine is tested equal to it; docs/transfer.md says how; ",
     ),
     "mmseg": EngineInfo("mmseg.engine:MMSegmentation", ("mmseg",)),
 }
