@@ -67,7 +67,7 @@ class PretrainConfig(ComputeSettings):
     """
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset(
-        {"num_workers", "cache", "save_every", "checkpoint_seconds", "keep_every", "monitor_every", "compile"}
+        {"num_workers", "verify_data", "cache", "save_every", "checkpoint_seconds", "keep_every", "monitor_every", "compile"}
     )
 
     method: Annotated[SerializeAsAny[Method], BeforeValidator(_method)]
@@ -125,6 +125,8 @@ class PretrainConfig(ComputeSettings):
 
     num_workers: int = Field(2, ge=0)
     """Loader workers; 0 loads in the process itself."""
+    verify_data: bool = False
+    """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
     cache: Literal["ram", "disk"] | None = None
     """Where decoded images are kept, short side at most `cache_side`: nowhere, in this machine's memory for this run, or in
     a file of the user's cache folder for later runs too."""

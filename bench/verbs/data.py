@@ -15,6 +15,7 @@ from bench import places
 from bench.selection import Selection
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
+from pretrain.images.stores import index
 from transfer import datasets, tasks
 from transfer.datasets import decoding
 from transfer.datasets.duplicates import duplicates
@@ -133,7 +134,8 @@ def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
 def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems, chosen: Mapping[str, Any]) -> Any:
     """Read all that can be read; None where a run would find nothing at all."""
     try:
-        return datasets.read(layout, root, settings, problems.tell, **chosen)
+        with index.renewed():
+            return datasets.read(layout, root, settings, problems.tell, **chosen)
     except DataError as problem:
         problems.tell(problem)
         return None

@@ -213,7 +213,7 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
         backbone=backbone,
         reference=reference,
         root=root,
-        content=imagefolder.read(root, **asked.selection.arguments()),
+        content=imagefolder.read(root, **asked.selection.arguments(), verify=settings.verify_data),
         generated=generated,
         selection=asked.selection,
         splits=asked.splits,

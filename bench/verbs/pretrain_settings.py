@@ -57,7 +57,8 @@ def find(settings: PretrainConfig, data: str | None, progress: Progress) -> tupl
     with distributed.first_alone():
         root, generated = places.data_root(data, "imagefolder", Journal(progress=progress))
     selection = Selection(classes=settings.classes, label_map=settings.label_map)
-    return root, imagefolder.read(root, **selection.arguments(settings.seed), needs=needs(settings)), generated
+    how = selection.arguments(settings.seed)
+    return root, imagefolder.read(root, **how, needs=needs(settings), verify=settings.verify_data), generated
 
 
 def needs(settings: PretrainConfig) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pretrain.core.atomic import replacing
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.plain import read_yaml
 from pretrain.core.settings import text_lines
+from pretrain.images.compact import Numbers
 from pretrain.images.imageset import ImageSet
 from pretrain.images.names import Names, renamed_note
 
@@ -55,7 +56,10 @@ def draw_classes(folders: Sequence[str], fraction: float, seed: int) -> list[str
 
 def save(folder: Path, images: ImageSet) -> None:
     """Write the class folders in use into the run's folder, one per line: a valid list for `--classes`."""
-    used = dict.fromkeys(name.split("/", 1)[0] for name in images.names)
+    if images.mapped:
+        used = list(dict.fromkeys(name.split("/", 1)[0] for name in images.names))
+    else:
+        used = [images.classes[label] for label in np.unique(np.asarray(images.labels))]
     with replacing(folder / LISTED) as file:
         file.write("".join(f"{name}\n" for name in used).encode())
 
@@ -94,9 +98,9 @@ def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
         )
     given = [labels[name] for name in meant.values() if name is not None]
     classes = tuple(sorted(set(given)))
-    new = [classes.index(label) for label in given]
+    new = np.array([classes.index(label) for label in given], np.int32)
     notes = (*images.notes, *renamed_note("class folders of the label map", meant))
-    return replace(images, classes=classes, labels=tuple(new[label] for label in images.labels), notes=notes)
+    return replace(images, classes=classes, labels=Numbers(new[np.asarray(images.labels)]), notes=notes, mapped=True)
 
 
 def lengthened(epochs: int, images: int, whole: int, batch: int) -> int:

@@ -1,16 +1,20 @@
 """The images of one split: their names, classes and bytes, whatever they lie in."""
 
-import hashlib
 import os
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from pretrain.core.errors import DataError, GoneError
+from pretrain.images.compact import Numbers, Texts
 from pretrain.images.decode import Picture, undecodable, unreadable
+from pretrain.images.fingerprint import fingerprint
 from pretrain.images.listing import Choice, list_split
 from pretrain.images.stores import SUFFIXES, UNLABELLED, UNREADABLE, Members
 
@@ -23,9 +27,9 @@ class ImageSet:
     """A folder, or an archive."""
     classes: tuple[str, ...]
     """Their names, sorted; the index is the label."""
-    names: tuple[str, ...]
+    names: Texts
     """`class folder/image` below the root, sorted by class folder, then by name."""
-    labels: tuple[int, ...]
+    labels: Numbers
     """Label of each image."""
     members: Members
     """The same images, to be read."""
@@ -33,6 +37,10 @@ class ImageSet:
     """Number of class folders there are, including those that weren't asked for."""
     notes: tuple[str, ...] = ()
     """What was seen beside the images and is not read."""
+    known: str = ""
+    """Fingerprint of names and sizes, where an index has it."""
+    mapped: bool = False
+    """Whether a label map gave the labels, so that they may differ from the folders' names."""
 
     def __post_init__(self) -> None:
         assert len(self.members) == len(self.names) == len(self.labels), "use `part` to take some of the images"
@@ -47,9 +55,8 @@ class ImageSet:
 
     def part(self, indices: Sequence[int]) -> "ImageSet":
         """Select images by their indices; the classes stay the same."""
-        names = tuple(self.names[index] for index in indices)
-        labels = tuple(self.labels[index] for index in indices)
-        return replace(self, names=names, labels=labels, members=self.members.part(indices))
+        names, labels, members = self.names.part(indices), self.labels.part(indices), self.members.part(indices)
+        return replace(self, names=names, labels=labels, members=members, known="")
 
     def picture(self, index: int) -> Picture:
         """Read one file and its header, without decoding the pixels.
@@ -78,18 +85,15 @@ class ImageSet:
 
         The digest covers names and file sizes and, with `labels`, every label that isn't the name of the image's folder.
         """
-        return self._fingerprints[labels]
+        return self._labelled if labels and self.mapped else self._plain
 
     @cached_property
-    def _fingerprints(self) -> tuple[str, str]:
-        """Fingerprints without and with labels, from one look at every file."""
-        without, with_labels = hashlib.sha256(), hashlib.sha256()
-        for name, size, label in zip(self.names, self.members.sizes(), self.labels, strict=True):
-            given = self.classes[label]
-            relabelled = "" if name.startswith(f"{given}/") else f":{given}"
-            without.update(f"{name}:{size}\n".encode())
-            with_labels.update(f"{name}:{size}{relabelled}\n".encode())
-        return without.hexdigest()[:16], with_labels.hexdigest()[:16]
+    def _plain(self) -> str:
+        return self.known or fingerprint(self.names, self.members.sizes())
+
+    @cached_property
+    def _labelled(self) -> str:
+        return fingerprint(self.names, self.members.sizes(), map(self.classes.__getitem__, self.labels))
 
 
 def read(root: Path, split: str, classes: Choice = None, *, labelled: bool = False) -> ImageSet:
@@ -107,30 +111,36 @@ def read(root: Path, split: str, classes: Choice = None, *, labelled: bool = Fal
     """
     listing = list_split(root, split, classes, labelled=labelled)
     _require_names(listing.names, listing.source)
-    label = {cls: index for index, cls in enumerate(listing.wanted)}
-    labels = tuple(label[name.split("/", 1)[0]] for name in listing.names)
-    empty = sorted(set(label.values()) - set(labels))
-    if empty or not labels:
-        where = listing.source / listing.inner / listing.wanted[empty[0]] if empty else listing.source
+    counts = _counts(listing.names, listing.wanted)
+    if 0 in counts or not counts:
+        where = listing.source / listing.inner / listing.wanted[counts.index(0)] if counts else listing.source
         raise DataError(
             f"no images in the class folder {where}",
-            seen=f"{len(label)} class folders, {len(labels)} images",
+            seen=f"{len(counts)} class folders, {len(listing.names)} images",
             allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
             fix="remove the empty folder, or put that class's images into it",
         )
-    wanted, names = tuple(listing.wanted), tuple(listing.names)
-    return ImageSet(listing.source, wanted, names, labels, listing.members, len(listing.found), listing.notes)
+    names = listing.names if isinstance(listing.names, Texts) else Texts.of(listing.names)
+    labels = Numbers(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
+    wanted, folders = tuple(listing.wanted), len(listing.found)
+    return ImageSet(listing.source, wanted, names, labels, listing.members, folders, listing.notes, listing.fingerprint)
 
 
-def _require_names(names: list[str], source: Path) -> None:
+def _counts(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Count the images of each class, in names that are sorted by these classes."""
+    rank = {cls: number for number, cls in enumerate(classes)}
+    ends = [bisect_right(names, number, key=lambda name: rank[name.split("/", 1)[0]]) for number in range(len(classes))]
+    return [end - start for start, end in pairwise([0, *ends])]
+
+
+def _require_names(names: Sequence[str], source: Path) -> None:
     """Refuse names that a list with one name per line couldn't hold: bytes other than UTF-8, or line breaks."""
-    joined = "\0".join(names)
-    try:
-        joined.encode()
-        broken = len(joined.splitlines()) > 1
-    except UnicodeEncodeError:
-        broken = True
-    if broken:
+    if isinstance(names, Texts):
+        plain = names.is_plain()
+    else:
+        joined = "\0".join(names)
+        plain = joined.encode(errors="replace").decode() == joined and len(joined.splitlines()) <= 1
+    if not plain:
         wrong = next(name for name in names if len(name.splitlines()) > 1 or name != name.encode(errors="replace").decode())
         raise DataError(f"an image in {source} has a name that is no line of text", seen=repr(wrong), fix="rename that file")
 

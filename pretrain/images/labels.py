@@ -7,6 +7,7 @@ import numpy as np
 
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import DataError
+from pretrain.images.compact import Numbers
 from pretrain.images.imageset import ImageSet
 
 UNLABELLED = -1
@@ -15,7 +16,7 @@ LABELLED = "labelled.txt"
 """File in the run's folder with the images that keep their label, one `class folder/image` per line: a valid label list."""
 
 
-def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str] | None, seed: int) -> list[int]:
+def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str] | None, seed: int) -> Sequence[int]:
     """Assign each image its label or `UNLABELLED`: (N,).
 
     Args:
@@ -29,7 +30,7 @@ def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str]
             exactly one image.
     """
     if fraction == 0:
-        return [UNLABELLED] * len(images)
+        return Numbers(np.full(len(images), UNLABELLED, np.int32))
     if not images.has_classes:
         fix = "use --supervision self, or sort the images into folders of their classes"
         raise DataError(f"labels asked for, but the images in {images.root} have none", seen="no class folders", fix=fix)
@@ -38,11 +39,11 @@ def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str]
             f"labels asked for, but {images.root} has one class", seen=images.classes[0], fix="use --supervision self"
         )
     if names is not None:
-        labels = listed(images, names)
+        labels: Sequence[int] = Numbers(listed(images, names))
     else:
         assert fraction is not None, "the configuration requires one of the two"
         labels = balanced(images.labels, fraction, seed)
-    if all(label == UNLABELLED for label in labels):
+    if not labelled_fraction(labels):
         raise DataError(
             "labels asked for, but no image would keep its label",
             seen="an empty list" if names is not None else f"a fraction of {fraction:g} of {len(images)} images",
@@ -51,15 +52,15 @@ def assign_labels(images: ImageSet, fraction: float | None, names: Sequence[str]
     return labels
 
 
-def balanced(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
+def balanced(labels: Sequence[int], fraction: float, seed: int) -> Numbers:
     """Keep the labels of a seeded `fraction` of each class, and replace the others by `UNLABELLED`."""
-    chosen = np.full(len(labels), UNLABELLED)
+    chosen = np.full(len(labels), UNLABELLED, np.int32)
     by_class = np.asarray(labels)
     rng = np.random.default_rng((seed, 1))
     for label in np.unique(by_class):
         members = np.flatnonzero(by_class == label)
         chosen[rng.permutation(members)[: round(fraction * len(members))]] = label
-    return [int(label) for label in chosen]
+    return Numbers(chosen)
 
 
 def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
@@ -96,11 +97,11 @@ def _forms(name: str) -> set[str]:
 
 def labelled_fraction(labels: Sequence[int]) -> float:
     """Compute the fraction of the images that keep their label."""
-    return 1 - sum(label == UNLABELLED for label in labels) / len(labels)
+    return 1 - int((np.asarray(labels) == UNLABELLED).sum()) / len(labels)
 
 
 def save(folder: Path, images: ImageSet, labels: Sequence[int]) -> None:
     """Write the names of the images that keep their label into the run's folder."""
-    names = (name for name, label in zip(images.names, labels, strict=True) if label != UNLABELLED)
+    kept = images.names.part(np.flatnonzero(np.asarray(labels) != UNLABELLED).tolist())
     with replacing(folder / LABELLED) as file:
-        file.write("".join(f"{name}\n" for name in names).encode())
+        file.writelines(f"{name}\n".encode() for name in kept)

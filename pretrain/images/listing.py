@@ -1,7 +1,7 @@
 """Listing a split: its class folders, and the images in those that are wanted."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +36,14 @@ class Listing:
     """All class folders, in the order of the labels."""
     wanted: list[str]
     """The class folders asked for, in that order."""
-    names: list[str]
+    names: Sequence[str]
     """`class folder/image` in the wanted class folders, sorted by class folder, then by name."""
     members: stores.Members
     """The same images, to be read."""
     notes: tuple[str, ...]
     """What was seen and is not read."""
+    fingerprint: str = ""
+    """Fingerprint of names and sizes, where an index has it."""
 
 
 def list_split(root: Path, split: str, classes: Choice, *, labelled: bool) -> Listing:
@@ -64,7 +66,7 @@ def list_split(root: Path, split: str, classes: Choice, *, labelled: bool) -> Li
     wanted, renamed = _wanted(store.classes, classes, store.source)
     found = store.images(wanted)
     notes = (*found.unread.notes(split), *renamed)
-    return Listing(store.source, store.inner, store.classes, wanted, found.names, found.members, notes)
+    return Listing(store.source, store.inner, store.classes, wanted, found.names, found.members, notes, found.fingerprint)
 
 
 def _wanted(found: list[str], classes: Choice, source: Path) -> tuple[list[str], tuple[str, ...]]:

@@ -62,7 +62,7 @@ class Skipped:
 class Ledger:
     """The list of replaced images in the run's folder; a resumed run appends to it."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...], skipped: Skipped) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], skipped: Skipped) -> None:
         self._file, self._names, self.skipped = folder / SKIPPED, names, skipped
         self._listed = set(self.names())
 

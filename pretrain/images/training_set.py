@@ -14,7 +14,7 @@ class TrainingSet:
 
     images: ImageSet
     """All training images."""
-    labels: list[int]
+    labels: Sequence[int]
     """(N,) label of each image, or `pretrain.images.labels.UNLABELLED`."""
     fingerprint: str
     """16 hex digits that identify the images, see `ImageSet.fingerprint`."""

@@ -11,7 +11,7 @@ from pretrain.core.settings import digest
 from pretrain.images import classes as choosing
 from pretrain.images import imageset
 from pretrain.images.listing import Choice
-from pretrain.images.stores import shards
+from pretrain.images.stores import index, shards
 from transfer import arrange
 from transfer.arrange.glance import Glance
 from transfer.datasets import Tell, stop
@@ -45,6 +45,7 @@ def read(
     seed: int = 0,
     needs: Collection[str] = (VAL, LABELS),
     probed: bool = False,
+    verify: bool = False,
     tell: Tell = stop,
 ) -> ClassificationData:
     """Read both splits.
@@ -56,6 +57,7 @@ def read(
         seed: Seed of the draw.
         needs: What is read beside the training images: `VAL`, `LABELS`. What isn't may be missing, which is noted.
         probed: Whether accuracy on the classes is measured, so that there must be two.
+        verify: Whether every file is looked at, whatever an index of a large folder says.
         tell: Called with the error for classes that one split lacks, and those of degenerate truths; raises it by default.
 
     Raises:
@@ -63,8 +65,9 @@ def read(
             without a label.
     """
     chosen = partial(choosing.draw_classes, fraction=classes, seed=seed) if isinstance(classes, float) else classes
-    train = _train(root, chosen, labelled=LABELS in needs or labels is not None)
-    val, missing = _validation(root, train, None if classes is None else train.classes, needed=VAL in needs)
+    with index.renewed(verify):
+        train = _train(root, chosen, labelled=LABELS in needs or labels is not None)
+        val, missing = _validation(root, train, None if classes is None else train.classes, needed=VAL in needs)
     if train.has_classes and train.classes != val.classes:
         tell(_differing(root, train, val))
     part = len(train.classes) < train.folders

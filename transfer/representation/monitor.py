@@ -5,6 +5,7 @@ Shapes: N images, D features.
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,7 +43,7 @@ def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, dev
 
         def features(part: ImageSet) -> tuple[Tensor, Tensor]:
             found = centre_features(model, part, size=size, batch=batch, num_workers=0, device=device)
-            return torch.cat(list(found)), torch.tensor(part.labels)
+            return torch.cat(list(found)), torch.tensor(np.asarray(part.labels, np.int64))
 
         known, labels = features(train)
         queries, truth = features(val)

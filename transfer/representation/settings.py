@@ -27,7 +27,7 @@ from transfer.tasks.probe import USUAL
 class MeasureSettings(ComputeSettings):
     """How views are drawn. One fixed probe for all backbones: what differs is then the backbone."""
 
-    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "verify_data"})
     OPTIONAL: ClassVar[frozenset[str]] = ComputeSettings.OPTIONAL | {"on_bad_image", "features"}
 
     views: int = Field(8, ge=2)
@@ -56,6 +56,8 @@ class MeasureSettings(ComputeSettings):
     """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     num_workers: int = Field(0, ge=0)
     """Worker processes that load images; 0 loads in the process itself, which a GPU outruns."""
+    verify_data: bool = False
+    """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -16,7 +16,7 @@ USUAL = "default"
 class ProbeSettings(TaskSettings):
     """Settings of every protocol on frozen features."""
 
-    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "verify_data"})
     OPTIONAL: ClassVar[frozenset[str]] = TaskSettings.OPTIONAL | {"features"}
 
     size: int = Field(224, ge=16)
@@ -25,6 +25,8 @@ class ProbeSettings(TaskSettings):
     """Images per step."""
     num_workers: int = Field(2, ge=0)
     """Worker processes that load images; 0 loads in the process itself."""
+    verify_data: bool = False
+    """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
     features: str = USUAL
     """What is read of the backbone: by default the class token after the last norm of a ViT, the mean over the last map of a
     ResNet. Of a ViT also `mean`, of the patch tokens after that norm, or `last4`, the class tokens of the last four blocks,
@@ -32,7 +34,7 @@ class ProbeSettings(TaskSettings):
 
     def splits(self) -> dict[str, Any]:
         """Say that the classes are told apart."""
-        return {"probed": True}
+        return {"probed": True, "verify": self.verify_data}
 
     def require(self, architecture: "Architecture") -> None:
         """See `TaskSettings`."""

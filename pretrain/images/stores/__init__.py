@@ -4,7 +4,6 @@ Each module has `find(root, split)`, which returns a `Store`, or None where noth
 """
 
 import importlib
-import os
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -56,12 +55,14 @@ class Members(Protocol):
 class Found(NamedTuple):
     """The images of some classes."""
 
-    names: list[str]
+    names: Sequence[str]
     """`class folder/image`, sorted by class folder, then by name."""
     members: Members
     """The same images, to be read."""
     unread: Unread
     """What else was seen."""
+    fingerprint: str = ""
+    """Fingerprint of names and sizes, where an index has it."""
 
 
 class Store(Protocol):
@@ -100,8 +101,7 @@ def find(root: Path, split: str) -> Store | None:
 
 def is_image(name: str) -> bool:
     """Tell by its ending whether a file is an image; hidden files aren't."""
-    base = name.rpartition("/")[2]
-    return os.path.splitext(base)[1].lower() in SUFFIXES and not base.startswith(".")
+    return name[name.rfind(".") :].lower() in SUFFIXES and name[name.rfind("/") + 1] != "."
 
 
 def is_class(name: str) -> bool:

@@ -1,15 +1,22 @@
 """A folder of class folders."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from pretrain.core import access
-from pretrain.core.errors import DataError
-from pretrain.images.stores import UNKNOWN, UNLABELLED, Found, by_class, is_class, is_image
+from pretrain.images.compact import Texts
+from pretrain.images.stores import UNLABELLED, Found, index, is_class, is_image
+from pretrain.images.stores.index import Part
+from pretrain.images.stores.walk import Stamp, below, entries
 from pretrain.images.unread import Unread
+
+AT_ONCE = 4096
+"""Sizes made numbers at a time."""
 
 
 @dataclass(frozen=True)
@@ -18,19 +25,24 @@ class Files:
 
     root: Path
     """The folder."""
-    names: Sequence[str]
+    names: Texts
     """Paths of the files below it."""
+    known: np.ndarray | None = None
+    """(N,) bytes of each, where an index has them."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def part(self, indices: Sequence[int]) -> "Files":
         """Select files by their indices."""
-        return Files(self.root, [self.names[index] for index in indices])
+        known = None if self.known is None else self.known[np.asarray(indices, np.int64)]
+        return Files(self.root, self.names.part(indices), known)
 
     def sizes(self) -> Iterator[int]:
         """Yield the bytes of each file, `UNKNOWN` where there is none to look at, such as behind a link that leads nowhere."""
-        return (_size(f"{self.root}/{name}") for name in self.names)
+        known = index.looked_at(self.root, self.names) if self.known is None else self.known
+        for first in range(0, len(known), AT_ONCE):
+            yield from known[first : first + AT_ONCE].tolist()
 
     def read(self, index: int) -> bytes:
         """Read one file.
@@ -63,7 +75,7 @@ class Folder:
     @cached_property
     def _entries(self) -> list[tuple[str, bool]]:
         """Name what is in the folder itself, and whether each is a folder."""
-        return list(_listed(self.source))
+        return entries(self.source)
 
     def images(self, wanted: Collection[str]) -> Found:
         """List the images of some classes; links are followed, but none that leads back.
@@ -73,11 +85,12 @@ class Folder:
         """
         if len(wanted) == len(self.classes):
             self._require_links()
-        unread = Unread(beside=sum(not is_folder and is_image(name) for name, is_folder in self._entries))
-        files = [file for cls in wanted for file in _below(self.source, cls, unread)]
-        names = sorted((file for file in files if is_image(file)), key=by_class)
-        unread.add(file for file in files if not is_image(file))
-        return Found(names, Files(self.source, names), unread)
+        found = index.contents(self.source, list(wanted), self._part)
+        found.unread.beside = sum(not is_folder and is_image(name) for name, is_folder in self._entries)
+        return Found(found.names, Files(self.source, found.names, found.sizes), found.unread, found.fingerprint)
+
+    def _part(self, cls: str) -> Part:
+        return _listed(self.source, cls, is_image)
 
     def _require_links(self) -> None:
         for name, is_folder in self._entries:
@@ -88,7 +101,7 @@ class Folder:
         """Tell whether an image is in a class folder, or none is beside them."""
         if not any(is_image(name) for name, is_folder in self._entries if not is_folder):
             return True
-        return any(is_image(file) for cls in self.classes for file in _below(self.source, cls, Unread()))
+        return any(is_image(file) for cls in self.classes for file in below(self.source, cls, Unread()))
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class Pool:
     @cached_property
     def classes(self) -> list[str]:
         """The one class, if there are images."""
-        return [UNLABELLED] if any(map(_is_visible_image, _below(self.source, "", Unread()))) else []
+        return [UNLABELLED] if any(map(_is_visible_image, below(self.source, "", Unread()))) else []
 
     def images(self, wanted: Collection[str]) -> Found:
         """List all images.
@@ -111,11 +124,12 @@ class Pool:
         Raises:
             DataError: If a folder can't be listed.
         """
-        unread = Unread()
-        files = list(_below(self.source, "", unread))
-        images = sorted(filter(_is_visible_image, files))
-        unread.add(file for file in files if not is_image(file))
-        return Found([f"{UNLABELLED}/{name}" for name in images], Files(self.source, images), unread)
+        found = index.contents(self.source, [""], self._part, before=f"{UNLABELLED}/")
+        names = found.names.beginning(f"{UNLABELLED}/")
+        return Found(names, Files(self.source, found.names, found.sizes), found.unread, found.fingerprint)
+
+    def _part(self, folder: str) -> Part:
+        return _listed(self.source, folder, _is_visible_image)
 
 
 def find(root: Path, split: str) -> Folder | Pool | None:
@@ -130,55 +144,17 @@ def _is_visible_image(path: str) -> bool:
     return is_image(path) and all(map(is_class, path.split("/")[:-1]))
 
 
-def _below(root: Path, folder: str, unread: Unread) -> Iterator[str]:
-    """Yield the files below a folder as paths below `root`, and count linked folders that lead back to one above."""
-    whole = root.resolve()
-    todo = [(folder, frozenset(_identity(each) for each in (*([whole] if folder else []), *whole.parents)))]
-    while todo:
-        where, above = todo.pop()
-        here = _identity(root / where)
-        if here in above:
-            unread.circular += 1
-            continue
-        for name, is_folder in _listed(root / where):
-            path = f"{where}/{name}" if where else name
-            if is_folder:
-                todo.append((path, above | {here}))
-            else:
-                yield path
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return UNKNOWN
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _listed(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Yield the names in a folder, and whether each is a folder.
+def _listed(root: Path, folder: str, taken: Callable[[str], bool]) -> Part:
+    """List the images of a folder that are taken; links are followed, but none that leads back.
 
     Raises:
-        DataError: If it can't be listed.
+        DataError: If a folder can't be listed.
     """
-    try:
-        with os.scandir(folder) as entries:
-            yield from [(entry.name, _is_folder(entry)) for entry in entries]
-    except OSError as error:
-        fix = "make it readable, or remove it from the data"
-        raise DataError(f"can't list the folder {folder}", seen=error.strerror, fix=fix) from None
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
+    unread, stamps, files, others = Unread(), list[Stamp](), list[str](), list[str]()
+    for file in below(root, folder, unread, stamps):
+        (files if taken(file) else others).append(file)
+    unread.add(file for file in others if not is_image(file))
+    return Part(Texts.of(sorted(files)), unread, stamps)
 
 
 def _at_once(path: str, flags: int) -> int:

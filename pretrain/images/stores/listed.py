@@ -29,7 +29,7 @@ class Listed:
     """Folder inside the archive that all class folders are in, with a slash at its end; empty if none."""
     classes: list[str]
     """Names of the classes that have images, in the order of the labels."""
-    names: list[str]
+    names: Sequence[str]
     """`class/image`."""
     members: Members
     """The same images, to be read."""

@@ -6,6 +6,7 @@ Shapes: N images, D features.
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +52,7 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
             if by:
                 raise interrupt.Interrupted(by, save())
     save()
-    return torch.cat(found), torch.tensor(images.labels)
+    return torch.cat(found), torch.tensor(np.asarray(images.labels, np.int64))
 
 
 def feature_files(job: Job) -> list[Path]:

@@ -1,0 +1,141 @@
+"""Print what starting on a folder of ImageNet's size costs, beside torchvision's `ImageFolder` and one look at every file.
+
+    python tests/benchmarks/imagenet_start.py [--images 1281167] [--folder /tmp]
+
+Makes a folder of 1,000 classes of hard links to a few small images, and removes it at the end. Each measurement is a process of
+its own. `first` lists, looks at all files and digests; `again` finds the index; memory is what a process has resident beyond
+`import torch`; `growth` is what each of 4 loader processes has copied of it after 64,000 images.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+CLASSES, WORKERS, READ = 1000, 4, 64_000
+LINKS = 60_000
+"""Hard links to one file: file systems allow 65,000."""
+
+
+def made(root: Path, images: int) -> None:
+    """Make the folder; all of it looks as old as data that nobody has touched for long."""
+    from PIL import Image
+
+    sources = root / "sources"
+    sources.mkdir(parents=True)
+    for number in range(-(-images // LINKS)):
+        Image.new("RGB", (32 + number, 32), (number, 128, 64)).save(sources / f"{number}.jpg")
+    for number in range(images):
+        cls = root / "train" / f"n{number % CLASSES:08d}"
+        if number < CLASSES:
+            cls.mkdir(parents=True)
+        os.link(sources / f"{number // LINKS}.jpg", cls / f"n{number % CLASSES:08d}_{number:07d}.JPEG")
+    for folder, _, _ in os.walk(root / "train"):
+        os.utime(folder, (1_600_000_000, 1_600_000_000))
+
+
+def resident() -> float:
+    """Return the process's resident memory in MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def theirs(root: Path) -> dict[str, Any]:
+    """List by torchvision's `ImageFolder`, then look at every file."""
+    from torchvision.datasets import ImageFolder
+
+    began, cpu = time.perf_counter(), time.process_time()
+    samples = ImageFolder(str(root / "train")).samples
+    listed = time.perf_counter() - began
+    total = sum(os.stat(path).st_size for path, _ in samples)
+    return {"listing_s": listed, **seconds(began, cpu), "bytes": total}
+
+
+def ours(root: Path) -> dict[str, Any]:
+    """Read the images as a run does, up to the first step's data."""
+    from pretrain.images import imageset
+    from pretrain.images.crops import Crop
+    from pretrain.images.loading import Crops, Epochs
+    from pretrain.images.training_set import TrainingSet
+
+    before, began, cpu = resident(), time.perf_counter(), time.process_time()
+    data = TrainingSet.of(imageset.read(root, "train"), fraction=0, names=None, seed=0)
+    read = seconds(began, cpu)
+    batches = iter(Epochs(len(data.images), batch=64, epochs=1, seed=0))
+    Crops(data.images, data.labels, [Crop(32, (0.2, 1.0))] * 2, seed=0).__getitems__(next(batches))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {**read, "to_first_batch": seconds(began, cpu), "fingerprint": data.fingerprint}
+    return {**found, "memory_mib": resident() - before, "peak_mib": peak - before, "growth_mib": growth(data)}
+
+
+def growth(data: Any) -> list[float]:
+    """Read names, labels and files in forked processes; returns the MiB of memory that each has copied."""
+    import numpy as np
+
+    order, found = np.random.default_rng(0).permutation(len(data.images)), []
+    for worker in range(WORKERS):
+        reader, writer = os.pipe()
+        if not os.fork():
+            first = private()
+            for index in order[worker * READ // WORKERS : (worker + 1) * READ // WORKERS].tolist() * WORKERS:
+                data.images.members.read(index), data.images.names[index], data.labels[index]
+            os.write(writer, json.dumps(private() - first).encode())
+            os._exit(0)
+        os.wait()
+        found.append(round(json.loads(os.read(reader, 100)), 1))
+    return found
+
+
+def private() -> float:
+    """Return the MiB that this process has written and shares with no other."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
+
+
+def seconds(began: float, cpu: float) -> dict[str, float]:
+    """Return the wall and processor seconds since."""
+    return {"wall_s": round(time.perf_counter() - began, 3), "cpu_s": round(time.process_time() - cpu, 3)}
+
+
+def alone(what: str, root: Path) -> dict[str, Any]:
+    """Measure in a process of its own."""
+    command = [sys.executable, __file__, "--measure", what, "--folder", str(root)]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "BENCH_CACHE": str(root / "cache")}
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Make the folder, measure, and remove it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=1_281_167)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--measure", choices=("theirs", "ours"))
+    options = parser.parse_args()
+    if options.measure:
+        import torch  # noqa: F401, memory is counted beyond it
+
+        print(json.dumps({"theirs": theirs, "ours": ours}[options.measure](options.folder)))
+        return
+    root = Path(tempfile.mkdtemp(prefix="imagenet-start-", dir=options.folder))
+    try:
+        made(root, options.images)
+        alone("theirs", root)  # now the names are in memory for all alike
+        first_theirs, first, again = alone("theirs", root), alone("ours", root), alone("ours", root)
+        ratios = {unit: round(first[unit] / first_theirs[unit], 2) for unit in ("wall_s", "cpu_s")}
+        found = {"images": options.images, "theirs": first_theirs, "first": first, "again": again, "first_over_theirs": ratios}
+        print(json.dumps(found, indent=1))
+    finally:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()
