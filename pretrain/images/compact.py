@@ -57,9 +57,13 @@ class Texts(Sequence[str]):
         for first in range(0, len(self), AT_ONCE):
             ends = self.ends[max(first - 1, 0) : first + AT_ONCE].tolist()
             ends = ends if first else [0, *ends]
-            part = self.data[ends[0] : ends[-1]].tobytes()
-            for start, end in pairwise(ends):
-                yield self.before + part[start - ends[0] : end - ends[0]].decode(errors="surrogateescape")
+            part, before, begin = self.data[ends[0] : ends[-1]].tobytes(), self.before, ends[0]
+            if part.isascii():
+                text = part.decode()
+                yield from [before + text[start - begin : end - begin] for start, end in pairwise(ends)]
+            else:
+                escaped = "surrogateescape"
+                yield from [before + part[start - begin : end - begin].decode(errors=escaped) for start, end in pairwise(ends)]
 
     def part(self, indices: Sequence[int]) -> "Texts":
         """Select strings by their indices."""

@@ -18,7 +18,7 @@ def fingerprint(names: Iterable[str], sizes: Iterable[int], labels: Iterable[str
     """
     digest = hashlib.sha256()
     if labels is None:
-        lines: Iterator[str] = (f"{name}:{size}\n" for name, size in zip(names, sizes, strict=True))
+        lines: Iterator[str] = map("%s:%d\n".__mod__, zip(names, sizes, strict=True))
     else:
         lines = (_line(name, size, label) for name, size, label in zip(names, sizes, labels, strict=True))
     while part := "".join(islice(lines, AT_ONCE)):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,9 @@ class Folder:
         """Tell whether an image is in a class folder, or none is beside them."""
         if not any(is_image(name) for name, is_folder in self._entries if not is_folder):
             return True
-        return any(is_image(file) for cls in self.classes for file in below(self.source, cls, Unread()))
+        return any(
+            map(is_image, chain.from_iterable(chain.from_iterable(below(self.source, cls, Unread()) for cls in self.classes)))
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Pool:
     @cached_property
     def classes(self) -> list[str]:
         """The one class, if there are images."""
-        return [UNLABELLED] if any(map(_is_visible_image, below(self.source, "", Unread()))) else []
+        return [UNLABELLED] if any(map(_is_visible_image, chain.from_iterable(below(self.source, "", Unread())))) else []
 
     def images(self, wanted: Collection[str]) -> Found:
         """List all images.
@@ -151,8 +154,10 @@ def _listed(root: Path, folder: str, taken: Callable[[str], bool]) -> Part:
         DataError: If a folder can't be listed.
     """
     unread, stamps, files, others = Unread(), list[Stamp](), list[str](), list[str]()
-    for file in below(root, folder, unread, stamps):
-        (files if taken(file) else others).append(file)
+    for found in below(root, folder, unread, stamps):
+        images = [file for file in found if taken(file)]
+        files += images
+        others += () if len(images) == len(found) else set(found).difference(images)
     unread.add(file for file in others if not is_image(file))
     return Part(Texts.of(sorted(files)), unread, stamps)
 

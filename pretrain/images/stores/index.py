@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,19 +109,24 @@ def _path(root: Path, folders: Sequence[str]) -> Path:
     return cache_folder() / f"index-{which}.{FORMAT}"
 
 
+class _Sizes(NamedTuple):
+    images: int
+    sizes: np.ndarray | None
+
+
 class _Parts:
     """Parts put together."""
 
     def __init__(self) -> None:
         self.count, self.unread, self.made = 0, Unread(), time.strftime("%Y-%m-%d")
         self.described: list[dict[str, Any]] = []
-        self._data, self._ends, self._sizes = bytearray(), [np.zeros(0, np.int64)], list[np.ndarray | int]()
+        self._data, self._ends, self._sizes = bytearray(), [np.zeros(0, np.int64)], list[_Sizes]()
 
     def add(self, folder: str, part: Part) -> None:
         """Append a folder."""
         self._ends.append(part.names.ends + len(self._data))
         self._data += part.names.data.data
-        self._sizes.append(len(part.names) if part.sizes is None else part.sizes)
+        self._sizes.append(_Sizes(len(part.names), part.sizes))
         self.made = min(self.made, part.made or self.made)
         self.count += len(part.names)
         self.unread.circular += part.unread.circular
@@ -142,18 +148,20 @@ class _Parts:
 
     def sizes(self, root: Path) -> np.ndarray:
         """Return all sizes (N,) int64; looks at the files whose size isn't known."""
-        found, place, names, sizes = [np.zeros(0, np.int64)], 0, self.names(), self._sizes
-        for known in sizes:
-            count = known if isinstance(known, int) else len(known)
-            mine = names.between(place, place + count)
-            found.append(looked_at(root, mine) if isinstance(known, int) else known)
+        found, place, names = [np.zeros(0, np.int64)], 0, self.names()
+        for known, group in groupby(self._sizes, lambda part: part.sizes is not None):
+            parts = list(group)
+            count = sum(part.images for part in parts)
+            new = () if known else (looked_at(root, names.between(place, place + count)),)
+            found += [*new, *(part.sizes for part in parts if part.sizes is not None)]
             place += count
         return np.concatenate(found)
 
 
 def looked_at(root: Path, names: Iterable[str]) -> np.ndarray:
     """Look at the size of each file, in bytes: (N,) int64."""
-    return np.fromiter(waits.results(size, (f"{root}/{name}" for name in names)), np.int64)
+    above = f"{root}/"
+    return np.fromiter(waits.results(size, map(above.__add__, names)), np.int64)
 
 
 def _made(path: Path, root: Path, parts: _Parts, before: str) -> Contents:

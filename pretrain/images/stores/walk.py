@@ -42,8 +42,8 @@ class Stamp(NamedTuple):
         return (status.st_mtime_ns, status.st_ino) == (self.changed, self.inode)
 
 
-def below(root: Path, folder: str, unread: Unread, stamps: list[Stamp] | None = None) -> Iterator[str]:
-    """Yield the files below a folder as paths below `root`, and count linked folders that lead back to one above.
+def below(root: Path, folder: str, unread: Unread, stamps: list[Stamp] | None = None) -> Iterator[list[str]]:
+    """Yield the files of each folder below one as paths below `root`, and count linked folders that lead back to one above.
 
     Args:
         root: What the paths are below.
@@ -65,12 +65,9 @@ def below(root: Path, folder: str, unread: Unread, stamps: list[Stamp] | None = 
             continue
         if stamps is not None:
             stamps.append(Stamp(where, status.st_mtime_ns, status.st_ino, now - status.st_mtime_ns < YOUNG * 10**9))
-        for name, is_folder in entries(root / where):
-            path = f"{where}/{name}" if where else name
-            if is_folder:
-                todo.append((path, above | {here}))
-            else:
-                yield path
+        start, found = f"{where}/" if where else "", entries(root / where)
+        todo += [(start + name, above | {here}) for name, is_folder in found if is_folder]
+        yield [start + name for name, is_folder in found if not is_folder]
 
 
 def entries(folder: Path) -> list[tuple[str, bool]]:
