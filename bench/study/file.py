@@ -50,6 +50,8 @@ class Block(Settings):
     """Combinations that are left out: those with all of these values."""
     checkpoints: Every | Annotated[list[Epoch], Field(min_length=1)] = ["final"]
     """Epochs whose backbones are evaluated, `final` among them; or {every: 50}."""
+    hint: str = ""
+    """How what the block needs is made; said with what is wrong with it."""
     files: dict[str, str] = {}
     """Label → checkpoint, as `--ckpt` takes it: instead of all of the above."""
 

@@ -96,7 +96,7 @@ class Pretrainings:
         return lengthened.differences(self._published[each.settings.method.name])
 
     def _block(self, name: str, block: Block) -> None:
-        left_out = [False] * len(block.without)
+        left_out, before = [False] * len(block.without), len(self.problems.found)
         known: set[str] = set()
         said: set[str] = set()
         for chosen in combinations(block.grid, block.zip):
@@ -109,10 +109,12 @@ class Pretrainings:
                     values = named(one, {**options, "seed": seed})
                     known |= values.keys()
                     matching = [fits(values, condition) for condition in block.without]
-                    left_out = [before or now for before, now in zip(left_out, matching, strict=True)]
+                    left_out = [did or does for did, does in zip(left_out, matching, strict=True)]
                     if not any(matching):
                         self._add(name, block, options, one, values, rank)
         self._check_exceptions(name, block, left_out, known)
+        if block.hint and len(self.problems.found) > before:
+            self.problems.hints.append(f"pretrain: {name}: {block.hint}")
 
     def _settings(self, block: Block, options: Mapping[str, Any]) -> PretrainConfig:
         setup = Setup(config=block.config, budget=self.study.budget)

@@ -21,6 +21,8 @@ class Problems:
 
     path: Path
     found: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    """What the file itself says of how they are mended."""
 
     def note(self, problem: str) -> None:
         """Note a problem, once."""
@@ -67,4 +69,5 @@ class Problems:
         """
         if self.found:
             count = f"{len(self.found)} problems" if len(self.found) > 1 else "a problem"
-            raise ConfigError("\n".join([f"{count} in {self.path}", *(f"- {problem}" for problem in self.found)]))
+            lines = [f"{count} in {self.path}", *(f"- {problem}" for problem in self.found), *self.hints]
+            raise ConfigError("\n".join(lines))
