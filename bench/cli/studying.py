@@ -27,7 +27,7 @@ def plan(
 def run(
     file: File,
     found: Elsewhere = None,
-    on: Annotated[str, typer.Option(help="Where: local, this machine's devices.")] = "local",
+    on: Annotated[str, typer.Option(help="Where: local, this machine's devices; slurm, a cluster's.")] = "local",
     devices: Annotated[str | None, typer.Option(help="GPUs to use, such as 0,1; all of them without it.")] = None,
     workers: Annotated[int | None, typer.Option(help="Instead of GPUs: cells at a time on the CPU.", min=1)] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show the states as bars while it runs.")] = False,
@@ -76,11 +76,12 @@ def stop(
 
 def cell(
     file: File,
-    name: Annotated[str, typer.Argument(metavar="CELL", help="Its id, the beginning of it, or its folder's name.")],
+    names: Annotated[list[str], typer.Argument(metavar="CELL...", help="Ids, beginnings of them, or names of folders.")],
     found: Elsewhere = None,
     wait: Annotated[bool, typer.Option("--wait", help="If another process runs it, wait for that one's end.")] = False,
+    on: Annotated[str, typer.Option(help="As what: slurm, a job that `run --on slurm` submitted.")] = "local",
 ) -> None:
-    """Do one cell here."""
+    """Do one cell here, or several one after another."""
     from bench.verbs import study as verb
 
-    raise SystemExit(verb.cell(file, name, found or [], wait=wait))
+    raise SystemExit(verb.cell(file, names, on, found or [], wait=wait))

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -18,13 +18,21 @@ from pretrain.core import interrupt
 
 CELLS = "cells"
 FILE, LOG, OUTCOME = "attempts.jsonl", "log.txt", "outcome.json"
-Ended = Literal["done", "stopped", "held", "mistake", "fault", "retry"]
-"""How: a record was written; a signal; another process has the run; a person must act; the machine or a bug; `study retry`."""
+Ended = Literal["done", "stopped", "held", "mistake", "fault", "retry", "submitted", "begun", "freed"]
+"""How: a record was written; a signal; another process has the run; a person must act; the machine or a bug; `study retry`.
+Of a job of a cluster: it was put into the queue; it has begun; the next `run` may submit its cell again.
+"""
+FAILURES = frozenset({"mistake", "fault"})
+_ENDS = FAILURES | {"done", "retry"}
+WITH_A_JOB = frozenset({"submitted", "begun", "stopped"})
+"""After such a line the cell is its job's, if the line names one."""
 MISTAKES = frozenset(
     {"ConfigError", "DataError", "ImageError", "CheckpointError", "ProofError", "EngineError", "RecordError", "TrainingError"}
 )
 """Errors that the same command meets again until a person acts."""
 HELD = "is held by another process"
+ALIKE = 10
+"""Failures in a row of one cause that stop new starts."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Attempt:
     host: str = ""
     at: str = ""
     """When it ended, ISO 8601, UTC."""
+    job: str = ""
+    """Of a cluster's job, its id; empty elsewhere."""
 
     @property
     def alike(self) -> str:
@@ -55,6 +65,8 @@ class Attempts:
 
     home: Path
     """Its folder."""
+    job: str = ""
+    """Id of the cluster's job that this process is; empty elsewhere."""
 
     def folder(self, cell: str) -> Path:
         """Return the folder of a cell's attempts."""
@@ -83,7 +95,19 @@ class Attempts:
         """Add an attempt."""
         self.folder(cell).mkdir(parents=True, exist_ok=True)
         with (self.folder(cell) / FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(attempt)) + "\n")
+            file.write(json.dumps(asdict(replace(attempt, job=attempt.job or self.job))) + "\n")
+
+    def begin(self, cell: str) -> None:
+        """Note that this process, if it is a cluster's job, attempts a cell from now on: should it vanish, it was not cancelled
+        while it waited.
+        """
+        if self.job:
+            self.note(cell, Attempt("begun", host=host(), at=now()))
+
+    def owner(self, cell: str) -> Attempt | None:
+        """Return the last line of a cell's attempts where it says that the cell is a job's."""
+        last = next(reversed(self.of(cell)), None)
+        return last if last is not None and last.job and last.ended in WITH_A_JOB else None
 
     def retry(self, cells: Iterable[str]) -> None:
         """Forget the failures of some cells."""
@@ -94,19 +118,32 @@ class Attempts:
         """Return whether another process attempts a cell."""
         return lock.is_held(self.folder(cell))
 
-    def failure(self, cell: str, retries: int) -> Attempt | None:
+    def failure(self, cell: str, retries: int, *last: Attempt) -> Attempt | None:
         """Return the attempt by which a cell has failed; None if it may be started: again after a fault of the machine, at
         most `retries` times.
+
+        Args:
+            cell: Its id.
+            retries: Of the study.
+            last: Attempts that came after those that are noted.
         """
         failures: list[Attempt] = []
-        for attempt in self.of(cell):
+        for attempt in [*self.of(cell), *last]:
             if attempt.ended in ("retry", "done"):
                 failures = []
-            elif attempt.ended in ("mistake", "fault"):
+            elif attempt.ended in FAILURES:
                 failures.append(attempt)
         if failures and (failures[-1].ended == "mistake" or len(failures) > retries):
             return failures[-1]
         return None
+
+    def halted(self, cells: Iterable[str]) -> str:
+        """Say why nothing more should be started: the last attempts at any of these cells failed alike. Empty if not so."""
+        of_all = [attempt for cell in self.known().intersection(cells) for attempt in self.of(cell)]
+        ends = sorted((each for each in of_all if each.ended in _ENDS), key=lambda each: each.at)[-ALIKE:]
+        if len(ends) < ALIKE or any(each.ended not in FAILURES or each.alike != ends[-1].alike for each in ends):
+            return ""
+        return f"{ALIKE} cells in a row failed alike, nothing more is started: {ends[-1].message.partition(chr(10))[0]}"
 
 
 def judged(code: int, outcome: Path, seconds: float, *, asked: bool) -> Attempt:
@@ -134,7 +171,12 @@ def judged(code: int, outcome: Path, seconds: float, *, asked: bool) -> Attempt:
         ended = "held"
     elif error in MISTAKES:
         ended = "mistake"
-    return Attempt(ended, error, message, code, round(seconds, 1), socket.gethostname(), now())
+    return Attempt(ended, error, message, code, round(seconds, 1), host(), now())
+
+
+def host() -> str:
+    """Return the name of this machine; in a cluster's job, as the cluster names it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def now() -> str:

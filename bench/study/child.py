@@ -34,13 +34,18 @@ class Child:
     attempts: Attempts
     process: "subprocess.Popen[bytes]"
     until_done: contextlib.ExitStack
+    halt: Callable[[], None] | None = None
+    """Asks it to stop where a signal to its process is not the way."""
     began: float = field(default_factory=time.monotonic)
     asked: bool = False
 
     def stop(self) -> None:
         """Ask it to save and to end."""
         if not self.asked and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            if self.halt is None:
+                self.process.send_signal(signal.SIGTERM)
+            else:
+                self.halt()
         self.asked = True
 
     def ended(self) -> Attempt | None:
@@ -68,6 +73,7 @@ def start(
     environment: Mapping[str, str],
     program: Sequence[str] | None = None,
     logged: bool = True,
+    halt: Callable[[], None] | None = None,
 ) -> Child | None:
     """Start a cell's command, unless another process attempts it, has done it meanwhile, or has found that it fails.
 
@@ -83,6 +89,7 @@ def start(
         environment: Of the command.
         program: What `bench` is; None: `PROGRAM`.
         logged: Whether its output goes into the attempt's log; else to this process's own.
+        halt: Asks it to stop; None: a SIGTERM does.
     """
     folder = attempts.folder(cell.id)
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,10 +101,11 @@ def start(
         if (cell.folder / RESULT).is_file() or attempts.failure(cell.id, retries) is not None:
             return None
         (folder / OUTCOME).unlink(missing_ok=True)
+        attempts.begin(cell.id)
         log = held.enter_context(attempts.log(cell.id).open("ab")) if logged else None
         command = [*(program or PROGRAM), *cell.command(checkpoint)[1:]]
         process = _popen(command, {**environment, VARIABLE: str((folder / OUTCOME).absolute())}, log)
-        return Child(cell, devices, attempts, process, held.pop_all())
+        return Child(cell, devices, attempts, process, held.pop_all(), halt)
 
 
 def _popen(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None) -> "subprocess.Popen[bytes]":

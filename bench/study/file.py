@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from bench.study.problems import Problems
+from bench.study.slurm.settings import Job, Slurm
+from bench.study.slurm.times import Span
 from pretrain.core.plain import read_yaml
 from pretrain.core.settings import Settings
 
@@ -132,8 +134,16 @@ class Resource(Settings):
     """Processor cores; None: as many as there are for each device."""
     memory: str | None = Field(None, pattern=r"\d+[KMGT]")
     """Main memory, such as 60G."""
-    time: str | None = None
-    """Longest time of a job, as the cluster writes it."""
+    time: Span | None = None
+    """Longest time of a cluster's job."""
+    slurm: Job = Job()
+    """What Slurm is told of these cells in the place of what `slurm` says of all."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.devices % self.nodes:
+            raise ValueError(f"{self.devices} devices can't be shared out evenly to {self.nodes} nodes")
+        return self
 
 
 class Order(Settings):
@@ -168,8 +178,16 @@ class Study(Settings):
     """What comes first."""
     retries: int = Field(2, ge=0)
     """Times that a cell is started again after a fault of the machine."""
-    slurm: Fields = {}
+    slurm: Slurm = Slurm()
     """What `--on slurm` is told."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if unknown := [name for name in self.slurm.stage if name not in self.data.values()]:
+            raise ValueError(
+                f"slurm: stage: {unknown[0]!r} is none of the data: {', '.join(dict.fromkeys(self.data.values()))}"
+            )
+        return self
 
 
 def read(path: Path) -> Study:
@@ -192,13 +210,26 @@ def _parts(values: dict[str, Any], problems: Problems) -> Study:
         parts["pretrain"] = {
             name: problems.read(Block, block, f"pretrain: {name}") for name, block in blocks.items() if _named(name, problems)
         }
+    resources = parts.get("resources", [])
+    if isinstance(resources, list):
+        numbered = enumerate(resources, 1)
+        parts["resources"] = [_inner(each, "slurm", Job, f"resources, entry {n}", problems) for n, each in numbered]
     for key, kind in (("evaluate", Evaluation), ("resources", Resource)):
         entries = parts.get(key, [])
         if isinstance(entries, list):
             parts[key] = [problems.read(kind, entry, f"{key}, entry {n}") for n, entry in enumerate(entries, 1)]
+    parts = _inner(parts, "slurm", Slurm, "", problems)
     if problems.found:  # a part that could not be read is none: only what stands beside the parts is checked yet
         parts |= {"pretrain": {}, "evaluate": [], "resources": []}
+        parts.pop("slurm", None)
     return problems.read(Study, parts, "the study")
+
+
+def _inner(values: Any, key: str, kind: type[Settings], where: str, problems: Problems) -> Any:
+    """Read settings that lie within others, so that a wrong key of theirs is named with the nearest one."""
+    if not isinstance(values, dict) or key not in values:
+        return values
+    return {**values, key: problems.read(kind, values[key], ", ".join(filter(None, [where, key])))}
 
 
 def _named(name: Any, problems: Problems) -> bool:

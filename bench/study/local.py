@@ -9,20 +9,19 @@ from typing import Any
 
 from bench.study import child, view
 from bench.study import plan as planning
-from bench.study.attempts import Attempt
+from bench.study.attempts import ALIKE, FAILURES, Attempt
 from bench.study.cells import Cell
 from bench.study.child import Child
 from bench.study.cost import Costs
 from bench.study.order import Order
 from bench.study.plan import StudyPlan
+from bench.study.single import do as do
 from bench.study.states import Look, Observer, State
 from pretrain.core import interrupt
 from pretrain.core.errors import BenchError, ConfigError
 
 Say = Callable[[str], None]
 Show = Callable[[Look], None]
-ALIKE = 10
-"""Failures in a row of one cause that stop new starts."""
 ALL_DONE, SOME_FAILED, STOPPED = 0, 1, 3
 """Exit codes."""
 
@@ -190,7 +189,7 @@ class Coordinator:
         self.say(f"{attempt.ended}: {cell.folder.name}, {attempt.seconds:.0f} s" + f": {message}" * bool(message))
         if attempt.ended == "done":
             self._alike.clear()
-        elif attempt.ended in ("mistake", "fault"):
+        elif attempt.ended in FAILURES:
             self._alike = [*(each for each in self._alike if each == attempt.alike), attempt.alike]
             if len(self._alike) >= ALIKE:
                 self._halted = f"{ALIKE} cells in a row failed alike, nothing more is started: {message}"

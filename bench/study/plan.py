@@ -12,6 +12,7 @@ from bench.study.file import Study
 from bench.study.pretrainings import Pretrainings
 from bench.study.problems import Problems
 from bench.study.words import fits, require_known
+from pretrain.core.errors import ConfigError
 
 ALWAYS = frozenset({"kind", "task", "protocol"})
 """Fields of a condition on cells that are no settings."""
@@ -44,6 +45,23 @@ class StudyPlan:
     def evaluations(self) -> list[Cell]:
         """Return everything else."""
         return [cell for cell in self.cells.values() if cell.subject is not None]
+
+    def find(self, name: str) -> Cell:
+        """Find a cell by its id, the beginning of it, or the name of its folder.
+
+        Raises:
+            ConfigError: If there is none, or more than one.
+        """
+        found = [each for each in self.cells.values() if each.id.startswith(name) or each.folder.name == Path(name).name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(f"{len(found)} cells begin with {name!r}", seen=_few([each.id for each in found]))
+        raise ConfigError.unknown("cell", name, self.cells)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def read(path: Path) -> StudyPlan:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from bench.runs import lock
 from bench.study import records
-from bench.study.attempts import Attempts
+from bench.study.attempts import Attempt, Attempts
 from bench.study.cells import Cell, Subject, backbone_name
 from bench.study.data import DataHere
 from bench.study.evaluations import missing
 from bench.study.plan import StudyPlan
 from bench.study.records import Found, Records
+from bench.study.slurm.owners import FREE, Owners
+from bench.study.slurm.queue import Job
 
 
 class State(StrEnum):
@@ -44,6 +46,10 @@ class Look:
     """Of failed and impossible cells, what is wrong."""
     checkpoints: Mapping[str, str]
     """Of evaluations that are ready, where their backbone lies."""
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    """Of cells that are in a cluster's queue, their job."""
+    lost: Mapping[str, Attempt] = field(default_factory=dict)
+    """Of cells whose job ended without a word: how, which is noted nowhere yet."""
 
     def having(self, *states: State) -> list[Cell]:
         """Return the cells in some states, in the order of the file."""
@@ -64,12 +70,28 @@ class Observer:
 
     records: Records
     attempts: Attempts
+    owners: Owners | None
+    """Asks a cluster's queue; None: nobody is asked."""
     data: DataHere = field(default_factory=DataHere)
 
     @classmethod
-    def of(cls, plan: StudyPlan, elsewhere: Collection[Path] = ()) -> "Observer":
-        """Make one that looks into the study's runs, and into folders of elsewhere."""
-        return cls(Records((Path(plan.study.runs), *elsewhere)), Attempts(plan.home))
+    def of(cls, plan: StudyPlan, elsewhere: Collection[Path] = (), *, job: str = "", leaving: bool = False) -> "Observer":
+        """Make one that looks into the study's runs, and into folders of elsewhere.
+
+        Args:
+            plan: The study.
+            elsewhere: Further folders with records.
+            job: Id of the cluster's job that this process is: it asks the queue only when it leaves.
+            leaving: Whether it does: then its own place in the queue counts as free.
+        """
+        attempts = Attempts(plan.home, job)
+        owners = None if job and not leaving else Owners(attempts, job or None)
+        return cls(Records((Path(plan.study.runs), *elsewhere)), attempts, owners)
+
+    def unasked(self, cell: str) -> bool:
+        """Return whether a cell is only taken for running because its job's cluster could not be asked."""
+        asked = self.owners is None or not self.owners.queue.unknown
+        return not asked and self.attempts.owner(cell) is not None and not self.attempts.held(cell)
 
     def look(self, plan: StudyPlan, mine: Collection[str] = ()) -> Look:
         """Derive the states of all cells.
@@ -78,6 +100,8 @@ class Observer:
             plan: The study.
             mine: Ids of the cells that this process attempts.
         """
+        if self.owners is not None:
+            self.owners.look()
         self.records.look()
         return _Looking(self, plan, frozenset(mine)).look()
 
@@ -92,11 +116,13 @@ class _Looking:
         self.found: dict[str, list[Found]] = {}
         self.why: dict[str, str] = {}
         self.checkpoints: dict[str, str] = {}
+        self.jobs: dict[str, Job] = {}
+        self.lost: dict[str, Attempt] = {}
 
     def look(self) -> Look:
         for cell in self.plan.cells.values():  # the pre-trainings come first
             self.states[cell.id] = self._state(cell)
-        return Look(self.plan, self.states, self.found, self.why, self.checkpoints)
+        return Look(self.plan, self.states, self.found, self.why, self.checkpoints, self.jobs, self.lost)
 
     def _state(self, cell: Cell) -> State:
         found = self._records(cell)
@@ -105,8 +131,12 @@ class _Looking:
             return State.DONE
         if cell.id in self.mine or self._held(cell):
             return State.RUNNING
+        owned = self._owned(cell)
+        if owned is not None:
+            return owned
         if cell.id in self.attempted:
-            failure = self.observer.attempts.failure(cell.id, self.plan.study.retries)
+            lost = [self.lost[cell.id]] if cell.id in self.lost else []
+            failure = self.observer.attempts.failure(cell.id, self.plan.study.retries, *lost)
             if failure is not None:
                 self.why[cell.id] = failure.message or failure.error
                 return State.FAILED
@@ -117,6 +147,18 @@ class _Looking:
             )
             return State.IMPOSSIBLE
         return state
+
+    def _owned(self, cell: Cell) -> State | None:
+        """The state of a cell that was given to a cluster's job, by what has become of that; None if it is free."""
+        owners = self.observer.owners
+        standing = FREE if owners is None else owners.of(cell.id, attempted=cell.id in self.attempted)
+        if standing.why:
+            self.why[cell.id] = standing.why
+        if standing.job is not None:
+            self.jobs[cell.id] = standing.job
+        if standing.attempt is not None:
+            self.lost[cell.id] = standing.attempt
+        return {"with a job": State.RUNNING, "cancelled": State.FAILED}.get(standing.is_)
 
     def _held(self, cell: Cell) -> bool:
         folders = [cell.folder] if cell.folder.is_dir() else []

@@ -83,8 +83,17 @@ def status(look: Look) -> Iterator[str]:
         said = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
         done = counts[State.DONE] / len(cells)
         yield f"  {task:<32} {'█' * round(20 * done):·<20} {done:>4.0%}  {said}"
-    for cell in look.having(State.RUNNING):
-        yield f"  running: {cell.id} {cell.folder.name}{_step(cell)}"
+    running = look.having(State.RUNNING)
+    for cell in running[:SHOWN]:
+        yield f"  running: {cell.id} {cell.folder.name}{_step(cell)}{_where(look, cell)}"
+    if len(running) > SHOWN:
+        yield f"  and {len(running) - SHOWN} more running"
+
+
+def _where(look: Look, cell: Cell) -> str:
+    """Say which job of a cluster has a cell, or why nobody can say."""
+    said = look.jobs.get(cell.id) or look.why.get(cell.id)
+    return f"; {said}" if said else ""
 
 
 def _step(cell: Cell) -> str:

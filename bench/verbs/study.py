@@ -2,9 +2,8 @@
 
 import importlib
 import json
-import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,15 @@ from rich.text import Text
 from bench.study import PLACES, child, view
 from bench.study import plan as planning
 from bench.study import snakefile as snakefiles
-from bench.study.cells import Cell
 from bench.study.cost import Costs
 from bench.study.forecast import Forecast, forecast
 from bench.study.plan import StudyPlan
+from bench.study.single import LOOK_EVERY
+from bench.study.slurm import stopping
 from bench.study.states import Look, Observer, State
-from pretrain.core import atomic, interrupt
+from pretrain.core import atomic
 from pretrain.core.errors import ConfigError
 
-LOOK_EVERY = 5.0
-"""Seconds between two looks of `status --watch`."""
 FIRST_SHOWN = 20
 """Commands that a dry run prints at most."""
 
@@ -50,14 +48,12 @@ def run(file: Path, found: Sequence[Path], on: str, options: Mapping[str, Any], 
     Raises:
         ConfigError: For an unknown place, or with everything that is wrong in the file.
     """
-    if on not in PLACES:
-        raise ConfigError.unknown("place to run", on, PLACES)
+    place = _place(on)
     if dry_run:
         made = _forecast(planning.read(file), found, options.get("workers") or 1)
         first = made.order.sorted(made.look.having(State.READY))[:FIRST_SHOWN]
         print("\n".join([*view.plan(made), "first:", *(f"  {made.look.line(cell)}" for cell in first)]))
         return 0
-    place = importlib.import_module(f"bench.study.{PLACES[on]}")
     console = Console(stderr=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
@@ -68,7 +64,7 @@ def run(file: Path, found: Sequence[Path], on: str, options: Mapping[str, Any], 
             if watch and console.is_terminal:
                 live.update(Text("\n".join(view.status(look))), refresh=True)
 
-        code: int = place.run(file, tuple(found), options, say, show)
+        code: int = place.run(file, tuple(found), {**options, "watch": watch}, say, show)
     return code
 
 
@@ -111,11 +107,12 @@ def retry(file: Path, cells: Sequence[str], *, failed: bool) -> None:
     observer = Observer.of(plan)
     look = observer.look(plan)
     all_failed = look.having(State.FAILED)
+    unasked = [cell for cell in look.having(State.RUNNING) if observer.unasked(cell.id)]
     if failed == bool(cells):
         raise ConfigError("which cells?", allowed="names of cells, or --failed for all that have failed")
-    chosen = all_failed if failed else [_cell(plan, name) for name in cells]
+    chosen = all_failed if failed else [plan.find(name) for name in cells]
     for cell in chosen:
-        if cell not in all_failed:
+        if cell not in [*all_failed, *unasked]:
             raise ConfigError("only what has failed is tried again", seen=f"{cell.id} is {look.states[cell.id]}")
     observer.attempts.retry(cell.id for cell in chosen)
     print(
@@ -133,66 +130,32 @@ def stop(file: Path, *, now: bool) -> None:
     home.mkdir(parents=True, exist_ok=True)
     child.stop_file(home).write_text("now\n" if now else "", encoding="utf-8")
     print("nothing more is started" + (", and what runs saves and stops" if now else "; what runs goes on") + ", until `run`")
+    waiting = stopping.cancel_waiting(home)
+    if waiting:
+        print(f"{waiting} jobs that waited are cancelled, and their cells are free for the next `run`")
 
 
-def cell(file: Path, name: str, found: Sequence[Path], *, wait: bool = False) -> int:
-    """Do one cell here, as every place does; returns the exit code of its command. While another process runs it, that is an
-    error; with `wait`, it is waited for.
+def cell(file: Path, names: Sequence[str], on: str, found: Sequence[Path], *, wait: bool = False) -> int:
+    """Do cells here, as a place does; returns the exit code. While another process runs one, that is an error; with `wait`, it
+    is waited for.
 
     Raises:
-        ConfigError: If the study has no such cell, or it can't be started now.
+        ConfigError: For an unknown place, if the study has no such cell, or it can't be started now.
         Interrupted: After a signal, when the command has saved.
     """
-    plan = planning.read(file)
-    observer = Observer.of(plan, found)
-    one = _cell(plan, name)
-    while True:
-        look = observer.look(plan)
-        state = look.states[one.id]
-        if state is State.DONE:
-            print(f"already done: {look.found[one.id][0].folder}")
-            return 0
-        if state is State.READY and (code := _done_here(one, look, observer)) is not None:
-            return code
-        if not wait or state not in (State.READY, State.RUNNING):
-            seen = ": ".join(filter(None, [f"it is {state}", look.why.get(one.id)]))
-            raise ConfigError(f"{one.id} can't be started now", seen=seen, fix="see `bench study status`")
-        time.sleep(LOOK_EVERY)
+    code: int = _place(on).do(file, names, tuple(found), wait=wait)
+    return code
 
 
-def _done_here(one: Cell, look: Look, observer: Observer) -> int | None:
-    """Run a cell's command and return its exit code; None if another process has just begun it."""
-    with interrupt.listening("\nasking the command to save and to stop\n"):
-        retries = look.plan.study.retries
-        started = child.start(
-            one, look.checkpoints.get(one.id), observer.attempts, retries, environment=os.environ, logged=False
-        )
-        if started is None:
-            return None
-        print(look.line(one), flush=True)
-        while (ended := started.ended()) is None:
-            if interrupt.asked():
-                started.stop()
-            time.sleep(0.1)
-        signal = interrupt.asked()
-    if signal is not None:
-        raise interrupt.Interrupted(signal, "see its message above")
-    return ended.code if ended.code is not None and ended.code >= 0 else 1
+def _place(on: str) -> Any:
+    """Return the module of a place to run.
 
-
-def _cell(plan: StudyPlan, name: str) -> Cell:
-    """Find a cell by its id, the beginning of it, or the name of its folder."""
-    found = [each for each in plan.cells.values() if each.id.startswith(name) or each.folder.name == Path(name).name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ConfigError(f"{len(found)} cells begin with {name!r}", seen=_few(each.id for each in found))
-    raise ConfigError.unknown("cell", name, plan.cells)
-
-
-def _few(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:4]) + (", …" if len(listed) > 4 else "")
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    if on not in PLACES:
+        raise ConfigError.unknown("place to run", on, PLACES)
+    return importlib.import_module(f"bench.study.{PLACES[on]}")
 
 
 def _forecast(plan: StudyPlan, found: Sequence[Path], devices: int) -> Forecast:

@@ -43,11 +43,27 @@ def record(says: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
+def wait(plan: dict[str, Any], folder: Path) -> None:
+    """Take the time of a run; a signal saves how much of it is over, and the next start goes on from there."""
+    saved, steps = folder / "progress.pth", max(1, round(plan["seconds"] / 0.02))
+    step = int(saved.read_text()) if saved.exists() else 0
+    print(f"going on after step {step} of {steps}", flush=True)
+    try:
+        while step < steps:
+            time.sleep(0.02)
+            step += 1
+    except SystemExit:
+        if plan.get("saves", True):
+            saved.write_text(str(step), encoding="utf-8")
+        raise
+    saved.unlink(missing_ok=True)
+
+
 def work(plan: dict[str, Any], folder: Path) -> None:
-    with (folder / "last.pth").open("a", encoding="utf-8") as checkpoint:
-        checkpoint.write(f"{os.getpid()}\n")
-    for _ in range(max(1, round(plan["seconds"] / 0.02))):
-        time.sleep(0.02)
+    if plan.get("saves", True):
+        with (folder / "last.pth").open("a", encoding="utf-8") as checkpoint:
+            checkpoint.write(f"{os.getpid()}\n")
+    wait(plan, folder)
     if sys.argv[1] == "pretrain":
         (folder / "backbone.pth").write_text(folder.name, encoding="utf-8")
     content = json.dumps(record(plan["says"][str(folder)], folder))
