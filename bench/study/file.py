@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model
 
 from bench.study.problems import Problems
 from bench.study.slurm.settings import Job, Slurm
-from bench.study.slurm.times import Span
+from bench.study.times import Span
 from pretrain.core.plain import read_yaml
 from pretrain.core.settings import Settings
 

@@ -5,6 +5,7 @@ checkpoint; and that one is an `update`, which Snakemake leaves there: a job who
 ends. A job is `bench study cell`, whose words stay the same however the study file is edited.
 """
 
+import math
 import re
 import shlex
 import sys
@@ -12,11 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from bench.study import times
 from bench.study.cells import Cell
 from bench.study.file import Resource
 from bench.study.records import RESULT
 from bench.study.states import Look, State
-from pretrain.core.errors import ConfigError
 
 HEAD = """\
 # {count} cells of the study {study}, to do when `bench study plan {file} --snakefile` was given.
@@ -55,8 +56,6 @@ rule {name}:
 """
 MIB = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
 """Unit of `memory` → mebibytes."""
-MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
-"""Unit of `time` → minutes."""
 
 
 def text(look: Look, elsewhere: Sequence[Path] = ()) -> str:
@@ -120,38 +119,12 @@ def threads(resource: Resource) -> int:
 
 
 def resources(resource: Resource) -> str:
-    """Write what a job needs in Snakemake's own names: GPUs, nodes, mebibytes, minutes; what isn't said is left away.
-
-    Raises:
-        ConfigError: If the time can't be read.
-    """
+    """Write what a job needs in Snakemake's own names: GPUs, nodes, mebibytes, minutes; what isn't said is left away."""
     said = {"gpu": resource.devices}
     if resource.nodes > 1:
         said["nodes"] = resource.nodes
     if resource.memory is not None:
         said["mem_mb"] = max(1, round(int(resource.memory[:-1]) * MIB[resource.memory[-1]]))
     if resource.time is not None:
-        said["runtime"] = minutes(resource.time)
+        said["runtime"] = math.ceil((times.seconds(resource.time) or 0) / 60)
     return ", ".join(f"{name}={value}" for name, value in said.items())
-
-
-def minutes(time: str) -> int:
-    """Read a time as clusters write it: `24h`, minutes, [days-]hours:minutes:seconds, days-hours.
-
-    Raises:
-        ConfigError: For anything else.
-    """
-    if short := re.fullmatch(r"(\d+)([mhd]?)", time):
-        return int(short[1]) * MINUTES[short[2] or "m"]
-    whole = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time)
-    if whole is None:
-        raise ConfigError(
-            "a time that can't be read",
-            seen=f"time: {time}",
-            allowed="such as 24h, 90 (minutes), 12:30:00, 2-12 (days, hours) or 2-12:30:00",
-        )
-    days, *parts = (int(part) for part in whole.groups(default="0"))
-    if whole[1] is None and whole[4] is None:  # minutes:seconds
-        parts = [0, *parts[:2]]
-    hours, rest, seconds = parts
-    return max(1, days * MINUTES["d"] + hours * MINUTES["h"] + rest + (seconds > 0))

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.study import times
 from bench.study.cells import Cell
 from bench.study.file import Resource
 from bench.study.plan import StudyPlan
-from bench.study.slurm import job, queue, times
+from bench.study.slurm import job, queue
 from bench.study.slurm.settings import CPUS, Slurm
 from pretrain.core.errors import ConfigError
 

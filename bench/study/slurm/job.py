@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from bench.study.slurm import commands, times
+from bench.study import times
+from bench.study.slurm import commands
 from bench.study.slurm.queue import JOBS, RUNNING
 from pretrain.core.errors import EngineError
 

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from bench.study.slurm.times import Span
+from bench.study.times import Span
 from pretrain.core.settings import Settings
 
 OURS = frozenset(

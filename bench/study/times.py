@@ -1,4 +1,4 @@
-"""Times as Slurm writes them: minutes, `minutes:seconds`, `hours:minutes:seconds`, `days-hours[:minutes[:seconds]]`."""
+"""Times of jobs as clusters write them: `24h`, minutes, `minutes:seconds`, `[days-]hours:minutes:seconds`, `days-hours`."""
 
 import re
 from typing import Annotated, Any
