@@ -49,6 +49,8 @@ class Trained:
     """Images that can't be read and were replaced."""
     collapsed: str = ""
     """What is to say of projections that collapsed; empty where they didn't."""
+    went_on: str = ""
+    """What is to say of a run that began as one that stops at unreadable images; empty where it didn't."""
 
 
 def training_set(config: PretrainConfig, images: ImageSet) -> TrainingSet:
@@ -113,7 +115,8 @@ def train(
     replaced = tuple(ledger.names()) if ledger else ()
     if replaced:
         journal.say(note(replaced, len(images)))
-    return Trained(folder / BACKBONE, keeper.provenance, sum(losses) / len(losses), speed, replaced, keeper.watch.note)
+    loss, said = sum(losses) / len(losses), (keeper.watch.note, trainer.went_on)
+    return Trained(folder / BACKBONE, keeper.provenance, loss, speed, replaced, *said)
 
 
 def open_images(config: PretrainConfig, images: ImageSet, journal: Journal) -> Images:

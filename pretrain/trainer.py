@@ -74,6 +74,8 @@ class Trainer:
         self.asked = asked(config.aug)
         self.broken: TrainingError | None = None
         self.lr = self.recipe.lr
+        self.went_on = ""
+        """What is to say of a run that began with another setting; empty where it didn't."""
 
     def progress(self, step: int) -> Progress:
         """Say how far the run is before a step."""
@@ -172,7 +174,7 @@ class Trainer:
         state = read_state(path, SAVED, self.device, layout=FORMAT)
         saved = PretrainConfig.read(state["config"], where=str(path))
         different = saved.differences(self.config)
-        if different:
+        if different and saved.replace({"on_bad_image": "skip"}).differences(self.config):  # what was done needed no skipping
             raise ConfigError(
                 f"{path} is of another run", seen=f"it has {different}", allowed="the same settings", fix="use another --out"
             )
@@ -182,6 +184,9 @@ class Trainer:
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         journal.say(f"resuming after step {state['step']} from {path}")
+        if different:
+            self.went_on = f"the first {state['step']} steps were done with on_bad_image stop, and met no unreadable image"
+            journal.say(self.went_on)
         return int(state["step"]), state["losses"]
 
     def _not_finite(self, losses: Losses, progress: Progress) -> TrainingError:

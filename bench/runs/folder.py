@@ -37,13 +37,18 @@ class RunFolder:
     """The content of `config.yaml`: all settings as plain values, the run's identity, and the version of run folders."""
     command: str
     """The exact command."""
+    continues: str | None = None
+    """Identity of another run that goes on as this one, if it isn't done: so far the two are the same."""
 
 
-def locate(name: str, config: dict[str, Any], identity: Any, out: Path | None, command: str) -> RunFolder:
+def locate(
+    name: str, config: dict[str, Any], identity: Any, out: Path | None, command: str, continues: Any = None
+) -> RunFolder:
     """Name the run's folder: `out`, or `runs/NAME-` with the first digits of the identity's digest."""
     whole = digest(identity)
     path = out or Path("runs") / f"{name}-{whole[:8]}"
-    return RunFolder(path, {VERSION_KEY: VERSION, **config, IDENTITY: whole}, command)
+    other = None if continues is None else digest(continues)
+    return RunFolder(path, {VERSION_KEY: VERSION, **config, IDENTITY: whole}, command, other)
 
 
 def finished(run: RunFolder) -> RunRecord | None:
@@ -101,7 +106,7 @@ def _saved_config(run: RunFolder) -> dict[str, Any] | None:
 
 
 def _refuse_another_run(run: RunFolder, saved: dict[str, Any]) -> None:
-    if saved[IDENTITY] == run.config[IDENTITY]:
+    if saved[IDENTITY] == run.config[IDENTITY] or (saved[IDENTITY] == run.continues and not (run.path / RESULT).is_file()):
         return
     keys = (saved.keys() | run.config.keys()) - {IDENTITY}
     different = sorted(key for key in keys if saved.get(key) != run.config.get(key))

@@ -80,6 +80,10 @@ class Plan(ABC):
     def identity(self) -> Any:
         """Everything that changes the numbers, as plain JSON values: two runs of one identity are the same run."""
 
+    def continues(self) -> Any:
+        """The identity of a run that is the same so far, and may go on as this one; None: there is none."""
+        return None
+
     @abstractmethod
     def subject(self) -> dict[str, Any]:
         """What runs on what, beside settings and data, as plain values."""

@@ -28,7 +28,7 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
         BenchError: If the folder is not this run's or can't be written, or if the work fails.
         Interrupted: If a signal stopped the run.
     """
-    run = locate(plan.name(), plan.config(), plan.identity(), place.out, command or command_line())
+    run = locate(plan.name(), plan.config(), plan.identity(), place.out, command or command_line(), plan.continues())
     done = finished(run)
     if done is not None:
         return Finished(run.path, done, reused=True)

@@ -63,6 +63,12 @@ class PretrainPlan(Plan):
         """The method with its version, what differs from its published run, and the data."""
         return [self.settings.identity(), self.data.fingerprint]
 
+    def continues(self) -> Any:
+        """The run that would stop at the first unreadable image: until there it is the one that does without it."""
+        if self.settings.on_bad_image == "stop":
+            return None
+        return [self.settings.replace({"on_bad_image": "stop"}).identity(), self.data.fingerprint]
+
     def subject(self) -> dict[str, Any]:
         """Nothing beside settings and data."""
         return {}
@@ -87,7 +93,9 @@ class PretrainPlan(Plan):
             data=self.data,
             seed=settings.seed,
             metrics={"loss": trained.loss},
-            notes=notes(self.generated, *self.content.notes, *crops, *skipped, *filter(None, [trained.collapsed])),
+            notes=notes(
+                self.generated, *self.content.notes, *crops, *skipped, *filter(None, [trained.went_on, trained.collapsed])
+            ),
             images_per_second=trained.images_per_second,
         )
         return Produced(fields)

@@ -3,6 +3,7 @@
 import importlib.util
 import runpy
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +209,48 @@ def test_a_pre_training_that_is_monitored_skips_training_images_alone(folders: P
     shutil.rmtree("out")
     assert bench(*words) == 2
     assert not Path("out/last.pth").exists()
+
+
+def pretraining(*more: str) -> list[str]:
+    words = ["pretrain", "--data", "images", "--budget", "small", "--arch", "resnet18", "--epochs", "2", "--device", "cpu"]
+    for field in ("size=16", "batch=4", "queue=8", "num_workers=0", "checkpoint_seconds=0"):
+        words += ["--set", field]
+    return [*words, *more]
+
+
+def met_at(step: int) -> str:
+    """The image that the last place of a step of the first epoch has, in batches of 4 of the 10 training images."""
+    at = int(np.random.default_rng((0, 0)).permutation(10)[4 * step + 3])
+    return f"{('ant', 'bee')[at // 5]}/{at % 5}.jpg"
+
+
+def test_a_run_that_stopped_at_an_image_goes_on_without_it_and_is_the_run_that_skips(folders: Path, bench: Bench) -> None:
+    skip, bad = ("--on-bad-image", "skip"), met_at(step=1)
+    cut(folders / "train" / bad)
+    assert bench(*pretraining("--out", "out")) == 2
+    assert bench(*pretraining("--out", "out", *skip)) == 0
+    assert bench(*pretraining("--out", "whole", *skip)) == 0
+    one, two = (record.read(Path(out) / "result.json") for out in ("out", "whole"))
+    assert (one.identity, one.metrics, one.checkpoint.sha256) == (two.identity, two.metrics, two.checkpoint.sha256)
+    went_on = "the first 1 steps were done with on_bad_image stop, and met no unreadable image"
+    assert (went_on in one.notes, went_on in two.notes) == (True, False)
+    assert (
+        noted()
+        == noted("whole")
+        == ([f"1 of 10 images can't be read and were replaced by the next in order (skipped.txt): {bad}"], [bad])
+    )
+    assert bench(*pretraining("--out", "out")) == 2  # a run that skipped is no run that stops
+
+
+def test_two_processes_skip_the_same_image_and_say_it_once(folders: Path, bench: Bench) -> None:
+    bad = met_at(step=1)
+    cut(folders / "train" / bad)
+    words = [*pretraining("--out", "out", "--on-bad-image", "skip"), "--devices", "2", "--set", "batch=8"]
+    ended = subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, timeout=240, check=False)
+    assert ended.returncode == 0, ended.stderr
+    notes, listed = noted()
+    assert (len(notes), listed) == (1, [bad])
+    assert ended.stderr.count("can't be read and were replaced") == 1  # the log; the summary has the record's note
 
 
 def test_a_run_that_skips_nothing_is_the_run_that_stops_by_its_identity() -> None:
