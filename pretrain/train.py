@@ -32,7 +32,8 @@ LOG_EVERY = 10
 """Steps between lines of metrics.jsonl."""
 
 Monitor = Callable[[dict[str, Tensor]], dict[str, float]]
-"""Called with a backbone's tensors, by its architecture's names; returns numbers for the log."""
+"""Called by every process with a backbone's tensors, by its architecture's names; returns numbers for the log, which the first
+process keeps."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,6 @@ class _Keeper:
             losses: Those logged in this epoch.
             asked: Whether the run is to stop here.
         """
-        if not self.writes:
-            return
         config = self.trainer.config
         epochs, within = divmod(steps, self.trainer.per_epoch)
         if not within:
@@ -239,7 +238,7 @@ class _Keeper:
 
     def _epoch_done(self, epochs: int) -> None:
         config = self.trainer.config
-        if _due(epochs, config.keep_every):
+        if self.writes and _due(epochs, config.keep_every):
             self._save(f"backbone-{epochs:04d}.pth", self.provenance.replace({"epochs": epochs}))
         last = config.monitor_every > 0 and epochs == config.recipe.epochs
         if self.monitor is not None and (_due(epochs, config.monitor_every) or last):

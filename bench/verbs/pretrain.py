@@ -116,7 +116,14 @@ class PretrainPlan(Plan):
             name=self.data.name,
             device=self.device,
             announce_time=not self.generated,
-            monitor=monitor(watched, arch=settings.arch, size=settings.size, batch=batch, device=self.device),
+            monitor=monitor(
+                watched,
+                arch=settings.arch,
+                size=settings.size,
+                batch=batch,
+                device=self.device,
+                num_workers=settings.num_workers,
+            ),
         )
 
 

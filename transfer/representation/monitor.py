@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pretrain import backbones
+from pretrain.core import distributed
 from pretrain.images.imageset import ImageSet
 from pretrain.train import Monitor
 from transfer.datasets.imagefolder import ClassificationData
@@ -21,10 +22,11 @@ MOST_TRAIN, MOST_VAL = 10_000, 2_000
 """Images looked at, spread evenly."""
 
 
-def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, device: str) -> Monitor:
+def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, device: str, num_workers: int = 0) -> Monitor:
     """Build a monitor that yields `knn`, in percent: validation images classified by their nearest training images.
 
-    Neighbours and temperature are those of the task `knn` with its small budget.
+    Neighbours and temperature are those of the task `knn` with its small budget. Several processes each read a part of the
+    images, all by the first one's backbone, and the others than the first yield nothing.
 
     Args:
         images: Training and validation images.
@@ -32,6 +34,7 @@ def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, dev
         size: Side of the centre crops, in pixels.
         batch: Images per forward pass.
         device: Where features are computed.
+        num_workers: Loader workers.
     """
     part = glanced(images)
     train, val = part.train, part.val
@@ -39,14 +42,21 @@ def monitor(images: ClassificationData, *, arch: str, size: int, batch: int, dev
     assert isinstance(settings, KnnSettings)
 
     def measure(state: dict[str, Tensor]) -> dict[str, float]:
-        model = backbones.get(arch).network(state).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        own = {name: tensor.clone() for name, tensor in state.items()}
+        distributed.as_the_first(own.values())  # running statistics are each process's own
+        model = backbones.get(arch).network(own).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-        def features(part: ImageSet) -> tuple[Tensor, Tensor]:
-            found = centre_features(model, part, size=size, batch=batch, num_workers=0, device=device)
-            return torch.cat(list(found)), torch.tensor(np.asarray(part.labels, np.int64))
+        def features(part: ImageSet) -> np.ndarray:
+            mine = part.part(list(distributed.dealt(range(len(part)))))
+            found = centre_features(model, mine, size=size, batch=batch, num_workers=num_workers, device=device)
+            rows = distributed.collected([row for each in found for row in each.numpy()])
+            return np.array(rows)
 
-        known, labels = features(train)
-        queries, truth = features(val)
+        found = [features(part) for part in (train, val)]
+        if distributed.rank():
+            return {}
+        known, queries = map(torch.from_numpy, found)
+        labels, truth = (torch.tensor(np.asarray(part.labels, np.int64)) for part in (train, val))
         classes, k = len(images.train.classes), min(settings.neighbours, len(known))
         votes = knn_votes(known, labels, queries, classes=classes, k=k, temperature=settings.temperature)
         return {"knn": float((votes.argmax(dim=1) == truth).float().mean()) * 100}
