@@ -13,6 +13,7 @@ from bench import __version__  # noqa: E402
 project, author, release = "bench", "the authors of bench", __version__
 extensions = ["myst_parser", "sphinx_copybutton"]
 source_suffix = {".md": "markdown"}
+highlight_language = "bash"
 html_theme = "furo"
 html_title = f"bench {release}"
 html_show_copyright = html_show_sphinx = False

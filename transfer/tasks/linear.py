@@ -34,11 +34,18 @@ class HeadSettings(ProbeSettings):
     makes one learning rate fit backbones whose features differ in scale. The published protocol has none."""
     lr_search: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Learning rates tried side by side, as multiples of `lr`; none: `lr` alone, as published. The one that is reported, and
-    its epoch, are chosen on training images that are held out for it, never on the validation images."""
+    its epoch, are chosen on training images that are held out for it, never on the validation images. `true` stands for nine usual
+    multiples."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Fraction of each class's training images that a search holds out: no classifier is trained on them."""
     save_every: int = Field(1, ge=1)
     """Epochs between the states that a broken run resumes from."""
+
+    @field_validator("lr_search", mode="before")
+    @classmethod
+    def _usual(cls, wanted: Any) -> Any:
+        """Take true for the usual multiples, as `--lr-search` means them."""
+        return (LR_GRID if wanted else ()) if isinstance(wanted, bool) else wanted
 
     @field_validator("lr_search")
     @classmethod
@@ -58,7 +65,7 @@ class HeadSettings(ProbeSettings):
 
     def with_lr_search(self, wanted: bool) -> Self:
         """Search for the best of the usual multiples of this learning rate."""
-        return self.replace({"lr_search": LR_GRID if wanted else ()})
+        return self.replace({"lr_search": wanted})
 
     def schedule(self) -> str:
         """Describe the schedule in words."""

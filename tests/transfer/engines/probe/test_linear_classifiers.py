@@ -86,6 +86,8 @@ def test_the_learning_rates_of_a_search_rise_and_are_multiples_of_the_protocols_
     assert searched.rates[-1] == pytest.approx(300)
     assert 30.0 in searched.rates
     assert searched.differences(tasks.get("linear").settings).keys() == {"lr_search"}
+    assert tasks.get("linear").settings.replace({"lr_search": True}) == searched
+    assert searched.replace({"lr_search": False}) == tasks.get("linear").settings
     for wrong in ([1.0, 0.1], [1.0, 1.0], [0.0, 1.0]):
         with pytest.raises(ConfigError):
             tasks.get("linear").settings.replace({"lr_search": wrong})
