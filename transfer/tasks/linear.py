@@ -34,8 +34,8 @@ class HeadSettings(ProbeSettings):
     makes one learning rate fit backbones whose features differ in scale. The published protocol has none."""
     lr_search: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Learning rates tried side by side, as multiples of `lr`; none: `lr` alone, as published. The one that is reported, and
-    its epoch, are chosen on training images that are held out for it, never on the validation images. `true` stands for nine usual
-    multiples."""
+    its epoch, are chosen on training images that are held out for it, never on the validation images. `true` stands for nine
+    usual multiples."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Fraction of each class's training images that a search holds out: no classifier is trained on them."""
     save_every: int = Field(1, ge=1)
