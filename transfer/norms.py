@@ -19,8 +19,9 @@ from pretrain.core.errors import CheckpointError, ConfigError
 from transfer.sources.backbone import COUNTER
 
 LARGE = 1.5
-"""Median norm, in units of a fresh network's, above which a ResNet's weights look LARS-scaled. A fresh network has 1, by
-construction; the weight decay of SGD's recipes takes trained ones below it; ten times that is well above 1.5."""
+"""Median norm, in units of a fresh network's, above which a ResNet's weights are called large. A fresh network has 1, by
+construction; the weight decay of SGD's recipes takes trained ones below it; ten times that is well above 1.5. Who trained them
+it doesn't tell: of 18 backbones trained by AdamW, 6 have more."""
 
 Scope = Literal["params", "all"]
 STATISTICS = ("running_mean", "running_var")
@@ -47,16 +48,16 @@ def _ratios(state: Mapping[str, Tensor], architecture: Architecture) -> Iterator
 
 
 def warning(state: Mapping[str, Tensor], arch: str) -> str | None:
-    """Return what to say of weights that look LARS-scaled; None for others, and where a large norm says nothing."""
+    """Return what to say of large weights; None for others, and where a large norm says nothing."""
     if not backbones.get(arch).scale_free:
         return None
     ratio = norm_ratio(state, arch)
     if ratio <= LARGE:
         return None
     return (
-        f"the weights look LARS-scaled: a typical convolution has {ratio:.1f} times the norm of a fresh one, where SGD leaves "
-        "1 or less; such backbones fine-tune to points of AP less (48.7 against 56.7 on VOC07+12, arXiv 2208.00275); "
-        "`bench convert --norm-rescale 0.1` mends it"
+        f"large weights: a typical convolution has {ratio:.1f} times the norm of a fresh one; SGD leaves 1 or less, AdamW at "
+        "times over 1.5, LARS ten times what SGD does. LARS-scaled ones fine-tune to points of AP less (48.7 against 56.7 on "
+        "VOC07+12, arXiv 2208.00275), and `bench convert --norm-rescale 0.1` mends it"
     )
 
 
