@@ -12,19 +12,13 @@ from bench.study.slurm import stopping
 from bench.study.states import State
 from bench.verbs import study as verb
 from pretrain.core.errors import EngineError
-from tests.bench.study.slurm.cluster import Cluster
-from tests.bench.study.slurm.conftest import Submitted, submitted
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 CPUS = "\nslurm: {gres: none}"
 
 
-@pytest.fixture
-def on(one_node: Cluster, study, monkeypatch: pytest.MonkeyPatch) -> Submitted:
-    return submitted(one_node, monkeypatch, faked=True)
-
-
-def test_every_cell_is_done_once_by_jobs_that_submit_what_they_make_ready(study, on: Submitted) -> None:
+def test_every_cell_is_done_once_by_jobs_that_submit_what_they_make_ready(study, on_one_node) -> None:
+    on = on_one_node
     plan = study.write("pretrain: {a: {seeds: 2}}\nevaluate: [{of: a, task: knn}]" + CPUS)
     assert on.run() == 0
     assert on.run() == 0  # nothing is submitted again
@@ -33,7 +27,8 @@ def test_every_cell_is_done_once_by_jobs_that_submit_what_they_make_ready(study,
     assert sorted(study.ran()) == sorted(cell.folder.name for cell in plan.cells.values())
 
 
-def test_a_study_ends_right_whatever_happens_to_its_jobs(study, on: Submitted) -> None:
+def test_a_study_ends_right_whatever_happens_to_its_jobs(study, on_one_node) -> None:
+    on = on_one_node
     plan = study.write("pretrain: {a: {seeds: 5}}\nevaluate: [{of: a, task: knn}]" + CPUS, seconds=15)
     killed, requeued, *_, cancelled = [cell.id for cell in plan.pretrainings]
     on.run()
@@ -59,7 +54,8 @@ def test_a_study_ends_right_whatever_happens_to_its_jobs(study, on: Submitted) -
     assert sorted(study.ran()) == sorted(cell.folder.name for cell in plan.cells.values())
 
 
-def test_a_run_longer_than_its_jobs_goes_on_from_job_to_job_and_one_that_saves_nothing_fails(study, on: Submitted) -> None:
+def test_a_run_longer_than_its_jobs_goes_on_from_job_to_job_and_one_that_saves_nothing_fails(study, on_one_node) -> None:
+    on = on_one_node
     plan = study.write("pretrain: {a: {}}\nslurm: {gres: none, time: 1m, save: 40}", seconds=50)
     (cell,) = plan.cells.values()
     assert on.run(watch=True) == 0
@@ -75,7 +71,8 @@ def test_a_run_longer_than_its_jobs_goes_on_from_job_to_job_and_one_that_saves_n
     assert "it saved nothing within the time of a job" in next(iter(on.look().why.values()))
 
 
-def test_cancelling_what_runs_is_no_stop_and_stop_is_no_cancelling(study, on: Submitted) -> None:
+def test_cancelling_what_runs_is_no_stop_and_stop_is_no_cancelling(study, on_one_node) -> None:
+    on = on_one_node
     plan = study.write("pretrain: {a: {seeds: 3}}" + CPUS, seconds=20)
     cancelled, stopped, waiting = plan.cells
     on.run()
@@ -91,7 +88,8 @@ def test_cancelling_what_runs_is_no_stop_and_stop_is_no_cancelling(study, on: Su
     assert stopping.cancel_waiting(plan.home) == 0
 
 
-def test_what_sbatch_refuses_is_said_in_its_own_words_and_leaves_nothing(study, on: Submitted) -> None:
+def test_what_sbatch_refuses_is_said_in_its_own_words_and_leaves_nothing(study, on_one_node) -> None:
+    on = on_one_node
     plan = study.write("pretrain: {a: {}}\nslurm: {gres: none, partition: gpus}")
     with pytest.raises(EngineError, match="invalid partition specified: gpus"):
         on.run()

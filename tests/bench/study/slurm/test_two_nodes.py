@@ -8,8 +8,6 @@ import pytest
 from bench.study import plan as planning
 from bench.study.states import State
 from bench.verbs import study as verb
-from tests.bench.study.slurm.cluster import Cluster
-from tests.bench.study.slurm.conftest import submitted
 
 STUDY = """
 study: wide
@@ -25,12 +23,11 @@ resources: [{when: {kind: pretrain}, devices: 2, nodes: 2}]
 @pytest.mark.slurm
 @pytest.mark.timeout(1500)
 def test_a_run_on_two_nodes_stops_and_goes_on_in_the_next_job(
-    two_nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]
+    on_two_nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    on = on_two_nodes
     monkeypatch.setenv("PLACE", str(tmp_path / "of the node"))
     lay_images(tmp_path / "images", train=8, val=2)
-    on = submitted(two_nodes, monkeypatch, faked=False)
     on.path.write_text(STUDY.replace("EPOCHS", "400"), encoding="utf-8")
     (cell,) = planning.read(on.path).cells.values()
     log = planning.read(on.path).home / "cells" / cell.id / "log.txt"
@@ -43,7 +40,7 @@ def test_a_run_on_two_nodes_stops_and_goes_on_in_the_next_job(
     assert on.attempts(cell.id) == ["submitted", "begun", "stopped", "freed"]
     assert "saved: step" in log.read_text()
     assert on.run(watch=True) == 0, log.read_text()
-    assert "going on after step" in (cell.folder / "log.txt").read_text()
+    assert "resuming after step" in (cell.folder / "log.txt").read_text()
     (found,) = on.look().found[cell.id]
     assert (found.devices, found.data) == (2, "images")
     assert len(list((tmp_path / "of the node").glob("bench-*/images"))) == 1
