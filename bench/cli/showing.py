@@ -127,6 +127,12 @@ def report(
         list[str] | None,
         typer.Option(metavar="METRIC=SIZE", help="Smallest difference of interest, such as top1=0.3; smaller ones are ≈."),
     ] = None,
+    study: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Report the cells of this study file, those to come, too.")
+    ] = None,
+    found: Annotated[
+        list[Path] | None, typer.Option(help="With --study: folder whose records count as done, too; may be repeated.")
+    ] = None,
 ) -> None:
     """Gather every result into a leaderboard."""
     from bench import report as make
@@ -134,7 +140,19 @@ def report(
     from pretrain.core.errors import ConfigError
 
     folders = [*(runs or ()), *(more or ())]
-    if diff:
+    if found and not study:
+        raise ConfigError("--found belongs to --study", fix="name the study file, or the folders of runs alone")
+    if study:
+        from bench.verbs import study_report
+
+        if diff or folders:
+            seen = "--study and " + ("--diff" if diff else ", ".join(map(str, folders)))
+            fix = "name folders with records of the study by --found"
+            raise ConfigError("--study reports the records of its own cells", seen=seen, fix=fix)
+        made = study_report.run(study, found or [], out or Path(), interests(interest or ()))
+        print("written:", ", ".join(map(str, made.written)))
+        whole = not made.problems
+    elif diff:
         others = [*map(str, folders), *(f"--interest {text}" for text in interest or ())]
         others += [] if out is None else [f"--out {out}"]
         if others:

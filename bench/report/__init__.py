@@ -67,7 +67,15 @@ def report(
     Raises:
         RecordError: If there is no good record, or `out` can't be written.
     """
-    content = read(runs, interests)
+    return publish(read(runs, interests), out, console)
+
+
+def publish(content: Content, out: Path, console: Console | None = None) -> Report:
+    """Print the table of some content, write the files of `RENDERINGS` into `out`.
+
+    Raises:
+        RecordError: If `out` can't be written.
+    """
     texts = {name: importlib.import_module(module).render(content, out) for name, module in RENDERINGS.items()}
     written = tuple(write(out / name, text) for name, text in texts.items())
     terminal = importlib.import_module("bench.report.terminal")

@@ -23,7 +23,7 @@ def lines(content: Content) -> list[tuple[str, ...]]:
     for row, entry in dict.fromkeys(zip(board.values["row"].tolist(), board.values["entry"].tolist(), strict=True)):
         runs.setdefault(row, []).append(entry)
     made: list[tuple[str, ...]] = []
-    for row, label in enumerate(words.labels(board.rows)):
+    for row, label in enumerate(words.labels(board.rows)[: len(content.measured.rows)]):
         transfers = _transfers([board.entries[entry].record for entry in runs.get(row, [])])
         cost = board.rows[row].cost
         made.append((label, *_cost(cost), *transfers, words.clean(cost.hardware) if cost else words.ABSENT))
@@ -39,7 +39,9 @@ def protocol_lines(content: Content) -> list[tuple[str, ...]]:
             runs.setdefault(protocol_key(entry.record), []).append(entry.record)
     made: list[tuple[str, ...]] = []
     for protocol in board.protocols:
-        records = runs[protocol.key]
+        records = runs.get(protocol.key, [])
+        if not records:
+            continue
         name = f"{words.heading(protocol)} on {words.clean(protocol.key.data)}, {words.clean(protocol.key.engine)}"
         made.append((name, str(len(records)), *_cost(mean(records))))
     return made

@@ -42,6 +42,9 @@ def _line(content: Content, row: int) -> dict[str, Any]:
         line[f"{name}/difference"] = against.mean if against else None
         line[f"{name}/low"], line[f"{name}/high"] = against.interval if against else (None, None)
         line[f"{name}/answer"] = against.answer if against else None
+        if content.study is not None:
+            counts = content.study.planned.counts((row, column.index))
+            line |= {f"{name}/planned": counts.total(), f"{name}/done": counts["done"]}
     line["note"] = words.GENERATED_NOTICE if board.generated else None
     line["source"] = None
     return line

@@ -42,7 +42,7 @@ function route() {
   if (!cell) return undefined;
   const group = data.groups.find(({ from, span }) => column >= from && column < from + span);
   const title = `${group.heading} ${data.columns[column].name}: ${cell.text} ${cell.spread}`;
-  return show(title, [row.label, cell.against, source], cell.runs.map((run, at) => runOf(run, cell.numbers[at])));
+  return show(title, [row.label, cell.planned, cell.against, source], cell.runs.map((run, at) => runOf(run, cell.numbers[at])));
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.report import words
+from bench.report import coverage, words
 from bench.report.content import Content
 from transfer.board.columns import Column
 from transfer.metrics import smallest_interest
@@ -27,12 +27,13 @@ def render(content: Content, out: Path) -> str:
         "units": _units(content),
         "cells": _cells(content),
         "differences": _differences(content),
-        "claims": [plain(claim) for claim in content.claims],
+        "claims": _claims(content),
         "explained": [plain(one) for one in content.explained],
         "predictions": [plain(one) for one in content.predictions],
     }
     notice = words.GENERATED_NOTICE if board.generated else None
-    whole = {"schema_version": SCHEMA_VERSION, "notice": notice, **tables}
+    planned = {} if content.study is None else {"coverage": coverage.plain(content.study)}
+    whole = {"schema_version": SCHEMA_VERSION, "notice": notice, **tables, **planned}
     return json.dumps(whole, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
@@ -110,6 +111,16 @@ def _cells(content: Content) -> list[dict[str, Any]]:
         | {"mean": cell.mean, "std": cell.std, **cell.count._asdict(), "best": (row, column) in content.best}
         for (row, column), cell in content.board.cells.items()
     ]
+
+
+def _claims(content: Content) -> list[dict[str, Any]]:
+    """List the claims; of a study with how many of their planned units are there."""
+    lines = []
+    for index, claim in enumerate(content.claims):
+        line: dict[str, Any] = plain(claim)
+        del line["places"]
+        lines.append(line | (content.standing[index]._asdict() if content.study else {}))
+    return lines
 
 
 def _differences(content: Content) -> list[dict[str, Any]]:

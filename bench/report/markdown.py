@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import claimed, costs, differences, findings, measures, predicting, words
-from bench.report.content import Content
+from bench.report import claimed, costs, coverage, differences, findings, measures, predicting, words
+from bench.report.content import Content, Study
 from bench.report.measures import Table
 from transfer.board.leaderboard import Leaderboard
 
@@ -19,7 +19,9 @@ def render(content: Content, out: Path) -> str:
     parts = [f"# {words.TITLE}"]
     if board.generated:
         parts.append(f"> **{words.GENERATED_NOTICE}**")
-    parts += ["\n".join(board_table(content)), "\n".join(f"- {escape(line)}" for line in words.HOW_TO_READ)]
+    legend = [] if content.study is None else [coverage.LEGEND]
+    parts += ["\n".join(board_table(content)), "\n".join(f"- {escape(line)}" for line in (*words.HOW_TO_READ, *legend))]
+    parts += _coverage(content.study) if content.study else []
     if unmatched := differences.without_control(content):
         parts += ["## Rows without a control", "\n".join(f"- {escape(line)}" for line in unmatched)]
     if board.protocols:
@@ -29,8 +31,8 @@ def render(content: Content, out: Path) -> str:
     parts += [f"## {predicting.QUESTION}", escape(" ".join(predicting.sentence(content)))]
     if pairs := predicting.lines(content):
         parts.append("\n".join(table(predicting.HEADINGS, pairs)))
-    claims = [(escape(line.claim), "<br>".join(map(escape, line.evidence)), line.verdict) for line in claimed.lines(content)]
-    parts += [f"## {claimed.TITLE}", escape(claimed.READ), "\n".join(lay(claimed.HEADINGS, claims))]
+    claims = [(escape(line.claim), "<br>".join(map(escape, line.evidence)), line.decided) for line in claimed.lines(content)]
+    parts += [f"## {claimed.TITLE}", *map(escape, claimed.read(content)), "\n".join(lay(claimed.HEADINGS, claims))]
     parts += _section(measures.FEATURES, measures.FEATURES_READ, measures.features(content))
     parts += _section(measures.PROBES, measures.PROBES_READ, measures.matrices(content))
     parts += _section(measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content))
@@ -41,6 +43,16 @@ def render(content: Content, out: Path) -> str:
         lines = (f"- {escape(words.one_line(problem.message))}" for problem in content.problems)
         parts += ["## Left out", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
+
+
+def _coverage(study: Study) -> list[str]:
+    """Write how much of a study is done, and what failed."""
+    parts = [f"## {coverage.TITLE}", escape(f"{coverage.summary(study)}. {coverage.READ}")]
+    parts.append("\n".join(table(coverage.HEADINGS, coverage.lines(study))))
+    if study.troubles:
+        lines = (f"{one.what}: {words.one_line(one.why)} ({one.cells})" for one in coverage.troubles(study))
+        parts.append("\n".join(f"- {escape(line)}" for line in lines))
+    return [*parts, *filter(None, [escape(coverage.strangers(study))])]
 
 
 def escape(text: str) -> str:
@@ -83,15 +95,14 @@ def _published(content: Content) -> list[str]:
 def board_table(content: Content) -> list[str]:
     """Write the lines of the leaderboard; a heading is the protocol over the metric."""
     board = content.board
-    described, columns = words.descriptions(board.rows), words.columns(board)
+    described, columns = coverage.descriptions(content), words.columns(board)
     headings = [escape(field.heading) for field in described]
     headings += [f"{escape(words.heading(column.protocol))}<br>{escape(words.title(column))}" for column in columns]
     lines = [headings, [":--"] * len(described) + ["--:"] * len(columns)]
     for row in range(len(board.rows)):
         line = [escape(field.texts[row]) for field in described]
         for column in columns:
-            found = board.cells.get((row, column.index))
-            text = words.cell(found, column.metric)
+            text = coverage.cell(content, row, column.index)
             text = f"**{text}**" if (row, column.index) in content.best else text
             line.append(" ".join(filter(None, [text, differences.mark(content.differences.get((row, column.index)))])))
         lines.append(line)

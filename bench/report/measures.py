@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bench.report import words
+from bench.report import coverage, words
 from bench.report.content import Content
 from transfer.board.columns import REPRESENTATION, Column
-from transfer.board.probe_matrix import SWEPT, Sweep, Value, value
+from transfer.board.probe_matrix import SWEPT, Matrix, Sweep, Value, value
 from transfer.metrics import metric
 
 FEATURES = "What the features are like"
@@ -44,7 +44,7 @@ def features(content: Content) -> list[Table]:
             rows = [row for row in range(len(labels)) if any((row, column.index) in board.cells for column in columns)]
             lines = [(labels[row], *(_cell(content, row, column) for column in columns)) for row in rows]
             title = f"{words.heading(protocol)} on {words.clean(protocol.key.data)}"
-            tables.append(Table(title, ("pre-training", *map(words.title, columns)), lines))
+            tables += [Table(title, ("pre-training", *map(words.title, columns)), lines)] if lines else []
     return tables
 
 
@@ -55,7 +55,7 @@ def matrices(content: Content) -> list[Table]:
         Table(
             f"{words.title(matrix.column)} on {words.clean(matrix.column.protocol.key.data)}",
             ("pre-training", *map(words.clean, matrix.probes)),
-            [(labels[row], *_values(values, matrix.column.metric.digits)) for row, values in matrix.values.items()],
+            [(labels[row], *_probed(content, matrix, row)) for row in matrix.values],
         )
         for matrix in content.matrices
     ]
@@ -102,6 +102,15 @@ def strength(option: Any) -> str:
     if isinstance(option, list | tuple):
         return " to ".join(map(strength, option))
     return words.clean(str(option))
+
+
+def _probed(content: Content, matrix: Matrix, row: int) -> list[str]:
+    """Write the line of a row; what a study plans and isn't there has its mark."""
+    texts = _values(matrix.values[row], matrix.column.metric.digits)
+    missing = [coverage.marks(content, (row, column.index)) for column in matrix.columns]
+    return [
+        mark if found is None and mark else text for text, mark, found in zip(texts, missing, matrix.values[row], strict=True)
+    ]
 
 
 def _values(values: Sequence[Value | None], digits: int) -> list[str]:

@@ -54,11 +54,14 @@ function cellOf(row, index, column) {
   if (!cell) return make("td", { className: "number absent" + first, title: "not run" }, data.absent);
   const { sign } = data.columns[column];
   const link = make("a", { href: `#cell-${index}-${column}`, textContent: cell.text });
-  if (cell.mean === null) link.title = "ran, but could not be computed";
-  const made = make("td", { className: "number" + first + (cell.best ? " best" : "") }, link);
+  if (cell.mean === null) link.title = cell.planned ?? "ran, but could not be computed";
+  const failing = (text) => (/[✗∅]/.test(text) ? " failing" : "");
+  const bare = cell.runs.length || row.kind === "published" ? "" : ` absent${failing(cell.text)}`;
+  const made = make("td", { className: "number" + first + (cell.best ? " best" : "") + bare }, link);
   const tone = sign ? "▲▼≈?◇".indexOf(cell.mark) : 2; // where nothing is best, neither direction is coloured
   if (cell.mark) made.append(make("abbr", { className: `mark m${tone}`, title: cell.against, textContent: cell.mark }));
   if (cell.spread) made.append(make("span", { className: "small", textContent: cell.spread }));
+  if (cell.missing) made.append(make("span", { className: `small${failing(cell.missing)}`, textContent: cell.missing, title: cell.planned }));
   return made;
 }
 

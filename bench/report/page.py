@@ -17,10 +17,11 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report import claimed, costs, measures, pagedata, predicting, printed, words
-from bench.report.content import Content
+from bench.report import claimed, costs, coverage, measures, pagedata, predicting, printed, words
+from bench.report.content import Content, Study
 from transfer.board.columns import Protocol
 from transfer.board.entries import Entry
+from transfer.board.planned import STATES
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
@@ -38,18 +39,19 @@ def render(content: Content, out: Path) -> str:
     data = pagedata.build(content, links)
     plots = bool(data["pairs"] or data["pareto"] or data["sweeps"])
     return environment.get_template(TEMPLATE).render(
-        title=words.TITLE,
+        title=words.TITLE if content.study is None else f"{words.TITLE} of the study {content.study.name}",
         notice=words.GENERATED_NOTICE if board.generated else "",
         summary=_summary(content),
         marks=" ".join(words.MARKS),
         how_to_read=words.HOW_TO_READ,
+        **_coverage(content.study),
         question=predicting.QUESTION,
         sentence=predicting.sentence(content),
         pair_headings=predicting.HEADINGS,
         pairs=predicting.lines(content),
         scatter=bool(data["pairs"]),
         claims_title=claimed.TITLE,
-        claims_read=claimed.READ,
+        claims_read=claimed.read(content),
         claims=claimed.lines(content),
         sections=[
             ("features", measures.FEATURES, measures.FEATURES_READ, measures.features(content)),
@@ -70,6 +72,23 @@ def render(content: Content, out: Path) -> str:
         plots=plots,
         plotly=Markup(plotly()) if plots else "",
     )
+
+
+def _coverage(study: Study | None) -> dict[str, Any]:
+    """Say what the study planned; nothing without one."""
+    if study is None:
+        return {"study": ""}
+    return {
+        "study": coverage.summary(study),
+        "legend": coverage.LEGEND,
+        "coverage_title": coverage.TITLE,
+        "coverage_read": coverage.READ,
+        "coverage_headings": coverage.HEADINGS,
+        "coverage": coverage.lines(study),
+        "shares": [(state.replace(" ", "-"), study.total[state]) for state in STATES if study.total[state]],
+        "troubles": coverage.troubles(study),
+        "strangers": coverage.strangers(study),
+    }
 
 
 def link(entry: Entry, out: Path) -> str:

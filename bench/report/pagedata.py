@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from bench.report import differences, findings, plotdata, words
+from bench.report import coverage, differences, findings, plotdata, words
 from bench.report.content import Content
 from bench.report.plotdata import short
 from transfer.board.columns import Column
@@ -31,7 +31,7 @@ def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
         "groups": _groups(shown),
         "columns": [_column(column) for column in shown],
         "filters": len(words.FIELD_HEADINGS),
-        "fields": [field.heading for field in words.descriptions(content.board.rows)],
+        "fields": [field.heading for field in coverage.descriptions(content)],
         "rows": _rows(content, shown) + _published(content, shown),
         "hardware": [words.clean(name) for name in hardware],
         "runs": [_run(entry, link, hardware) for entry, link in zip(entries, links, strict=True)],
@@ -85,7 +85,7 @@ def _column(column: Column) -> dict[str, Any]:
 def _rows(content: Content, shown: Sequence[Column]) -> list[dict[str, Any]]:
     """Describe the measured rows."""
     board, labels = content.board, words.labels(content.board.rows)
-    fields = [field.texts for field in words.descriptions(board.rows)]
+    fields = [field.texts for field in coverage.descriptions(content)]
     return [
         {
             "label": labels[index],
@@ -99,14 +99,15 @@ def _rows(content: Content, shown: Sequence[Column]) -> list[dict[str, Any]]:
 
 
 def _cell(content: Content, labels: Sequence[str], row: int, column: Column) -> dict[str, Any] | None:
-    """Describe a cell; None where nothing ran.
+    """Describe a cell; None where nothing ran or is planned.
 
-    `text` and `spread` are shown, `mean` sorts, `mark` and `against` say how it differs from the baseline, and each of
-    `runs` gave one of `numbers`.
+    `text` and `spread` are shown, `mean` sorts, `mark` and `against` say how it differs from the baseline, each of `runs`
+    gave one of `numbers`; `missing` and `planned` say what a study plans of it beside that.
     """
-    found = content.board.cells.get((row, column.index))
+    found, place = content.board.cells.get((row, column.index)), (row, column.index)
+    missing, planned = coverage.marks(content, place), coverage.sentence(content, place)
     if found is None:
-        return None
+        return _empty(missing, planned) if missing else None
     text, _, spread = words.cell(found, column.metric).partition(" ")
     against = content.differences.get((row, column.index))
     return {
@@ -118,13 +119,20 @@ def _cell(content: Content, labels: Sequence[str], row: int, column: Column) -> 
         "against": differences.difference(against, column.metric.digits, labels),
         "runs": found.entries,
         "numbers": [content.board.entries[entry].record.metrics[column.name] for entry in found.entries],
+        **({"missing": missing, "planned": planned} if missing else {}),
     }
+
+
+def _empty(missing: str, planned: str) -> dict[str, Any]:
+    """Describe a cell that is planned and has no number."""
+    nothing: dict[str, Any] = {"spread": "", "mean": None, "best": False, "mark": "", "against": "", "runs": [], "numbers": []}
+    return nothing | {"text": missing, "planned": planned}
 
 
 def _published(content: Content, shown: Sequence[Column]) -> list[dict[str, Any]]:
     """Describe the published rows, like the measured ones."""
     labels, rows = words.labels(content.board.rows), []
-    more = len(words.descriptions(content.board.rows)) - len(words.FIELD_HEADINGS)
+    more = len(coverage.descriptions(content)) - len(words.FIELD_HEADINGS)
     for row in content.published:
         method, aug, supervision, fraction, *others = map(words.clean, row.pretraining)
         labelled = f"{100 * float(fraction):g} %" if fraction else words.ABSENT

@@ -7,10 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import claimed, differences, predicting, words
-from bench.report.content import Content
+from bench.report import claimed, coverage, differences, predicting, words
+from bench.report.content import Content, Study
 from transfer.board.columns import REPRESENTATION, Column
-from transfer.board.leaderboard import Leaderboard
 
 LABEL_WIDTH = 26
 """Widest name of a row; longer ones fold."""
@@ -32,8 +31,10 @@ def show(content: Content, console: Console) -> None:
         console.print(_table(labels, chunk, texts), "")
     if len(board.rows) > ROWS:
         console.print(f"{ROWS} of {len(board.rows)} rows; the others are in the files.")
-    for line in _legend(board, columns):
+    for line in _legend(content, columns):
         console.print(line)
+    if content.study is not None:
+        _coverage(content.study, console)
     console.print("", *_claims(content), sep="\n")
     for problem in content.problems:
         console.print(Text(f"left out: {problem.message}", style="yellow"))
@@ -43,17 +44,22 @@ def _claims(content: Content) -> list[Text]:
     """Write the answer to the sources' question, and each claim's verdict."""
     lines = [Text(f"{predicting.QUESTION} {' '.join(predicting.sentence(content))}")]
     for line in claimed.lines(content):
-        lines.append(Text.assemble((line.verdict, "bold"), f": {line.claim}"))
+        standing = f", {line.standing}" if line.standing else ""
+        lines.append(Text.assemble((line.verdict, "bold"), f"{standing}: {line.claim}"))
     return lines
 
 
 def _cell(content: Content, row: int, column: Column) -> Text:
-    """Write a cell; the spread goes below the mean, to keep the column narrow."""
+    """Write a cell; the spread goes below the mean, to keep the column narrow, and what is missing below that."""
     found = content.board.cells.get((row, column.index))
+    missing = coverage.marks(content, (row, column.index))
+    if found is None and missing:
+        return Text(f"{missing} ", style="dim")
     mean, space, spread = words.cell(found, column.metric).partition(" ")
     text = Text(mean, style="bold" if (row, column.index) in content.best else "")
     text.append(differences.mark(content.differences.get((row, column.index))) or " ", style="not bold")
-    return text.append(f"\n{spread.replace('± ', '±').replace(' × ', '×')}", style="not bold dim") if space else text
+    below = [spread.replace("± ", "±").replace(" × ", "×")] if space else []
+    return text.append("".join(f"\n{line}" for line in [*below, *filter(None, [missing])]), style="not bold dim")
 
 
 def _heading(column: Column) -> str:
@@ -95,11 +101,26 @@ def _table(labels: Sequence[str], columns: Sequence[Column], texts: dict[tuple[i
     return table
 
 
-def _legend(board: Leaderboard, columns: Sequence[Column]) -> list[Text]:
+def _coverage(study: Study, console: Console) -> None:
+    """Print how much of a study is done, what failed and why."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0), collapse_padding=True)
+    table.add_column(coverage.HEADINGS[0], overflow="fold")
+    for heading in coverage.HEADINGS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in coverage.lines(study):
+        table.add_row(*map(Text, line))
+    console.print("", Text(f"{coverage.TITLE}: {coverage.summary(study)}", style="bold"), table, sep="\n")
+    for one in coverage.troubles(study):
+        console.print(Text.assemble((one.what, "bold"), f": {one.why}\n  {one.cells}"))
+    if more := coverage.strangers(study):
+        console.print(Text(more))
+
+
+def _legend(content: Content, columns: Sequence[Column]) -> list[Text]:
     """Say below the tables what the columns and the marks are."""
-    lines = []
+    board, lines = content.board, []
     for protocol in board.protocols:
-        data = f"{protocol.key.data} ({protocol.data.val:,} images)"
+        data = f"{protocol.key.data} ({words.images(protocol)})"
         changed = f"; changed: {words.changes(protocol)}" if protocol.changed else ""
         where = f"version {protocol.key.version}, {protocol.key.engine}, {data}"
         lines.append(Text(f"{words.heading(protocol)}: {words.clean(where)}{changed}", style="dim"))
@@ -107,6 +128,7 @@ def _legend(board: Leaderboard, columns: Sequence[Column]) -> list[Text]:
         lines.append(Text("* not the published protocol"))
     if board.cells:
         lines += [Text(line, style="dim") for line in words.MARKS]
+    lines += [Text(coverage.LEGEND, style="dim")] if content.study else []
     lines += map(Text, dict.fromkeys(words.title(column) for column in columns if column.metric.meaning))
     if board.generated:
         lines.append(Text(words.GENERATED_NOTICE, style="bold yellow"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.report import differences, words
+from bench.report import coverage, differences, words
 from bench.report.content import Content
 from transfer.board.columns import Column
 
@@ -20,6 +20,10 @@ LETTERS = str.maketrans(
         "↑": r"$\uparrow$",
         "↓": r"$\downarrow$",
         "|": "$|$",
+        "…": r"\dots{}",
+        "○": r"$\circ$",
+        "✗": r"$\otimes$",
+        "∅": r"$\emptyset$",
     }
 )
 MARKS = {"▲": r"$^\blacktriangle$", "▼": r"$^\blacktriangledown$", "≈": r"$^\approx$", "◇": r"$^\lozenge$", "?": "$^?$", "": ""}
@@ -45,6 +49,7 @@ def escape(text: str) -> str:
 
 def _comments(content: Content) -> list[str]:
     texts = ["Needs booktabs and amssymb.", *words.HOW_TO_READ]
+    texts += [coverage.summary(content.study), coverage.LEGEND] if content.study else []
     texts += [words.GENERATED_NOTICE] if content.board.generated else []
     for protocol in content.board.protocols:
         about = "; ".join(f"{word}: {text}" for word, text in words.about(protocol))
@@ -69,8 +74,7 @@ def _title(column: Column) -> str:
 
 
 def _cell(content: Content, row: int, column: Column) -> str:
-    found = content.board.cells.get((row, column.index))
-    text = escape(words.cell(found, column.metric))
+    text = escape(coverage.cell(content, row, column.index))
     text = rf"\textbf{{{text}}}" if (row, column.index) in content.best else text
     return text + MARKS[differences.mark(content.differences.get((row, column.index)))]
 

@@ -17,6 +17,7 @@ FIELD_HEADINGS = ("method", "aug", "supervision", "labels", "arch", "data", "epo
 WHOLE = {"self": 0.0, "full": 1.0}
 """Supervisions that say the fraction of labels by themselves."""
 COST_HEADING = "pre-training, s"
+UNMEASURED = "nothing measured yet"
 SECONDS = 3600
 """Seconds of an hour."""
 MARKS = (
@@ -180,19 +181,32 @@ def starred(protocol: Protocol) -> str:
 
 def about(protocol: Protocol) -> list[tuple[str, str]]:
     """Describe a protocol as (word, text) pairs."""
-    key, data = protocol.key, protocol.data
-    part = f", chosen from {data.chosen_from:,}" if data.chosen_from else ""
-    sizes = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes{part}"
+    key = protocol.key
     pairs = [
         ("protocol", f"{key.protocol} version {key.version}"),
         ("changed", changes(protocol)),
         ("engine", key.engine),
-        ("data", f"{key.data} ({sizes}; fingerprint {key.fingerprint})"),
+        ("data", f"{key.data} ({sizes(protocol)})"),
         ("schedule", "; ".join(protocol.schedules)),
         ("note", "; ".join(protocol.notes)),
         ("in the CSV", protocol.id),
     ]
     return [(word, clean(text)) for word, text in pairs if text]
+
+
+def sizes(protocol: Protocol) -> str:
+    """Say how large the data is, and its fingerprint."""
+    data = protocol.data
+    if data is None:
+        return UNMEASURED
+    part = f", chosen from {data.chosen_from:,}" if data.chosen_from else ""
+    counts = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes{part}"
+    return f"{counts}; fingerprint {protocol.key.fingerprint}"
+
+
+def images(protocol: Protocol) -> str:
+    """Say on how many images the metrics are computed."""
+    return UNMEASURED if protocol.data is None else f"{protocol.data.val:,} images"
 
 
 def one_line(message: str) -> str:

@@ -55,8 +55,7 @@ class Attempt:
     @property
     def alike(self) -> str:
         """Return what failures of one cause have in common: the class and the message's first line, without its digits."""
-        line = self.message.partition("\n")[0]
-        return f"{self.error}: {''.join(char for char in line if not char.isdigit())}"
+        return f"{self.error}: {cause(self.message)}"
 
 
 @dataclass(frozen=True)
@@ -144,6 +143,11 @@ class Attempts:
         if len(ends) < ALIKE or any(each.ended not in FAILURES or each.alike != ends[-1].alike for each in ends):
             return ""
         return f"{ALIKE} cells in a row failed alike, nothing more is started: {ends[-1].message.partition(chr(10))[0]}"
+
+
+def cause(message: str) -> str:
+    """Return what messages of one cause have in common: the first line, without its digits."""
+    return "".join(char for char in message.partition("\n")[0] if not char.isdigit())
 
 
 def judged(code: int, outcome: Path, seconds: float, *, asked: bool) -> Attempt:

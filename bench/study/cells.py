@@ -36,6 +36,8 @@ class Subject:
     """Id of the cell that makes it; None: it is made elsewhere."""
     rank: int = 0
     """Which of its block's seeds it has, from 0."""
+    block: str = ""
+    """The block that names it; its address, if none does."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Cell:
     resource: Resource = field(default_factory=Resource)
     first: int = 0
     """Which condition of `order.first` it fits, from 0."""
+    blocks: tuple[str, ...] = ()
+    """The blocks that name it."""
 
     @cached_property
     def protocol(self) -> str:

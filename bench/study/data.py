@@ -38,7 +38,7 @@ class DataHere:
             return settings
 
     def _fingerprint(self, cell: Cell) -> str | None:
-        key = repr((cell.layout, cell.data, self._choice(cell)))
+        key = part(cell)
         if key not in self._read:
             try:
                 self._read[key] = self._read_now(cell)
@@ -46,14 +46,6 @@ class DataHere:
                 self._read[key] = None
         found: str | None = self._read[key]
         return found
-
-    def _choice(self, cell: Cell) -> Any:
-        """What decides which part of the data is read."""
-        settings = cell.settings
-        if isinstance(settings, PretrainConfig):
-            drawn = settings.seed if isinstance(settings.classes, float) else None
-            return settings.classes, settings.label_map, drawn, pretrain_settings.needs(settings)
-        return None if settings is None or cell.kind == "measure" else settings.splits()
 
     def _read_now(self, cell: Cell) -> str:
         _require_there(cell.data)
@@ -65,6 +57,19 @@ class DataHere:
             return imagefolder.read(root).ref.fingerprint
         fingerprint: str = datasets.read(cell.layout, root, cell.settings).ref.fingerprint
         return fingerprint
+
+
+def part(cell: Cell) -> str:
+    """Return what decides which part of which data a cell reads: two cells of one part read the same."""
+    return repr((cell.layout, cell.data, _choice(cell)))
+
+
+def _choice(cell: Cell) -> Any:
+    settings = cell.settings
+    if isinstance(settings, PretrainConfig):
+        drawn = settings.seed if isinstance(settings.classes, float) else None
+        return settings.classes, settings.label_map, drawn, pretrain_settings.needs(settings)
+    return None if settings is None or cell.kind == "measure" else settings.splits()
 
 
 def _require_there(data: str) -> None:

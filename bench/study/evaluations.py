@@ -1,5 +1,6 @@
 """What a study evaluates → cells: every task, measure, trial and setting on every backbone, each once."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,8 +103,8 @@ class Evaluations:
         if scheme == RANDOM:
             arch, _, seed = rest.partition(":")
             backbones.get(arch)
-            return Subject(f"{RANDOM}:{arch}:{seed or 0}", {}, f"{RANDOM}-{arch}", name)
-        return Subject(name, {}, "".join(char if char.isalnum() else "-" for char in name), name)
+            return Subject(f"{RANDOM}:{arch}:{seed or 0}", {}, f"{RANDOM}-{arch}", name, block=name)
+        return Subject(name, {}, "".join(char if char.isalnum() else "-" for char in name), name, block=name)
 
     def _whats(self, entry: Evaluation, where: str) -> Iterator[What]:
         """Resolve what an entry asks for; what is wrong in it is noted."""
@@ -158,6 +159,9 @@ class Evaluations:
         key = digest([subject.key, subject.epoch, *said])
         if key in self.cells:
             self.doubles += 1
+            mine = self.cells[key]
+            if subject.block not in mine.blocks:
+                self.cells[key] = dataclasses.replace(mine, blocks=(*mine.blocks, subject.block))
             return
         epoch = "" if subject.epoch is None else f"-e{subject.epoch}"
         slug = what.protocol.partition("(")[0]
@@ -182,6 +186,7 @@ class Evaluations:
             rank=max(subject.rank, trial),
             subject=subject,
             settings=what.settings,
+            blocks=(subject.block,),
         )
 
 

@@ -53,7 +53,7 @@ class Pretrainings:
         for name, block in self.study.pretrain.items():
             self.members[name] = []
             if block.files:
-                self.members[name] = [_elsewhere(label, file) for label, file in block.files.items()]
+                self.members[name] = [_elsewhere(label, file, name) for label, file in block.files.items()]
             elif PRETRAIN not in self.study.data:
                 self.problems.note("data: says no `pretrain:`, the images to pre-train on")
             else:
@@ -85,6 +85,7 @@ class Pretrainings:
                 values={"kind": PRETRAIN, "task": PRETRAIN, **each.values},
                 rank=each.rank,
                 epochs=settings.recipe.epochs,
+                blocks=tuple(each.blocks),
                 settings=settings,
             )
 
@@ -140,7 +141,7 @@ class Pretrainings:
             if epoch is not None:
                 mine.keep.add(epoch)
             checkpoint = str(self._folder(mine) / backbone_name(epoch))
-            subject = Subject(key, values, _name(settings), checkpoint, epoch, key, rank)
+            subject = Subject(key, values, _name(settings), checkpoint, epoch, key, rank, name)
             self.members[name].append(subject)
 
     def _folder(self, each: Pretraining) -> Path:
@@ -171,8 +172,8 @@ def _epochs(block: Block, last: int) -> list[int | None]:
     return list(dict.fromkeys(None if epoch in (FINAL, last) else int(epoch) for epoch in block.checkpoints))
 
 
-def _elsewhere(label: str, file: str) -> Subject:
-    return Subject(file, {}, label, file)
+def _elsewhere(label: str, file: str, block: str) -> Subject:
+    return Subject(file, {}, label, file, block=block)
 
 
 def _name(settings: PretrainConfig) -> str:

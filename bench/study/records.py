@@ -52,6 +52,8 @@ class Found:
     """Training images."""
     epochs: float | None
     """Of the backbone."""
+    came: str
+    """Digest of where the backbone came from, its epochs aside: of all backbones on the way of one pre-training the same."""
 
 
 @dataclass
@@ -138,6 +140,7 @@ def _found(plain: dict[str, Any], folder: Path) -> Found:
         memory_mib=plain["peak_memory_mib"],
         images=data["train"],
         epochs=provenance.get("epochs"),
+        came=digest({name: value for name, value in provenance.items() if name != "epochs"}),
     )
 
 

@@ -143,7 +143,7 @@ class _Looking:
         state = State.READY if cell.subject is None else self._of(cell, cell.subject)
         if state is State.READY and self.observer.records.known(cell.folder):
             self.why[cell.id] = (
-                f"{cell.folder} holds the record of another run: of other data, or another backbone; move it away"
+                f"its run folder holds the record of another run, of other data or backbone; move it away\n{cell.folder}"
             )
             return State.IMPOSSIBLE
         return state
@@ -186,11 +186,13 @@ class _Looking:
     def _without(self, cell: Cell, subject: Subject, pretraining: Cell, state: State) -> State:
         """The state of an evaluation whose backbone is not there."""
         if state in (State.FAILED, State.IMPOSSIBLE):
-            self.why[cell.id] = f"its pre-training failed: {pretraining.folder.name}"
+            self.why[cell.id] = f"its pre-training failed\n{pretraining.folder.name}"
         elif state is State.DONE:
             folder = self.found[pretraining.id][0].folder
             name = backbone_name(subject.epoch)
-            self.why[cell.id] = f"{folder} is done and has no {name}; put it there, or drop the evaluation"
+            self.why[cell.id] = (
+                f"its pre-training is done and {name} is not there; put it there, or drop the evaluation\n{folder}"
+            )
         else:
             return State.WAITING
         return State.IMPOSSIBLE
@@ -200,17 +202,22 @@ class _Looking:
         seen = self.observer.records
         if not seen.any(cell.protocol):
             return []
-        candidates = seen.of(cell.protocol, None if cell.subject is None else self._backbones(cell.subject))
+        candidates = seen.of(cell.protocol) if cell.subject is None else self._of_backbone(cell.protocol, cell.subject)
         return [each for each in candidates if each.folder == cell.folder or self.observer.data.same(cell, each)]
 
-    def _backbones(self, subject: Subject) -> list[str]:
-        """Digests and addresses of what a backbone may be: the same pre-training may have been done more than once."""
+    def _of_backbone(self, protocol: str, subject: Subject) -> list[Found]:
+        """The records of a protocol and a backbone, by its digest or address: the same pre-training may have been done more
+        than once. Of a backbone on the way whose file is not here, by where it came from.
+        """
+        seen = self.observer.records
         if subject.pretraining is None:
-            own = records.sha256(Path(subject.checkpoint))
-            return [subject.key] if own is None else [own]
+            return seen.of(protocol, [records.sha256(Path(subject.checkpoint)) or subject.key])
         made = self.found.get(subject.pretraining, [])
         if subject.epoch is None:
-            return [each.sha256 for each in made]
+            return seen.of(protocol, [each.sha256 for each in made])
         folders = dict.fromkeys([Path(subject.checkpoint).parent, *(each.folder for each in made)])
-        digests = [records.sha256(folder / backbone_name(subject.epoch)) for folder in folders]
-        return [each for each in digests if each is not None]
+        digests = [found for folder in folders if (found := records.sha256(folder / backbone_name(subject.epoch)))]
+        if digests:
+            return seen.of(protocol, digests)
+        came = {each.came for each in made}
+        return [each for each in seen.of(protocol) if each.came in came and each.epochs == subject.epoch]

@@ -1,8 +1,9 @@
 """The columns of the leaderboard: which numbers may stand below each other, and under which heading."""
 
+import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -39,7 +40,8 @@ class Protocol:
     heading: str
     """The protocol's name, `#2` if it has several groups, `*` where it isn't the published protocol."""
     changed: dict[str, Any]
-    data: Data
+    data: Data | None
+    """None where nothing was measured yet."""
     schedules: tuple[str, ...]
     notes: tuple[str, ...]
     """What its records say a reader must know."""
@@ -92,11 +94,28 @@ def columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
     ordered = sorted(groups, key=_protocol_order)
     made: list[Column] = []
     for key in ordered:
-        protocol = _protocol(key, groups[key], [other for other in ordered if _name(other) == _name(key)])
+        protocol = _protocol(key, groups[key], ordered)
         names = {name for record in groups[key] for name in record.metrics}
         for name in sorted(names, key=position):
             made.append(Column(len(made), protocol, name))
     return tuple(made)
+
+
+def with_protocols(columns: Sequence[Column], more: Mapping[ProtocolKey, Sequence[str]]) -> tuple[Column, ...]:
+    """Add the columns of protocols that nothing ran under behind the others, and number headings anew.
+
+    Args:
+        columns: Those of what ran.
+        more: Protocol → names of its metrics.
+    """
+    known = {column.protocol.key: column.protocol for column in columns}
+    new = sorted(more.keys() - known.keys(), key=_protocol_order)
+    every = sorted([*known, *new], key=_protocol_order)
+    protocols = {key: dataclasses.replace(protocol, heading=_heading(key, every)) for key, protocol in known.items()}
+    protocols |= {key: _protocol(key, [], every) for key in new}
+    named = [(column.protocol.key, column.name) for column in columns]
+    named += [(key, name) for key in new for name in sorted(more[key], key=position)]
+    return tuple(Column(index, protocols[key], name) for index, (key, name) in enumerate(named))
 
 
 def protocol_key(record: RunRecord) -> ProtocolKey:
@@ -117,11 +136,17 @@ def _name(key: ProtocolKey) -> str:
     return key.protocol if key.protocol.startswith(f"{key.task}@") else key.task
 
 
-def _protocol(key: ProtocolKey, records: Sequence[RunRecord], alike: Sequence[ProtocolKey]) -> Protocol:
-    """Describe the protocol of some records; `alike` are the keys of the same name, this one among them."""
+def _heading(key: ProtocolKey, every: Sequence[ProtocolKey]) -> str:
+    """Write what stands over a protocol's columns; `every` are the keys of all of them, in their order."""
+    alike = [other for other in every if _name(other) == _name(key)]
     number = f" #{alike.index(key) + 1}" if len(alike) > 1 else ""
-    changed = json.loads(key.changed)
-    star = "*" if changed else ""
+    return _name(key) + number + ("*" if json.loads(key.changed) else "")
+
+
+def _protocol(key: ProtocolKey, records: Sequence[RunRecord], every: Sequence[ProtocolKey]) -> Protocol:
+    """Describe the protocol of some records; `every` are the keys of all protocols, in their order."""
     schedules = tuple(dict.fromkeys(record.schedule for record in records if record.schedule))
     notes = tuple(dict.fromkeys(note for record in records for note in record.notes))
-    return Protocol(key, _name(key) + number + star, changed, records[0].data, schedules, notes, records[0].probe)
+    first = records[0] if records else None
+    data, probe = (first.data, first.probe) if first else (None, None)
+    return Protocol(key, _heading(key, every), json.loads(key.changed), data, schedules, notes, probe)

@@ -14,8 +14,10 @@ import numpy as np
 
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError
+from transfer.board.cells import Place
+from transfer.board.columns import Column
 from transfer.board.components import Design, Gap, gap
-from transfer.board.last_epochs import last_epochs
+from transfer.board.last_epochs import Seeds, last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
 
 REPETITIONS = 6
@@ -66,10 +68,8 @@ class Explained:
 def explained(board: Leaderboard) -> tuple[Explained, ...]:
     """Explain every headline column of a task among runs of equal supervision that vary in augmentation or method."""
     made = []
-    trained = last_epochs(board, [index for index, row in enumerate(board.rows) if not row.baseline])
-    for column in board.columns:
-        if not column.metric.headline or column.of_representation:
-            continue
+    trained = _trained(board)
+    for column in _columns(board):
         groups: dict[tuple[str, float | None], list[tuple[RowKey, float]]] = defaultdict(list)
         for row in trained:
             key = board.rows[row].key
@@ -81,6 +81,30 @@ def explained(board: Leaderboard) -> tuple[Explained, ...]:
             if found is not None and {"aug", "method"} & found.contributions.keys():
                 made.append(found)
     return tuple(made)
+
+
+def places(board: Leaderboard, planned: Seeds | None = None) -> frozenset[Place]:
+    """List the rows and columns that `explained` is about, with a number or without; what is planned counts as run."""
+    groups: dict[tuple[str, float | None], list[int]] = defaultdict(list)
+    for row in _trained(board, planned):
+        key = board.rows[row].key
+        groups[key.supervision, key.label_fraction].append(row)
+    varied = [row for group in groups.values() if _vary([board.rows[row].key for row in group]) for row in group]
+    return frozenset((row, column.index) for row in varied for column in _columns(board))
+
+
+def _vary(keys: Sequence[RowKey]) -> bool:
+    """Whether rows differ in augmentation or method."""
+    return len({(key.aug, key.augmentation) for key in keys}) > 1 or len({(key.method, key.method_version) for key in keys}) > 1
+
+
+def _trained(board: Leaderboard, planned: Seeds | None = None) -> list[int]:
+    return last_epochs(board, [index for index, row in enumerate(board.rows) if not row.baseline], planned)
+
+
+def _columns(board: Leaderboard) -> list[Column]:
+    """List the headline columns of tasks."""
+    return [column for column in board.columns if column.metric.headline and not column.of_representation]
 
 
 def variance(column: int, keys: Sequence[RowKey], values: Sequence[float]) -> Explained | None:

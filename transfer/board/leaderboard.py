@@ -6,16 +6,18 @@ were measured differently never share one. Repetitions over seeds are pooled int
 `row` and `column` as numbers are indices into `Leaderboard.rows` and `Leaderboard.columns`, `entry` one into `entries`.
 """
 
+import dataclasses
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pretrain.provenance import Provenance
 from transfer.board import cost
 from transfer.board.cells import Cell, Unit, collect, pooled
 from transfer.board.columns import Column, Protocol, protocol_key
@@ -105,34 +107,40 @@ class Leaderboard:
     def generated(self) -> bool:
         """Whether any number has to do with generated data."""
         rows = any(row.key.data == GENERATED for row in self.rows)
-        return rows or any(protocol.data.name == GENERATED for protocol in self.protocols)
+        return rows or any(protocol.key.data == GENERATED for protocol in self.protocols)
 
 
 def leaderboard(entries: Iterable[Entry]) -> Leaderboard:
     """Make the leaderboard of some records, whatever their order."""
     kept, conflicts = newest(entries)
-    row_keys = [_row_key(entry.record) for entry in kept]
+    row_keys = [row_key(entry.record) for entry in kept]
     rows = _rows(kept, row_keys)
     columns = columns_of([entry.record for entry in kept if entry.record.kind != "pretrain"])
-    row_of = {row.key: index for index, row in enumerate(rows)}
+    place_of = {row.key: index for index, row in enumerate(rows)}
     column_of = {(column.protocol.key, column.name): column.index for column in columns}
     lines: list[tuple[int, int, int, float]] = []
-    for index, (entry, row_key) in enumerate(zip(kept, row_keys, strict=True)):
+    for index, (entry, key) in enumerate(zip(kept, row_keys, strict=True)):
         if entry.record.kind != "pretrain":
             protocol = protocol_key(entry.record)
             for name, value in entry.record.metrics.items():
-                lines.append((index, row_of[row_key], column_of[protocol, name], math.nan if value is None else value))
+                lines.append((index, place_of[key], column_of[protocol, name], math.nan if value is None else value))
     values = pd.DataFrame(lines, columns=["entry", "row", "column", "value"])
     return Leaderboard(tuple(kept), rows, columns, values.astype({"value": float}), conflicts)
 
 
-def _row_key(record: RunRecord) -> RowKey:
+def row_key(record: RunRecord) -> RowKey:
+    """Return the row that a record's numbers stand in."""
     came = record.checkpoint.provenance
     file = record.checkpoint.sha256[:12] if came.seed is None else None
+    return row_of(came, record.checkpoint.recipe)._replace(file=file)
+
+
+def row_of(came: Provenance, read: Mapping[str, Any] | None = None) -> RowKey:
+    """Return the row of a backbone of known seed, by where it came from and how it is read."""
     visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, came.epochs)
-    read = {f"read.{name}": value for name, value in record.checkpoint.recipe.items() if name != "arch"}  # it stands above
-    augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, {**came.changed, **read}))
-    return RowKey(*visible, came.data_fingerprint, came.method_version, augmentation, changed, file)
+    unusual = {f"read.{name}": value for name, value in (read or {}).items() if name != "arch"}  # it stands above
+    augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, {**came.changed, **unusual}))
+    return RowKey(*visible, came.data_fingerprint, came.method_version, augmentation, changed, None)
 
 
 def _rows(entries: Sequence[Entry], keys: Sequence[RowKey]) -> tuple[Row, ...]:
@@ -141,14 +149,28 @@ def _rows(entries: Sequence[Entry], keys: Sequence[RowKey]) -> tuple[Row, ...]:
     for index, (entry, key) in enumerate(zip(entries, keys, strict=True)):
         if entry.record.kind == "pretrain":
             pretrainings[key].append(index)
-    alike: dict[tuple[Any, ...], list[RowKey]] = defaultdict(list)
-    for key in pretrainings:
-        alike[key[:VISIBLE]].append(key)
+    variants = _variants(pretrainings)
     rows = []
     for key, indices in pretrainings.items():
         took = cost.mean([entries[index].record for index in indices])
-        rows.append(Row(key, _variant(key, alike[key[:VISIBLE]]), took, tuple(indices)))
+        rows.append(Row(key, variants[key], took, tuple(indices)))
     return tuple(sorted(rows, key=_row_order))
+
+
+def with_rows(rows: Sequence[Row], more: Iterable[RowKey]) -> tuple[Row, ...]:
+    """Add rows that nothing ran of behind the others, and say anew in what rows with the same visible fields differ."""
+    known = [row.key for row in rows]
+    added = sorted((Row(key, "", None, ()) for key in {*more} - {*known}), key=_row_order)
+    variants = _variants([*known, *(row.key for row in added)])
+    return tuple(dataclasses.replace(row, variant=variants[row.key]) for row in (*rows, *added))
+
+
+def _variants(keys: Iterable[RowKey]) -> dict[RowKey, str]:
+    """Say in what each key differs from the others with the same visible fields; empty where it is alone."""
+    alike: dict[tuple[Any, ...], list[RowKey]] = defaultdict(list)
+    for key in keys:
+        alike[key[:VISIBLE]].append(key)
+    return {key: _variant(key, same) for same in alike.values() for key in same}
 
 
 def _row_order(row: Row) -> tuple[Any, ...]:

@@ -39,6 +39,8 @@ class Matrix:
     """The probes in order; `none` is the base pipeline alone."""
     values: dict[int, tuple[Value | None, ...]]
     """Index of a row → the value under each probe; None where it was not measured."""
+    columns: tuple[Column, ...] = ()
+    """The column of each probe."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def _alike(board: Leaderboard, name: str) -> dict[tuple[str, ...], list[Column]]
 
 def _matrix(board: Leaderboard, columns: Sequence[Column]) -> Matrix:
     ordered = sorted(columns, key=lambda column: _order(column.probe))
-    return Matrix(ordered[0], tuple(column.probe or NO_PROBE for column in ordered), _values(board, ordered))
+    probes = tuple(column.probe or NO_PROBE for column in ordered)
+    return Matrix(ordered[0], probes, _values(board, ordered), tuple(ordered))
 
 
 def _sweep(board: Leaderboard, field: str, columns: Sequence[Column]) -> Sweep:

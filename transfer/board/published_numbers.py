@@ -101,7 +101,7 @@ def benchmark(protocol: Protocol) -> Published | None:
     """Find the published benchmark that a group of columns equals; None where something was changed, or the data is other."""
     key = protocol.key
     name, _, schedule = key.protocol.partition("@")
-    if key.task not in tasks.TASKS or protocol.changed or name != key.task:
+    if key.task not in tasks.TASKS or protocol.changed or name != key.task or protocol.data is None:
         return None
     task = tasks.get(key.task)
     return task.benchmark(protocol.data, schedule or None) if key.version == task.version else None

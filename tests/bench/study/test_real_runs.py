@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.study import plan
+from bench.study import plan, reported
 from bench.study.local import Coordinator, Machine
+from bench.study.plan import StudyPlan
 from bench.study.states import Observer, State
+from transfer import record
 
 TINY = """
 study: tiny
@@ -24,6 +26,17 @@ evaluate:
 """
 
 
+def stand_where_they_were_planned(whole: StudyPlan) -> None:
+    """Check that each record's row and columns are those that the settings said before it was there, fingerprints aside."""
+    look = Observer.of(whole).look(whole)
+    done = {key: record.read(found[0].folder / "result.json") for key, found in look.found.items()}
+    for before, after in zip(reported.runs(look, {}), reported.runs(look, done), strict=True):
+        assert before.row._replace(data_fingerprint=after.row.data_fingerprint) == after.row
+        assert (before.seed, before.state) == (after.seed, after.state)
+        if before.protocol and after.protocol:
+            assert before.protocol._replace(fingerprint=after.protocol.fingerprint) == after.protocol
+
+
 def test_a_study_of_real_runs_is_done_by_the_records_that_they_write_wherever_these_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]
 ) -> None:
@@ -36,8 +49,12 @@ def test_a_study_of_real_runs_is_done_by_the_records_that_they_write_wherever_th
     whole = plan.read(path)
     assert len(whole.cells) == 4
     assert set(Observer.of(whole).look(whole).states.values()) == {State.DONE}
+    stand_where_they_were_planned(whole)
     Path("runs").rename("kept")
     assert State.DONE not in Observer.of(whole).look(whole).states.values()
     assert set(Observer.of(whole, [Path("kept")]).look(whole).states.values()) == {State.DONE}
+    for file in Path("kept").rglob("*.pth"):
+        file.rename(file.with_suffix(".gone"))
+    assert set(Observer.of(whole, [Path("kept")]).look(whole).states.values()) == {State.DONE}  # records alone are enough
     (tmp_path / "images" / "train" / "ant" / "ant_0.png").unlink()
     assert State.DONE not in Observer.of(whole, [Path("kept")]).look(whole).states.values()  # it is other data now

@@ -7,6 +7,7 @@ undecided: other pre-trainings would give other numbers, and other augmentations
 
 from collections.abc import Sequence
 
+from transfer.board.cells import Place
 from transfer.board.claims.judge import ABOVE, Claim, Evidence, judged
 from transfer.board.factors import REPETITIONS, Contribution, Explained
 
@@ -26,12 +27,12 @@ NOTE = (
 )
 
 
-def claim(found: Sequence[Explained]) -> Claim:
+def claim(found: Sequence[Explained], places: frozenset[Place] = frozenset()) -> Claim:
     """Judge the columns and supervisions together; where some say one thing and some the other, it is undecided."""
     lines = [_evidence(one) for one in found]
     compared = judged([line for line in lines if line.value is not None])
     missing = () if compared else (f"no evidence: {WHAT}; {NEEDS}",)
-    return Claim(TEXT, SOURCE, (*compared, *(line for line in lines if line.value is None)), missing, NOTE, two_sided=True)
+    return Claim(TEXT, SOURCE, (*compared, *(line for line in lines if line.value is None)), missing, NOTE, True, places)
 
 
 def _evidence(one: Explained) -> Evidence:

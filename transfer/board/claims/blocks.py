@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
-from transfer.board.cells import average
+from transfer.board.cells import Place, average
 from transfer.board.claims.judge import Evidence, Expected
 from transfer.board.columns import Column
 from transfer.board.comparison import TWO_SIDED, priors, single
 from transfer.board.errors import Errors, Side, errors
-from transfer.board.last_epochs import last_epochs
+from transfer.board.last_epochs import Seeds, last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
 from transfer.metrics import smallest_interest
 
@@ -50,10 +50,10 @@ class Numbers:
     """Metric → smallest difference of interest, where it isn't the declared one."""
 
     @classmethod
-    def of(cls, board: Leaderboard, interests: Mapping[str, float] | None = None) -> "Numbers":
-        """Prepare a leaderboard."""
+    def of(cls, board: Leaderboard, interests: Mapping[str, float] | None = None, planned: Seeds | None = None) -> "Numbers":
+        """Prepare a leaderboard, of whose rows those that are planned count as if they had been run."""
         trained = [index for index, row in enumerate(board.rows) if not row.baseline]
-        return cls(board, tuple(last_epochs(board, trained)), interests or {})
+        return cls(board, tuple(last_epochs(board, trained, planned)), interests or {})
 
     def interest(self, name: str) -> float:
         """Return the smallest difference of interest of a metric; infinitely small where none is declared."""
@@ -70,6 +70,11 @@ class Numbers:
         """List the columns of a metric; Linv and Ldiv are those of the representation under no probe."""
         columns = [column for column in self.board.columns if column.name == name]
         return [column for column in columns if name not in MEASURES or column.of_base_representation]
+
+    def places(self, name: str, lines: Sequence[Line]) -> set[Place]:
+        """List the rows and columns that the lines are about, with a number or without."""
+        rows = {row for line in lines for row in (line.mine, line.theirs)}
+        return {(row, column.index) for row in rows for column in self.columns(name)}
 
     def evidence(self, name: str, lines: Sequence[Line]) -> list[Evidence]:
         """Compute the lines under every column of a metric, wherever both rows have a number."""

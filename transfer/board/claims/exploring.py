@@ -7,6 +7,7 @@ two differ, both are claims.
 import json
 
 from pretrain.augment import AUGMENTATIONS, JOIN
+from transfer.board.cells import Place
 from transfer.board.claims.blocks import LABEL_MODE, Line, Numbers, but_augmentation, but_labels
 from transfer.board.claims.judge import ABOVE, BELOW, Claim, Evidence, Expected, judged
 from transfer.board.controls import CONTROL
@@ -112,13 +113,16 @@ def _claim(numbers: Numbers, text: str, source: str, parts: list[tuple[str, str,
     """
     lines: list[Evidence] = []
     absent: dict[str, list[str]] = {}
+    places: set[Place] = set()
     for name, what, of_part in parts:
         found = numbers.evidence(name, of_part)
         lines += found
+        places |= numbers.places(name, of_part)
         if not found:
             absent.setdefault(name, []).append(what)
     missing = "; ".join(f"{name}, {', '.join(parts_of)}" for name, parts_of in absent.items())
-    return Claim(text, source, judged(lines), (f"no evidence: {missing}; needs {needs}",) if absent else (), note)
+    absence = (f"no evidence: {missing}; needs {needs}",) if absent else ()
+    return Claim(text, source, judged(lines), absence, note, places=frozenset(places))
 
 
 def _mixup(keys: dict[int, RowKey]) -> list[int]:

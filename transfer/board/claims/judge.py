@@ -9,11 +9,12 @@ correction for the number of lines. It is contradicted where any line is, and th
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from scipy.special import stdtr
 
+from transfer.board.cells import Place
 from transfer.board.errors import Estimate
 
 Verdict = Literal["supported", "contradicted", "undecided"]
@@ -100,6 +101,8 @@ class Claim:
     """What a reader of the verdict must know."""
     two_sided: bool = False
     """Whether the opposite is as good a claim, so that lines that disagree leave both undecided."""
+    places: frozenset[Place] = field(default=frozenset(), repr=False)
+    """The rows and columns that it is about, with a number or without."""
 
     @property
     def verdict(self) -> Verdict:

@@ -29,7 +29,11 @@ def find(checkpoint: str, journal: Journal) -> Backbone:
         torch.manual_seed(seed)
         trunk, _ = backbones.get(arch).build(CLASSES)
     state = trunk.state_dict()
-    provenance = Provenance(
+    return Backbone(arch, state, untrained(arch, seed), digest(state), "random", why=f"untrained, seed {seed}")
+
+
+def untrained(arch: str, seed: int) -> Provenance:
+    """Return where an untrained backbone comes from."""
+    return Provenance(
         method=UNTRAINED, aug="none", supervision="none", label_fraction=0.0, arch=arch, data="none", epochs=0, seed=seed
     )
-    return Backbone(arch, state, provenance, digest(state), "random", why=f"untrained, seed {seed}")
