@@ -36,7 +36,7 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
         lifecycle.refuse_held(run)
         launcher.launch(place.devices, sys.argv[1:])
         return Finished(run.path, _record_of(run), reused=False)
-    devices.compute(plan.settings.tf32)
+    devices.compute(tf32=plan.settings.tf32)
     distributed.barrier()  # every process has looked before the first one begins to write
     if distributed.rank():
         with _listening():

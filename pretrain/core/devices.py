@@ -10,7 +10,6 @@ import torch
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.launcher import launched, processes
-from pretrain.core.settings import Tf32
 
 _NODES, _DRIVER = "nvidia[0-9]*", Path("/proc/driver/nvidia/version")
 _NUMBER = re.compile(r"Kernel Module.*?(\d+\.\d+(?:\.\d+)?)")
@@ -114,9 +113,9 @@ def libraries(device: str) -> dict[str, str]:
     return {name: version for name, version in found.items() if version}
 
 
-def compute(tf32: Tf32) -> None:
-    """Set the arithmetic of fp32 on GPUs; on CPUs it changes nothing."""
-    torch.backends.cudnn.allow_tf32 = tf32 == "auto"
+def compute(*, tf32: bool) -> None:
+    """Set whether GPUs do fp32 convolutions in TF32; matrix products stay in fp32, and on CPUs nothing changes."""
+    torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = False
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -12,8 +12,6 @@ from pretrain.core.errors import ConfigError
 from pretrain.core.plain import parse, require_plain, shown
 from pretrain.core.texts import read_text
 
-Tf32 = Literal["auto", "off"]
-"""Where GPUs may compute on fp32 numbers in TF32: in convolutions, or nowhere."""
 LARGEST_LIST = 2**28
 """Bytes of a list of images or classes at most."""
 
@@ -74,9 +72,9 @@ class ComputeSettings(Settings):
 
     OPTIONAL: ClassVar[frozenset[str]] = frozenset({"tf32"})
 
-    tf32: Tf32 = "auto"
-    """Arithmetic of fp32 on GPUs: `auto` as torch has it, convolutions with the 10-bit mantissa of TF32 and matrix products
-    whole; `off`, all of it whole, and slower. On CPUs it changes nothing."""
+    tf32: bool = True
+    """Whether GPUs round the inputs of fp32 convolutions to TF32's 10-bit mantissa, as torch has it; matrix products are fp32
+    in any case. Without it all is fp32, and slower. On CPUs it changes nothing."""
 
 
 class TextFile(Settings):

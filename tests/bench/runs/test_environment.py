@@ -26,9 +26,9 @@ def test_a_run_on_the_cpu_is_recorded_as_that_on_a_machine_with_gpus_too() -> No
 
 
 def test_a_run_on_a_gpu_names_it_and_what_its_numbers_depend_on() -> None:
-    devices.compute("off")
+    devices.compute(tf32=False)
     found = environment("cuda:1")
-    devices.compute("auto")
+    devices.compute(tf32=True)
     assert found.hardware == "GPU of cuda:1"
     assert found.versions["driver"] == "580.65.06"
     assert found.tf32 == {"convolutions": False, "matrix products": False}

@@ -40,7 +40,7 @@ class Check:
     @contextlib.contextmanager
     def begun(cls, device: str, *, deterministic: bool) -> Iterator["Check"]:
         """Hold a part for the length of the block; an exception in it is a failure."""
-        devices.compute("off")
+        devices.compute(tf32=False)
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
         with tempfile.TemporaryDirectory(prefix="bench-gpu-") as folder:
             check = cls(devices.own(device), Path(folder))

@@ -141,9 +141,9 @@ def test_the_drivers_version_is_read(text: str, version: str | None, monkeypatch
 
 
 def test_the_arithmetic_of_fp32_is_set_and_said() -> None:
-    devices.compute("off")
+    devices.compute(tf32=False)
     assert devices.in_tf32("cuda:0") == {"convolutions": False, "matrix products": False}
-    devices.compute("auto")
+    devices.compute(tf32=True)
     assert devices.in_tf32("cuda:0") == {"convolutions": True, "matrix products": False}
     assert devices.in_tf32("cpu") is None
 
