@@ -72,7 +72,7 @@ class Batch:
     labels: Tensor
     """(N,), `UNLABELLED` where a label is not to be used."""
     order: Tensor
-    """Permutation of the step's images over all processes, for methods that shuffle batches for their batch statistics."""
+    """Permutation of the step's images over all processes, on the CPU, for batch statistics of other images."""
     progress: Progress
     both: bool = False
     """Whether the augmentation is on every view, those that targets are made of too."""

@@ -42,9 +42,9 @@ def step_seed(seed: int, step: int, rank: int = 0, *, stream: int = AUGMENTATION
     return seed * 1_000_003 + step + rank * _APART + stream
 
 
-def generator(seed: int, step: int, device: str, *, rank: int = 0) -> Generator:
-    """Make the source of everything random in the views of one step of one process."""
-    return Generator(device).manual_seed(step_seed(seed, step, rank))
+def generator(seed: int, step: int, *, rank: int = 0) -> Generator:
+    """Make the source of everything random in the views of one step of one process, on the CPU wherever the views are."""
+    return Generator().manual_seed(step_seed(seed, step, rank))
 
 
 Ask = Callable[[tuple[Tensor, ...]], Sequence[Guide | None]]
@@ -76,7 +76,7 @@ class Inputs:
         Args:
             crops: V of (N, 3, S, S) uint8, in the order of the views.
             labels: (N,) of the images, `UNLABELLED` where a label is not to be used.
-            rng: Source of all randomness, on the crops' device.
+            rng: Source of all randomness, on the CPU.
             ask: Asks the network, for an augmentation that needs to.
         """
         views, clean = self.made(crops, rng, ask)

@@ -160,10 +160,13 @@ def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start:
             loss, diagnostics = trainer.step(step, views, labels)
             done = step + 1
             rate = (done - start) * trainer.recipe.batch / (time.monotonic() - began)
-            if (step % LOG_EVERY == 0 or done == total) and trainer.broken is None:
-                losses.append(loss)
+            logs = step % LOG_EVERY == 0 or done == total
+            if logs or not done % trainer.per_epoch:
+                trainer.settle()
+            if logs and trainer.broken is None:
+                losses.append(float(loss))
                 values = {name: float(value) for name, value in diagnostics.items()}
-                journal.step(STAGE, done, total, loss=loss, **values, lr=trainer.lr, images_per_second=rate)
+                journal.step(STAGE, done, total, loss=losses[-1], **values, lr=trainer.lr, images_per_second=rate)
                 keeper.watch.see(done, values)
             else:
                 journal.step(STAGE, done, total)

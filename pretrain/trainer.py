@@ -73,6 +73,7 @@ class Trainer:
         self.inputs = Inputs.of(config)
         self.asked = asked(config.aug)
         self.broken: TrainingError | None = None
+        self._unread: list[tuple[Progress, Losses, float]] = []
         self.lr = self.recipe.lr
         self.went_on = ""
         """What is to say of a run that began with another setting; empty where it didn't."""
@@ -81,18 +82,25 @@ class Trainer:
         """Say how far the run is before a step."""
         return Progress(step, self.steps, step // self.per_epoch, self.recipe.epochs)
 
-    def step(self, step: int, crops: Sequence[Tensor], labels: Tensor) -> tuple[float, dict[str, Tensor]]:
-        """Do one optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss, and its diagnostics.
+    def step(
+        self, step: int, crops: Sequence[Tensor], labels: Tensor, made: Batch | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Do one optimiser step on V crops (n, 3, S, S) uint8; returns this process's loss and its diagnostics, on the device.
+
+        Args:
+            step: Its number, from 0.
+            crops: The crops, on the CPU.
+            labels: (n,), on the CPU.
+            made: What `views` made of them, where that is done.
 
         Raises:
-            TrainingError: If the loss is not finite, before anything has moved. One of several processes leaves the error in
-                `broken` and does the step, in which the others wait for it: they stop where they compare signals.
+            TrainingError: On the CPU, if the loss is not finite, before anything has moved; elsewhere `settle` looks.
         """
-        progress, labels = self.progress(step), labels.to(self.device)
+        progress = self.progress(step)
         self._schedule(progress)
         moves = not self.learner.fills(step)
         self.learner.before_forward(progress)
-        batch = self.batch([crop.to(self.device, non_blocking=True) for crop in crops], labels, progress)
+        batch = made or self.views(step, crops, labels)
         self._seed(progress)
         with torch.set_grad_enabled(moves):
             losses: Losses = self.network(batch)
@@ -100,23 +108,43 @@ class Trainer:
         if moves:
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
-        loss = float(total.detach())  # after the backward pass was queued: on a GPU this waits for it
-        if not math.isfinite(loss):
-            self.broken = self._not_finite(losses, progress)
-            if distributed.world() == 1:
-                raise self.broken
+        terms = {name: term.detach() for name, term in losses.terms.items()}
+        self._unread.append((progress, Losses(terms), self.lr))
+        if self.device == "cpu":
+            self.settle()
         if moves:
             self.learner.after_backward(progress)
             self.optimizer.step()
         self.learner.after_step(batch, losses)
-        return loss, dict(losses.diagnostics)
+        return total.detach(), dict(losses.diagnostics)
+
+    def settle(self) -> None:
+        """Look at the losses of all steps since the last look, for which a GPU is waited for; nothing is saved before.
+
+        Raises:
+            TrainingError: If a loss is not finite. One of several processes leaves the error in `broken` and goes on with the
+                step, in which the others wait for it: they stop where they compare signals.
+        """
+        unread, self._unread = self._unread, []
+        totals: list[float] = torch.stack([losses.total for _, losses, _ in unread]).tolist() if unread else []
+        for (progress, losses, lr), total in zip(unread, totals, strict=True):
+            if not math.isfinite(total):
+                self.broken = self._not_finite(losses, progress, lr)
+                if distributed.world() == 1:
+                    raise self.broken
+                return
+
+    def views(self, step: int, crops: Sequence[Tensor], labels: Tensor) -> Batch:
+        """Make the views of a step from its crops and labels on the CPU; the device is not waited for."""
+        there = [crop.to(self.device, non_blocking=True) for crop in crops]
+        return self.batch(there, labels.to(self.device, non_blocking=True), self.progress(step))
 
     def batch(self, crops: Sequence[Tensor], labels: Tensor, progress: Progress, *, learner: Learner | None = None) -> Batch:
         """Make the views of a step from its crops; an augmentation that asks the network asks the learner, or another one."""
         seed, step = self.config.seed, progress.step
-        rng = generator(seed, step, self.device, rank=distributed.rank())
-        alike = generator(seed, step, self.device)  # all processes must draw the same order
-        order = torch.randperm(len(labels) * distributed.world(), generator=alike, device=labels.device)
+        rng = generator(seed, step, rank=distributed.rank())
+        alike = generator(seed, step)  # all processes must draw the same order
+        order = torch.randperm(len(labels) * distributed.world(), generator=alike)
         plain = Batch((), (), labels, order, progress, both=self.inputs.both)
         if not self.asked:
             views, clean, labels = self.inputs(crops, labels, rng)
@@ -150,7 +178,12 @@ class Trainer:
         self.lr = self.recipe.schedule_optimizer(self.optimizer, **now)
 
     def save(self, path: Path, step: int, losses: Sequence[float]) -> None:
-        """Save everything needed to resume after `step` steps; `losses` are those logged in the last step's epoch."""
+        """Save everything needed to resume after `step` steps; `losses` are those logged in the last step's epoch.
+
+        Raises:
+            TrainingError: If a loss was not finite; then nothing is saved.
+        """
+        self.settle()
         state: dict[str, Any] = {
             "format": FORMAT,
             "step": step,
@@ -189,11 +222,11 @@ class Trainer:
             journal.say(self.went_on)
         return int(state["step"]), state["losses"]
 
-    def _not_finite(self, losses: Losses, progress: Progress) -> TrainingError:
+    def _not_finite(self, losses: Losses, progress: Progress, lr: float) -> TrainingError:
         terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in losses.terms.items())
         return TrainingError(
             f"the loss is {float(losses.total.detach())} at step {progress.step} (epoch {progress.epoch})",
-            seen=f"{terms}; learning rate {self.lr:g}, batch {self.recipe.batch}",
+            seen=f"{terms}; learning rate {lr:g}, batch {self.recipe.batch}",
             fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
         )
 

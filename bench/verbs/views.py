@@ -76,7 +76,7 @@ def _shares(config: PretrainConfig) -> str:
     if augment.asked(config.aug):
         return ""
     blank = torch.zeros(MOST, 1, config.size, config.size)
-    drawn = [config.augmentation()(blank, inputs.generator(config.seed, step, "cpu")) for step in range(SHARES // MOST)]
+    drawn = [config.augmentation()(blank, inputs.generator(config.seed, step)) for step in range(SHARES // MOST)]
     own = [mixed.weights[:, 0] for mixed in drawn if mixed.weights is not None]
     if not own:
         return ""
@@ -127,7 +127,7 @@ def _column(
     batch, _, _ = inputs.crops(config, images, train.labels).__getitems__([(epoch, index) for index in chosen])
     make = inputs.Inputs.of(config)
     torch.manual_seed(inputs.step_seed(config.seed, epoch, stream=inputs.LEARNER))
-    views, clean = make.made(batch, inputs.generator(config.seed, epoch, "cpu"), ask)
+    views, clean = make.made(batch, inputs.generator(config.seed, epoch), ask)
     columns = [
         grid.Column(f"{view.name}, epoch {epoch + 1}", _cells(inputs.denormalised(seen.images), _notes(seen, before)))
         for view, seen, before in zip(make.views, views, clean, strict=True)

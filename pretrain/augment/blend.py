@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from pretrain.augment.mixed import Mixed, pairs
 from pretrain.core.settings import Settings
+from pretrain.core.upload import upload
 
 
 class Blend(Settings):
@@ -53,16 +54,16 @@ class BetaBlend(Blend):
     alpha: float = Field(1.0, gt=0)
     """Both parameters of the Beta distribution of an image's own share; 1 is uniform."""
 
-    def shares(self, n: int, rng: Generator, device: torch.device) -> Tensor:
+    def shares(self, n: int, rng: Generator) -> Tensor:
         """Draw each image's own share (N,) from Beta(alpha, alpha), folded at a half where the target asks for it.
 
-        torch's Beta takes no generator, so NumPy's is seeded from `rng`.
+        torch's Beta takes no generator, so NumPy's is seeded from `rng`. The shares are on the CPU.
         """
-        seed = int(torch.randint(2**62, (1,), generator=rng, device=device))
-        own = torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, n)).float().to(device)
+        seed = int(torch.randint(2**62, (1,), generator=rng))
+        own = torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, n)).float()
         return torch.maximum(own, 1 - own) if self._folded else own
 
 
 def partners(n: int, rng: Generator, device: torch.device) -> Tensor:
-    """Draw the partner of each image: (N,), a random permutation."""
-    return torch.randperm(n, generator=rng, device=device)
+    """Draw the partner of each image: (N,) on that device, a random permutation."""
+    return upload(torch.randperm(n, generator=rng), device)

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretrain.core.upload import upload
 
-def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:
+
+def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int, device: torch.device) -> Tensor:
     """Make an (N, 1, height, width) mask, true inside each image's box.
 
     Args:
@@ -17,9 +19,10 @@ def box_mask(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: i
         right: (N,) column after the last.
         height: Rows of the images.
         width: Columns of the images.
+        device: Where the mask is to be; the boxes are on the CPU.
     """
-    rows = torch.arange(height, device=top.device)
-    columns = torch.arange(width, device=top.device)
+    top, left, bottom, right = upload(torch.stack([top, left, bottom, right]), device)
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
     inside_rows = (rows >= top[:, None]) & (rows < bottom[:, None])
     inside_columns = (columns >= left[:, None]) & (columns < right[:, None])
     return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
@@ -45,19 +48,21 @@ def centred(
     return top, left, bottom, right
 
 
-def nearest(first: Tensor, length: Tensor, whole: int) -> Tensor:
+def nearest(first: Tensor, length: Tensor, whole: int, device: torch.device) -> Tensor:
     """Find which pixel (N, whole) of a row each pixel shows where the whole row is reduced to `length` pixels from `first` on.
 
     Args:
         first: (N,) first pixel of the reduced row.
         length: (N,) its pixels.
         whole: Pixels of the row.
+        device: Where the result is to be; the others are on the CPU.
     """
-    at = torch.arange(whole, device=first.device) - first[:, None]
+    first, length = upload(torch.stack([first, length]), device)
+    at = torch.arange(whole, device=device) - first[:, None]
     return (at * whole / length[:, None]).floor().clamp(0, whole - 1)
 
 
-def linear(first: Tensor, length: Tensor, source: Tensor, source_length: Tensor, whole: int) -> Tensor:
+def linear(first: Tensor, length: Tensor, source: Tensor, source_length: Tensor, whole: int, device: torch.device) -> Tensor:
     """Find which place (N, whole) of a row each pixel shows where one stretch of it is drawn over another, ends upon ends.
 
     Args:
@@ -66,8 +71,10 @@ def linear(first: Tensor, length: Tensor, source: Tensor, source_length: Tensor,
         source: (N,) first pixel of the stretch that is shown.
         source_length: (N,) its pixels.
         whole: Pixels of the row.
+        device: Where the result is to be; the others are on the CPU.
     """
-    at = torch.arange(whole, device=first.device) - first[:, None]
+    first, length, source, source_length = upload(torch.stack([first, length, source, source_length]), device)
+    at = torch.arange(whole, device=device) - first[:, None]
     step = (source_length - 1) / (length - 1).clamp(min=1)
     return source[:, None] + (at * step[:, None]).clamp(min=0).minimum((source_length - 1).clamp(min=0)[:, None])
 

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from pretrain.augment.guide import Guide, Guided
 from pretrain.augment.mixed import Augmentation, Mixed
+from pretrain.core.upload import upload
 
 Composition = Literal["draw", "turn"]
 """How several augmentations are composed: one drawn for each image, or all in turn."""
@@ -41,7 +42,7 @@ class Compose:
 
     def _draw(self, views: Sequence[Tensor], rng: Generator) -> tuple[Mixed, ...]:
         """Draw one part for each image, with equal probability; partners still come from the whole batch."""
-        chosen = torch.randint(len(self.parts), (len(views[0]),), generator=rng, device=views[0].device)
+        chosen = upload(torch.randint(len(self.parts), (len(views[0]),), generator=rng), views[0].device)
         results = [alike(part, views, rng) for part in self.parts]
         return tuple(_selected(of_view, chosen) for of_view in zip(*results, strict=True))
 
@@ -67,7 +68,7 @@ def alike(augmentation: Augmentation, views: Sequence[Tensor], rng: Generator) -
     first = augmentation(views[0], rng)
     if first.sources is None:
         return (first, *(augmentation(images, rng) for images in views[1:]))
-    return (first, *(augmentation(images, Generator(images.device).set_state(before)) for images in views[1:]))
+    return (first, *(augmentation(images, Generator().set_state(before)) for images in views[1:]))
 
 
 def guided(augmentation: Augmentation, guide: Guide) -> Augmentation:

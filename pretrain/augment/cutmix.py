@@ -24,8 +24,8 @@ class CutMix(BetaBlend):
         """
         n, _, height, width = images.shape
         partner = partners(n, rng, images.device)
-        side = (1 - self.shares(n, rng, images.device)).sqrt()
-        draw = torch.rand(3, n, generator=rng, device=images.device)
+        side = (1 - self.shares(n, rng)).sqrt()
+        draw = torch.rand(3, n, generator=rng)
         side = torch.where(draw[2] < self.probability, side, torch.zeros_like(side))
-        mask = box_mask(*centred(side, draw[0], draw[1], height, width), height, width)
+        mask = box_mask(*centred(side, draw[0], draw[1], height, width), height, width, images.device)
         return self.pasted(images, images[partner], mask, partner)

@@ -23,8 +23,8 @@ class CutOut(Settings):
         """Augment a batch, see `Augmentation`."""
         n, _, height, width = images.shape
         side = max(1, round(self.side * min(height, width)))
-        draw = torch.rand(2, n, generator=rng, device=images.device)
+        draw = torch.rand(2, n, generator=rng)
         top = (draw[0] * height).floor() - side // 2
         left = (draw[1] * width).floor() - side // 2
-        erased = box_mask(top, left, top + side, left + side, height, width)
+        erased = box_mask(top, left, top + side, left + side, height, width, images.device)
         return Mixed(filled(images, erased, self.fill, rng))

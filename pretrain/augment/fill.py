@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from pretrain.core.upload import generator_on
+
 Fill = Literal["zero", "mean", "noise"]
 """`zero`: the data set's mean colour, which is 0 after normalisation. `mean`: the image's own mean colour.
 `noise`: N(0, 1) for each pixel and channel after normalisation, as in torchvision's RandomErasing."""
@@ -29,4 +31,4 @@ def filled(images: Tensor, erased: Tensor, fill: Fill, rng: Generator) -> Tensor
         return images.masked_fill(erased, 0.0)
     if fill == "mean":
         return torch.where(erased, images.mean(dim=(2, 3), keepdim=True), images)
-    return torch.where(erased, torch.empty_like(images).normal_(generator=rng), images)
+    return torch.where(erased, torch.empty_like(images).normal_(generator=generator_on(images.device, rng)), images)

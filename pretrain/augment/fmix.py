@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from pretrain.augment.blend import BetaBlend, partners
 from pretrain.augment.mixed import Mixed
+from pretrain.core.upload import generator_on, upload
 
 
 class FMix(BetaBlend):
@@ -26,18 +27,18 @@ class FMix(BetaBlend):
         """
         n, _, height, width = images.shape
         partner = partners(n, rng, images.device)
-        share = self.shares(n, rng, images.device)
-        up = torch.rand(n, generator=rng, device=images.device) > 0.5
+        share = self.shares(n, rng)
+        up = torch.rand(n, generator=rng) > 0.5
         pixels = share * height * width
         lost = height * width - torch.where(up, pixels.ceil(), pixels.floor()).long()
         noise = self.noise(n, height, width, rng, images.device)
         levels = F.pad(noise.flatten(1).sort(dim=1).values, (0, 1), value=torch.inf)
-        mask = noise[:, None] < levels.gather(1, lost[:, None]).view(n, 1, 1, 1)
+        mask = noise[:, None] < levels.gather(1, upload(lost, images.device)[:, None]).view(n, 1, 1, 1)
         return self.pasted(images, images[partner], mask, partner)
 
     def noise(self, n: int, height: int, width: int, rng: Generator, device: torch.device) -> Tensor:
         """Draw (N, H, W) noise whose amplitude at frequency f, in cycles per pixel, is max(f, 1 / longer side) ** −decay."""
         rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
         frequency = torch.hypot(rows[:, None], columns[None, :]).clamp(min=1 / max(height, width))
-        drawn = torch.randn(n, *frequency.shape, 2, generator=rng, device=device)
+        drawn = torch.randn(n, *frequency.shape, 2, generator=generator_on(device, rng), device=device)
         return torch.fft.irfft2(torch.view_as_complex(drawn) * frequency**-self.decay, s=(height, width))

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from pretrain.augment.blend import BetaBlend, partners
 from pretrain.augment.mixed import Mixed
 from pretrain.core.ranges import CountRange, FractionRange, PositiveRange
+from pretrain.core.upload import upload
 
 
 class GridMix(BetaBlend):
@@ -30,8 +31,8 @@ class GridMix(BetaBlend):
         """
         n, _, height, width = images.shape
         partner = partners(n, rng, images.device)
-        side = (1 - self.shares(n, rng, images.device)).sqrt()
-        draw = torch.rand(5, n, generator=rng, device=images.device)
+        side = (1 - self.shares(n, rng)).sqrt()
+        draw = torch.rand(5, n, generator=rng)
         across = self.holes[0] + (draw[0] * (self.holes[1] - self.holes[0] + 1)).floor()
         area = (self.area[0] + (self.area[1] - self.area[0]) * draw[1]) * height * width
         ratio = self.ratio[0] + (self.ratio[1] - self.ratio[0]) * draw[2]
@@ -41,6 +42,7 @@ class GridMix(BetaBlend):
         top, left = (draw[3] * (height - h + 1)).floor(), (draw[4] * (width - w + 1)).floor()
         cell = (w / across).ceil()
         hole = (cell * side).floor().clamp(min=1).minimum(cell - 1)
+        top, left, h, w, cell, hole = upload(torch.stack([top, left, h, w, cell, hole]), images.device)
         rows, columns = _striped(top, h, cell, hole, height), _striped(left, w, cell, hole, width)
         mask = (rows[:, :, None] & columns[:, None, :])[:, None]
         return self.pasted(images, images[partner], mask, partner)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
@@ -40,5 +41,5 @@ def shares_of(maps: Tensor) -> Tensor:
     """Divide maps (N, ...) by their sums: what each place has of its image. Where there is no map, all places have the same."""
     flat = maps.flatten(1).double()
     total = flat.sum(dim=1, keepdim=True)
-    shares = (flat / total).where(total > 0, flat.new_tensor(1 / flat.shape[1]))
+    shares = torch.where(total > 0, flat / total, 1 / flat.shape[1])
     return shares.view_as(maps)

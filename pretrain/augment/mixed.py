@@ -37,7 +37,7 @@ class Augmentation(Protocol):
 
         Args:
             images: The batch. Not modified.
-            rng: Source of all randomness, on the images' device.
+            rng: Source of all randomness, on the CPU wherever the images are.
         """
 
 

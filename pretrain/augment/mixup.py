@@ -5,6 +5,7 @@ from torch import Generator, Tensor
 
 from pretrain.augment.blend import BetaBlend, partners
 from pretrain.augment.mixed import Mixed, pairs
+from pretrain.core.upload import upload
 
 
 class MixUp(BetaBlend):
@@ -14,5 +15,5 @@ class MixUp(BetaBlend):
         """Augment a batch, see `Augmentation`. The weights are the shares as drawn."""
         n = len(images)
         partner = partners(n, rng, images.device)
-        weight = self.shares(n, rng, images.device)
+        weight = upload(self.shares(n, rng), images.device)
         return Mixed(torch.lerp(images[partner], images, weight.view(-1, 1, 1, 1)), *pairs(partner, weight))

@@ -17,6 +17,7 @@ from pretrain.augment import ops
 from pretrain.core.errors import ConfigError
 from pretrain.core.ranges import FractionRange, PositiveRange, Probability
 from pretrain.core.settings import Settings
+from pretrain.core.upload import upload
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 Operation = Literal["jitter", "grey", "blur", "solarize", "flip"]
@@ -71,12 +72,12 @@ class Pipeline(Settings):
 
         Args:
             images: (N, 3, H, W) crops, RGB in [0, 1]. Not modified.
-            rng: Source of all randomness, on the images' device.
+            rng: Source of all randomness, on the CPU wherever the images are.
 
         Returns:
             (N, 3, H, W), RGB in [0, 1].
         """
-        draws = torch.rand(len(_DRAWN), len(images), generator=rng, device=images.device)
+        draws = torch.rand(len(_DRAWN), len(images), generator=rng)
         images = images.clone(memory_format=torch.contiguous_format)
         apply: dict[Operation, Callable[[Tensor, Tensor, Tensor], None]] = {
             "jitter": self._jitter,
@@ -93,40 +94,47 @@ class Pipeline(Settings):
 
     def _jitter(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
         """Apply the four steps in each image's own order; each round groups the images by their next step."""
-        orders = torch.tensor(_ORDERS, device=images.device)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()]  # (N, 4)
+        orders = torch.tensor(_ORDERS)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()]  # (N, 4)
         strengths = self._strengths(draws)
-        rows = torch.arange(len(chosen), device=images.device)  # which of the chosen images each row of `part` holds
+        rows = torch.arange(len(chosen))  # which of the chosen images each row of `part` holds
         part = images
         for position in range(len(_STEPS)):
             step, by_step = orders[rows, position].sort()
             rows = rows[by_step]
-            part = part.index_select(0, by_step if position else chosen[rows])
+            part = part.index_select(0, upload(by_step if position else chosen[rows], images.device))
             counts = step.bincount(minlength=len(_STEPS)).tolist()
-            for i, (same, who) in enumerate(zip(part.split(counts), rows.split(counts), strict=True)):
-                if len(who):
-                    _STEPS[i](same, strengths[i, who])
-        images.index_copy_(0, chosen[rows], part)
+            strength = upload(strengths[step, rows], images.device).split(counts)
+            for apply_, same, by in zip(_STEPS, part.split(counts), strength, strict=True):
+                if len(same):
+                    apply_(same, by)
+        images.index_copy_(0, upload(chosen[rows], images.device), part)
 
     def _strengths(self, draws: Tensor) -> Tensor:
         """Scale uniform draws to the steps' parameters (4, N), centred on the one that changes nothing."""
-        widths = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue], device=draws.device)
-        neutral = torch.tensor([1.0, 1.0, 1.0, 0.0], device=draws.device)
+        widths = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue])
+        neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])
         return neutral[:, None] + widths[:, None] * (2 * draws[: len(_STEPS)] - 1)
 
     def _grey(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
-        part = images.index_select(0, chosen)
-        images.index_copy_(0, chosen, ops.to_grey(part).expand_as(part))
+        _change(images, chosen, lambda part: ops.to_grey(part).expand_as(part))
 
     def _blur(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
         low, high = self.blur_sigma
         sigma = low + (high - low) * draws[_DRAWN.index("sigma")]
-        images.index_copy_(0, chosen, ops.gaussian_blur(images.index_select(0, chosen), sigma, ops.reach_of(high)))
+        sigma = upload(sigma, images.device)
+        _change(images, chosen, lambda part: ops.gaussian_blur(part, sigma, ops.reach_of(high)))
 
     def _solarize(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
-        images.index_copy_(0, chosen, ops.solarize_(images.index_select(0, chosen), self.solarize_threshold / 255))
+        _change(images, chosen, lambda part: ops.solarize_(part, self.solarize_threshold / 255))
 
     def _flip(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
-        images.index_copy_(0, chosen, ops.flip(images.index_select(0, chosen)))
+        _change(images, chosen, ops.flip)
+
+
+def _change(images: Tensor, chosen: Tensor, operation: Callable[[Tensor], Tensor]) -> None:
+    """Replace the images (N, 3, H, W) with these indices, on the CPU, by what an operation makes of them."""
+    where = upload(chosen, images.device)
+    images.index_copy_(0, where, operation(images.index_select(0, where)))
 
 
 _STEPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (

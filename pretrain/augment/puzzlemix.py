@@ -16,6 +16,7 @@ from pretrain.augment.guide import Guide, Guided, shares_of
 from pretrain.augment.mincut import cheapest
 from pretrain.augment.mixed import Mixed, pairs
 from pretrain.core.errors import ConfigError
+from pretrain.core.upload import upload
 from pretrain.images.normalise import IMAGENET_STD
 
 BLOCKS = (2, 4, 8, 16)
@@ -65,10 +66,11 @@ class PuzzleMix(Guided):
         guide = self._guide or Guide(images, {"saliency": images.new_zeros(n, height, width)})
         blocks = _blocks(guide.images, rng)
         _require(images, (blocks,))
-        partner = partners(n, rng, images.device)
-        share = self.shares(n, rng, images.device)
+        order = partners(n, rng, torch.device("cpu"))
+        share = self.shares(n, rng)
         saliency = shares_of(F.adaptive_avg_pool2d(guide.maps["saliency"], blocks))
-        mask = self.masks(guide.images, saliency, partner, share)
+        mask = upload(self.masks(guide.images, saliency, order, share), images.device)
+        partner = upload(order, images.device)
         over, under = images[partner], images
         if self.transport:
             under, over = self.moved(under, mask, saliency), self.moved(over, 1 - mask, saliency[partner])
@@ -77,36 +79,48 @@ class PuzzleMix(Guided):
         return Mixed(whole * under + (1 - whole) * over, *pairs(partner, weight.float()))
 
     def masks(self, images: Tensor, saliency: Tensor, partner: Tensor, share: Tensor) -> Tensor:
-        """Find the cheapest masks (N, B, B), the fraction of each block's own image: 0, 1/2 or 1.
+        """Find the cheapest masks (N, B, B), on the CPU, the fraction of each block's own image: 0, 1/2 or 1.
 
         Where shares are folded and an image is left with less than half, its λ moves half-way to 1 until it isn't.
 
         Args:
             images: (N, 3, H, W), normalised.
             saliency: (N, B, B), which adds up to 1.
-            partner: (N,) indices.
-            share: (N,) λ.
+            partner: (N,) indices, on the CPU.
+            share: (N,) λ, on the CPU.
         """
-        share = share.double()
-        masks = _cheapest(self.energy(images, saliency, partner, share))
+        share, seen = share.double(), self.seen(images, saliency, partner)
+        masks = _cheapest(self.with_prior(seen, share))
         while self._folded and bool((few := masks.mean(dim=(1, 2)) < 0.5).any()):
             share = torch.where(few, (1 + share) / 2, share)
-            masks[few] = _cheapest(Energy(*(part[few] for part in self.energy(images, saliency, partner, share))))
+            masks[few] = _cheapest(Energy(*(part[few] for part in self.with_prior(seen, share))))
         return masks
 
     def energy(self, images: Tensor, saliency: Tensor, partner: Tensor, share: Tensor) -> Energy:
-        """Compute what the labels of blocks cost; the arguments are those of `masks`."""
+        """Compute what the labels of blocks cost, on the CPU; the arguments are those of `masks`."""
+        return self.with_prior(self.seen(images, saliency, partner), share)
+
+    def with_prior(self, seen: Energy, share: Tensor) -> Energy:
+        """Add what the labels cost that are unlikely at shares λ (N,)."""
+        law = torch.stack([share**2, 2 * share * (1 - share), (1 - share) ** 2], dim=1)
+        prior = -self.prior / seen.costs.shape[1] ** 2 * (law + EPSILON).log()
+        return seen._replace(costs=seen.costs + prior[:, None, None, :])
+
+    def seen(self, images: Tensor, saliency: Tensor, partner: Tensor) -> Energy:
+        """Compute what the labels of blocks cost by what is seen there, on the CPU, which makes the cuts; see `masks`.
+
+        NOTE: the one place in a step where the CPU waits for a GPU.
+        """
         blocks = saliency.shape[-1]
         smooth = self.smoothness / (16 * blocks)
+        there = upload(partner, images.device)
+        borders = self.borders(images, there, blocks, smooth), self.borders(images.mT, there, blocks, smooth)
+        saliency, vertical, horizontal = (part.cpu() for part in (saliency, *borders))
         lost = torch.stack([saliency[partner], saliency], dim=1)  # (N, 2, B, B), of showing the image, and its partner
-        vertical = self.borders(images, partner, blocks, smooth)
-        horizontal = self.borders(images.mT, partner, blocks, smooth)
         _charge(lost, vertical)
         _charge(lost.mT, horizontal)
-        law = torch.stack([share**2, 2 * share * (1 - share), (1 - share) ** 2], dim=1)
-        prior = -self.prior / blocks**2 * (law + EPSILON).log()
         own, other = lost.unbind(dim=1)
-        costs = torch.stack([own, (own + other) / 2, other], dim=-1) + prior[:, None, None, :]
+        costs = torch.stack([own, (own + other) / 2, other], dim=-1)
         return Energy(costs, smooth + _apart(vertical), smooth + _apart(horizontal).mT)
 
     def borders(self, images: Tensor, partner: Tensor, blocks: int, smooth: float) -> Tensor:
@@ -117,7 +131,8 @@ class PuzzleMix(Guided):
         """
         size = images.shape[2] // blocks
         width = images.shape[3] // blocks
-        pooled = F.avg_pool2d(images * images.new_tensor(IMAGENET_STD).view(1, -1, 1, 1), (_pool(size), _pool(width)))
+        deviation = upload(torch.tensor(IMAGENET_STD, dtype=images.dtype), images.device).view(1, -1, 1, 1)
+        pooled = F.avg_pool2d(images * deviation, (_pool(size), _pool(width)))
         step, each = size // _pool(size), width // _pool(width)
         upper, lower = pooled[:, :, step - 1 : -1 : step], pooled[:, :, step::step]
         rows = []
@@ -169,7 +184,7 @@ def plan(shown: Tensor, saliency: Tensor, distance: float, blocks: int) -> Tenso
 def _blocks(images: Tensor, rng: Generator) -> int:
     """Draw the number of blocks a side of a batch, of those into which the images divide."""
     allowed = _require(images, BLOCKS)
-    return allowed[int(torch.randint(len(allowed), (1,), generator=rng, device=images.device))]
+    return allowed[int(torch.randint(len(allowed), (1,), generator=rng))]
 
 
 def _require(images: Tensor, blocks: tuple[int, ...]) -> list[int]:
@@ -203,7 +218,7 @@ def _cheapest(energy: Energy) -> Tensor:
     """Find the masks (N, B, B) of least energy."""
     # Four times the costs: the square of the difference of two labels, in halves, is then a whole number of weights.
     scale = SCALE * energy.costs.shape[1] ** 2
-    costs, down, right = ((part * scale).trunc().clamp(min=0).long().cpu().numpy() for part in energy)
+    costs, down, right = ((part * scale).trunc().clamp(min=0).long().numpy() for part in energy)
     labels = [cheapest(4 * cost, *weights) for cost, *weights in zip(costs, down, right, strict=True)]
     return 1 - torch.from_numpy(np.stack(labels)).to(energy.costs) / 2
 

@@ -30,13 +30,13 @@ class RandomErasing(Settings):
         which keeps the batch in one pass and gives the same box whenever the first draw fits.
         """
         n, _, height, width = images.shape
-        draw = torch.rand(5, n, generator=rng, device=images.device)
+        draw = torch.rand(5, n, generator=rng)
         area = (draw[0] * (self.area[1] - self.area[0]) + self.area[0]) * height * width
         ratio = draw[1] * (self.ratio[1] - self.ratio[0]) + self.ratio[0]
         h = (area * ratio).sqrt().round().clamp(1, height)
         w = (area / ratio).sqrt().round().clamp(1, width)
         top = (draw[2] * (height - h + 1)).floor()
         left = (draw[3] * (width - w + 1)).floor()
-        chosen = (draw[4] < self.probability).view(-1, 1, 1, 1)
-        erased = box_mask(top, left, top + h, left + w, height, width) & chosen
+        h = torch.where(draw[4] < self.probability, h, torch.zeros_like(h))  # an empty box
+        erased = box_mask(top, left, top + h, left + w, height, width, images.device)
         return Mixed(filled(images, erased, self.fill, rng))

@@ -23,12 +23,12 @@ class ResizeMix(Blend):
         """
         n, _, height, width = images.shape
         partner = partners(n, rng, images.device)
-        draw = torch.rand(3, n, generator=rng, device=images.device)
+        draw = torch.rand(3, n, generator=rng)
         side = self.side[0] + (self.side[1] - self.side[0]) * draw[0]
         if self._folded:
             side = torch.minimum(side, (1 - side.square()).sqrt())
         h, w = (side * height).floor().clamp(min=1), (side * width).floor().clamp(min=1)
         top, left = (draw[1] * (height - h + 1)).floor(), (draw[2] * (width - w + 1)).floor()
-        rows, columns = nearest(top, h, height), nearest(left, w, width)
-        mask = box_mask(top, left, top + h, left + w, height, width)
+        rows, columns = (nearest(*row, images.device) for row in ((top, h, height), (left, w, width)))
+        mask = box_mask(top, left, top + h, left + w, height, width, images.device)
         return self.pasted(images, seen_through(images[partner], rows, columns, "nearest"), mask, partner)

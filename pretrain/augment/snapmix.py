@@ -12,6 +12,7 @@ from pretrain.augment.boxes import box_mask, centred, linear, seen_through
 from pretrain.augment.guide import Guided, shares_of
 from pretrain.augment.mixed import Mixed
 from pretrain.core.ranges import Probability
+from pretrain.core.upload import upload
 
 
 class SnapMix(Guided):
@@ -32,14 +33,15 @@ class SnapMix(Guided):
         """
         n, _, height, width = images.shape
         partner = partners(n, rng, images.device)
-        left, cut = self.shares(n, rng, images.device), self.shares(n, rng, images.device)
-        draw = torch.rand(5, n, generator=rng, device=images.device)
+        left, cut = self.shares(n, rng), self.shares(n, rng)
+        draw = torch.rand(5, n, generator=rng)
         over = centred((1 - left).sqrt(), draw[0], draw[1], height, width)
         of = centred((1 - cut).sqrt(), draw[2], draw[3], height, width)
         mixes = (draw[4] < self.probability) & (_area(over) > 0) & (_area(of) > 0)
-        mask, source = (box_mask(*box, height, width) & mixes.view(-1, 1, 1, 1) for box in (over, of))
-        rows = linear(over[0], over[2] - over[0], of[0], of[2] - of[0], height)
-        columns = linear(over[1], over[3] - over[1], of[1], of[3] - of[1], width)
+        chosen = upload(mixes, images.device).view(-1, 1, 1, 1)
+        mask, source = (box_mask(*box, height, width, images.device) & chosen for box in (over, of))
+        rows = linear(over[0], over[2] - over[0], of[0], of[2] - of[0], height, images.device)
+        columns = linear(over[1], over[3] - over[1], of[1], of[3] - of[1], width, images.device)
         pasted = seen_through(images[partner], rows, columns, "bilinear")
         weights = self.weights(images, partner, mask[:, 0], source[:, 0])
         sources = torch.stack([torch.arange(n, device=images.device), partner], dim=1)

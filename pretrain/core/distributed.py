@@ -16,6 +16,7 @@ from torch import Tensor
 from pretrain.core import interrupt, watchdog
 from pretrain.core.errors import BenchError, ConfigError, PeerError
 from pretrain.core.group import waits
+from pretrain.core.upload import upload
 
 T = TypeVar("T")
 
@@ -196,14 +197,29 @@ def shuffled(images: Tensor, order: Tensor) -> Tensor:
     """Shuffle the images of all processes into the order (N,) and select this process's part (n, ...): ShuffleBN.
 
     The keys' batch statistics then come from other images than the queries', so that a query can't recognise its key
-    by them (arXiv:1911.05722, section 3.3).
+    by them (arXiv:1911.05722, section 3.3). Each process is sent the images that it encodes, and no others.
+
+    Args:
+        images: (n, ...), those of this process; they come back in the same layout in memory.
+        order: On the CPU, the same in all processes.
     """
-    return mine(gather(images)[order])
+    if not dist.is_initialized():
+        return images[upload(order, images.device)]
+    n, device, everyone = len(images), images.device, order.view(world(), -1)
+    sent = [wanted[wanted // n == rank()] - rank() * n for wanted in everyone]
+    source = everyone[rank()] // n
+    last = images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last)
+    rows = images.movedim(1, -1) if last else images  # whole images one after the other, in the bytes they have
+    rows = rows[upload(torch.cat(sent), device)].contiguous()
+    received = torch.empty_like(rows)
+    dist.all_to_all_single(received, rows, source.bincount(minlength=world()).tolist(), [len(each) for each in sent])
+    found = received[upload(source.argsort(stable=True).argsort(), device)]  # they came by their sources
+    return found.movedim(-1, 1) if last else found
 
 
 def unshuffled(keys: Tensor, order: Tensor) -> Tensor:
     """Undo `shuffled`: select the keys (n, ...) of this process's own images."""
-    return mine(gather(keys)[order.argsort()])
+    return mine(gather(keys)[upload(order.argsort(), keys.device)])
 
 
 def divided(batch: int, processes: int, parts: int = 1) -> int:

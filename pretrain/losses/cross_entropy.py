@@ -26,6 +26,6 @@ def cross_entropy(outputs: Tensor, view: Mixed, labels: Tensor, *, blends: bool)
         seen, lambda source: F.cross_entropy(outputs, labels[source], reduction="none", ignore_index=UNLABELLED)
     )
     targets = labels[:, None] if seen.sources is None else labels[seen.sources]
-    known = (targets != UNLABELLED).any(dim=1)
-    correct = (outputs.detach().argmax(dim=1) == labels)[labels != UNLABELLED].float()
-    return losses.sum() / known.sum().clamp(min=1), correct.mean() if len(correct) else correct.sum()
+    known, own = (targets != UNLABELLED).any(dim=1), labels != UNLABELLED
+    correct = (outputs.detach().argmax(dim=1) == labels) & own
+    return losses.sum() / known.sum().clamp(min=1), correct.sum() / own.sum().clamp(min=1)

@@ -28,7 +28,7 @@ def info_nce(logits: Tensor, own: Tensor, same_class: Tensor | None = None, *, l
     """
     if same_class is None:
         return F.cross_entropy(logits, own, reduction="none")
-    is_own = F.one_hot(own, logits.shape[1]).bool()
+    is_own = torch.zeros_like(same_class).scatter_(1, own[:, None], value=True)
     if label_mode == "drop-negatives":
         return F.cross_entropy(logits.masked_fill(same_class & ~is_own, -torch.inf), own, reduction="none")
     positive = same_class | is_own

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.batch import Batch, Progress
 from pretrain.core import distributed
@@ -105,6 +105,8 @@ class Swapped(Learner):
         batches = method.queue // shape.batch
         self.register_buffer("queue", torch.zeros(WHOLE, batches, shape.batch, method.feature_dim))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self._filled: int | None = None
+        self.register_load_state_dict_post_hook(_forget)
 
     def before_forward(self, progress: Progress) -> None:
         """Bring the prototypes to unit length."""
@@ -141,11 +143,18 @@ class Swapped(Learner):
         if self.queue.numel() and batch.progress.epoch >= self.method.queue_epoch:
             new = torch.stack([distributed.gather(losses.carried[f"target {index}"]) for index in range(WHOLE)])
             self.queue.copy_(torch.cat([new[:, None], self.queue[:, :-1]], dim=1))
-            self.filled += 1
+            self._filled = self._batches() + 1
+            self.filled.fill_(self._filled)
 
     def export(self) -> Exported:
         """Return the branch; the prototypes are left."""
         return Exported(self.online.trunk.state_dict(), self.online.head)
+
+    def _batches(self) -> int:
+        """Return how many batches the queue has taken; read from the device once, and not in every step."""
+        if self._filled is None:
+            self._filled = int(self.filled)
+        return self._filled
 
     def _embeddings(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Embed views (N, 3, S, S) as (N, D): the trunk each size by itself, the head all together."""
@@ -154,7 +163,7 @@ class Swapped(Learner):
     def _assignment(self, view: int, embeddings: Tensor) -> Tensor:
         """Assign a whole view's embeddings (n, D) to prototypes (n, K), together with this process's part of the queue."""
         images, scores = len(embeddings), self.prototypes(embeddings)
-        if self.queue.numel() and int(self.filled) >= self.queue.shape[1]:
+        if self.queue.numel() and self._batches() >= self.queue.shape[1]:
             mine = slice(distributed.rank() * images, (distributed.rank() + 1) * images)
             scores = torch.cat([self.prototypes(self.queue[view, :, mine].flatten(0, 1)), scores])
         return sinkhorn(scores, epsilon=self.method.epsilon, iterations=self.method.iterations)[-images:]
@@ -162,6 +171,12 @@ class Swapped(Learner):
     def _logged(self, embeddings: Sequence[Tensor], shares: Tensor) -> dict[str, Tensor]:
         """Say how images spread over prototypes: the entropy of the mean assignment, at most ln K, and the share in use."""
         mean = shares.mean(dim=0)
-        used = shares.argmax(dim=1).unique().numel() / min(shares.shape)
+        used = torch.zeros_like(mean).scatter_(0, shares.argmax(dim=1), 1.0).sum() / min(shares.shape)
         entropy = -(mean * mean.clamp(min=1e-12).log()).sum()
-        return {**told_apart(*embeddings[:WHOLE]), "assignment_entropy": entropy, "prototypes_used": torch.tensor(used)}
+        return {**told_apart(*embeddings[:WHOLE]), "assignment_entropy": entropy, "prototypes_used": used}
+
+
+def _forget(learner: nn.Module, _: Any) -> None:
+    """Forget the number of a queue that was overwritten by a saved one."""
+    assert isinstance(learner, Swapped)
+    learner._filled = None

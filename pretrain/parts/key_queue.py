@@ -25,10 +25,12 @@ class KeyQueue(nn.Module):
     def enqueue(self, keys: Tensor, labels: Tensor) -> None:
         """Replace the oldest keys by those (n, D) of all processes; the batch divides the queue, so a batch never wraps."""
         keys, labels = distributed.gather(keys), distributed.gather(labels)
-        start = int(self.end)
-        self.keys[:, start : start + len(keys)] = keys.T
-        self.labels[start : start + len(keys)] = labels
-        self.end.fill_((start + len(keys)) % self.keys.shape[1])
+        places = self.end + torch.arange(
+            len(keys), device=keys.device
+        )  # counted where the queue is: nothing waits for a number
+        self.keys.index_copy_(1, places, keys.T)
+        self.labels.index_copy_(0, places, labels)
+        self.end.add_(len(keys)).remainder_(self.keys.shape[1])
 
 
 def require_whole_batches(queue: int, batch: int) -> None:

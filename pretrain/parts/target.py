@@ -29,8 +29,14 @@ class MomentumTarget(nn.Module):
 
         NOTE: in this order it rounds as facebookresearch/moco @7397dfe does.
         """
-        for mine, theirs in zip(self.branch.parameters(), towards.parameters(), strict=True):
-            mine.mul_(momentum).add_(theirs * (1 - momentum))
+        mine: list[Tensor] = list(self.branch.parameters())
+        theirs: list[Tensor] = list(towards.parameters())
+        if mine[0].device.type == "cpu":  # one after the other: what is in between stays in the cache
+            for own, other in zip(mine, theirs, strict=True):
+                own.mul_(momentum).add_(other * (1 - momentum))
+            return
+        torch._foreach_mul_(mine, momentum)  # all at once: a few launches on a GPU, not hundreds
+        torch._foreach_add_(mine, torch._foreach_mul(theirs, 1 - momentum))
 
     @torch.no_grad()
     def together(self, views: Sequence[Tensor]) -> list[Tensor]:

@@ -41,7 +41,7 @@ def least(work: Callable[[], object], images: int) -> float:
 def operations(images: Tensor) -> dict[str, float]:
     """Each operation on all images of the batch."""
     n = len(images)
-    draw = torch.rand(n, generator=generator(0, 0, "cpu"))
+    draw = torch.rand(n, generator=generator(0, 0))
     own = images.clone()
     works: dict[str, Callable[[], object]] = {
         "brightness": lambda: ops.adjust_brightness_(own, 0.6 + 0.8 * draw),
@@ -59,10 +59,10 @@ def operations(images: Tensor) -> dict[str, float]:
 
 def augmentations(images: Tensor) -> dict[str, float]:
     """Each augmentation of the table, with its published settings, on all images of the batch."""
-    maps = torch.rand(images[:, 0].shape, generator=generator(0, 0, "cpu")) ** 8  # what a network may answer
+    maps = torch.rand(images[:, 0].shape, generator=generator(0, 0)) ** 8  # what a network may answer
     answers = {name: Guide(images, dict.fromkeys(augment.asked(name), maps)) for name in augment.AUGMENTATIONS}
     makes = {name: guided(augment.make(name), guide) for name, guide in answers.items()}
-    return {name: least(lambda make=make: make(images, generator(0, 0, "cpu")), len(images)) for name, make in makes.items()}
+    return {name: least(lambda make=make: make(images, generator(0, 0)), len(images)) for name, make in makes.items()}
 
 
 def pipelines(crops: Tensor) -> dict[str, float]:
@@ -70,7 +70,7 @@ def pipelines(crops: Tensor) -> dict[str, float]:
     side, n = crops.shape[-1], len(crops) * crops.shape[1]
     views = {name: tuple(View(name, each, side) for each in pair) for name, pair in PIPELINES.items()}
     makes = {name: Inputs(pair, NoAugmentation(), both=False) for name, pair in views.items()}
-    return {name: least(lambda make=make: make.made(crops, generator(0, 0, "cpu")), n) for name, make in makes.items()}
+    return {name: least(lambda make=make: make.made(crops, generator(0, 0)), n) for name, make in makes.items()}
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
     torch.zeros(FREED)
     result = {}
     for n, side in SETTINGS:
-        pixels = torch.randint(0, 256, (2, n, side, side, 3), dtype=torch.uint8, generator=generator(0, 0, "cpu"))
+        pixels = torch.randint(0, 256, (2, n, side, side, 3), dtype=torch.uint8, generator=generator(0, 0))
         crops = pixels.permute(0, 1, 4, 2, 3)
         images = (crops[0].float() / 255).contiguous()
         result[f"{side} px, batch {n}"] = {

@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from pretrain import inputs
-from pretrain.augment import compose
+from pretrain.core import upload
 
 HOME = Path(__file__).resolve().parents[2]
 STOREYS = tuple(str(HOME / storey) for storey in ("pretrain", "transfer", "bench"))
@@ -182,8 +181,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     monkeypatch.setattr(
         importlib.import_module("torch.optim.optimizer"), "_get_fused_kernels_supported_devices", lambda: ["cpu", "meta"]
     )
-    for module in (inputs, compose):
-        monkeypatch.setattr(module, "Generator", made.generator)
+    monkeypatch.setattr(upload, "Generator", made.generator)
     _watching.append(made)
     with made:
         yield made

@@ -36,13 +36,6 @@ WAITS = {
     "knn": FEATURES | ONCE,
 }
 MEASURE = {
-    "pretrain/augment/blend.py BetaBlend.shares: _local_scalar_dense",
-    "pretrain/augment/blend.py BetaBlend.shares: copied there",
-    "pretrain/augment/pipelines.py Pipeline.__call__: nonzero",
-    "pretrain/augment/pipelines.py Pipeline._jitter: bincount",
-    "pretrain/augment/pipelines.py Pipeline._jitter: copied there",
-    "pretrain/augment/pipelines.py Pipeline._jitter: tolist",
-    "pretrain/augment/pipelines.py Pipeline._strengths: copied there",
     "transfer/representation/features.py extractor: copied there",
     "transfer/representation/measure.py _Networks.measures: copied here",
     "transfer/representation/measure.py _Networks.measures: copied there",

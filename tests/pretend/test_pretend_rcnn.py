@@ -23,7 +23,6 @@ TINY = {
 }  # fmt: skip
 STEP = {
     "transfer/detection/masks.py crop",
-    "transfer/engines/torchvision/boxes.py clip",
     "transfer/engines/torchvision/boxes.py sample",
     "transfer/engines/torchvision/data.py Sample.to",
     "transfer/engines/torchvision/detector.py Detector._mask_loss",
@@ -35,7 +34,6 @@ STEP = {
 }
 """Functions in which the host waits for the device in a training step: what comes next depends on which regions there are."""
 DETECTION = {
-    "transfer/engines/torchvision/boxes.py clip",
     "transfer/engines/torchvision/detector.py Detector.batch",
     "transfer/engines/torchvision/evaluate.py in_file_pixels",
     "transfer/engines/torchvision/heads.py BoxHead.detect",

@@ -34,7 +34,7 @@ def inputs(**fields: object) -> Inputs:
 
 def made(crops: torch.Tensor, **fields: object) -> tuple[tuple[Mixed, ...], tuple[torch.Tensor, ...]]:
     """The views of a step after the augmentation, and before it."""
-    views, clean, _ = inputs(**fields)(crops, LABELS, generator(0, 0, "cpu"))
+    views, clean, _ = inputs(**fields)(crops, LABELS, generator(0, 0))
     return views, clean
 
 
@@ -60,7 +60,7 @@ def test_all_views_of_a_method_come_out_in_its_order() -> None:
     query, key = config.views()
     several = replace(Inputs.of(config), views=(query, key, replace(query, size=8), key))
     crops = [BATCH[0], BATCH[1], BATCH[0][:, :, :8, :8], BATCH[1]]
-    views, clean, _ = several(crops, LABELS, generator(0, 0, "cpu"))
+    views, clean, _ = several(crops, LABELS, generator(0, 0))
     assert [tuple(view.images.shape[1:]) for view in views] == [(3, 16, 16), (3, 16, 16), (3, 8, 8), (3, 16, 16)]
     masked = [bool(erased(view.images, crop).any()) for view, crop in zip(views, crops, strict=True)]
     assert masked == [True, False, True, False]
@@ -100,7 +100,7 @@ def test_in_a_composition_on_both_views_the_blend_is_one_and_the_masks_are_drawn
     fields = {"aug": aug, "aug_composition": composition, "aug_views": "both"}
     bright = torch.full((32, 3, 16, 16), 3.0) + torch.rand(32, 3, 1, 1)
     augmentation = PretrainConfig.read(fields).augmentation()
-    first, second = alike(augmentation, [bright, bright], generator(0, 0, "cpu"))
+    first, second = alike(augmentation, [bright, bright], generator(0, 0))
     assert first.sources is not None
     assert torch.equal(first.sources, second.sources)
     assert torch.equal(first.weights, second.weights)
@@ -117,18 +117,18 @@ def test_in_a_composition_on_both_views_the_blend_is_one_and_the_masks_are_drawn
 @pytest.mark.parametrize("name", BLENDS)
 def test_a_blend_on_both_views_has_no_label_and_what_was_not_blended_keeps_its_own(name: str) -> None:
     make = inputs(aug=name, aug_views="both")
-    _, _, labels = make(BATCH, LABELS, generator(0, 0, "cpu"), answers)
-    views, _ = make.made(BATCH, generator(0, 0, "cpu"), answers)
+    _, _, labels = make(BATCH, LABELS, generator(0, 0), answers)
+    views, _ = make.made(BATCH, generator(0, 0), answers)
     own = (views[0].sources[:, 1] == torch.arange(32)) | (views[0].weights[:, 1] == 0)
     assert torch.equal(labels == UNLABELLED, ~own)
     assert torch.equal(labels[own], LABELS[own])
-    kept = inputs(aug=f"none+{name}", aug_views="both")(BATCH, LABELS, generator(0, 0, "cpu"), answers)[2] == LABELS
+    kept = inputs(aug=f"none+{name}", aug_views="both")(BATCH, LABELS, generator(0, 0), answers)[2] == LABELS
     assert 8 < int(kept.sum()) < 24
 
 
 @pytest.mark.parametrize("fields", [{"aug": "cutmix"}, {"aug": "cutout", "aug_views": "both"}, {}])
 def test_elsewhere_every_image_keeps_its_label(fields: dict[str, object]) -> None:
-    assert torch.equal(inputs(**fields)(BATCH, LABELS, generator(0, 0, "cpu"))[2], LABELS)
+    assert torch.equal(inputs(**fields)(BATCH, LABELS, generator(0, 0))[2], LABELS)
 
 
 def test_the_view_before_the_augmentation_is_the_pipelines() -> None:
@@ -146,6 +146,6 @@ def test_normalised_images_are_channels_last_and_come_back() -> None:
 
 def test_each_step_of_each_process_has_its_own_generator_and_the_same_one_again() -> None:
     wanted = ((0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1), (0, 0, 0))
-    draws = [float(torch.rand(1, generator=generator(seed, step, "cpu", rank=rank))) for seed, step, rank in wanted]
+    draws = [float(torch.rand(1, generator=generator(seed, step, rank=rank))) for seed, step, rank in wanted]
     assert len(set(draws)) == 4
     assert draws[0] == draws[4]

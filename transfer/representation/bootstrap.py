@@ -28,7 +28,7 @@ Values = dict[str, float | None]
 def counts(images: Sequence[int], seed: int) -> Tensor:
     """Draw how often each image counts, (B + 1, N): once in the first row, the estimate itself; as drawn in the others."""
     ones = torch.ones(REPLICATES, dtype=torch.float64)
-    drawn = [torch.poisson(ones, generator=generator(seed, image, "cpu", rank=1)) for image in images]
+    drawn = [torch.poisson(ones, generator=generator(seed, image, rank=1)) for image in images]
     return torch.cat([torch.ones(1, len(images), dtype=torch.float64), torch.stack(drawn, dim=1)])
 
 

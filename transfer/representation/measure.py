@@ -88,7 +88,7 @@ def measure(
         source = Crops(images, images.labels, cuts, seed=seed, skipped=skipped)
         positions = [[(0, index) for index in chosen[batch].tolist()] for batch in batches]
         for done, (crops, labels, index) in enumerate(loader(source, positions, num_workers=settings.num_workers)):
-            batch = networks.measures(viewer, crops, generator(seed, done, device), (place, index, labels))
+            batch = networks.measures(viewer, crops, generator(seed, done), (place, index, labels))
             for split, total in enumerate(parts):
                 mine = batches[done] // every % splits == split
                 if mine.any():

@@ -53,10 +53,25 @@ def check_two_processes() -> None:
     moved = shuffled(own, order)
     assert torch.equal(moved, everything[order][rank * 4 : rank * 4 + 4])
     assert torch.equal(unshuffled(moved, order), own)
+    _check_images(rank)
     _check_gradients(rank)
     _check_keys(rank, order)
     _check_blends(rank)
     torch.distributed.destroy_process_group()
+
+
+def _check_images(rank: int) -> None:
+    """Each process is sent what it encodes: the same bits, in the same layout, as of all images gathered and shuffled."""
+    for seed in range(5):
+        rng = torch.Generator().manual_seed(seed)
+        images = torch.rand(8, 3, 5, 6, generator=rng).contiguous(memory_format=torch.channels_last)
+        order = torch.randperm(8, generator=rng)
+        own = images[rank * 4 : rank * 4 + 4]
+        assert torch.equal(gather(own), images)
+        moved, wanted = shuffled(own, order), mine(gather(own)[order])
+        assert torch.equal(moved, wanted)
+        assert moved.stride() == wanted.stride()
+        assert torch.equal(unshuffled(moved, order), own)
 
 
 def _check_gradients(rank: int) -> None:

@@ -58,7 +58,7 @@ def test_the_pass_is_the_definitions_on_the_features_of_the_same_views(images: I
     with torch.inference_mode():
         for batch, positions in enumerate(shuffled(24, 8, seed=3)):
             crops, _, _ = draw.__getitems__([(0, index) for index in positions.tolist()])
-            rng = generator(3, batch, "cpu")
+            rng = generator(3, batch)
             views = torch.stack([model(normalised(pipeline(crop.float() / 255, rng))) for crop in crops[1:]], dim=1)
             anchors.append(model(normalised(crops[0].float() / 255)))
             linv.append(definitions.invariance(anchors[-1], views))
@@ -187,7 +187,7 @@ def test_neighbours_are_asked_only_where_a_class_has_two_images(images: ImageSet
 
 def test_norms_use_their_running_statistics() -> None:
     model, _ = extractor(BACKBONE, "cpu")
-    batch = torch.randn(3, 3, 32, 32, generator=generator(0, 0, "cpu"))
+    batch = torch.randn(3, 3, 32, 32, generator=generator(0, 0))
     with torch.inference_mode():
         torch.testing.assert_close(model(batch)[:1], model(batch[:1]), rtol=1e-4, atol=1e-5)
 

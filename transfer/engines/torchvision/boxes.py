@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from pretrain.core.upload import upload
+
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 """Scales of the (x, y, width, height) offsets in the second stage; in the first they are 1."""
 LARGEST_LOG_RATIO = math.log(1000 / 16)
@@ -68,8 +70,8 @@ def _centres(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut boxes (..., 4) to an image of (height, width) pixels."""
     height, width = size
-    limits = torch.tensor([width, height, width, height], dtype=boxes.dtype, device=boxes.device)
-    return torch.minimum(boxes.clamp(min=0), limits)
+    left, top, right, bottom = boxes.unbind(dim=-1)
+    return torch.stack([left.clamp(0, width), top.clamp(0, height), right.clamp(0, width), bottom.clamp(0, height)], dim=-1)
 
 
 def has_area(boxes: Tensor) -> Tensor:
@@ -133,4 +135,4 @@ def sample(labels: Tensor, count: int, fraction: float, background: int, generat
     negatives = min(len(negative), count - positives)
     chosen = torch.randperm(len(positive), generator=generator)[:positives]
     others = torch.randperm(len(negative), generator=generator)[:negatives]
-    return positive[chosen.to(labels.device)], negative[others.to(labels.device)]
+    return positive[upload(chosen, labels.device)], negative[upload(others, labels.device)]

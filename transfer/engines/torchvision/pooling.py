@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from pretrain.core.upload import upload
 from transfer.engines.torchvision import boxes as box_ops
 
 CANONICAL_SIDE, CANONICAL_STRIDE = 224, 16
@@ -21,9 +22,9 @@ def pool(maps: list[Tensor], strides: tuple[int, ...], boxes: list[Tensor], side
         boxes: Per image (R, 4), in pixels.
         side: Cells.
     """
-    counts = torch.tensor([len(each) for each in boxes], device=maps[0].device)
+    counts = torch.tensor([len(each) for each in boxes])
     every = torch.cat(boxes)
-    images = torch.repeat_interleave(torch.arange(len(boxes), device=every.device), counts).to(every.dtype)
+    images = upload(torch.repeat_interleave(torch.arange(len(boxes)), counts).to(every.dtype), every.device)
     regions = torch.cat([images[:, None], every], dim=1)
     if len(maps) == 1:
         return _cut(maps[0], strides[0], regions, side)

@@ -158,6 +158,8 @@ def set_statistics(model: Detector, run: Fit) -> None:
 def _step(model: nn.Module, optimizer: torch.optim.SGD, batch: list[Sample], seed: int, step: int) -> dict[str, float]:
     losses: dict[str, Tensor] = model(batch, _drawn(seed, SAMPLING, step))
     total = torch.stack(list(losses.values())).sum()
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()  # queued on a GPU before the losses, for which it is waited, are read
     means = distributed.mean(torch.stack([total, *losses.values()]).detach())
     values = dict(zip(("loss", *losses), means.tolist(), strict=True))
     if not math.isfinite(values["loss"]):
@@ -165,7 +167,5 @@ def _step(model: nn.Module, optimizer: torch.optim.SGD, batch: list[Sample], see
         seen = f"{terms}; learning rate {optimizer.param_groups[0]['lr']:g}"
         fix = "use a smaller learning rate (--set lr=...) or a longer warm-up (--set warmup=...)"
         raise TrainingError(f"the loss is not finite at iteration {step + 1}", seen=seen, fix=fix)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
     optimizer.step()
     return values
