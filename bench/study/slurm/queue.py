@@ -40,7 +40,7 @@ class Queue:
     """What was in the queue at one moment."""
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    """By their ids."""
+    """By their ids; whoever's study of this name it is."""
     cells: Mapping[str, Job] = field(default_factory=dict)
     """Id of a cell → its job."""
     unknown: str = ""
@@ -78,16 +78,15 @@ def look(home: Path, besides: str | None = None) -> Queue:
 
 
 def read(text: str, home: Path, besides: str | None = None) -> Queue:
-    """Read what `squeue` prints; jobs of another study of this name, whose lists lie elsewhere, are none of its."""
+    """Read what `squeue` prints. Jobs of another study of this name have lists elsewhere, and so no cells."""
     jobs: dict[str, Job] = {}
     cells: dict[str, Job] = {}
     for line in text.splitlines():
         job, state, reason, comment = [*line.split("|", 3), "", "", ""][:4]
         listed = home / JOBS / Path(comment).name
-        if job == besides or not comment or not listed.is_file():
-            continue
-        jobs[job] = Job(job, state, reason)
-        cells |= dict.fromkeys(_listed(listed, job.rpartition("_")[2]), jobs[job])
+        if job != besides:
+            jobs[job] = Job(job, state, reason)
+            cells |= dict.fromkeys(_listed(listed, job.rpartition("_")[2]) if comment else (), jobs[job])
     return Queue(jobs, cells)
 
 

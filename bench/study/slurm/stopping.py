@@ -17,7 +17,7 @@ def cancel_waiting(home: Path) -> int:
     asked = queue.look(home)
     if asked.unknown:
         raise EngineError(asked.unknown)
-    waiting = [job for job in asked.jobs.values() if job.state == queue.PENDING]
+    waiting = list(dict.fromkeys(job for job in asked.cells.values() if job.state == queue.PENDING))
     for cell, job in asked.cells.items():
         if job in waiting:  # freed before: a job that vanishes unfreed is one that a person cancelled
             Attempts(home).note(cell, Attempt("freed", at=attempts.now(), job=job.id))
