@@ -38,6 +38,8 @@ class Subject:
     """Which of its block's seeds it has, from 0."""
     block: str = ""
     """The block that names it; its address, if none does."""
+    hint: str = ""
+    """How it is made, if the file says so of one of elsewhere."""
 
 
 @dataclass(frozen=True)

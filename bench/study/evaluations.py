@@ -194,4 +194,4 @@ def missing(subject: Subject) -> CheckpointError | None:
     """Return the error for a backbone of elsewhere whose file is not there; None where it is, or is fetched."""
     if subject.pretraining is not None or subject.checkpoint.partition(":")[0] in SCHEMES or Path(subject.checkpoint).exists():
         return None
-    return CheckpointError(f"no checkpoint at {subject.checkpoint}", fix="put it there, or mend its path")
+    return CheckpointError(f"no checkpoint at {subject.checkpoint}", fix=subject.hint or "put it there, or mend its path")

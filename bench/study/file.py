@@ -64,8 +64,8 @@ class Block(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.files and self.model_fields_set != {"files"}:
-            raise ValueError("files were pre-trained elsewhere: a block of files has nothing else")
+        if self.files and self.model_fields_set - {"files", "hint"}:
+            raise ValueError("files were pre-trained elsewhere: a block of files has nothing else but a hint")
         if "seed" in {*self.set, *self.grid, *self.zip}:
             raise ValueError("the seeds of a block are said by `seeds: 3` or `seeds: [0, 7]`")
         lengths = {name: len(values) for name, values in self.zip.items()}

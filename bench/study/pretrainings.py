@@ -53,7 +53,7 @@ class Pretrainings:
         for name, block in self.study.pretrain.items():
             self.members[name] = []
             if block.files:
-                self.members[name] = [_elsewhere(label, file, name) for label, file in block.files.items()]
+                self.members[name] = [_elsewhere(label, file, name, block.hint) for label, file in block.files.items()]
             elif PRETRAIN not in self.study.data:
                 self.problems.note("data: says no `pretrain:`, the images to pre-train on")
             else:
@@ -172,8 +172,8 @@ def _epochs(block: Block, last: int) -> list[int | None]:
     return list(dict.fromkeys(None if epoch in (FINAL, last) else int(epoch) for epoch in block.checkpoints))
 
 
-def _elsewhere(label: str, file: str, block: str) -> Subject:
-    return Subject(file, {}, label, file, block=block)
+def _elsewhere(label: str, file: str, block: str, hint: str) -> Subject:
+    return Subject(file, {}, label, file, block=block, hint=hint)
 
 
 def _name(settings: PretrainConfig) -> str:

@@ -171,7 +171,7 @@ class _Looking:
             wrong = missing(subject)
             if wrong is None:
                 return State.READY
-            self.why[cell.id] = wrong.wrong
+            self.why[cell.id] = "\n".join(filter(None, [wrong.wrong, subject.hint]))
             return State.IMPOSSIBLE
         made = [Path(subject.checkpoint)] if subject.epoch is not None else []
         state = self.states[subject.pretraining]

@@ -102,6 +102,14 @@ def test_stop_lets_what_runs_end_and_now_does_not(study) -> None:
     assert len(study.ran()) == 6
 
 
+def test_a_backbone_of_elsewhere_that_is_not_there_is_impossible_and_says_how_it_is_made(study) -> None:
+    said = "{files: {one: one.pth}, hint: bench convert --out one.pth}"
+    (cell,) = study.write(f"pretrain: {{a: {said}}}\nevaluate: [{{of: a, task: knn}}]").cells.values()
+    assert study.look().why[cell.id] == "no checkpoint at one.pth\nbench convert --out one.pth"
+    Path("one.pth").write_text("weights", encoding="utf-8")
+    assert study.coordinator().run() == 0
+
+
 def test_a_record_of_another_run_in_a_cells_folder_is_named_and_not_waited_for(study) -> None:
     plan = study.write("pretrain: {a: {}}")
     study.coordinator().run()
