@@ -126,15 +126,14 @@ class Attempts:
             retries: Of the study.
             last: Attempts that came after those that are noted.
         """
-        failures: list[Attempt] = []
-        for attempt in [*self.of(cell), *last]:
-            if attempt.ended in ("retry", "done"):
-                failures = []
-            elif attempt.ended in FAILURES:
-                failures.append(attempt)
+        failures = _failures([*self.of(cell), *last])
         if failures and (failures[-1].ended == "mistake" or len(failures) > retries):
             return failures[-1]
         return None
+
+    def faulty(self, cell: str) -> frozenset[str]:
+        """Return the machines on which a cell failed by their fault, since it was last done or tried again by a person."""
+        return frozenset(each.host for each in _failures(self.of(cell)) if each.ended == "fault" and each.host)
 
     def halted(self, cells: Iterable[str]) -> str:
         """Say why nothing more should be started: the last attempts at any of these cells failed alike. Empty if not so."""
@@ -148,6 +147,17 @@ class Attempts:
 def cause(message: str) -> str:
     """Return what messages of one cause have in common: the first line, without its digits."""
     return "".join(char for char in message.partition("\n")[0] if not char.isdigit())
+
+
+def _failures(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return the failures that count."""
+    failures: list[Attempt] = []
+    for attempt in attempts:
+        if attempt.ended in ("retry", "done"):
+            failures = []
+        elif attempt.ended in FAILURES:
+            failures.append(attempt)
+    return failures
 
 
 def judged(code: int, outcome: Path, seconds: float, *, asked: bool) -> Attempt:

@@ -18,6 +18,8 @@ EARLY = 60
 """Seconds that Slurm may send a signal too early."""
 Seconds = Callable[[Cell], float | None]
 """Estimated seconds of a cell; None: unknown."""
+Faulty = Callable[[str], frozenset[str]]
+"""Id of a cell → nodes on which it failed by their fault."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Batch:
     slurm: Slurm
     elements: tuple[tuple[Cell, ...], ...]
     """The cells of each."""
+    avoid: frozenset[str] = frozenset()
+    """Nodes on which they failed."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -56,6 +60,7 @@ class Batch:
             "--open-mode=append",
             "--requeue",
             *_resources(self.resource, self.slurm),
+            *([f"--exclude={','.join(sorted(self.avoid))}"] if self.avoid else []),
             *self.slurm.extra,
         ]
 
@@ -98,7 +103,9 @@ def script(plan: StudyPlan, slurm: Slurm, listed: Path, elsewhere: Iterable[Path
     return "\n".join(["#!/bin/bash", *slurm.setup, named, f"exec {shlex.join(words)} {cells}", ""])
 
 
-def batches(plan: StudyPlan, ready: Sequence[Cell], seconds: Seconds, largest: int) -> list[Batch]:
+def batches(
+    plan: StudyPlan, ready: Sequence[Cell], seconds: Seconds, largest: int, faulty: Faulty = lambda cell: frozenset()
+) -> list[Batch]:
     """Sort cells into arrays.
 
     Args:
@@ -106,15 +113,17 @@ def batches(plan: StudyPlan, ready: Sequence[Cell], seconds: Seconds, largest: i
         ready: The cells, the most urgent one first.
         seconds: Estimates, by which short evaluations of one backbone become one element.
         largest: Elements of an array at most.
+        faulty: Nodes on which cells failed.
 
     Raises:
         ConfigError: If the study does not say what a device is.
     """
-    classes: dict[str, list[Cell]] = {}
+    classes: dict[tuple[frozenset[str], str], list[Cell]] = {}
     for cell in ready:
-        classes.setdefault(repr(cell.resource.model_copy(update={"when": {}})), []).append(cell)
+        key = faulty(cell.id), repr(cell.resource.model_copy(update={"when": {}}))
+        classes.setdefault(key, []).append(cell)
     made = []
-    for cells in classes.values():
+    for (avoid, _), cells in classes.items():
         resource = cells[0].resource
         slurm = plan.study.slurm.of(resource.slurm)
         if slurm.gres is None:
@@ -122,7 +131,7 @@ def batches(plan: StudyPlan, ready: Sequence[Cell], seconds: Seconds, largest: i
             raise ConfigError("the study does not say what a device is on this cluster", allowed=allowed)
         elements = list(_bundled(cells, seconds, slurm.bundle))
         for begin in range(0, len(elements), largest):
-            made.append(Batch(resource, slurm, tuple(elements[begin : begin + largest])))
+            made.append(Batch(resource, slurm, tuple(elements[begin : begin + largest]), avoid))
     return made
 
 

@@ -1,6 +1,7 @@
 """What is ready → the queue, once: under a lock, with a list for each array that the queue leads back to."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
@@ -82,7 +83,7 @@ class Submitter:
             return found.seconds if found else None
 
         ready = Order(look.plan, lambda cell: seconds(cell) or 0.0).sorted(look.having(State.READY))
-        made = batches(look.plan, ready, seconds, _largest() if ready else LARGEST)
+        made = batches(look.plan, ready, seconds, _largest() if ready else LARGEST, self.observer.attempts.faulty)
         most = look.plan.study.slurm.jobs
         return made if most is None else list(_first(made, most - len(set(look.jobs.values()))))
 
@@ -96,9 +97,9 @@ class Submitter:
         listed = jobs / token
         listed.write_text(batch.listed(), encoding="utf-8")
         shutil.copyfile(plan.path, listed.with_name(token + STUDY))
-        options = batch.options(plan.study.study, jobs, token)
+        text = script(plan, batch.slurm, listed, self.elsewhere)
         try:
-            array = commands.run(options, script(plan, batch.slurm, listed, self.elsewhere)).strip().partition(";")[0]
+            array = _sbatch(batch, plan.study.study, jobs, token, text)
         except EngineError as error:
             listed.unlink()
             listed.with_name(token + STUDY).unlink()
@@ -113,13 +114,27 @@ class Submitter:
         self.say(f"submitted: {len(batch.cells)} cells as array {array} of {count} job{'s' * (count > 1)}")
 
 
+def _sbatch(batch: Batch, name: str, jobs: Path, token: str, text: str) -> str:
+    """Submit an array and return its id; where it can't be had without the nodes that failed, with them.
+
+    Raises:
+        EngineError: If it is refused.
+    """
+    try:
+        return commands.run(batch.options(name, jobs, token), text).strip().partition(";")[0]
+    except EngineError:
+        if not batch.avoid:
+            raise
+        return _sbatch(dataclasses.replace(batch, avoid=frozenset()), name, jobs, token, text)
+
+
 def _first(made: list[Batch], most: int) -> Iterator[Batch]:
     """Yield the first elements of some arrays, so many at most."""
     for batch in made:
         elements = batch.elements[: max(0, most)]
         most -= len(elements)
         if elements:
-            yield Batch(batch.resource, batch.slurm, elements)
+            yield dataclasses.replace(batch, elements=elements)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """What a cell's last words, its job's log and the queue say together: with a Slurm that only answers."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -111,6 +110,18 @@ def test_cells_beyond_what_the_site_or_the_study_allows_wait_for_the_next_run(sl
     assert list((plan.home / "jobs").glob("2*.yaml")) == sorted((plan.home / "jobs").glob("2*.yaml"))[:1]
 
 
+def test_a_fault_of_a_machine_is_tried_again_on_another_one(slurm: Answers, study) -> None:
+    plan = study.write("pretrain: {a: {seeds: 3}}\nslurm: {gres: none}")
+    first, second, _ = plan.cells
+    for cell, host in ((first, "n1"), (second, "n3")):
+        Attempts(plan.home).note(cell, Attempt("fault", "StorageError", "full", host=host))
+    Attempts(plan.home).retry([second])
+    place.run(study.path, (), {}, lambda line: None, lambda look: None)
+    asked = [line for line in str(slurm["given"]).splitlines() if line.startswith("sbatch")]
+    assert ["--exclude=n1" in line for line in asked] == [True, False]
+    assert ["--array=0-0" in line for line in asked] == [True, False]
+
+
 def test_options_of_this_machine_and_a_job_that_is_none_are_refused(slurm: Answers, study) -> None:
     study.write(CELLS)
     with pytest.raises(ConfigError, match="--workers is of --on local"):
@@ -119,11 +130,12 @@ def test_options_of_this_machine_and_a_job_that_is_none_are_refused(slurm: Answe
         place.do(study.path, ["x"], ())
 
 
-@pytest.mark.skipif(os.path.exists("/usr/bin/sbatch"), reason="Slurm is here")
-def test_without_slurm_that_is_said(study) -> None:
-    study.write(CELLS)
+def test_without_slurm_that_is_said_and_nothing_is_left(study, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = study.write(CELLS)
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(EngineError, match="is not here"):
         place.run(study.path, (), {}, print, lambda look: None)
+    assert study.look().having(State.READY) == list(plan.cells.values())
 
 
 def test_a_job_that_runs_is_requeued_and_a_cancelled_one_is_not(slurm: Answers) -> None:
