@@ -9,6 +9,7 @@ from pretrain.core.atomic import replacing
 from pretrain.core.errors import DataError
 from pretrain.images.compact import Numbers
 from pretrain.images.imageset import ImageSet
+from pretrain.images.names import canonical
 
 UNLABELLED = -1
 """Label of an image whose label isn't used."""
@@ -67,7 +68,7 @@ def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
     """Keep the labels of the images that a list names, and replace the others by `UNLABELLED`.
 
     A name is `class folder/image` or only the image, with or without its suffix (`n01440764_10026`, as in the lists of
-    dddzg/unimoco @ccac034).
+    dddzg/unimoco @ccac034). One that no image has may differ in form, or begin with other folders: its last two parts count.
 
     Raises:
         DataError: If a name matches no image, or more than one; names the first.
@@ -78,6 +79,14 @@ def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
         for form in _forms(name) & matches.keys():
             matches[form] += 1
             labels[index] = label
+    otherwise: dict[str, list[str]] = {}
+    for name in (name for name, count in matches.items() if not count):
+        otherwise.setdefault("/".join(canonical(name).split("/")[-2:]), []).append(name)
+    for index, (name, label) in enumerate(zip(images.names, images.labels, strict=True) if otherwise else ()):
+        for form in _forms(canonical(name)) & otherwise.keys():
+            labels[index] = label
+            for written in otherwise[form]:
+                matches[written] += 1
     wrong = [name for name, count in matches.items() if count != 1]
     if wrong:
         raise DataError(

@@ -29,7 +29,10 @@ def test_a_fraction_of_none_or_all_keeps_none_or_all(found: ImageSet) -> None:
     assert labels.assign_labels(found, 1.0, None, seed=0) == list(found.labels)
 
 
-@pytest.mark.parametrize("form", ["ant/ant_3.png", "ant/ant_3", "ant_3.png", "ant_3"])
+@pytest.mark.parametrize(
+    "form",
+    ["train/ant/ant_3.png", ".\\ant\\ANT_3.PNG", "/data/train/ant/ant_3", "ant/ant_3.png", "ant/ant_3", "ant_3.png", "ant_3"],
+)
 def test_a_list_names_images_with_or_without_class_and_suffix(found: ImageSet, form: str) -> None:
     kept = labels.assign_labels(found, None, [form, "bee_0"], seed=0)
     assert {name: label for name, label in zip(found.names, kept, strict=True) if label != UNLABELLED} == {
