@@ -94,7 +94,7 @@ def measure(
     fields: Annotated[dict[str, Any], MEASURE],
     selection: Annotated[dict[str, Any], SELECTION],
     setup: Annotated[Setup, Only("budget", "seed")],
-    place: Annotated[Place, Only("data", "out", "device")],
+    place: Annotated[Place, Only("data", "out", "device", "devices")],
     reading: Reading,
     probe: Annotated[list[str] | None, typer.Option(help="Probing augmentation, as in --aug; may be repeated.")] = None,
     sweep: Annotated[str | None, typer.Option(help="field=value,value,... of the probe: its invariance curve.")] = None,

@@ -11,7 +11,9 @@ from bench.selection import ALL, Selection
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
 from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug
+from pretrain.core import distributed
 from pretrain.core.errors import ConfigError
+from pretrain.core.group import group
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.settings import assignments
 from pretrain.images.skipping import Ledger, Skipped
@@ -73,15 +75,15 @@ class MeasurePlan(Plan):
         """The measure's version, the backbone and the seed."""
         return {"version": measure.VERSION, "checkpoint": self.backbone.identity, "seed": self.seed}
 
-    def work(self, journal: Journal, folder: Path) -> Produced:
-        """Measure the validation images."""
-        settings = self.settings
-        self.selection.save(folder, self.content)
-        introduce(self.backbone, journal)
-        verdict = audited(self.backbone, self.content, self.device, journal)
-        images = self.content.val
+    def follow(self, journal: Journal, folder: Path) -> None:
+        """Measure a later process's batches."""
+        self._measure(journal, folder)
+
+    def _measure(self, journal: Journal, folder: Path) -> tuple[list[measure.Measured], Ledger | None]:
+        """Measure the validation images, in later processes without a result; returns what lists replaced images, too."""
+        images, settings = self.content.val, self.settings
         ledger = Ledger(folder, images.names, Skipped(len(images))) if settings.on_bad_image == "skip" else None
-        found, *parts = measure.measure(
+        found = measure.measure(
             self.backbone,
             images,
             settings,
@@ -92,6 +94,18 @@ class MeasurePlan(Plan):
             reference=self.reference,
             skipped=ledger.skipped if ledger else None,
         )
+        if ledger is not None:
+            ledger.update()
+        distributed.barrier()  # all have noted what they replaced
+        return found, ledger
+
+    def work(self, journal: Journal, folder: Path) -> Produced:
+        """Measure the validation images."""
+        settings = self.settings
+        self.selection.save(folder, self.content)
+        introduce(self.backbone, journal)
+        verdict = audited(self.backbone, self.content, self.device, journal)
+        (found, *parts), ledger = self._measure(journal, folder)
         for number, part in enumerate(parts, start=1):
             journal.say(f"part {number} of {self.splits}: {_held_out(part.metrics)}")
         fields = RunFields(
@@ -162,7 +176,8 @@ def matrix(
     ]
     if place.out is not None and len(cases) > 1:
         raise ConfigError(f"--out is one run's folder, and these are {len(cases)} runs", fix="leave --out away")
-    return [run(replace(asked, options=options), checkpoint, place, progress) for checkpoint, options in cases]
+    with group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
+        return [run(replace(asked, options=options), checkpoint, place, progress) for checkpoint, options in cases]
 
 
 def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -194,10 +209,11 @@ def run(asked: Measure, checkpoint: str, place: Place, progress: Progress, comma
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    return execute(_resolve(asked, checkpoint, place, progress), place, progress, command)
+    with group(place.device_name()) as device:
+        return execute(_resolve(asked, checkpoint, place, progress, device), place, progress, command)
 
 
-def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) -> MeasurePlan:
+def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress, device: str) -> MeasurePlan:
     generated = places.is_generated(place.data)
     settings = settings_of(asked, generated)
     journal = Journal(progress=progress)
@@ -207,7 +223,8 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
         settings.require(each.architecture)
     if reference is not None:
         settings = settings.replace({"reference": reference.identity})
-    root, _ = places.data_root(place.data, "imagefolder", journal)
+    with distributed.first_alone():
+        root, _ = places.data_root(place.data, "imagefolder", journal)
     return MeasurePlan(
         settings=settings,
         backbone=backbone,
@@ -218,5 +235,5 @@ def _resolve(asked: Measure, checkpoint: str, place: Place, progress: Progress) 
         selection=asked.selection,
         splits=asked.splits,
         seed=asked.setup.seed,
-        device=place.device_name(),
+        device=device,
     )

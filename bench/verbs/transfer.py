@@ -155,7 +155,7 @@ def run(asked: Transfer, place: Place, progress: Progress, command: str | None =
     """
     task = tasks.get(asked.task, asked.schedule)
     asked.selection.require_folders(task.name, task.layout)
-    engine = engines.choose(task, asked.engine, place.processes)
+    engine = engines.choose(task, asked.engine)
     with group(place.device_name()) as device:
         plan = _resolve(asked, place, progress, task, engine, device)
         return execute(plan, place, progress, command)

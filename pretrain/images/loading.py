@@ -175,10 +175,11 @@ class Epochs(Sampler[list[Position]]):
             epochs: Number of epochs.
             seed: Seed of the order.
             start: First step to yield.
-            part: Index of this process's part of each batch, and number of equal parts.
+            part: Index of this process's part of each batch, and number of parts, which differ by one image at most.
         """
         self.images, self.batch, self.epochs, self.seed, self.start = images, batch, epochs, seed, start
-        self.part, self.parts = part
+        self.bounds = stretch(batch, *part)
+        """First and last of this process's images in each batch, the last one not included."""
         self.steps_per_epoch = images // batch  # an incomplete last batch is dropped, as published
 
     def __len__(self) -> int:
@@ -190,8 +191,7 @@ class Epochs(Sampler[list[Position]]):
             first = max(0, self.start - epoch * self.steps_per_epoch)
             for step in range(first, self.steps_per_epoch):
                 chosen = order[step * self.batch : (step + 1) * self.batch]
-                size = self.batch // self.parts
-                yield [(epoch, int(index)) for index in chosen[self.part * size : (self.part + 1) * size]]
+                yield [(epoch, int(index)) for index in chosen[slice(*self.bounds)]]
 
 
 def loader(
@@ -212,6 +212,11 @@ def loader(
         collate_fn=_as_is,
         pin_memory=pinned,
     )
+
+
+def stretch(total: int, part: int, parts: int) -> tuple[int, int]:
+    """Return where a part of a whole begins and ends, if it is cut into parts that differ by one at most."""
+    return part * total // parts, (part + 1) * total // parts
 
 
 def in_order(images: int, batch: int) -> list[list[Position]]:

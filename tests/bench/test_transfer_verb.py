@@ -10,7 +10,7 @@ import torch
 from bench.options import Place
 from bench.verbs import Finished, transfer
 from bench.verbs.transfer import Transfer
-from pretrain.core.errors import ConfigError, EngineError
+from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal
 from transfer import datasets, engines, record
 from transfer.engines import Job, Outcome
@@ -81,20 +81,11 @@ def test_the_engine_asked_for_runs_and_is_recorded(jobs: list[tuple[str, Job]]) 
     assert [name for name, _ in jobs] == ["detectron2", "torchvision"]
 
 
-def test_an_engine_of_one_process_refuses_several(jobs: list[tuple[str, Job]]) -> None:
-    with pytest.raises(EngineError, match="'probe' runs in one process"):
-        transfer.run(Transfer(task="knn", checkpoint="random:resnet18"), here(devices=2), silent)
-    assert not jobs
-    assert not Path("runs").exists()
-
-
 def test_the_launcher_says_how_many_processes_there_are(jobs: list[tuple[str, Job]], monkeypatch: pytest.MonkeyPatch) -> None:
     launched = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
     assert here().processes == 3
-    with pytest.raises(EngineError, match="3 processes for linear"):
-        run("linear")
 
 
 def test_the_record_says_how_many_images_a_second_the_training_took(

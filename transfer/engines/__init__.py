@@ -35,8 +35,6 @@ class EngineInfo:
     """`module:Class` of the engine in this package."""
     packages: tuple[str, ...]
     """Packages it needs."""
-    several: bool = True
-    """Whether its work is divided among several processes."""
     stems: tuple[str, ...] = (IMAGENET,)
     """First layers of a backbone that it takes (`pretrain.backbones`)."""
     families: tuple[str, ...] | None = ("resnet",)
@@ -54,7 +52,7 @@ class EngineInfo:
 
 
 ENGINES: dict[str, EngineInfo] = {
-    "probe": EngineInfo("probe.engine:Probe", ("torch",), several=False, stems=(IMAGENET, SMALL), families=None),
+    "probe": EngineInfo("probe.engine:Probe", ("torch",), stems=(IMAGENET, SMALL), families=None),
     "torchvision": EngineInfo("torchvision.engine:Torchvision", ("torchvision",)),
     "detectron2": EngineInfo(
         "detectron2.engine:Detectron2",
@@ -88,20 +86,12 @@ def get(name: str) -> Runs:
     return engine
 
 
-def choose(task: Task, name: str | None = None, processes: int = 1) -> str:
+def choose(task: Task, name: str | None = None) -> str:
     """Choose the engine for a task: the one asked for, or the first of the task's that can run here.
 
     Raises:
-        EngineError: If the task has no such engine, none of its engines is installed, or it can't use several processes.
+        EngineError: If the task has no such engine, or none of its engines is installed.
     """
-    chosen = _chosen(task, name)
-    if processes > 1 and not ENGINES[chosen].several:
-        seen = f"{processes} processes for {task.name}"
-        raise EngineError(f"the engine {chosen!r} runs in one process", seen=seen, fix="leave --devices away")
-    return chosen
-
-
-def _chosen(task: Task, name: str | None) -> str:
     if name is not None:
         if name not in task.engines:
             fix = "leave --engine away"

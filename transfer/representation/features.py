@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pretrain.backbones import Architecture
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Crops, in_order, loader
+from pretrain.images.loading import Crops, Position, in_order, loader
 from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
 from transfer import prove
@@ -57,14 +57,14 @@ def centre_features(
     batch: int,
     num_workers: int,
     device: str,
-    start: int = 0,
+    batches: list[list[Position]] | None = None,
 ) -> Iterator[Tensor]:
     """Yield the features (N, D), on the CPU, of every image's centre crop of `size` × `size` pixels, batch after batch.
 
-    The model sees them as `seen` says. The batches come in the images' order, from the one that begins with image `start`.
+    The model sees them as `seen` says. The batches come in the images' order, or are those of `batches`.
     """
     crops = Crops(images, images.labels, [CentreCrop(size)], seed=0)
-    batches = [positions for positions in in_order(len(images), batch) if positions[0][1] >= start]
+    batches = in_order(len(images), batch) if batches is None else batches
     for views, _, _ in loader(crops, batches, num_workers=num_workers):
         with torch.inference_mode():
             features: Tensor = model(normalised(views[0].to(device).float() / 255, seen)).cpu()

@@ -4,13 +4,16 @@ Shapes: N images of a batch, M views, S sources of a blend, D features.
 """
 
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from pretrain.augment.mixed import Mixed
+from pretrain.core import distributed
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
 from pretrain.images.crops import CentreCrop, Crop
@@ -66,7 +69,8 @@ def measure(
         skipped: Records unreadable images, which are then replaced; None: they raise errors.
 
     Returns:
-        The measure on all images, then on each part. `CKA` is of them only with a `reference`, which sees the same images.
+        The measure on all images, then on each part; nothing in processes after the first. `CKA` is of them only with a
+        `reference`, which sees the same images.
 
     Raises:
         ConfigError: For an unknown pipeline or augmentation, a size that a backbone can't see, features that it lacks, or more
@@ -83,20 +87,35 @@ def measure(
     networks = _Networks(model, _head(backbone if settings.features == USUAL else None, device), beside, device, seen)
     batches = shuffled(len(chosen), settings.batch, seed)
     cuts: list[Crop | CentreCrop] = [CentreCrop(settings.size), *[viewer.crop] * settings.views]
-    parts, place = [Totals(seed) for _ in range(splits)], 0
+    parts = [Totals(seed) for _ in range(splits)]
     with torch.inference_mode():
         source = Crops(images, images.labels, cuts, seed=seed, skipped=skipped)
-        positions = [[(0, index) for index in chosen[batch].tolist()] for batch in batches]
-        for done, (crops, labels, index) in enumerate(loader(source, positions, num_workers=settings.num_workers)):
-            batch = networks.measures(viewer, crops, generator(seed, done), (place, index, labels))
+        for done, batch in enumerate(_measured(networks, viewer, source, [chosen[each] for each in batches], settings, seed)):
             for split, total in enumerate(parts):
                 mine = batches[done] // every % splits == split
                 if mine.any():
                     total.add(batch.only(mine), compared=batches[done][mine] % every == 0)
-            place += len(labels)
             journal.step("representation", done + 1, len(batches))
+    if distributed.rank():
+        return []
     whole = [merged(parts)] if splits > 1 else []
     return [Measured(*total.results(), proof) for total in [*whole, *parts]]
+
+
+def _measured(
+    networks: "_Networks", viewer: Viewer, source: Crops, batches: Sequence[Tensor], settings: MeasureSettings, seed: int
+) -> Iterator[BatchMeasures]:
+    """Measure batches of images, given by their indices: each whole in one process, which yields all in order in the first."""
+    numbers, firsts = distributed.dealt(range(len(batches))), [0, *accumulate(map(len, batches))]
+    positions = [[(0, index) for index in batches[number].tolist()] for number in numbers]
+    loaded = iter(loader(source, positions, num_workers=settings.num_workers))
+    for first in range(0, len(batches), distributed.world()):
+        number, mine = first + distributed.rank(), list[BatchMeasures]()
+        if number < len(batches):
+            crops, labels, index = next(loaded)
+            known = (firsts[number], index, labels)
+            mine.append(networks.measures(viewer, crops, generator(seed, number), known))
+        yield from distributed.collected(mine)
 
 
 def _chosen(images: int, wanted: int, splits: int) -> tuple[Tensor, int]:

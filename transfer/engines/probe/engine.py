@@ -16,7 +16,6 @@ from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines.driver import Engine, Resumed
 from transfer.engines.estimate import Step, Work
 from transfer.engines.job import Job
-from transfer.engines.probe import frozen
 from transfer.engines.probe.knn import knn_metrics
 from transfer.engines.probe.linear import STATE, prepare
 from transfer.representation.features import extractor, reading_note
@@ -30,7 +29,7 @@ TIMED_IMAGES = 8
 
 
 class Probe(Engine[ProbeSettings, ClassificationData]):
-    """A job on frozen features; in its folder it keeps the features that it has read."""
+    """A job on frozen features."""
 
     NAME = "probe"
     SETTINGS: ClassVar[type[TaskSettings]] = ProbeSettings
@@ -91,8 +90,8 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
         return reading_note(self.job.backbone.architecture, self.settings.features)
 
     def spent(self) -> tuple[Path, ...]:
-        """Return the classifiers' state, then the features."""
-        return (self.job.folder / STATE, *frozen.feature_files(self.job))
+        """Return the classifiers' state; features stay in the cache folder, for other runs."""
+        return (self.job.folder / STATE,)
 
 
 class Knn(Probe):
@@ -103,7 +102,7 @@ class Knn(Probe):
         return Resumed()
 
     def train(self) -> None:
-        """Let the training images vote."""
+        """Let the training images vote, in the first process."""
         self._metrics = knn_metrics(self.job, self.model)
 
     def measure(self) -> Mapping[str, float | None]:

@@ -1,63 +1,46 @@
-"""Frozen features of a job's images, read once: kept in the run's folder until the run is done.
+"""Frozen features of a job's images; of several processes each computes a part of a step's, and has all of them.
 
 Shapes: N images, D features.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pretrain.core import interrupt
+from pretrain.core import distributed
 from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Crops, Epochs, loader
+from pretrain.images.loading import Crops, Epochs, Position, loader, stretch
 from pretrain.inputs import normalised
-from transfer.engines import state
 from transfer.engines.job import Job
+from transfer.representation import featurefile
 from transfer.representation.features import centre_features
 from transfer.tasks.linear import LinearSettings
 from transfer.tasks.probe import ProbeSettings
 
-PREFIX = "features-"
-
 
 def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[Tensor, Tensor]:
-    """Read the features (N, D) of every image's centre crop and the labels (N,), onto the CPU.
+    """Read the features (N, D) of every image's centre crop and the labels (N,), onto the CPU: once for all runs.
 
     Raises:
-        CheckpointError: If the run's folder holds a broken file of them, or one of another run.
-        Interrupted: If asked to stop, after what has been read was saved.
+        DataError: If an image can't be read, or the disk is too small for them.
+        Interrupted: If asked to stop; what has been read stays.
     """
-    settings, path = job.settings, job.folder / f"{PREFIX}{name}.pth"
+    settings, backbone, seen = job.settings, job.backbone, job.backbone.recipe.seen
     assert isinstance(settings, ProbeSettings)
-    kept = state.load(path, job.identity, {"features"})
-    found = [kept["features"]] if kept else []
-    done, total = sum(map(len, found)), len(images)
-    how = {"size": settings.size, "batch": settings.batch, "num_workers": settings.num_workers}
+    size, batch, device = settings.size, settings.batch, job.device
+    how = {"size": size, "batch": batch, "device": device.partition(":")[0], "seen": repr(seen), "tf32": settings.tf32}
+    key = featurefile.key_of(images, {**how, "backbone": backbone.identity, "features": settings.features})
 
-    def save() -> str:
-        if found:
-            state.save(path, job.identity, {"features": torch.cat(found)})
-        return f"features of {done} of {total} {name} images"
+    def read(batches: list[list[Position]]) -> Iterator[Tensor]:
+        workers = settings.num_workers
+        return centre_features(model, images, seen, size=size, batch=batch, num_workers=workers, device=device, batches=batches)
 
-    with interrupt.saving(save):
-        for part in centre_features(model, images, job.backbone.recipe.seen, **how, device=job.device, start=done):
-            found.append(part)
-            done += len(part)
-            job.journal.step(f"features of {name}", done, total)
-            by = interrupt.asked()
-            if by:
-                raise interrupt.Interrupted(by, save())
-    save()
-    return torch.cat(found), torch.tensor(np.asarray(images.labels, np.int64))
-
-
-def feature_files(job: Job) -> list[Path]:
-    """List the files that `features` left."""
-    return list(job.folder.glob(f"{PREFIX}*.pth"))
+    width = featurefile.width_of(model, size, device)
+    found = featurefile.features(images, name, f"{backbone.arch}-{size}px-{key}", read, job.journal, batch=batch, width=width)
+    return found, torch.tensor(np.asarray(images.labels, np.int64))
 
 
 def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:
@@ -68,13 +51,25 @@ def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> 
     settings = job.settings
     assert isinstance(settings, LinearSettings)
     crops = Crops(images, images.labels, [Crop(settings.size, settings.crop_scale)], seed=job.seed)
+    mine = slice(*batches.bounds)
     for step, (views, labels, _) in enumerate(loader(crops, batches, num_workers=settings.num_workers), batches.start):
         rng = torch.Generator().manual_seed(job.seed * 1_000_003 + step)
-        flipped = (torch.rand(len(labels), generator=rng) < 0.5).view(-1, 1, 1, 1)
+        flipped = (torch.rand(batches.batch, generator=rng) < 0.5)[mine].view(-1, 1, 1, 1)
         crop = torch.where(flipped, views[0].flip(-1), views[0]).to(job.device)
         with torch.inference_mode():
             found = model(normalised(crop.float() / 255, job.backbone.recipe.seen))
-        yield found.clone(), labels.to(job.device)
+        yield _whole(found.clone(), batches.batch), _whole(labels.to(job.device), batches.batch)
+
+
+def _whole(mine: Tensor, batch: int) -> Tensor:
+    """Put the processes' stretches (n, ...) of a step together: (batch, ...). They may differ by one in length."""
+    world = distributed.world()
+    if world == 1:
+        return mine
+    padded = mine.new_zeros((-(-batch // world), *mine.shape[1:]))
+    padded[: len(mine)] = mine
+    sizes = [last - first for first, last in (stretch(batch, part, world) for part in range(world))]
+    return torch.cat([part[:size] for part, size in zip(distributed.gather(padded).split(len(padded)), sizes, strict=True)])
 
 
 def cached(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:

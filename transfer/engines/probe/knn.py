@@ -3,10 +3,13 @@
 Shapes: N training images, M queries, D features, C classes.
 """
 
+from itertools import zip_longest
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pretrain.core import distributed
 from pretrain.core.errors import DataError
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines.job import Job
@@ -15,7 +18,9 @@ from transfer.engines.probe.classifiers import top
 from transfer.tasks.knn import KnnSettings
 
 QUERIES = 1024
-"""Queries compared with all training images at once."""
+"""Queries compared at once."""
+COLUMNS = 2**16
+"""Training images that they are compared with at once: 256 MiB of cosines."""
 
 
 def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
@@ -23,7 +28,7 @@ def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
 
     Raises:
         DataError: If there are fewer training images than neighbours.
-        Interrupted: If a signal asked for a stop, after the features read so far were saved.
+        Interrupted: If a signal asked for a stop; what has been read of the features stays.
     """
     settings, data = job.settings, job.data
     assert isinstance(settings, KnnSettings)
@@ -32,6 +37,8 @@ def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
         raise DataError("more neighbours than training images", seen=f"{settings.neighbours} of {len(data.train)}")
     train, train_labels = frozen.features(job, model, data.train, "train")
     val, val_labels = frozen.features(job, model, data.val, "val")
+    if distributed.rank():
+        return {}
     k, temperature = settings.neighbours, settings.temperature
     votes = knn_votes(train, train_labels, val, classes=data.ref.classes, k=k, temperature=temperature)
     return {"knn": top(votes, val_labels, 1)}
@@ -50,9 +57,34 @@ def knn_votes(train: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k
         k: Number of neighbours that vote.
         temperature: Temperature of the votes.
     """
-    train, votes = F.normalize(train, dim=1), []
-    for part in F.normalize(queries, dim=1).split(QUERIES):
-        cosine, nearest = (part @ train.T).topk(k, dim=1)
+    normed = F.normalize(queries, dim=1)
+    best: list[tuple[Tensor, Tensor]] = []
+    for first in range(0, len(train), COLUMNS):
+        part = F.normalize(train[first : first + COLUMNS], dim=1)
+        best = [_nearest(each, part, first, k, known) for each, known in zip_longest(normed.split(QUERIES), best)]
+    votes = []
+    for cosine, nearest in best:
         weight = ((cosine - cosine[:, :1]) / temperature).exp()
-        votes.append(torch.zeros(len(part), classes).scatter_add_(1, labels[nearest], weight))
+        votes.append(torch.zeros(len(cosine), classes).scatter_add_(1, labels[nearest], weight))
     return torch.cat(votes)
+
+
+def _nearest(queries: Tensor, part: Tensor, first: int, k: int, known: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    """Find the k nearest of a part of the training images and of those known from earlier parts.
+
+    Args:
+        queries: Normalised, (Q, D).
+        part: Normalised, (P, D).
+        first: Index of the part's first image.
+        k: Neighbours.
+        known: Cosines and indices (Q, at most k) of those known; None: there are none.
+
+    Returns:
+        Their cosines, falling, and their indices.
+    """
+    cosine, index = (queries @ part.T).topk(min(k, len(part)), dim=1)
+    if known is None:
+        return cosine, index + first
+    cosines, indices = torch.cat([known[0], cosine], dim=1), torch.cat([known[1], index + first], dim=1)
+    cosine, place = cosines.topk(min(k, cosines.shape[1]), dim=1)
+    return cosine, indices.gather(1, place)

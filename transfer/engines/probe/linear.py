@@ -3,14 +3,15 @@
 Shapes: N images, D features.
 """
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from pretrain.core import interrupt
-from pretrain.core.errors import DataError
+from pretrain.core import distributed, interrupt
+from pretrain.core.errors import ConfigError, DataError
 from pretrain.images import labels
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Epochs
@@ -35,13 +36,15 @@ def prepare(job: Job, model: nn.Module) -> "Training":
     tried. Where there is one, it is the last epoch, or the best on the validation images where that is the published protocol.
 
     Raises:
+        ConfigError: If there are more processes than images in a step.
         DataError: If a class has too few images to hold some out.
-        CheckpointError: If the folder holds broken features, or those of another run.
         Interrupted: If asked to stop, after what has been read was saved.
     """
     settings, data = job.settings, job.data
     assert isinstance(settings, HeadSettings)
     assert isinstance(data, ClassificationData)
+    if min(settings.batch, len(data.train)) < distributed.world():
+        raise ConfigError("more processes than images in a step", seen=f"{distributed.world()} and {settings.batch}")
     images, held_images = held_out(data.train, settings, job.seed) if settings.lr_search else (data.train, None)
     val = features(job, model, data.val, "val")
     held = features(job, model, held_images, "held-out") if held_images else val
@@ -92,7 +95,9 @@ class Training:
         self.optimizer = classifiers.optimizer()
         self.best = Best(-1.0, 0, 0, {})
         batch = min(settings.batch, len(images))
-        self.batches = Epochs(len(images), batch=batch, epochs=settings.epochs, seed=job.seed)
+        self.divided = not isinstance(settings, CachedSettings)
+        part = (distributed.rank(), distributed.world()) if self.divided else (0, 1)
+        self.batches = Epochs(len(images), batch=batch, epochs=settings.epochs, seed=job.seed, part=part)
         self.total = len(self.batches)
 
     def resume(self) -> Resumed:
@@ -118,6 +123,9 @@ class Training:
             TrainingError: If no loss is finite any more.
             Interrupted: If asked to stop, after the state was saved.
         """
+        if distributed.rank() and not self.divided:
+            features(self.job, model, self.images, "train")  # their part of it is all that others have to do
+            return
         start = self.batches.start
         if not start:
             self._judge(0)
@@ -142,11 +150,15 @@ class Training:
         epoch, rest = divmod(step, per_epoch)
         if not rest:
             self._judge(epoch)
-        by = interrupt.asked() if step < self.total else None
+        by = self._asked() if step < self.total else None
         if by or (not rest and epoch % self.settings.save_every == 0):
             self._save(step)
         if by:
             raise interrupt.Interrupted(by, f"step {step:,} of {self.total:,}")
+
+    def _asked(self) -> signal.Signals | None:
+        """Return the signal that asked for a stop: all processes together, where all are at work."""
+        return distributed.agreed_stop() if self.divided else interrupt.asked()
 
     def _judge(self, epoch: int) -> None:
         """Keep the best classifier: of equal ones that of the earliest epoch, and of the smallest learning rate.
@@ -154,6 +166,8 @@ class Training:
         Where no epoch is chosen, that of the last one is kept.
         """
         chooses = self.settings.BEST_EPOCH or self.settings.lr_search
+        if distributed.rank():  # the first process reports
+            return
         if not chooses and epoch < self.settings.epochs:
             return
         held, truth = self.held
@@ -168,7 +182,9 @@ class Training:
             self.best = Best(max(found), epoch, which, {f"top{k}": top(scores, self.val[1], k) for k in (1, 5)})
 
     def _save(self, step: int) -> None:
-        """Save everything that is needed to resume after `step` steps."""
+        """Save everything that is needed to resume after `step` steps; the first process does."""
+        if distributed.rank():
+            return
         heads, optimizer = self.classifiers.state_dict(), self.optimizer.state_dict()
         content: dict[str, Any] = {"step": step, "heads": heads, "optimizer": optimizer, "best": vars(self.best)}
         state.save(self.job.folder / STATE, self.job.identity, content)

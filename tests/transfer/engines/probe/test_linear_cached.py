@@ -125,7 +125,7 @@ def test_a_search_does_not_look_at_the_validation_images(probe_job: ProbeJob, sh
 def test_what_is_held_out_is_balanced_seeded_and_not_trained_on(probe_job: ProbeJob, shades: Path) -> None:
     images, settings = imagefolder.read(shades).train, probe_job("linear", held_out=0.2).settings
     kept, held = held_out(images, settings, seed=5)
-    assert sorted(kept.names + held.names) == sorted(images.names)
+    assert sorted([*kept.names, *held.names]) == sorted(images.names)
     assert Counter(held.labels) == dict.fromkeys(range(3), 3)
     assert held_out(images, settings, seed=5)[1] == held
     assert held_out(images, settings, seed=6)[1] != held

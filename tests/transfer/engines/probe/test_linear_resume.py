@@ -1,5 +1,6 @@
 """A linear evaluation that was broken anywhere ends as if it had not been, to the last bit."""
 
+import os
 import pickle
 import signal
 from collections.abc import Callable
@@ -38,10 +39,12 @@ class Course:
         self._mark: signal.Signals | None = None
         self._stop: tuple[str, int] | None = None
         self._kill = False
+        self._monkeypatch, self._cache = monkeypatch, os.environ["BENCH_CACHE"]
         monkeypatch.setattr(interrupt, "asked", lambda: self._mark)
 
     def run(self, folder: str, stop: tuple[str, int] | None = None, *, kill: bool = False, **changes: object) -> Outcome:
         self._mark, self._stop, self._kill = None, stop, kill
+        self._monkeypatch.setenv("BENCH_CACHE", f"{self._cache}/{folder}")  # else it would find the other run's features
         task = "linear" if self.kind == "search" else self.kind
         return engine.Probe.fit(self.make(task, self._hear, folder=folder, **{**FIELDS[self.kind], **changes}))
 
@@ -104,15 +107,14 @@ def test_another_runs_state_and_a_broken_one_are_refused(
     course = Course(probe_job, "linear-cached", monkeypatch)
     with pytest.raises(interrupt.Interrupted):
         course.run("run", ("linear", 6))
-    with pytest.raises(CheckpointError, match=r"features-val.pth is of another run"):
+    with pytest.raises(CheckpointError, match=r"last.pth is of another run"):
         course.run("run", lr=0.7)
-    for name in ("last.pth", "features-train.pth"):
-        path = tmp_path / "run" / name
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(CheckpointError, match=f"can't resume from .*{name}"):
-            course.run("run")
-        path.write_bytes(whole)
+    path = tmp_path / "run" / "last.pth"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"can't resume from .*last.pth"):
+        course.run("run")
+    path.write_bytes(whole)
     assert course.run("run").metrics["top1"] is not None
 
 
