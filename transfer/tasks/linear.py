@@ -81,7 +81,7 @@ class LinearSettings(HeadSettings):
 
 
 class CachedSettings(HeadSettings):
-    """Settings of linear evaluation on the features of one centre crop of each image, which are read once and kept in memory:
+    """Settings of linear evaluation on the features of one centre crop of each image, which are read once and kept in a file:
     4 · D bytes for each image, 10 GB for ImageNet and a ResNet-50."""
 
     BEST_EPOCH: ClassVar[bool] = False
