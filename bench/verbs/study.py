@@ -52,7 +52,7 @@ def run(file: Path, found: Sequence[Path], on: str, options: Mapping[str, Any], 
     if dry_run:
         made = _forecast(planning.read(file), found, options.get("workers") or 1)
         first = made.order.sorted(made.look.having(State.READY))[:FIRST_SHOWN]
-        print("\n".join([*view.plan(made), "first:", *(f"  {made.look.line(cell)}" for cell in first)]))
+        print("\n".join([*view.plan(made), "first:", *(f"  {made.look.line(cell)}" for cell in first), *place.preview(made)]))
         return 0
     console = Console(stderr=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:

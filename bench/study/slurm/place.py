@@ -1,5 +1,6 @@
 """`run --on slurm`: submits what is ready and leaves; with `--watch` it stays, and tops up until nothing is left."""
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 from bench.study import child, view
 from bench.study import plan as planning
+from bench.study.cells import Cell
+from bench.study.forecast import Forecast
 from bench.study.local import ALL_DONE, SOME_FAILED, STOPPED, Say, Show
 from bench.study.plan import StudyPlan
 from bench.study.slurm import element, queue
-from bench.study.slurm.submitting import Submitter
+from bench.study.slurm.batches import batches
+from bench.study.slurm.submitting import LARGEST, Submitter
 from bench.study.states import Look, Observer, State
 from pretrain.core.errors import BenchError, ConfigError
 
@@ -34,6 +38,23 @@ def run(path: Path, elsewhere: tuple[Path, ...], options: Mapping[str, Any], say
     submitter = Submitter(Observer.of(plan, elsewhere), elsewhere, say)
     submitter.top_up(plan)
     return _watch(path, plan, submitter, show) if options.get("watch") else _left(plan, submitter)
+
+
+def preview(made: Forecast) -> list[str]:
+    """Return the submissions of the cells that are ready, as they are typed.
+
+    Raises:
+        ConfigError: If the study does not say what a device is.
+    """
+
+    def seconds(cell: Cell) -> float | None:
+        found = made.estimates.get(cell.id)
+        return found.seconds if found else None
+
+    plan = made.look.plan
+    arrays = batches(plan, made.order.sorted(made.look.having(State.READY)), seconds, LARGEST)
+    words = (batch.options(plan.study.study, plan.home / queue.JOBS, "LIST") for batch in arrays)
+    return ["submitted as:", *(f"  {shlex.join(each)}" for each in words)]
 
 
 def do(path: Path, names: Sequence[str], elsewhere: tuple[Path, ...], *, wait: bool = False) -> int:

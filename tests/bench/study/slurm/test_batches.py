@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,17 @@ def test_cells_of_one_class_of_resources_are_one_array_that_asks_for_what_they_n
     probes = words["knnresnet18"]
     assert {"--cpus-per-task=1", "--partition=long", "--time=24:00:00", "--nice=5"} <= {*probes}
     assert not any(word.startswith("--gres") for word in probes)
+
+
+def test_a_dry_run_shows_what_would_be_submitted_and_writes_nothing(
+    study, typed: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.write(STUDY)
+    before = sorted(Path().rglob("*"))
+    assert typed("study", "run", "study.yaml", "--on", "slurm", "--dry-run") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  sbatch")]
+    assert ["--partition=big" in line for line in lines] == [True, False]
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_an_array_has_no_more_elements_than_slurm_takes(study) -> None:
