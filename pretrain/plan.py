@@ -1,7 +1,9 @@
 """What a pre-training will take, before it starts: parameters, steps, memory and time."""
 
 import copy
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +11,20 @@ from torch import Tensor
 
 from pretrain import augment
 from pretrain.config import PretrainConfig
+from pretrain.core import launcher
+from pretrain.images.loading import Epochs, Images
+from pretrain.images.skipping import Skipped
+from pretrain.inputs import crops
 from pretrain.trainer import Trainer
 
 FORWARD, BACKWARD = 1, 2
 """What a pass costs, in forward passes."""
 TIMED_PIXELS = 2**18
 """Pixels of the largest view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
+WARMED, TIMED = 2, 5
+"""Steps on a GPU before those that are timed, and those."""
+LOADED = 32
+"""Images loaded for an estimate."""
 MIB = 2**20
 
 
@@ -27,11 +37,35 @@ class Plan:
     steps: int
     """Optimiser steps, of all epochs."""
     seconds: float
-    """Wall seconds of the training steps. Decoding runs beside them."""
+    """Wall seconds of the training."""
+    bound: str
+    """Which is the slower one, the steps or the loader workers, in words."""
     state_mib: float
-    """Encoders, gradients, optimiser state and queue."""
+    """Encoders, gradients, optimiser state and queue, in every process."""
     activations_mib: float
     """What the backward pass of one process's batch needs."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What one image takes a process, in wall seconds."""
+
+    step: float
+    """In the training step."""
+    load: float
+    """In the loader workers, all of them together."""
+    workers: int
+    """Loader workers."""
+
+    @property
+    def seconds(self) -> float:
+        """Workers load while the process trains; without any it does both in turn."""
+        return max(self.step, self.load) if self.workers else self.step + self.load
+
+    def bound(self) -> str:
+        """Say what an image takes on either side, and which side is waited for."""
+        each = f"{self.step * 1000:.2g} ms an image in a step, {self.load * 1000:.2g} ms by {self.workers} loader workers"
+        return f"{each}: the {'loader' if self.load > self.step else 'step'} is the slower one"
 
 
 def passes(config: PretrainConfig) -> float:
@@ -61,32 +95,54 @@ def cost(config: PretrainConfig) -> str:
     return f"{said}; {without:.3g} without the {len(small)} small crops of {small[0].size} pixels"
 
 
-def plan(config: PretrainConfig, *, images: int, classes: int, device: str) -> Plan:
-    """Estimate a run on `images` images of `classes` classes."""
+def plan(config: PretrainConfig, *, images: int, classes: int, device: str, processes: int = 1, load: float = 0.0) -> Plan:
+    """Estimate a run on `images` images of `classes` classes in some processes; `load` is what `loading` returns."""
     trainer = Trainer(config, images, classes, device)
-    seconds, activations = measure(trainer)
+    step, activations = measure(trainer, processes)
+    pace = Pace(step, load, config.num_workers)
     trained = [parameter for _, parameter in trainer.learner.trained()]
     held = [*trainer.learner.parameters(), *trainer.learner.buffers()]
     state = sum(map(_bytes, held)) + (1 + config.recipe.optimizer.MOMENTS) * sum(map(_bytes, trained))
+    each = config.recipe.batch / processes
     return Plan(
         parameters=sum(p.numel() for p in trained),
         steps=trainer.steps,
-        seconds=seconds * config.recipe.batch * trainer.steps,
+        seconds=pace.seconds * each * trainer.steps,
+        bound=pace.bound(),
         state_mib=state / MIB,
-        activations_mib=activations * config.recipe.batch / MIB,
+        activations_mib=activations * each / MIB,
     )
 
 
-def measure(trainer: Trainer) -> tuple[float, float]:
+def loading(config: PretrainConfig, images: Images, labels: Sequence[int]) -> float:
+    """Time a few images as the loader workers load them; returns the seconds for each image, of all workers together."""
+    skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
+    order = Epochs(len(images), batch=config.recipe.batch, epochs=1, seed=config.seed)
+    few, drawn = next(iter(order))[:LOADED], crops(config, images, labels, skipped)
+    began = time.monotonic()
+    drawn.__getitems__(few)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    side_by_side = max(1, min(config.num_workers, cores // launcher.processes_here()))
+    return (time.monotonic() - began) / len(few) / side_by_side
+
+
+def measure(trainer: Trainer, processes: int) -> tuple[float, float]:
     """Time a few images and count the bytes kept for the backward pass; returns wall seconds and bytes per image.
 
-    The passes are made on a copy of the learner: the run stays as it is.
+    A GPU does few images in little less time than many: there a process's whole batch is timed. The passes are made on a copy
+    of the learner: the run stays as it is.
+
+    Args:
+        trainer: The run.
+        processes: How many divide its batch.
     """
-    config, learner = trainer.config, copy.deepcopy(trainer.learner)
+    config, learner, gpu = trainer.config, copy.deepcopy(trainer.learner), trainer.device.startswith("cuda")
     views, progress = config.views(), trainer.progress(0)
-    largest = max(view.size for view in views)
-    n = min(config.recipe.batch, max(2, TIMED_PIXELS // largest**2) * config.bn_splits)
-    crops = [torch.zeros((n, 3, view.size, view.size), dtype=torch.uint8, device=trainer.device) for view in views]
+    n = config.recipe.batch // processes
+    if not gpu:
+        largest = max(view.size for view in views)
+        n = min(n, max(2, TIMED_PIXELS // largest**2) * config.bn_splits)
+    images = [torch.zeros((n, 3, view.size, view.size), dtype=torch.uint8, device=trainer.device) for view in views]
     labels = torch.zeros(n, dtype=torch.long, device=trainer.device)
     kept: dict[int, int] = {}
 
@@ -95,11 +151,11 @@ def measure(trainer: Trainer) -> tuple[float, float]:
         return tensor
 
     times = []
-    for _ in range(3):
+    for _ in range(WARMED + TIMED if gpu else 3):
         began = time.monotonic()
         learner.before_forward(progress)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            batch = trainer.batch(crops, labels, progress, learner=learner)
+            batch = trainer.batch(images, labels, progress, learner=learner)
             if batch.before is None:  # what an augmentation asked is answered and gone
                 kept.clear()
             loss = learner(batch).total
@@ -109,7 +165,7 @@ def measure(trainer: Trainer) -> tuple[float, float]:
         for held in (*learner.parameters(), *learner.buffers()):
             kept.pop(held.untyped_storage().data_ptr(), None)
         activations, kept = sum(kept.values()) / n, {}
-    return min(times), activations  # the first warms up, and other processes only ever slow one down
+    return min(times[WARMED:] if gpu else times), activations  # other processes only ever slow one down
 
 
 def _bytes(tensor: Tensor) -> int:

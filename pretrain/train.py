@@ -21,7 +21,7 @@ from pretrain.images.loading import Batch, Epochs, Images, loader
 from pretrain.images.skipping import Ledger, Skipped, note
 from pretrain.images.training_set import TrainingSet
 from pretrain.inputs import crops
-from pretrain.plan import measure
+from pretrain.plan import Pace, loading, measure
 from pretrain.provenance import Provenance
 from pretrain.trainer import STATE, Trainer
 
@@ -103,7 +103,7 @@ def train(
     start, losses = trainer.resume(folder / STATE, journal)
     journal.rewind(**{STAGE: start}, monitor=start // trainer.per_epoch)
     if announce_time:
-        _announce(trainer, start, journal)
+        _announce(trainer, opened, data.labels, start, journal)
     keeper = _Keeper(trainer, folder, journal, _provenance(config, data, name), monitor)
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
     ledger = None if skipped is None else Ledger(folder, images.names, skipped)
@@ -139,11 +139,12 @@ def _provenance(config: PretrainConfig, data: TrainingSet, name: str) -> Provena
     )
 
 
-def _announce(trainer: Trainer, start: int, journal: Journal) -> None:
-    """Log how long the run will take, from a few images timed now."""
-    left, batch = trainer.steps - start, trainer.recipe.batch
-    seconds = measure(trainer)[0] * batch / distributed.world() * left
-    journal.say(f"estimated time: {duration(seconds)} ({left:,} steps of {batch} images, a few timed now)")
+def _announce(trainer: Trainer, images: Images, labels: Sequence[int], start: int, journal: Journal) -> None:
+    """Log how long the run will take, from a few images timed now, and what it waits for."""
+    left, batch, world = trainer.steps - start, trainer.recipe.batch, distributed.world()
+    pace = Pace(measure(trainer, world)[0], loading(trainer.config, images, labels), trainer.config.num_workers)
+    seconds = pace.seconds * batch / world * left
+    journal.say(f"estimated time: {duration(seconds)} ({left:,} steps of {batch} images, a few timed now; {pace.bound()})")
 
 
 def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:

@@ -150,7 +150,16 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
     for key, value in fields.leaves(settings).items():
         say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
-    estimate = planning.plan(settings, images=len(images), classes=len(images.classes), device=plan.device)
+    opened = training.open_images(settings.replace({"cache": None}), images, Journal())  # nothing is cached for an estimate
+    load = planning.loading(settings, opened, plan.training_set.labels)
+    estimate = planning.plan(
+        settings,
+        images=len(images),
+        classes=len(images.classes),
+        device=plan.device,
+        processes=place.processes,
+        load=load,
+    )
     for line in plan.arithmetic():
         say(line)
     say(f"a step costs {planning.cost(settings)}")
@@ -158,7 +167,8 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     recipe = settings.recipe
     say(f"{estimate.steps:,} steps: {recipe.epochs} epochs of {len(images):,} images in batches of {recipe.batch}")
     say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
-    say(f"time: {duration(estimate.seconds)} on one {plan.device}, from a few images timed now")
+    where = f"on one {plan.device}" if place.processes == 1 else f"on {place.processes} of {plan.device}"
+    say(f"time: {duration(estimate.seconds)} {where}, from a few images timed now; {estimate.bound}")
 
 
 def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress, device: str) -> PretrainPlan:

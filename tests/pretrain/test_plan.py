@@ -1,11 +1,18 @@
 """What a step costs, against the counts of each method's passes."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
-from pretrain.plan import cost, passes
+from pretrain.images.imageset import read
+from pretrain.plan import Pace, cost, loading, measure, passes
+from pretrain.trainer import Trainer
 
 SMALL_CROP = 3 * (96 / 224) ** 2
 
@@ -40,3 +47,45 @@ def test_the_part_of_small_crops_is_said() -> None:
         "6 without the 6 small crops of 96 pixels"
     )
     assert "small" not in cost(PretrainConfig.read({"method": "simclr"}))
+
+
+def test_the_slower_of_steps_and_loader_decides_and_is_named() -> None:
+    workers, alone = Pace(0.004, 0.006, workers=2), Pace(0.004, 0.006, workers=0)
+    assert (workers.seconds, alone.seconds) == (0.006, pytest.approx(0.010))
+    assert workers.bound() == "4 ms an image in a step, 6 ms by 2 loader workers: the loader is the slower one"
+    assert Pace(0.004, 0.001, workers=2).bound().endswith("the step is the slower one")
+
+
+def test_on_a_gpu_each_process_times_its_whole_part_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PretrainConfig.read({"arch": "resnet18", "size": 16, "batch": 32, "queue": 32, "precision": "fp32"})
+    run = Trainer(config, 64, 2, "cpu")
+    monkeypatch.setattr("pretrain.plan.TIMED_PIXELS", 2 * 16**2)
+    seen: list[int] = []
+    batch = run.batch
+
+    def noted(crops: Sequence[torch.Tensor], labels: torch.Tensor, *rest: Any, **more: Any) -> Batch:
+        seen.append(len(labels))
+        monkeypatch.setattr(run, "device", "cpu")  # there is no other one here
+        return batch(crops, labels, *rest, **more)
+
+    monkeypatch.setattr(run, "batch", noted)
+    measure(run, processes=4)
+    assert seen == [2] * 3
+    seen.clear()
+    run.device = "cuda:0"
+    empty = torch.zeros
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device=None, **how: empty(*shape, **how))
+    measure(run, processes=4)
+    assert seen == [8] * 7
+
+
+def test_loading_is_timed_on_few_images_and_shared_by_the_workers_that_cores_allow(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = read(root, "train")
+    config = PretrainConfig.read({"arch": "resnet18", "size": 16, "batch": 12, "queue": 12})
+    clock = iter([0.0, 1.2] * 3)
+    monkeypatch.setattr("pretrain.plan.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("pretrain.plan.os", SimpleNamespace(sched_getaffinity=lambda pid: range(2)))
+    each = [loading(config.replace({"num_workers": workers}), images, images.labels) for workers in (0, 2, 4)]
+    assert each == [pytest.approx(seconds) for seconds in (0.1, 0.05, 0.05)]

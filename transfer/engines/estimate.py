@@ -34,14 +34,25 @@ Step = Callable[[], Work]
 """Do a little of a run's work on a copy of the model; return how much it was."""
 
 
+WARMED, TIMED = 2, 5
+"""Steps on a GPU before those that are timed, and those; on a CPU one of each."""
+
+
 def seconds(whole: Work, step: Step, device: str) -> float:
-    """Time one step, and return the seconds that all processes together need for the whole work at that speed."""
-    step()  # allocates
+    """Time a step, and return the seconds that all processes together need for the whole work at that speed."""
+    warmed, timed = (1, 1) if device == "cpu" else (WARMED, TIMED)
+    for _ in range(warmed):
+        step()  # allocates
     _finish(device)
     began = time.monotonic()
-    done = step()
+    done = [step().passes for _ in range(timed)]
     _finish(device)
-    return (time.monotonic() - began) * whole.passes / done.passes / distributed.world()
+    return (time.monotonic() - began) * whole.passes / sum(done) / distributed.world()
+
+
+def together(device: str, batch: int, few: int) -> int:
+    """Return how many images to time: few on a CPU; a GPU does few in little less time than a process's whole batch."""
+    return few if device == "cpu" else max(few, batch // distributed.world())
 
 
 def _finish(device: str) -> None:

@@ -20,6 +20,7 @@ from pretrain.core import distributed, interrupt
 from pretrain.core.errors import TrainingError
 from transfer.convert import detectron2_payload
 from transfer.detection.found import Found
+from transfer.engines import estimate
 from transfer.engines.detection import DetectionEngine
 from transfer.engines.detectron2 import checkpoint
 from transfer.engines.detectron2.catalogue import has_bit_masks, registered
@@ -104,16 +105,17 @@ class Detectron2(DetectionEngine):
         return proven(self.job.backbone, bare(self.trainer.model), self.settings)
 
     def step(self) -> Step:
-        """Prepare a training step on one image, taken twice."""
+        """Prepare a training step on one image, taken twice; on a GPU, on a batch."""
         from detectron2.utils.events import EventStorage
 
-        sample = next(iter(self.trainer.build_train_loader(self.trainer.cfg)))[0]
+        batch = next(iter(self.trainer.build_train_loader(self.trainer.cfg)))
+        batch = [batch[0], batch[0]] if estimate.together(self.job.device, len(batch), 2) == 2 else batch
         trial = copy.deepcopy(bare(self.trainer.model)).train()
 
         def step() -> Work:
             with EventStorage():
-                sum(trial([sample, sample]).values()).backward()
-            return Work(trained=2)
+                sum(trial(batch).values()).backward()
+            return Work(trained=len(batch))
 
         return step
 

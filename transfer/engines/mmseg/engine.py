@@ -22,6 +22,7 @@ from pretrain.core.errors import BenchError
 from pretrain.images.decode import opened, rgb
 from transfer.convert import mmseg_payload
 from transfer.datasets.segmentation import SegmentationData, spread
+from transfer.engines import estimate
 from transfer.engines.driver import PREDICTIONS, Engine, Resumed
 from transfer.engines.estimate import Step, Work
 from transfer.engines.job import Job
@@ -123,18 +124,19 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
         return Work(trained=settings.iters * settings.batch, forwarded=forwarded)
 
     def step(self) -> Step:
-        """Prepare a training step on one crop."""
+        """Prepare a training step on one crop; on a GPU, on as many as a process has."""
         from mmengine.structures import PixelData
         from mmseg.structures import SegDataSample
 
         trial = copy.deepcopy(bare(self.runner.model)).train()
         size = self.settings.crop_size
         sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, *size, dtype=torch.long)))
-        raw = {"inputs": [torch.zeros(3, *size)], "data_samples": [sample]}
+        count = estimate.together(self.job.device, self.settings.batch, 1)
+        raw = {"inputs": [torch.zeros(3, *size)] * count, "data_samples": [sample] * count}
 
         def step() -> Work:
             trial(**trial.data_preprocessor(raw, True), mode="loss")["decode.loss_ce"].backward()
-            return Work(trained=1)
+            return Work(trained=count)
 
         return step
 

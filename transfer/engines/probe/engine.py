@@ -13,6 +13,7 @@ from pretrain.core.errors import EngineError
 from pretrain.images.decode import opened, rgb
 from pretrain.inputs import normalised
 from transfer.datasets.imagefolder import ClassificationData
+from transfer.engines import estimate
 from transfer.engines.driver import Engine, Resumed
 from transfer.engines.estimate import Step, Work
 from transfer.engines.job import Job
@@ -57,12 +58,13 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
 
     def step(self) -> Step:
         """Prepare a forward pass of a few images."""
-        images = torch.zeros(TIMED_IMAGES, 3, self.settings.size, self.settings.size, device=self.job.device)
+        count = estimate.together(self.job.device, self.settings.batch, TIMED_IMAGES)
+        images = torch.zeros(count, 3, self.settings.size, self.settings.size, device=self.job.device)
 
         def step() -> Work:
             with torch.inference_mode():
                 self.model(images)
-            return Work(forwarded=TIMED_IMAGES)
+            return Work(forwarded=count)
 
         return step
 

@@ -15,6 +15,7 @@ from pretrain.core import distributed
 from transfer import prove
 from transfer.datasets.objects import Picture, read_image
 from transfer.detection.found import Found
+from transfer.engines import estimate
 from transfer.engines.detection import DetectionEngine
 from transfer.engines.driver import Resumed
 from transfer.engines.estimate import Step, Work
@@ -86,14 +87,16 @@ class Torchvision(DetectionEngine):
         return proof
 
     def step(self) -> Step:
-        """Prepare a training step on one image, taken twice, so that BN has something to normalise."""
+        """Prepare a training step on one image, taken twice, so that BN has something to normalise; on a GPU, on a batch."""
         trial = copy.deepcopy(self.model).train()
-        sample = next(samples(self.training, ORDER))[0].to(trial.device)
+        batch = next(samples(self.training, ORDER))
+        count = estimate.together(self.job.device, self.settings.batch, 2)
+        batch = [sample.to(trial.device) for sample in ([batch[0]] * count if count == 2 else batch)]
 
         def step() -> Work:
-            losses = trial.losses([sample, sample], torch_random(self.training.seed, SAMPLING, 0))
+            losses = trial.losses(batch, torch_random(self.training.seed, SAMPLING, 0))
             torch.stack(list(losses.values())).sum().backward()
-            return Work(trained=2)
+            return Work(trained=len(batch))
 
         return step
 
