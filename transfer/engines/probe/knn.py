@@ -19,8 +19,8 @@ from transfer.tasks.knn import KnnSettings
 
 QUERIES = 1024
 """Queries compared at once."""
-COLUMNS = 2**16
-"""Training images that they are compared with at once: 256 MiB of cosines."""
+COLUMNS = 2**15
+"""Training images that they are compared with at once: 128 MiB of cosines."""
 
 
 def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
