@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import FIRST
+from bench import FIRST, command_line
 from bench.cli import completion
 from bench.cli.groups import Only
 from bench.cli.tables import ADJUSTMENTS, MEASURE, PRETRAIN, SELECTION
@@ -34,17 +34,19 @@ def pretrain(
     dry_run: Annotated[bool, typer.Option(help="Only say what would run, and the memory and time it would take.")] = False,
 ) -> None:
     """Make a backbone: a method under an augmentation and a supervision regime."""
+    from bench import api
     from bench.progress import Display
     from bench.summary import first_task
     from bench.verbs import pretrain as verb
     from pretrain.core.settings import assignments
 
-    options = fields | assignments(set_ or [])
+    settings = assignments(set_ or [])
     with Display() as display:
         if dry_run:
-            return verb.explain(options, setup, place, display.hook)
-        done = verb.run(options, setup, place, display.hook)
-    return _print(done, f"bench transfer --task {first_task(done)} --ckpt {done.folder / 'backbone.pth'}")
+            return verb.explain(fields | settings, setup, place, display.hook)
+        groups = {"config": setup.config, "budget": setup.budget, **vars(place)}
+        done = api.pretrain(**groups, settings=settings, progress=display.hook, command=command_line(), **fields)
+    return _print(done, f"bench transfer --task {first_task(done)} --ckpt {done.backbone}")
 
 
 def transfer(
@@ -63,26 +65,28 @@ def transfer(
     set_: Set = None,
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
-    from dataclasses import replace
+    from functools import partial
 
+    from bench import api
     from bench.progress import Display
-    from bench.selection import Selection
-    from bench.verbs import transfer as verb
     from bench.verbs import trials as seeds
     from pretrain.core.settings import assignments
 
-    asked = verb.Transfer(
-        task=task,
-        checkpoint=ckpt,
-        schedule=schedule,
-        engine=engine,
-        adjustments=adjustments,
-        options=assignments(set_ or []),
-        reading=reading,
-        selection=Selection.read(selection, where="the options"),
-    )
     with Display() as display:
-        done = seeds.run(trials, setup, place, lambda setup, place: verb.run(replace(asked, setup=setup), place, display.hook))
+        one = partial(
+            api.transfer,
+            task,
+            ckpt,
+            schedule=schedule,
+            engine=engine,
+            reading=reading,
+            settings=assignments(set_ or []),
+            progress=display.hook,
+            command=command_line(),
+            **selection,
+            **adjustments,
+        )
+        done = seeds.run(trials, setup, place, lambda setup, place: one(**vars(setup), **vars(place)))
     for each in done:
         _print(each, "bench report")
     for line in seeds.summary(done) if PRINTS else ():
@@ -102,20 +106,32 @@ def measure(
     set_: Set = None,
 ) -> None:
     """Measure invariance (Linv), diversity (Ldiv) and their kin: every checkpoint under every probe."""
+    from functools import partial
+
+    from bench import api
     from bench.progress import Display
-    from bench.selection import Selection
     from bench.verbs import measure as verb
+    from pretrain.core.group import group
     from pretrain.core.settings import assignments
 
-    asked = verb.Measure(
-        options=fields | assignments(set_ or []),
-        splits=splits,
-        setup=setup,
-        reading=reading,
-        selection=Selection.read(selection, where="the options"),
-    )
+    asked = verb.cases(ckpt, probe or [], sweep, fields | assignments(set_ or []), place.out)
     with Display() as display:
-        done = verb.matrix(asked, ckpt, probe or [], sweep, place, display.hook)
+        one = partial(
+            api.measure,
+            splits=splits,
+            budget=setup.budget,
+            seed=setup.seed,
+            data=place.data,
+            out=place.out,
+            device=place.device,
+            devices=place.devices,
+            reading=reading,
+            progress=display.hook,
+            command=command_line(),
+            **selection,
+        )
+        with group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
+            done = [one(checkpoint=checkpoint, settings=settings) for checkpoint, settings in asked]
     for each in done:
         _print(each, "bench report")
 

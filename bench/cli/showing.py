@@ -108,11 +108,12 @@ def convert(
     ] = None,
 ) -> None:
     """Write a backbone as another tool reads it."""
+    from bench import api
     from bench.progress import Display
-    from bench.verbs import convert as verb
 
+    how: dict[str, Any] = {"norm_rescale": norm_rescale, "scope": scope, "audit": audit, "reading": reading}
     with Display() as display:
-        done = verb.run(ckpt, to, out, display.hook, reading=reading, norm_rescale=norm_rescale, scope=scope, audit=audit)
+        done = api.convert(ckpt, to, out, progress=display.hook, **how)
     print(f"done: {done.file}\n  how to use it: {done.about}")
 
 

@@ -22,11 +22,11 @@ def render(content: Content, out: Path) -> str:
     """Write the tables: each a list of lines that name row and column by index and in words."""
     board = content.board
     tables = {
-        "rows": _rows(content),
+        "rows": rows(content),
         "columns": [_column(content, column) for column in board.columns],
         "units": _units(content),
-        "cells": _cells(content),
-        "differences": _differences(content),
+        "cells": cells(content),
+        "differences": differences(content),
         "claims": _claims(content),
         "explained": [plain(one) for one in content.explained],
         "predictions": [plain(one) for one in content.predictions],
@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else str(value)
 
 
-def _rows(content: Content) -> list[dict[str, Any]]:
+def rows(content: Content) -> list[dict[str, Any]]:
     """Describe the rows: the settings that make each, and its name in the tables."""
     labels = words.labels(content.board.rows)
     rows = []
@@ -104,7 +104,7 @@ def _units(content: Content) -> list[dict[str, Any]]:
     ]
 
 
-def _cells(content: Content) -> list[dict[str, Any]]:
+def cells(content: Content) -> list[dict[str, Any]]:
     """List the cells; `best`: it can't be told from the best of its column."""
     return [
         _place(content, row, column)
@@ -123,7 +123,7 @@ def _claims(content: Content) -> list[dict[str, Any]]:
     return lines
 
 
-def _differences(content: Content) -> list[dict[str, Any]]:
+def differences(content: Content) -> list[dict[str, Any]]:
     """List the differences to the baselines; `low` and `high` hold for all comparisons of a column together."""
     lines = []
     for (row, column), found in content.differences.items():

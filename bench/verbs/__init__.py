@@ -13,6 +13,7 @@ from bench import places
 from bench.selection import ALL, Selection
 from pretrain.core.journal import Journal
 from pretrain.core.settings import ComputeSettings
+from pretrain.train import BACKBONE
 from transfer.record import Data, RunFields, RunRecord
 
 
@@ -24,6 +25,16 @@ class Finished:
     record: RunRecord
     reused: bool
     """Whether it had been done before."""
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Return what was measured; None where a number could not be computed."""
+        return self.record.metrics
+
+    @property
+    def backbone(self) -> Path:
+        """Return the file of the backbone that a pre-training made."""
+        return self.folder / BACKBONE
 
 
 @dataclass(frozen=True)

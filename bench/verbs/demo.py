@@ -63,7 +63,7 @@ def run(seed: int, out: Path) -> None:
         checkpoints = {"random": f"random:{arch}:{seed}"}
         for aug in AUGS:
             done = tally.run(f"pretrain {aug}", _weight("pretrain"), partial(_pretrain, aug, seed, display.hook))
-            checkpoints[aug] = str(done.folder / "backbone.pth")
+            checkpoints[aug] = str(done.backbone)
         for name, checkpoint in checkpoints.items():
             for task in ("measure", *TASKS):
                 tally.run(f"{task} of {name}", _weight(task), partial(_evaluate, task, checkpoint, display.hook))

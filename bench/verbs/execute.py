@@ -1,7 +1,7 @@
 """Do a plan in its run folder, in one process or several, and stop when a signal asks for it."""
 
 import contextlib
-import sys
+import shlex
 from collections.abc import Iterator
 
 from bench import FIRST, command_line
@@ -28,13 +28,14 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
         BenchError: If the folder is not this run's or can't be written, or if the work fails.
         Interrupted: If a signal stopped the run.
     """
-    run = locate(plan.name(), plan.config(), plan.identity(), place.out, command or command_line(), plan.continues())
+    command = command or command_line()
+    run = locate(plan.name(), plan.config(), plan.identity(), place.out, command, plan.continues())
     done = finished(run)
     if done is not None:
         return Finished(run.path, done, reused=True)
     if place.devices > 1 and not launcher.launched():
         lifecycle.refuse_held(run)
-        launcher.launch(place.devices, sys.argv[1:])
+        launcher.launch(place.devices, shlex.split(command)[1:])
         return Finished(run.path, _record_of(run), reused=False)
     devices.compute(tf32=plan.settings.tf32)
     distributed.barrier()  # every process has looked before the first one begins to write

@@ -1,7 +1,7 @@
 """`bench measure`: invariance and diversity of a backbone's features."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -157,27 +157,25 @@ def _held_out(metrics: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None)
 
 
-def matrix(
-    asked: Measure, checkpoints: Sequence[str], probes: Sequence[str], sweep: str | None, place: Place, progress: Progress
-) -> list[Finished]:
-    """Measure every checkpoint under every probe and every value of the sweep: one run and one record each.
+def cases(
+    checkpoints: Sequence[str], probes: Sequence[str], sweep: str | None, options: Mapping[str, Any], out: Path | None
+) -> list[tuple[str, dict[str, Any]]]:
+    """List every checkpoint under every probe and every value of the sweep, with its options: one run and one record each.
 
     Under one probe the rows say what training changed; of one checkpoint the columns say what the augmentation does.
 
     Raises:
-        BenchError: For whatever is wrong with the input.
+        ConfigError: If the sweep is none, or several runs would have one folder.
     """
-    strengths = swept(sweep, asked.options)
-    cases = [
-        (checkpoint, {**asked.options, **({"probe": probe} if probe else {}), **strength})
+    found = [
+        (checkpoint, {**options, **({"probe": probe} if probe else {}), **strength})
         for checkpoint in checkpoints
         for probe in probes or [""]
-        for strength in strengths
+        for strength in swept(sweep, options)
     ]
-    if place.out is not None and len(cases) > 1:
-        raise ConfigError(f"--out is one run's folder, and these are {len(cases)} runs", fix="leave --out away")
-    with group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
-        return [run(replace(asked, options=options), checkpoint, place, progress) for checkpoint, options in cases]
+    if out is not None and len(found) > 1:
+        raise ConfigError(f"--out is one run's folder, and these are {len(found)} runs", fix="leave --out away")
+    return found
 
 
 def swept(sweep: str | None, options: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 from pretrain.core.errors import BenchError, PeerError, ToldError, WorkerError
@@ -52,11 +53,11 @@ def launch(processes: int, arguments: list[str]) -> None:
     settings.shutdown_timeout = _TIME_TO_SAVE  # torch before 2.9 has no such field, and waits for 30 s
     for part in ("agent.server", "multiprocessing"):  # they tell of every signal they pass on, and of every exit code
         logging.getLogger(f"torch.distributed.elastic.{part}.api").setLevel(logging.CRITICAL)
-    os.environ["BENCH_CHILD"] = "1"
     # Each process would otherwise start as many threads as there are cores.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
-        elastic_launch(settings, sys.executable)("-m", "bench", *arguments)
+        with _environment(BENCH_CHILD="1", OMP_NUM_THREADS=threads):
+            elastic_launch(settings, sys.executable)("-m", "bench", *arguments)
     except SignalException as stop:
         raise Interrupted(stop.sigval, "") from None
     except ChildFailedError as error:
@@ -100,3 +101,15 @@ def leave(code: int) -> NoReturn:
         end_workers()
         os._exit(code)
     raise SystemExit(code)
+
+
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set variables for the processes that are started within the block, and for no later ones."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
