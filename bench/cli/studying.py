@@ -30,7 +30,7 @@ def run(
     on: Annotated[str, typer.Option(help="Where: local, this machine's devices; slurm, a cluster's.")] = "local",
     devices: Annotated[str | None, typer.Option(help="GPUs to use, such as 0,1; all of them without it.")] = None,
     workers: Annotated[int | None, typer.Option(help="Instead of GPUs: cells at a time on the CPU.", min=1)] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show the states as bars while it runs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show what runs, how far it is, and when all will be done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be started, and in which order.")] = False,
 ) -> None:
     """Run what is not done, in parallel; may be stopped, and goes on with the same command."""
@@ -43,7 +43,7 @@ def run(
 def status(
     file: File,
     found: Elsewhere = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until nothing is left to do.")] = False,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed or is impossible, with its message.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As `plan --json`.")] = False,
 ) -> None:
@@ -56,12 +56,13 @@ def status(
 def retry(
     file: File,
     cells: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", help="Ids, or names of folders.")] = None,
+    found: Elsewhere = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
 ) -> None:
     """Let `run` start failed cells again."""
     from bench.verbs import study as verb
 
-    verb.retry(file, cells or [], failed=failed)
+    verb.retry(file, cells or [], found or [], failed=failed)
 
 
 def stop(

@@ -17,7 +17,7 @@ from bench.runs import lock
 from pretrain.core import interrupt
 
 CELLS = "cells"
-FILE, LOG, OUTCOME = "attempts.jsonl", "log.txt", "outcome.json"
+FILE, LOG, OUTCOME, PLACE = "attempts.jsonl", "log.txt", "outcome.json", "place.txt"
 Ended = Literal["done", "stopped", "held", "mistake", "fault", "retry", "submitted", "begun", "freed"]
 """How: a record was written; a signal; another process has the run; a person must act; the machine or a bug; `study retry`.
 Of a job of a cluster: it was put into the queue; it has begun; the next `run` may submit its cell again.
@@ -74,6 +74,16 @@ class Attempts:
     def log(self, cell: str) -> Path:
         """Return the file of what a cell's command printed."""
         return self.folder(cell) / LOG
+
+    def place(self, cell: str) -> str:
+        """Say where a cell was started last, such as `GPU 0,1 on NODE`; empty if nobody noted it."""
+        with contextlib.suppress(OSError):
+            return (self.folder(cell) / PLACE).read_text(encoding="utf-8").strip()
+        return ""
+
+    def put(self, cell: str, devices: str) -> None:
+        """Note where a cell is started: on devices of this machine, or somewhere on it."""
+        (self.folder(cell) / PLACE).write_text(f"{devices} on {host()}" if devices else host(), encoding="utf-8")
 
     def known(self) -> set[str]:
         """Return the ids of the cells that were attempted."""

@@ -70,6 +70,7 @@ def start(
     retries: int,
     *,
     devices: tuple[str, ...] = (),
+    called: str = "",
     environment: Mapping[str, str],
     program: Sequence[str] | None = None,
     logged: bool = True,
@@ -86,6 +87,7 @@ def start(
         attempts: Of its study.
         retries: Of its study.
         devices: For the caller.
+        called: What the devices are called, for `bench study status`.
         environment: Of the command.
         program: What `bench` is; None: `PROGRAM`.
         logged: Whether its output goes into the attempt's log; else to this process's own.
@@ -102,6 +104,7 @@ def start(
             return None
         (folder / OUTCOME).unlink(missing_ok=True)
         attempts.begin(cell.id)
+        attempts.put(cell.id, called)
         log = held.enter_context(attempts.log(cell.id).open("ab")) if logged else None
         command = [*(program or PROGRAM), *cell.command(checkpoint)[1:]]
         process = _popen(command, {**environment, VARIABLE: str((folder / OUTCOME).absolute())}, log)

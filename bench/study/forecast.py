@@ -3,10 +3,11 @@
 import shutil
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.study import running
 from bench.study.cells import BACKBONE, Cell
 from bench.study.cost import Costs, Estimate
 from bench.study.order import Order, Played, play
@@ -59,6 +60,7 @@ def forecast(look: Look, costs: Costs, devices: int) -> Forecast:
     """Forecast what a study will take on so many devices."""
     to_do = {cell.id: cell for cell in look.plan.cells.values() if look.states[cell.id] not in ENDED}
     estimates = {key: found for key, cell in to_do.items() if (found := costs.of(cell)) is not None}
+    estimates |= dict(_going(look, estimates))
 
     def seconds(cell: Cell) -> float:
         found = estimates.get(cell.id)
@@ -67,6 +69,15 @@ def forecast(look: Look, costs: Costs, devices: int) -> Forecast:
     order = Order(look.plan, seconds)
     played = play({key: to_do[key] for key in estimates}, order, seconds, devices, STARTS)
     return Forecast(look, to_do, estimates, order, devices, played, _disk(look, to_do))
+
+
+def _going(look: Look, estimates: Mapping[str, Estimate]) -> Iterator[tuple[str, Estimate]]:
+    """Estimate what running cells have left, by their own progress."""
+    for cell in look.having(State.RUNNING):
+        at = running.read(cell.folder)
+        if at is not None and at.left is not None:
+            alike = estimates.get(cell.id)
+            yield cell.id, Estimate(at.left, alike.memory_mib if alike else 0.0, "running cells' own progress")
 
 
 def _disk(look: Look, to_do: dict[str, Cell]) -> float | None:

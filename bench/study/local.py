@@ -22,7 +22,7 @@ from pretrain.core import interrupt
 from pretrain.core.errors import BenchError, ConfigError
 
 Say = Callable[[str], None]
-Show = Callable[[Look], None]
+Show = Callable[[Look, Observer], None]
 ALL_DONE, SOME_FAILED, STOPPED = 0, 1, 3
 """Exit codes."""
 
@@ -85,7 +85,7 @@ class Coordinator:
     on: Machine
     say: Say
     """Is told what happens, a line each."""
-    show: Show = lambda look: None
+    show: Show = lambda look, observer: None
     """Is shown every look."""
     program: Sequence[str] | None = None
     """What `bench` is; None: this very one."""
@@ -145,7 +145,7 @@ class Coordinator:
             return found.seconds if found else 0.0
 
         self._queue = Order(self._plan, seconds).sorted(look.having(State.READY))
-        self.show(look)
+        self.show(look, self._observer)
         return look
 
     def _start(self, look: Look) -> None:
@@ -164,18 +164,20 @@ class Coordinator:
         self._queue = waiting
 
     def _start_one(self, cell: Cell, look: Look, devices: tuple[str, ...]) -> bool:
+        called = f"{'GPU' if self.on.gpus else 'worker'} {','.join(devices)}"
         started = child.start(
             cell,
             look.checkpoints.get(cell.id),
             self._observer.attempts,
             self._plan.study.retries,
             devices=devices,
+            called=called,
             environment=self.on.environment(cell, devices),
             program=self.program,
         )
         if started is not None:
             self._live[cell.id] = started
-            self.say(f"started {cell.folder.name} on {'GPU' if self.on.gpus else 'worker'} {','.join(devices)}")
+            self.say(f"started {cell.folder.name} on {called}")
         return started is not None
 
     def _reap(self) -> bool:

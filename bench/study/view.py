@@ -1,6 +1,5 @@
 """A study in the terminal: the plan with its forecast, the states, and what failed."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -73,39 +72,6 @@ def failures(look: Look, attempts: Attempts | None = None) -> Iterator[str]:
             yield f"{state}: {cell.id} {cell.folder.name}\n    {why}{log}"
         if len(cells) > SHOWN:
             yield f"and {len(cells) - SHOWN} more {state}"
-
-
-def status(look: Look) -> Iterator[str]:
-    """Yield the states by task as bars, and what is running."""
-    yield summary(look)
-    for task, cells in by_task(look).items():
-        counts = Counter(look.states[cell.id] for cell in cells)
-        said = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-        done = counts[State.DONE] / len(cells)
-        yield f"  {task:<32} {'█' * round(20 * done):·<20} {done:>4.0%}  {said}"
-    running = look.having(State.RUNNING)
-    for cell in running[:SHOWN]:
-        yield f"  running: {cell.id} {cell.folder.name}{_step(cell)}{_where(look, cell)}"
-    if len(running) > SHOWN:
-        yield f"  and {len(running) - SHOWN} more running"
-
-
-def _where(look: Look, cell: Cell) -> str:
-    """Say which job of a cluster has a cell, or why nobody can say."""
-    said = look.jobs.get(cell.id) or look.why.get(cell.id)
-    return f"; {said}" if said else ""
-
-
-def _step(cell: Cell) -> str:
-    """Read how far a running cell is from the last line of its own metrics."""
-    path = cell.folder / "metrics.jsonl"
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            last = json.loads(file.read().splitlines()[-1])
-    except (OSError, ValueError, IndexError):
-        return ""
-    return f": {last['stage']}, step {last['step']} of {last['of']}" if {"stage", "step", "of"} <= last.keys() else ""
 
 
 def _worked(hours: float) -> str:

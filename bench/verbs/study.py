@@ -4,15 +4,12 @@ import importlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
-from bench.study import PLACES, child, view
+from bench.study import PLACES, child, live, view
 from bench.study import plan as planning
 from bench.study import snakefile as snakefiles
 from bench.study.cost import Costs
@@ -22,7 +19,7 @@ from bench.study.single import LOOK_EVERY
 from bench.study.slurm import stopping
 from bench.study.states import Look, Observer, State
 from pretrain.core import atomic
-from pretrain.core.errors import ConfigError
+from pretrain.core.errors import BenchError, ConfigError
 
 FIRST_SHOWN = 20
 """Commands that a dry run prints at most."""
@@ -54,17 +51,13 @@ def run(file: Path, found: Sequence[Path], on: str, options: Mapping[str, Any], 
         first = made.order.sorted(made.look.having(State.READY))[:FIRST_SHOWN]
         print("\n".join([*view.plan(made), "first:", *(f"  {made.look.line(cell)}" for cell in first), *place.preview(made)]))
         return 0
-    console = Console(stderr=True)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with live.Screen(Console(stderr=True)) as screen:
 
-        def say(line: str) -> None:
-            console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, markup=False, soft_wrap=True)
+        def show(look: Look, observer: Observer) -> None:
+            if watch:
+                screen.show(look, observer)
 
-        def show(look: Look) -> None:
-            if watch and console.is_terminal:
-                live.update(Text("\n".join(view.status(look))), refresh=True)
-
-        code: int = place.run(file, tuple(found), {**options, "watch": watch}, say, show)
+        code: int = place.run(file, tuple(found), {**options, "watch": watch}, screen.say, show)
     return code
 
 
@@ -80,31 +73,40 @@ def status(file: Path, found: Sequence[Path], *, watch: bool, failed: bool, as_j
     if as_json:
         print(json.dumps(view.plain(forecast(look, Costs(observer.records.all()), 1)), indent=1))
         return
+    if watch:
+        look = _watched(file, look, observer)
+    shown = [] if failed else live.fitted(live.states(look, observer))
+    print("\n".join([*shown, *view.failures(look, observer.attempts)]))
 
-    def text() -> str:
-        return "\n".join([*([] if failed else view.status(look)), *view.failures(look, observer.attempts)])
 
-    if not watch:
-        print(text())
-        return
-    with Live(auto_refresh=False) as live:
+def _watched(file: Path, look: Look, observer: Observer) -> Look:
+    """Show a study until nothing is left to wait for, and return the last look; while its file is wrong, the last good one
+    counts.
+    """
+    plan, wrong = look.plan, ""
+    with live.Screen(Console()) as screen:
         while True:
-            live.update(Text(text()), refresh=True)
+            screen.show(look, observer)
             if not look.having(State.READY, State.RUNNING):
-                return
+                return look
             time.sleep(LOOK_EVERY)
-            plan = planning.read(file)
+            try:
+                plan = planning.read(file)
+            except BenchError as error:
+                if str(error) != wrong:
+                    screen.say(f"{file} has changed and can't be used; the former plan is shown\n{error}")
+                wrong = str(error)
             look = observer.look(plan)
 
 
-def retry(file: Path, cells: Sequence[str], *, failed: bool) -> None:
+def retry(file: Path, cells: Sequence[str], found: Sequence[Path], *, failed: bool) -> None:
     """Forget the failures of some cells, or of all, so that the next `run` starts them again.
 
     Raises:
         ConfigError: For a cell that the study has not, or that has not failed.
     """
     plan = planning.read(file)
-    observer = Observer.of(plan)
+    observer = Observer.of(plan, found)
     look = observer.look(plan)
     all_failed = look.having(State.FAILED)
     unasked = [cell for cell in look.having(State.RUNNING) if observer.unasked(cell.id)]

@@ -84,7 +84,7 @@ def _watch(path: Path, plan: StudyPlan, submitter: Submitter, show: Show) -> int
     said = ""
     while True:
         look = submitter.observer.look(plan)
-        show(look)
+        show(look, submitter.observer)
         stopped = child.stop_file(plan.home).exists()
         if not look.having(State.RUNNING) and (stopped or submitter.halted or not look.having(State.READY)):
             _tell(look, submitter)

@@ -72,6 +72,17 @@ def test_failed_cells_are_shown_with_their_log_and_tried_again_when_told(
     assert typed("study", "run", "study.yaml", "--workers", "2") == 0
 
 
+def test_retry_takes_what_is_done_elsewhere_for_done(study, typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = study.write(STUDY)
+    study.coordinator().run()
+    Path("runs").rename("elsewhere")
+    study.write(STUDY, ends={"mocov2": (2, "DataError", "no images there")})
+    assert typed("study", "run", "study.yaml", "--workers", "2") == 1
+    assert typed("study", "retry", "study.yaml", plan.pretrainings[0].id, "--found", "elsewhere") == 2
+    assert f"{plan.pretrainings[0].id} is done" in capsys.readouterr().err
+    assert typed("study", "retry", "study.yaml", "--failed") == 0
+
+
 def test_one_cell_is_done_here_and_only_when_it_is_ready(study, typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
     plan = study.write(STUDY)
     first, knn = plan.pretrainings[0], plan.evaluations[0]

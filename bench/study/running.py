@@ -1,0 +1,53 @@
+"""How far a running cell is, read from its run's own files."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pretrain.core.journal import METRICS
+
+TAIL = 65_536
+"""Bytes that are read at a file's end: the speed is that of the steps which they tell of."""
+_SAYS = frozenset({"stage", "step", "of", "seconds"})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The last step that a run logged."""
+
+    stage: str
+    step: int
+    of: int
+    left: float | None
+    """Seconds to the end of the stage; None while one step alone is logged."""
+
+
+def read(folder: Path) -> Progress | None:
+    """Read how far a run is; None where its folder tells of no step."""
+    rows = list(_rows(folder / METRICS))
+    if not rows:
+        return None
+    last = rows[-1]
+    first = next(row for row in rows if (row["stage"], row["of"]) == (last["stage"], last["of"]))
+    steps, took = last["step"] - first["step"], last["seconds"] - first["seconds"]
+    left = (last["of"] - last["step"]) * took / steps if steps > 0 and took >= 0 else None
+    return Progress(str(last["stage"]), last["step"], last["of"], left)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the steps at a file's end; lines that are cut, or say something else, are none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and row.keys() >= _SAYS:
+            yield row
