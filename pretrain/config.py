@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from pretrain import augment, fields, methods
 from pretrain.core.plain import is_file
+from pretrain.core.ranges import Workers
 from pretrain.core.settings import ComputeSettings, TextFile
 from pretrain.methods import Method, Shape
 from pretrain.recipe import Recipe
@@ -123,8 +124,9 @@ class PretrainConfig(ComputeSettings):
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of everything random."""
 
-    num_workers: int = Field(2, ge=0)
-    """Loader workers; 0 loads in the process itself."""
+    num_workers: Workers = "auto"
+    """Loader workers; 0 loads in the process itself. `auto`: 2 on a CPU; on a GPU as many as each process has cores, less two,
+    from 2 to 16."""
     verify_data: bool = False
     """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
     cache: Literal["ram", "disk"] | None = None

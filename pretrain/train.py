@@ -14,6 +14,8 @@ from pretrain.config import PretrainConfig
 from pretrain.core import distributed, interrupt
 from pretrain.core.errors import DataError
 from pretrain.core.journal import Journal, duration
+from pretrain.core.workers import count
+from pretrain.feed import Feed
 from pretrain.images import cache, classes
 from pretrain.images import labels as labelling
 from pretrain.images.imageset import ImageSet
@@ -98,7 +100,7 @@ def train(
         Interrupted: If a signal asked for a stop, once the step is done and saved.
     """
     images = data.images
-    opened = open_images(config, images, journal)
+    opened = open_images(config, images, journal, device)
     trainer = Trainer(config, len(images), len(images.classes), device)
     start, losses = trainer.resume(folder / STATE, journal)
     journal.rewind(**{STAGE: start}, monitor=start // trainer.per_epoch)
@@ -120,14 +122,14 @@ def train(
     return Trained(folder / BACKBONE, keeper.provenance, loss, speed, replaced, *said)
 
 
-def open_images(config: PretrainConfig, images: ImageSet, journal: Journal) -> Images:
+def open_images(config: PretrainConfig, images: ImageSet, journal: Journal, device: str) -> Images:
     """Open the images as a run crops them: the files, or decoded ones kept in memory or on disk."""
     return cache.open_images(
         images,
         config.cache,
         side=config.kept_side,
         reduced=config.reduced_decode,
-        num_workers=config.num_workers,
+        num_workers=count(config.num_workers, device),
         journal=journal,
         skip=config.on_bad_image == "skip",
     )
@@ -150,15 +152,16 @@ def _announce(trainer: Trainer, images: Images, labels: Sequence[int], start: in
 def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:
     """Do all steps from `start` on; takes the losses logged before in its epoch, returns those logged in the last one."""
     journal, total, began, done = keeper.journal, trainer.steps, time.monotonic(), start
+    feed = Feed(trainer, batches, start, journal)
 
     def save() -> str:
         keeper.save(done, losses)
         return f"step {done:,} of {total:,}"
 
     with interrupt.saving(save):
-        for step, (views, labels, _) in enumerate(batches, start):
+        for step, (views, labels, made) in enumerate(feed, start):
             losses = losses if step % trainer.per_epoch else []
-            loss, diagnostics = trainer.step(step, views, labels)
+            loss, diagnostics = trainer.step(step, views, labels, made)
             done = step + 1
             rate = (done - start) * trainer.recipe.batch / (time.monotonic() - began)
             logs = step % LOG_EVERY == 0 or done == total
@@ -166,7 +169,7 @@ def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start:
                 trainer.settle()
             if logs and trainer.broken is None:
                 losses.append(float(loss))
-                values = {name: float(value) for name, value in diagnostics.items()}
+                values = {name: float(value) for name, value in diagnostics.items()} | feed.waited()
                 journal.step(STAGE, done, total, loss=losses[-1], **values, lr=trainer.lr, images_per_second=rate)
                 keeper.watch.see(done, values)
             else:
@@ -189,7 +192,8 @@ def batches_of(
     part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=batch, epochs=epochs, seed=config.seed, start=start, part=part)
     drawn = crops(config, images, labels, ledger.skipped if ledger else None)
-    for batch_of_crops in loader(drawn, batches, num_workers=config.num_workers, pinned=trainer.device.startswith("cuda")):
+    workers, pinned = count(config.num_workers, trainer.device), trainer.device.startswith("cuda")
+    for batch_of_crops in loader(drawn, batches, num_workers=workers, pinned=pinned):
         if ledger is not None:
             ledger.update()
         yield batch_of_crops

@@ -20,7 +20,7 @@ from pretrain.backbones.convolution import as_products
 from pretrain.batch import Batch, Progress
 from pretrain.checkpoint import read_state, save_atomically
 from pretrain.config import PretrainConfig
-from pretrain.core import distributed
+from pretrain.core import devices, distributed
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.core.journal import Journal
 from pretrain.guides import guides
@@ -63,6 +63,7 @@ class Trainer:
         if config.sync_bn:
             self.learner = _synchronised(self.learner, device)
         self.learner.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        devices.of_one_size(device)
         if config.precision == "bf16" and device == "cpu":
             as_products(self.learner)
         if config.compile:

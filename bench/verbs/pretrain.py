@@ -18,6 +18,7 @@ from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.group import group
 from pretrain.core.journal import Journal, Progress, duration
+from pretrain.core.workers import count
 from pretrain.images import skipping
 from pretrain.images.training_set import TrainingSet
 from transfer import sources
@@ -122,7 +123,7 @@ class PretrainPlan(Plan):
                 size=settings.size,
                 batch=batch,
                 device=self.device,
-                num_workers=settings.num_workers,
+                num_workers=count(settings.num_workers, self.device),
             ),
         )
 

@@ -1,6 +1,6 @@
 """Types of numbers in settings: a value out of range is refused, with its field's name, when the settings are read."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -21,4 +21,6 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 Count = Annotated[int, Field(ge=1)]
+Workers = Annotated[int, Field(ge=0)] | Literal["auto"]
+"""Loader processes, see `pretrain.core.workers.count`."""
 CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]

@@ -31,7 +31,9 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDat
 
 from pretrain.core import interrupt
 from pretrain.core.errors import WorkerError
+from pretrain.core.launcher import processes_here
 from pretrain.core.machine_errors import NO_ROOM, SHARED_MEMORY, UNSENDABLE, no_shared_memory
+from pretrain.core.ranges import Workers
 
 T_co = TypeVar("T_co", covariant=True)
 Initialise = Callable[[int], None]
@@ -45,6 +47,8 @@ PATIENCE = 45.0
 """Seconds without a batch in which no worker computes or reads anything, at which the run ends."""
 RESERVE = 2**17
 """Bytes of shared memory that batches leave free: locks and queues lie there, too."""
+MOST = 16
+"""Loader processes at most that are counted from the cores."""
 TICKS = 2
 """Ticks of the processor (10 ms each) that are work: a waiting worker looks after its parent, which may cost one."""
 
@@ -61,6 +65,20 @@ class Loader(DataLoader[T_co]):
 
     def _get_iterator(self) -> _BaseDataLoaderIter:
         return _Watched(self) if self.num_workers else super()._get_iterator()
+
+
+def count(wanted: Workers, device: str, *, on_cpu: int = 2) -> int:
+    """Count the loader processes of this process: as wanted, or for `auto` from the cores that it may use.
+
+    A GPU outruns a core many times over: each process on this machine has its part of the cores, two of which are left to what
+    feeds the GPU. On a CPU, which computes itself, `on_cpu`.
+    """
+    if wanted != "auto":
+        return wanted
+    if not device.startswith("cuda"):
+        return on_cpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST, max(2, cores // processes_here() - 2))
 
 
 def watched(loader: DataLoader[T_co]) -> DataLoader[T_co]:

@@ -127,6 +127,8 @@ def one(options: argparse.Namespace) -> dict[str, float]:
     work = CONTESTANTS[options.only](run, options.images, setting.steps)
     for _ in range(WARMUP):
         next(work)
+    if device == "cuda":  # the warm-up is not measured
+        torch.cuda.synchronize()
     began = time.perf_counter()
     for _ in range(setting.steps):
         next(work)
@@ -139,12 +141,15 @@ def one(options: argparse.Namespace) -> dict[str, float]:
 
 def ours(run: Any, folder: Path, steps: int) -> Any:
     """The training loop's own path: loader, views, step."""
+    from pretrain.core.journal import Journal
+    from pretrain.feed import Feed
     from pretrain.images.imageset import read
     from pretrain.train import batches_of
 
     images = read(folder, "train")
-    for step, (crops, labels, _) in enumerate(islice(batches_of(run, images, images.labels), WARMUP + steps)):
-        yield run.step(step, crops, labels)
+    feed = Feed(run, batches_of(run, images, images.labels), 0, Journal())
+    for step, (crops, labels, made) in enumerate(islice(feed, WARMUP + steps)):
+        yield run.step(step, crops, labels, made)
 
 
 def step(run: Any, folder: Path, steps: int) -> Any:
@@ -155,7 +160,7 @@ def step(run: Any, folder: Path, steps: int) -> Any:
     from pretrain.batch import Batch
 
     views, n = tuple(in_memory(run)), run.recipe.batch
-    labels, order = torch.full((n,), -1, device=run.device), torch.arange(n, device=run.device)
+    labels, order = torch.full((n,), -1, device=run.device), torch.arange(n)
     batch = Batch(tuple(Mixed(view) for view in views), views, labels, order, run.progress(0))
     while True:
         run.learner.before_forward(batch.progress)

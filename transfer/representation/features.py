@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.backbones import Architecture
+from pretrain.core import devices
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, Position, in_order, loader
@@ -41,6 +42,7 @@ def extractor(backbone: Backbone, device: str, reading: str = USUAL) -> tuple[nn
     Raises:
         ConfigError: If the architecture has no such reading.
     """
+    devices.of_one_size(device)
     model = backbone.network()
     proof = prove.prove(backbone, model.state_dict(), partial(backbone.architecture.maps, model), backbone.network())
     model = model if reading == USUAL else Reader(backbone.architecture, model, reading)

@@ -16,6 +16,7 @@ from pretrain.augment.mixed import Mixed
 from pretrain.core import distributed
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
+from pretrain.core.workers import count
 from pretrain.images.crops import CentreCrop, Crop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, loader
@@ -108,7 +109,8 @@ def _measured(
     """Measure batches of images, given by their indices: each whole in one process, which yields all in order in the first."""
     numbers, firsts = distributed.dealt(range(len(batches))), [0, *accumulate(map(len, batches))]
     positions = [[(0, index) for index in batches[number].tolist()] for number in numbers]
-    loaded = iter(loader(source, positions, num_workers=settings.num_workers))
+    workers = count(settings.num_workers, networks.device, on_cpu=0)
+    loaded = iter(loader(source, positions, num_workers=workers))
     for first in range(0, len(batches), distributed.world()):
         number, mine = first + distributed.rank(), list[BatchMeasures]()
         if number < len(batches):

@@ -15,6 +15,7 @@ from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.augment.pipelines import PIPELINES
 from pretrain.backbones import Architecture
 from pretrain.core.errors import ConfigError
+from pretrain.core.ranges import Workers
 from pretrain.core.settings import ComputeSettings, Settings
 from pretrain.images.crops import Crop
 from pretrain.images.normalise import IMAGENET, Input
@@ -54,8 +55,9 @@ class MeasureSettings(ComputeSettings):
     projector's measures are of the usual features alone."""
     on_bad_image: Literal["stop", "skip"] = "stop"
     """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
-    num_workers: int = Field(0, ge=0)
-    """Worker processes that load images; 0 loads in the process itself, which a GPU outruns."""
+    num_workers: Workers = "auto"
+    """Worker processes that load images; 0 loads in the process itself. `auto`: 0 on a CPU; on a GPU as many as there are
+    cores, less two, from 2 to 16."""
     verify_data: bool = False
     """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
 

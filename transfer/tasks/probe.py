@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
+from pretrain.core.ranges import Workers
 from transfer.tasks import TaskSettings
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class ProbeSettings(TaskSettings):
     """Side of a crop, in pixels."""
     batch: int = Field(256, ge=1)
     """Images per step."""
-    num_workers: int = Field(2, ge=0)
-    """Worker processes that load images; 0 loads in the process itself."""
+    num_workers: Workers = "auto"
+    """Worker processes that load images; 0 loads in the process itself. `auto`: 2 on a CPU; on a GPU as many as each process
+    has cores, less two, from 2 to 16."""
     verify_data: bool = False
     """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
     features: str = USUAL

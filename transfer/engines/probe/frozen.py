@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core import distributed
+from pretrain.core.workers import count
 from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Crops, Epochs, Position, loader, stretch
@@ -35,7 +36,7 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     key = featurefile.key_of(images, {**how, "backbone": backbone.identity, "features": settings.features})
 
     def read(batches: list[list[Position]]) -> Iterator[Tensor]:
-        workers = settings.num_workers
+        workers = count(settings.num_workers, device)
         return centre_features(model, images, seen, size=size, batch=batch, num_workers=workers, device=device, batches=batches)
 
     width = featurefile.width_of(model, size, device)
@@ -52,7 +53,8 @@ def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> 
     assert isinstance(settings, LinearSettings)
     crops = Crops(images, images.labels, [Crop(settings.size, settings.crop_scale)], seed=job.seed)
     mine = slice(*batches.bounds)
-    for step, (views, labels, _) in enumerate(loader(crops, batches, num_workers=settings.num_workers), batches.start):
+    workers = count(settings.num_workers, job.device)
+    for step, (views, labels, _) in enumerate(loader(crops, batches, num_workers=workers), batches.start):
         rng = torch.Generator().manual_seed(job.seed * 1_000_003 + step)
         flipped = (torch.rand(batches.batch, generator=rng) < 0.5)[mine].view(-1, 1, 1, 1)
         crop = torch.where(flipped, views[0].flip(-1), views[0]).to(job.device)
