@@ -36,6 +36,8 @@ WAITS = {
     "knn": FEATURES | ONCE,
 }
 MEASURE = {
+    "pretrain/augment/ops.py _constant: copied there",  # once in a process
+    "pretrain/augment/ops.py _neighbours: copied there",
     "transfer/representation/features.py extractor: copied there",
     "transfer/representation/measure.py _Networks.measures: copied here",
     "transfer/representation/measure.py _Networks.measures: copied there",
