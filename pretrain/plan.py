@@ -12,6 +12,7 @@ from torch import Tensor
 from pretrain import augment
 from pretrain.config import PretrainConfig
 from pretrain.core import launcher
+from pretrain.core.workers import count
 from pretrain.images.loading import Epochs, Images
 from pretrain.images.skipping import Skipped
 from pretrain.inputs import crops
@@ -99,7 +100,7 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str, proc
     """Estimate a run on `images` images of `classes` classes in some processes; `load` is what `loading` returns."""
     trainer = Trainer(config, images, classes, device)
     step, activations = measure(trainer, processes)
-    pace = Pace(step, load, config.num_workers)
+    pace = Pace(step, load, count(config.num_workers, device))
     trained = [parameter for _, parameter in trainer.learner.trained()]
     held = [*trainer.learner.parameters(), *trainer.learner.buffers()]
     state = sum(map(_bytes, held)) + (1 + config.recipe.optimizer.MOMENTS) * sum(map(_bytes, trained))
@@ -114,7 +115,7 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str, proc
     )
 
 
-def loading(config: PretrainConfig, images: Images, labels: Sequence[int]) -> float:
+def loading(config: PretrainConfig, images: Images, labels: Sequence[int], device: str = "cpu") -> float:
     """Time a few images as the loader workers load them; returns the seconds for each image, of all workers together."""
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
     order = Epochs(len(images), batch=config.recipe.batch, epochs=1, seed=config.seed)
@@ -122,7 +123,7 @@ def loading(config: PretrainConfig, images: Images, labels: Sequence[int]) -> fl
     began = time.monotonic()
     drawn.__getitems__(few)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    side_by_side = max(1, min(config.num_workers, cores // launcher.processes_here()))
+    side_by_side = max(1, min(count(config.num_workers, device), cores // launcher.processes_here()))
     return (time.monotonic() - began) / len(few) / side_by_side
 
 

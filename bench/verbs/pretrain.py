@@ -151,8 +151,10 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
     for key, value in fields.leaves(settings).items():
         say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
-    opened = training.open_images(settings.replace({"cache": None}), images, Journal())  # nothing is cached for an estimate
-    load = planning.loading(settings, opened, plan.training_set.labels)
+    opened = training.open_images(
+        settings.replace({"cache": None}), images, Journal(), plan.device
+    )  # nothing is cached for an estimate
+    load = planning.loading(settings, opened, plan.training_set.labels, plan.device)
     estimate = planning.plan(
         settings,
         images=len(images),
