@@ -99,7 +99,7 @@ def _watched(file: Path, look: Look, observer: Observer) -> Look:
             look = observer.look(plan)
 
 
-def retry(file: Path, cells: Sequence[str], found: Sequence[Path], *, failed: bool) -> None:
+def retry(file: Path, cells: Sequence[str], found: Sequence[Path] = (), *, failed: bool) -> None:
     """Forget the failures of some cells, or of all, so that the next `run` starts them again.
 
     Raises:

@@ -168,7 +168,7 @@ class Submitted:
     said: list[str] = field(default_factory=list)
 
     def run(self, *, watch: bool = False) -> int:
-        return place.run(self.path, (), {"watch": watch}, self.said.append, lambda look: None)
+        return place.run(self.path, (), {"watch": watch}, self.said.append, lambda look, observer: None)
 
     def look(self) -> Look:
         found = planning.read(self.path)

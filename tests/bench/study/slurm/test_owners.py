@@ -77,7 +77,7 @@ def test_lost_jobs_are_faults_of_which_there_may_be_as_many_as_retries(slurm: An
     said: list[str] = []
     told("submitted", "begun")
     for _ in range(2):
-        place.run(study.path, (), {}, said.append, lambda look: None)
+        place.run(study.path, (), {}, said.append, lambda look, observer: None)
         told("begun", log="")
     assert told()[0] is State.FAILED
     assert sum(line.startswith("lost: ") for line in said) == 2
@@ -90,7 +90,7 @@ def test_a_queue_that_gives_no_answer_leaves_cells_with_their_jobs_unless_a_pers
     state, why = told("submitted")
     assert (state, "job 7_0 may have it: squeue is not here" in why) == (State.RUNNING, True)
     with pytest.raises(EngineError, match="not here"):
-        place.run(study.path, (), {}, print, lambda look: None)
+        place.run(study.path, (), {}, print, lambda look, observer: None)
     (cell,) = study.look().states
     verb.retry(study.path, [cell], failed=False)
     assert study.look().states[cell] is State.READY
@@ -99,13 +99,13 @@ def test_a_queue_that_gives_no_answer_leaves_cells_with_their_jobs_unless_a_pers
 def test_cells_beyond_what_the_site_or_the_study_allows_wait_for_the_next_run(slurm: Answers, study) -> None:
     said: list[str] = []
     plan = study.write("pretrain: {a: {seeds: 5}}\nslurm: {gres: none, jobs: 2}")
-    place.run(study.path, (), {}, said.append, lambda look: None)
+    place.run(study.path, (), {}, said.append, lambda look, observer: None)
     assert "--array=0-1" in str(slurm["given"])
     assert said[0] == "submitted: 2 cells as array 7 of 2 jobs"
     slurm["sbatch"] = EngineError("sbatch refuses", seen="QOSMaxSubmitJobPerUserLimit")
     study.write("pretrain: {a: {seeds: 5}}\nslurm: {gres: none}")
     slurm["squeue"] = "7_0|RUNNING|None|\n7_1|RUNNING|None|\n"
-    place.run(study.path, (), {}, said.append, lambda look: None)
+    place.run(study.path, (), {}, said.append, lambda look, observer: None)
     assert any("takes no more of your jobs" in line for line in said)
     assert list((plan.home / "jobs").glob("2*.yaml")) == sorted((plan.home / "jobs").glob("2*.yaml"))[:1]
 
@@ -116,7 +116,7 @@ def test_a_fault_of_a_machine_is_tried_again_on_another_one(slurm: Answers, stud
     for cell, host in ((first, "n1"), (second, "n3")):
         Attempts(plan.home).note(cell, Attempt("fault", "StorageError", "full", host=host))
     Attempts(plan.home).retry([second])
-    place.run(study.path, (), {}, lambda line: None, lambda look: None)
+    place.run(study.path, (), {}, lambda line: None, lambda look, observer: None)
     asked = [line for line in str(slurm["given"]).splitlines() if line.startswith("sbatch")]
     assert ["--exclude=n1" in line for line in asked] == [True, False]
     assert ["--array=0-0" in line for line in asked] == [True, False]
@@ -125,7 +125,7 @@ def test_a_fault_of_a_machine_is_tried_again_on_another_one(slurm: Answers, stud
 def test_options_of_this_machine_and_a_job_that_is_none_are_refused(slurm: Answers, study) -> None:
     study.write(CELLS)
     with pytest.raises(ConfigError, match="--workers is of --on local"):
-        place.run(study.path, (), {"workers": 2}, print, lambda look: None)
+        place.run(study.path, (), {"workers": 2}, print, lambda look, observer: None)
     with pytest.raises(ConfigError, match="for the jobs that the study submits"):
         place.do(study.path, ["x"], ())
 
@@ -134,7 +134,7 @@ def test_without_slurm_that_is_said_and_nothing_is_left(study, monkeypatch: pyte
     plan = study.write(CELLS)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EngineError, match="is not here"):
-        place.run(study.path, (), {}, print, lambda look: None)
+        place.run(study.path, (), {}, print, lambda look, observer: None)
     assert study.look().having(State.READY) == list(plan.cells.values())
 
 
@@ -172,7 +172,7 @@ def test_a_log_says_why_slurm_ended_a_job(tmp_path: Path) -> None:
 
 def test_an_array_is_listed_before_it_is_submitted_and_the_file_is_kept_with_it(slurm: Answers, study) -> None:
     plan = study.write(CELLS)
-    place.run(study.path, (), {}, lambda line: None, lambda look: None)
+    place.run(study.path, (), {}, lambda line: None, lambda look, observer: None)
     (listed,) = (path for path in (plan.home / "jobs").glob("2*") if not path.suffix)
     assert listed.read_text().split() == list(plan.cells)
     assert Path(f"{listed}{submitting.STUDY}").read_text() == study.path.read_text()
