@@ -128,7 +128,7 @@ def _api() -> Iterator[str]:
     for name, function in inspect.getmembers(api, inspect.isfunction):
         if function.__module__ == api.__name__ and not name.startswith("_"):
             yield f"## `{name}`"
-            yield f"```python\n{name}{inspect.signature(function)}\n```"
+            yield f"```text\n{name}{inspect.signature(function)}\n```"
             yield inspect.cleandoc(function.__doc__ or "")
 
 

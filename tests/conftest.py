@@ -1,6 +1,7 @@
 """One torch thread for all tests: two 2-thread processes on two cores run up to ten times slower."""
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
@@ -13,6 +14,13 @@ CACHE = tempfile.mkdtemp(prefix="bench-cache-")
 os.environ["BENCH_CACHE"] = CACHE  # of fixtures for several tests
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes and drives another program, unless it is asked for."""
+    for item, name in itertools.product(items, ("slurm", "snakemake")):
+        if item.get_closest_marker(name) and name not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason=f"takes minutes: run with `pytest -m {name}`"))
 
 
 @pytest.fixture(autouse=True)

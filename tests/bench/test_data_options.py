@@ -22,7 +22,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[
     """`bench pretrain` in a folder with images of four classes; its exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache" / "bench-transfer"))
     lay_images(tmp_path / "images", ("ant", "bee", "cat", "dog"), train=5, val=1)
     own = {"supervised": []}
     return lambda *words: typed("pretrain", "--data", "images", *ARCH, *TINY, *own.get(words[-1], MOCO), *words)

@@ -48,7 +48,7 @@ def test_make_clean_takes_every_file_of_a_report_away(tmp_path):
 
 def test_the_demo_names_every_file_that_it_wrote(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo.places, "generated", lambda journal: None)
-    done = SimpleNamespace(folder=lay([made()], tmp_path / "runs")[0].parent, reused=False)
+    done = SimpleNamespace(folder=lay([made()], tmp_path / "runs")[0].parent, reused=False, backbone=tmp_path)
     monkeypatch.setattr(demo, "_pretrain", lambda *_: done)
     monkeypatch.setattr(demo, "_evaluate", lambda *_: done)
     demo.run(0, tmp_path / "out")

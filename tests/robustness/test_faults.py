@@ -206,7 +206,6 @@ def test_images_that_are_all_unreadable_end_a_run_that_skips(root: Path) -> None
 
 @pytest.mark.parametrize("cache", [None, "ram", "disk"])
 def test_a_run_that_skips_says_what_it_replaced(root: Path, cache: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
     spoil(root / "train" / "ant" / "3.png")
     (root / "train" / "bee" / "5.png").write_text("no image")
     found, out, said = imageset.read(root, "train"), root / "run", []

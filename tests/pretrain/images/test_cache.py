@@ -24,7 +24,7 @@ Keep = Callable[..., object]
 @pytest.fixture
 def found(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ImageSet:
     """Images of several sizes; the user's cache folder is below `tmp_path`."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache" / "bench-transfer"))
     rng = np.random.default_rng(1)
     for i, (height, width) in enumerate([(90, 50), (30, 200), (40, 40), (8, 5)]):
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(root / "train" / "ant" / f"{i}.jpg")

@@ -125,7 +125,6 @@ def test_losses_and_backbone_are_those_of_the_folder_also_after_a_cut(
 def test_the_cache_holds_the_folder_s_pixels(
     root: Path, packed: Packed, kind: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     images = imageset.read(place(packed, kind), "train")
     kept = cache.open_images(images, where, side=12, reduced=False, num_workers=0, journal=Journal())
     plain = cache.open_images(imageset.read(root, "train"), None, side=12, reduced=False, num_workers=0, journal=Journal())
