@@ -176,6 +176,9 @@ def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start:
             else:
                 journal.step(STAGE, done, total)
             stop = distributed.agreed_stop(trainer.broken)
+            if stop is not None:  # every process looks at its own losses before the first one saves what came of all
+                trainer.settle()
+                distributed.agreed_stop(trainer.broken)
             keeper.step_done(done, losses, asked=stop is not None)
             if stop is not None:
                 distributed.barrier()  # a launcher ends all processes once one has ended
@@ -230,7 +233,8 @@ class _Keeper:
         if not within:
             self._epoch_done(epochs)
         due = not within and (_due(epochs, config.save_every) or steps == self.trainer.steps)
-        if due or asked or time.monotonic() - self._saved >= config.checkpoint_seconds:
+        late = time.monotonic() - self._saved >= config.checkpoint_seconds
+        if due or asked or (late and self.trainer.settled):
             self.save(steps, losses)
 
     def save(self, steps: int, losses: Sequence[float]) -> None:

@@ -119,6 +119,11 @@ class Trainer:
         self.learner.after_step(batch, losses)
         return total.detach(), dict(losses.diagnostics)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the losses of all steps were looked at, in every process: all look after the same steps."""
+        return not self._unread
+
     def settle(self) -> None:
         """Look at the losses of all steps since the last look, for which a GPU is waited for; nothing is saved before.
 
@@ -185,6 +190,8 @@ class Trainer:
             TrainingError: If a loss was not finite; then nothing is saved.
         """
         self.settle()
+        if self.broken is not None:
+            raise self.broken
         state: dict[str, Any] = {
             "format": FORMAT,
             "step": step,

@@ -15,10 +15,11 @@ from pretrain import methods
 from pretrain.augment import AUGMENTATIONS
 from pretrain.checkpoint import BACKBONE_FORMAT
 from pretrain.config import PretrainConfig
-from pretrain.core import interrupt
+from pretrain.core import distributed, interrupt
 from pretrain.core.errors import CheckpointError, ConfigError, DataError, TrainingError
 from pretrain.core.journal import Journal
 from pretrain.images.imageset import ImageSet, read
+from pretrain.learner import Losses
 from pretrain.methods import METHODS
 from pretrain.train import Trained, batches_of, training_set
 from pretrain.train import train as train_on
@@ -268,3 +269,18 @@ def test_backbones_are_kept_on_the_way_and_the_monitor_is_asked(images: ImageSet
     assert asked == [120, 120, 120]  # after epochs 2, 4 and the last
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["step"], row["knn"]) for row in rows if row["stage"] == "monitor"] == [(2, 10.0), (4, 20.0), (5, 30.0)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_nothing_is_saved_of_a_step_whose_loss_is_not_finite(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """On a GPU a loss may be read after the steps that follow it."""
+    trainer = Trainer(config(), len(images), 2, "cpu")
+    monkeypatch.setattr(distributed, "world", lambda: processes)
+    trainer._unread.append((trainer.progress(0), Losses({"loss": torch.tensor(float("nan"))}), 0.1))
+    assert not trainer.settled
+    for _ in range(2):  # a second look changes nothing
+        with pytest.raises(TrainingError, match="the loss is nan at step 0"):
+            trainer.save(tmp_path / "last.pth", 1, [])
+    assert not list(tmp_path.iterdir())
