@@ -10,15 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench.cli import completion
+from bench.cli.completion import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-"""Folder that holds `pretrain`, `transfer` and `bench`."""
 TYPES: Mapping[str, tuple[Any, Any]] = {"int": (int | None, None), "float": (float | None, None), "bool": (bool, False)}
 """Annotation, without its `| None` → type and default of the option. That of any other field is a text, which the settings
 check."""
