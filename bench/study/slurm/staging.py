@@ -4,18 +4,14 @@ import hashlib
 import os
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench import places
-from bench.runs import lock
 from bench.study.slurm import commands
 from pretrain.core.errors import ConfigError, DataError, StorageError
 from pretrain.core.journal import Journal
-
-_PAUSE = 1.0
-"""Seconds between two looks at a copy that another process makes."""
+from pretrain.core.turns import turn
 
 
 def everywhere(data: str, layout: str, place: str, each_node: Sequence[str]) -> str:
@@ -57,14 +53,9 @@ def staged(data: str, layout: str, place: str) -> Path:
     content = hashlib.sha256(repr((str(source.absolute()), files)).encode()).hexdigest()[:16]
     home = Path(where) / f"bench-{os.getuid()}-{content}"
     target = home / source.name
-    home.mkdir(parents=True, exist_ok=True)
-    while not target.exists():
-        try:
-            with lock.held(home):
-                if not target.exists():
-                    _copy(source, target, files)
-        except ConfigError:
-            time.sleep(_PAUSE)
+    with turn(target):
+        if not target.exists():
+            _copy(source, target, files)
     return target
 
 
