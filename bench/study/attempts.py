@@ -145,10 +145,15 @@ class Attempts:
         """Return the machines on which a cell failed by their fault, since it was last done or tried again by a person."""
         return frozenset(each.host for each in _failures(self.of(cell)) if each.ended == "fault" and each.host)
 
-    def halted(self, cells: Iterable[str]) -> str:
-        """Say why nothing more should be started: the last attempts at any of these cells failed alike. Empty if not so."""
+    def halted(self, cells: Iterable[str], since: str = "") -> str:
+        """Say why nothing more should be started: the last attempts at any of these cells failed alike. Empty if not so.
+
+        Args:
+            cells: Their ids.
+            since: Attempts that ended before don't count; ISO 8601, UTC.
+        """
         of_all = [attempt for cell in self.known().intersection(cells) for attempt in self.of(cell)]
-        ends = sorted((each for each in of_all if each.ended in _ENDS), key=lambda each: each.at)[-ALIKE:]
+        ends = sorted((each for each in of_all if each.ended in _ENDS and each.at >= since), key=lambda each: each.at)[-ALIKE:]
         if len(ends) < ALIKE or any(each.ended not in FAILURES or each.alike != ends[-1].alike for each in ends):
             return ""
         return f"{ALIKE} cells in a row failed alike, nothing more is started: {ends[-1].message.partition(chr(10))[0]}"

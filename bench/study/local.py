@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.study import child, view
 from bench.study import plan as planning
-from bench.study.attempts import ALIKE, FAILURES, Attempt
+from bench.study.attempts import FAILURES, Attempt, now
 from bench.study.cells import Cell
 from bench.study.child import Child
 from bench.study.cost import Costs
@@ -94,7 +94,7 @@ class Coordinator:
     every: float = 15.0
     """Seconds between two looks at the records, while no child ends."""
     _live: dict[str, Child] = field(default_factory=dict)
-    _alike: list[str] = field(default_factory=list)
+    _since: str = field(default_factory=now)
     _halted: str = ""
     _said: set[str] = field(default_factory=set)
     _stamp: tuple[int, int] = (0, 0)
@@ -190,13 +190,9 @@ class Coordinator:
     def _tell(self, cell: Cell, attempt: Attempt) -> None:
         message = attempt.message.partition("\n")[0]
         self.say(f"{attempt.ended}: {cell.folder.name}, {attempt.seconds:.0f} s" + f": {message}" * bool(message))
-        if attempt.ended == "done":
-            self._alike.clear()
-        elif attempt.ended in FAILURES:
-            self._alike = [*(each for each in self._alike if each == attempt.alike), attempt.alike]
-            if len(self._alike) >= ALIKE:
-                self._halted = f"{ALIKE} cells in a row failed alike, nothing more is started: {message}"
-                self.say(self._halted)
+        if attempt.ended in FAILURES and (halted := self._observer.attempts.halted(self._plan.cells, self._since)):
+            self._halted = halted
+            self._once(halted)
 
     def _replan(self) -> None:
         """Read the file again if it changed; while it is wrong, the last good one counts."""
