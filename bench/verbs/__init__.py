@@ -103,6 +103,6 @@ class Plan(ABC):
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Do the run; of several processes, the first one's part."""
 
+    @abstractmethod
     def follow(self, journal: Journal, folder: Path) -> None:
         """Do the part of a process after the first one."""
-        raise NotImplementedError(f"{type(self).__name__} runs in one process")
