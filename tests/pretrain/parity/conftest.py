@@ -3,6 +3,7 @@
 Both sides get the same weights, the same batches and optimisers of the same rule; ten steps are taken by each.
 """
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -160,3 +161,19 @@ class Beside:
 def sgd(parameters: Any) -> torch.optim.SGD:
     """The optimiser of both sides, where a method's own is compared elsewhere."""
     return torch.optim.SGD(parameters, 0.003, momentum=0.9, weight_decay=1e-4)
+
+
+def mocov3_sides(ours: Any, theirs: Any) -> tuple[Any, Any]:
+    """Return the loss of MoCo v3's own code on a batch, and what pairs its parameters with ours."""
+
+    def loss(batch: Any) -> torch.Tensor:
+        step, steps = batch.progress.step, batch.progress.steps
+        momentum = 1 - 0.5 * (1 + math.cos(math.pi * step / steps)) * (1 - 0.99)
+        return theirs(*batch.clean, momentum)
+
+    def pairs() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        mine = [*ours.online.parameters(), *ours.predictor.parameters(), *ours.target.branch.parameters()]
+        other = [theirs.base_encoder, theirs.predictor, theirs.momentum_encoder]
+        return list(zip(mine, [p for each in other for p in each.parameters()], strict=True))
+
+    return loss, pairs

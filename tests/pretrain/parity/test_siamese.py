@@ -62,16 +62,7 @@ def test_mocov3(tools: Any, clone: Clone) -> None:
         tools.given(mine, tools.part(state, name, without=f"{name}fc"), tools.part(state, f"{name}fc"))
     tools.given(ours.predictor, tools.part(state, "predictor"))
 
-    def loss(batch: Any) -> torch.Tensor:
-        step, steps = batch.progress.step, batch.progress.steps
-        momentum = 1 - 0.5 * (1 + math.cos(math.pi * step / steps)) * (1 - 0.99)
-        return theirs(*batch.clean, momentum)
-
-    def pairs() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        mine = [*ours.online.parameters(), *ours.predictor.parameters(), *ours.target.branch.parameters()]
-        other = [theirs.base_encoder, theirs.predictor, theirs.momentum_encoder]
-        return list(zip(mine, [p for each in other for p in each.parameters()], strict=True))
-
+    loss, pairs = tools.mocov3_sides(ours, theirs)
     both = tools.sgd(p for _, p in ours.trained()), tools.sgd(trained(theirs))
     assert max(tools.Beside(config, ours, loss, both, pairs).run().values()) < 1e-5
 

@@ -1,6 +1,5 @@
 """Vision transformers beside DINO's and MoCo v3's published codes. MoCo v3's own network needs a timm of 2021: it gets ours."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -67,16 +66,7 @@ def test_mocov3_s_transformer(tools: Any, clone: Clone) -> None:
     tools.given(ours.predictor, tools.part(state, "predictor"))
     drawn = [p.clone() for p in ours.parameters() if not p.requires_grad]
 
-    def loss(batch: Any) -> torch.Tensor:
-        step, steps = batch.progress.step, batch.progress.steps
-        momentum = 1 - 0.5 * (1 + math.cos(math.pi * step / steps)) * (1 - 0.99)
-        return theirs(*batch.clean, momentum)
-
-    def pairs() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        mine = [*ours.online.parameters(), *ours.predictor.parameters(), *ours.target.branch.parameters()]
-        other = [theirs.base_encoder, theirs.predictor, theirs.momentum_encoder]
-        return list(zip(mine, [p for each in other for p in each.parameters()], strict=True))
-
+    loss, pairs = tools.mocov3_sides(ours, theirs)
     both = tools.sgd(p for _, p in ours.trained()), tools.sgd(p for p in theirs.parameters() if p.requires_grad)
     assert max(tools.Beside(config, ours, loss, both, pairs).run().values()) < 1e-5
     online = [p for p in ours.online.parameters() if not p.requires_grad]
