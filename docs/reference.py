@@ -3,11 +3,8 @@
 `python docs/reference.py FOLDER` writes the pages; `make docs` does so before it builds.
 """
 
-import ast
-import importlib
 import importlib.util
 import inspect
-import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from bench.cli import app
+from bench.cli.fields import ROOT, declared
 from bench.cli.listing import LISTS
 from pretrain import methods
 from pretrain.config import PretrainConfig
@@ -70,12 +68,8 @@ def _docstrings(model: type) -> dict[str, str]:
     for each in reversed(model.__mro__):
         if not issubclass(each, Settings) or each is Settings:
             continue
-        tree = ast.parse(inspect.getsource(importlib.import_module(each.__module__)))
-        for body in (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == each.__name__):
-            for declared, text in itertools.pairwise(body):
-                match declared, text:
-                    case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(doc))):
-                        found[field] = inspect.cleandoc(doc)
+        path = Path(str(inspect.getsourcefile(each))).relative_to(ROOT)
+        found |= {field: text for field, _, text in declared(f"{path}:{each.__name__}")}
     return found
 
 

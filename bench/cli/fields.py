@@ -65,15 +65,18 @@ class FieldOptions:
 @cache
 def documented(source: str) -> dict[str, Documented]:
     """Read the fields of a settings class, `path/of/module.py:Class`, that have a docstring."""
+    return {field: Documented(_type(annotation), _help(text, annotation)) for field, annotation, text in declared(source)}
+
+
+def declared(source: str) -> Iterator[tuple[str, ast.expr, str]]:
+    """Yield the name, annotation and docstring of each field of a class, `path/of/module.py:Class`, that has a docstring."""
     path, _, name = source.partition(":")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    found = {}
-    for declared, doc in itertools.pairwise(body):
-        match declared, doc:
-            case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[field] = Documented(_type(declared.annotation), _help(text, declared.annotation))
-    return found
+    for line, doc in itertools.pairwise(body):
+        match line, doc:
+            case ast.AnnAssign(target=ast.Name(id=found), annotation=annotation), ast.Expr(value=ast.Constant(value=str(text))):
+                yield found, annotation, inspect.cleandoc(text)
 
 
 def _type(annotation: ast.expr) -> tuple[Any, Any]:

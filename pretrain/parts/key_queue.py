@@ -25,9 +25,8 @@ class KeyQueue(nn.Module):
     def enqueue(self, keys: Tensor, labels: Tensor) -> None:
         """Replace the oldest keys by those (n, D) of all processes; the batch divides the queue, so a batch never wraps."""
         keys, labels = distributed.gather(keys), distributed.gather(labels)
-        places = self.end + torch.arange(
-            len(keys), device=keys.device
-        )  # counted where the queue is: nothing waits for a number
+        # Counted where the queue is: nothing waits for a number.
+        places = self.end + torch.arange(len(keys), device=keys.device)
         self.keys.index_copy_(1, places, keys.T)
         self.labels.index_copy_(0, places, labels)
         self.end.add_(len(keys)).remainder_(self.keys.shape[1])
