@@ -36,16 +36,38 @@ def _packaged(folder: str) -> Path:
     return checkout if checkout.is_dir() else bench / f"_{checkout.name}"
 
 
-def read_config(kind: str, name_or_file: str, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_config(kind: str, name_or_file: str) -> dict[str, Any]:
     """Read the fields of a configuration that comes with the project, or of a YAML file.
 
     Args:
         kind: `pretrain` or `transfer`.
         name_or_file: Its name, or the file.
-        below: The files that extend this one, the first one first.
 
     Raises:
         ConfigError: If there is none, with the nearest name, or it extends itself, also by way of others.
+    """
+    fields: dict[str, Any] = {}
+    for each in reversed(_line(kind, name_or_file).values()):
+        fields = merged(fields, each)
+    return fields
+
+
+def extends(kind: str, name_or_file: str, name: str) -> bool:
+    """Return whether a configuration is one that comes with the project, or extends it, also by way of others.
+
+    Raises:
+        ConfigError: As `read_config`.
+    """
+    return configs(kind)[name].resolve() in _line(kind, name_or_file)
+
+
+def _line(kind: str, name_or_file: str, below: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any]]:
+    """Read a configuration, then the one that it extends, and so on: file → its own fields.
+
+    Args:
+        kind: As above.
+        name_or_file: As above.
+        below: The files that extend this one, the first one first.
     """
     path = Path(name_or_file)
     if not (path.suffix in {".yaml", ".yml"} or is_file(name_or_file)):
@@ -60,8 +82,9 @@ def read_config(kind: str, name_or_file: str, below: tuple[Path, ...] = ()) -> d
         raise ConfigError(f"{path} extends itself", seen=seen, fix=f"name another configuration in one `{EXTENDS}:`")
     fields = read_yaml(path)
     if EXTENDS not in fields:
-        return fields
-    return merged(read_config(kind, str(fields.pop(EXTENDS)), chain), fields)
+        return {file: fields}
+    parent = str(fields.pop(EXTENDS))
+    return {file: fields, **_line(kind, parent, chain)}
 
 
 def class_list(name: str) -> Path:

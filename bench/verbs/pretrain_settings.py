@@ -88,14 +88,15 @@ def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[Pretrai
 def _base(options: Mapping[str, Any], setup: Setup, data: str | None) -> dict[str, Any]:
     """Fields that the options change: those of the configuration, where one is named. Otherwise on the user's data none, which
     is the published method, and on generated data a recipe of minutes: supervised, unless the options ask for another method
-    or for no labels. A small budget changes them last, as its configuration and then the method say.
+    or for no labels. A small budget changes them last, as its configuration and then the method say; nothing in a
+    configuration that extends the small one, and so is of that budget already.
     """
     base: dict[str, Any] = {}
     if setup.config is not None:
         base = _of_the_method(setup.config, options)
     elif places.is_generated(data):
         base = _generated(options)
-    if setup.budget != SMALL:
+    if setup.budget != SMALL or (setup.config is not None and places.extends("pretrain", setup.config, SMALL)):
         return base
     method = str(options.get("method", _method_of(base)))
     return fields.merged(base, places.read_config("pretrain", SMALL), _small(method))

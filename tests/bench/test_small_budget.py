@@ -1,5 +1,7 @@
 """What `--budget small` makes of a method, and that naming the method does not undo it."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.options import SMALL, Setup
@@ -49,3 +51,16 @@ def test_naming_a_method_again_keeps_its_settings_and_another_name_starts_anew()
     assert (same.method.hidden, same.recipe.optimizer.betas) == (8, (0.5, 0.9))
     other = PretrainConfig.read(merged(base, {"method": "simclr", "optimizer": "lars"}))
     assert (other.method, other.recipe.optimizer.name) == (methods.get("simclr")(), "lars")
+
+
+def test_a_configuration_of_the_small_budget_is_not_made_small_again(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: small-labels\nrecipe: {epochs: 6}\n")
+
+    def settings(config: str, budget: str | None) -> PretrainConfig:
+        return pretrain_settings.configuration({}, Setup(config=config, budget=budget), DATA, "cpu")[1]
+
+    for config in ("small", "small-labels", str(own)):
+        assert settings(config, SMALL) == settings(config, None)
+    assert settings(str(own), SMALL).method.queue == 1024
+    assert settings("byol-300", SMALL) != settings("byol-300", None)
