@@ -120,6 +120,13 @@ YOLO = b"0 0.5 0.5 0.5 0.6\n1 0.2 0.2 0.7 0.2 0.7 0.9\n"
 NAMES = b"path: .\ntrain: images\nkpt_shape: [1, 3]\nnames: {0: cat, 1: dog}\n"
 COLOURS = b"0 0 0 sky\n128 0 0 road\n0 128 0 big car\n"
 TABLE = b"filename,label,split\na.png,cat,train\nb.png,dog,val\n"
+BOXES = b"filename,width,height,class,xmin,ymin,xmax,ymax\na.png,24,16,cat,1,2,9,8\nb.png,24,16,dog,1,2,9,8\n"
+OTHER_BOXES = [
+    b"a.png,1,2,9,8,cat\nb.png,,,,,\n",
+    b"ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\na,cat,0.1,0.5,0.2,0.9,1\nb,dog,0,1,0,1,0\n",
+    b'image_id,bbox\na,"[1.0, 2.0, 3, 4]"\nb,"[1 2 3 4]"\n',
+    b"cat,1,2,9,8,a.png,24,16\ndog,1,2,9,8,b.png,24,16\n",
+]
 IMAGES = {f"images/{name}.png": PICTURE for name in "ab"}
 
 CASES: dict[str, tuple[str, str, dict[str, bytes], list[bytes]]] = {
@@ -162,7 +169,30 @@ CASES: dict[str, tuple[str, str, dict[str, bytes], list[bytes]]] = {
         "csv_labels",
         "labels.csv",
         IMAGES,
-        [TABLE, TABLE.replace(b",", b";"), b'"filename","label"\n"a.png","cat"\n"b.png","cat"\n'],
+        [
+            *(TABLE, TABLE.replace(b",", b";"), TABLE.replace(b",", b"\t")),
+            b'"filename","label"\n"a.png","cat"\n"b.png","cat"\n',
+            b"image,cat,dog\na,1.0,0.0\nb,0,1\n",
+        ],
+    ),
+    "arrange-lines": (
+        "csv_labels",
+        "labels.jsonl",
+        IMAGES,
+        [b'{"file_name": "a.png", "label": 0}\n{"file_name": "b.png", "label": 1, "split": "val"}\n'],
+    ),
+    "arrange-boxes": ("csv_boxes", "boxes.csv", IMAGES, [BOXES, *OTHER_BOXES]),
+    "arrange-lists": (
+        "txt_lists",
+        "train.txt",
+        {f"{name}/{name}{at}.png": PICTURE for name in "ab" for at in "12"} | {"val.txt": b"a/a2\nb/b2.png\n"},
+        [b"a/a1.png 0\nb/b1.png 1\n", b"a/a1\nb/b1\n", b"a1.png,a\nb1.png;b\n"],
+    ),
+    "arrange-folders": (
+        "class_folders",
+        "a/new.png",
+        {f"{name}/{name}{at}.png": PICTURE for name in "ab" for at in "12"},
+        [PICTURE],
     ),
 }
 """Target → format, the file that the bytes become, the other files, healthy contents of it."""

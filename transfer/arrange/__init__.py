@@ -42,6 +42,7 @@ FORMATS: dict[str, Format] = {
     "roboflow_masks": Format("Roboflow's masks, NAME_mask.png and _classes.csv", ("cityscapes",)),
     "camvid": Format("CamVid and CVAT's export of its kind, SUBSETannot beside SUBSET", ("cityscapes",)),
     "masks": Format("folders of images and of label maps", ("cityscapes",)),
+    "csv_boxes": Format("a table of boxes, one a row", ("coco", "voc")),
     "csv_labels": Format("images with a table of their classes", ("imagefolder",)),
     "txt_lists": Format("images with lists of their classes, train.txt and the like", ("imagefolder",)),
     "class_folders": Format("a folder for each class, without train and val", ("imagefolder",)),

@@ -1,6 +1,7 @@
 """A look at a folder that costs little however large it is: what recognisers ask."""
 
 import os
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import islice
@@ -10,6 +11,8 @@ MOST = 5000
 """Entries of a folder that are looked at."""
 FOLDERS = 300
 """Folders that are listed, at most."""
+FEW = 8
+"""Files of a pattern that are looked at, where the first one may be of another kind."""
 HEAD = 2**16
 """Bytes of a file that are looked at."""
 JUNK = ("__MACOSX",)
@@ -30,7 +33,11 @@ class Glance:
 
     def first(self, *patterns: str) -> str | None:
         """Return the path below the root of the first file or folder that fits a pattern, such as `*/ann/*.json`."""
-        return next((found for pattern in patterns if (found := self._fitting("", pattern.split("/"))) is not None), None)
+        return next((found for pattern in patterns for found in self._fitting("", pattern.split("/"))), None)
+
+    def some(self, *patterns: str) -> list[str]:
+        """Return the paths of the first files or folders that fit a pattern, a few of each."""
+        return [found for pattern in patterns for found in islice(self._fitting("", pattern.split("/")), FEW)]
 
     def has(self, *patterns: str) -> bool:
         """Tell whether there is such a file or folder, for one of the patterns."""
@@ -41,16 +48,16 @@ class Glance:
         found = self.first(*patterns)
         return "" if found is None else beginning(self.root / found, bytes_)
 
-    def _fitting(self, below: str, pattern: list[str]) -> str | None:
+    def _fitting(self, below: str, pattern: list[str]) -> Iterator[str]:
         wanted, *rest = pattern
         for name, is_folder in self._entries(below):
             if not fnmatchcase(name.lower(), wanted.lower()) or (rest and not is_folder):
                 continue
             path = f"{below}/{name}" if below else name
-            found = self._fitting(path, rest) if rest else path
-            if found is not None:
-                return found
-        return None
+            if rest:
+                yield from self._fitting(path, rest)
+            else:
+                yield path
 
     def _listed(self, below: str) -> list[tuple[str, bool]]:
         if not self._left:

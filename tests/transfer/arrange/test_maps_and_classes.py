@@ -158,6 +158,18 @@ def test_camvid_with_marked_names_and_a_heading(run: Run) -> None:
     check(data, ("sky", "road", "car"))
 
 
+@pytest.mark.parametrize(
+    ("image", "label", "format_"),
+    [("train/{}.jpg", "train_masks/{}_mask.gif", "camvid"), ("images/{}.jpg", "masks/{}_mask.gif", "masks")],
+)
+def test_carvanas_masks_are_gifs_of_0_and_1(run: Run, image: str, label: str, format_: str) -> None:
+    files: dict[str, Any] = {image.format(name): None for name in "ab"}
+    files |= {label.format(name): saved(Image.fromarray((IDS == 1).astype(np.uint8)), "GIF") for name in "ab"}
+    data, _ = run(files, format_, classes="background,car", val="0.5")
+    assert data.classes == ("background", "car")
+    assert data.pixels == data.val_pixels == (1000, 200)
+
+
 def test_a_palette_in_another_order_is_read_by_its_colours(run: Run) -> None:
     other = np.array([2, 0, 1], np.uint8)[IDS]
     picture = Image.fromarray(other).convert("P")
@@ -205,10 +217,14 @@ def test_what_is_wrong_with_a_label_map_is_one_message(run: Run, maps: Any, word
 
 
 def tiff(picture: Image.Image) -> bytes:
+    return saved(picture, "TIFF")
+
+
+def saved(picture: Image.Image, kind: str) -> bytes:
     import io
 
     file = io.BytesIO()
-    picture.save(file, "TIFF")
+    picture.save(file, kind)
     return file.getvalue()
 
 
@@ -232,17 +248,6 @@ def test_a_column_or_a_tables_name_says_the_split(run: Run) -> None:
     files |= {"train.csv": "image,label\na.jpg,x\nb.jpg,y\n", "valid.csv": "image,label\nc.jpg,x\nd.jpg,y\n"}
     data, _ = run(files, "csv_labels")
     assert (list(data.train.names), list(data.val.names)) == (["x/a.jpg", "y/b.jpg"], ["x/c.jpg", "y/d.jpg"])
-
-
-def test_a_table_of_boxes_is_none_of_classes(lay: Callable[..., Any]) -> None:
-    from transfer.arrange import recognise
-
-    assert (
-        recognise(
-            lay({"a.jpg": None, "_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,1,1,x,0,0,1,1\n"})
-        )
-        is None
-    )
 
 
 def test_imagenet_of_kaggle_links_each_image_into_its_class(run: Run) -> None:

@@ -1,54 +1,19 @@
 """Images with a table of their classes: CSV, TSV or JSON lines, with one column of classes or one for each class."""
 
-import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pretrain.core.errors import DataError
-from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of, words_split
+from transfer.arrange.folder import Folder
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
+from transfer.arrange.tables import BOXES, LABELS, NAMES, PATTERNS, SPLITS, column, image_of, plain, split_in, unlike
 from transfer.arrange.values import TABLES, rows_in, rows_of
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 
-NAMES = (
-    "filename",
-    "file",
-    "image",
-    "imagename",
-    "imageid",
-    "imageindex",
-    "img",
-    "path",
-    "filepath",
-    "imagepath",
-    "id",
-    "idcode",
-    "name",
-)
-LABELS = (
-    "label",
-    "labels",
-    "class",
-    "classname",
-    "category",
-    "target",
-    "breed",
-    "species",
-    "diagnosis",
-    "dx",
-    "findinglabels",
-    "y",
-)
-SPLITS = ("split", "set", "subset", "usage")
-"""Names of columns: in lower case, without blanks, hyphens and underscores."""
-BOXES = {"xmin", "bbox", "x1"}
-"""Columns of a table of boxes, which is none of classes."""
-PATTERNS = tuple(f"{above}*{ending}" for above in ("", "*/") for ending in TABLES)
 SEVERAL = "|"
 """What stands between the classes of an image that has several."""
 YES, NO = ("1", "1.0"), ("0", "0.0")
@@ -66,9 +31,9 @@ class Columns(NamedTuple):
 
 def recognise(glance: Glance) -> bool:
     """Tell whether a table has a column of names and one of classes, or one for each class."""
-    for pattern in PATTERNS:
+    for path in glance.some(*PATTERNS):
         try:
-            if _columns(rows_in(glance.head(pattern), pattern)) is not None:
+            if _columns(rows_in(glance.head(path), path)) is not None:
                 return True
         except DataError:
             continue
@@ -107,8 +72,8 @@ def _columns(rows: Sequence[Sequence[str]]) -> Columns | None:
     """Find the columns of a table, by its heading and its first row; None if it is none of classes."""
     if not rows:
         return None
-    heading = [re.sub(r"[\s_\-]+", "", cell.lower()) for cell in rows[0]]
-    name, label, split = (_at(heading, names) for names in (NAMES, LABELS, SPLITS))
+    heading = plain(rows[0])
+    name, label, split = (column(heading, names) for names in (NAMES, LABELS, SPLITS))
     if name is None or set(heading) & BOXES:
         return None
     classes = tuple(at for at, cell in enumerate(heading) if at not in (name, split) and cell)
@@ -118,27 +83,22 @@ def _columns(rows: Sequence[Sequence[str]]) -> Columns | None:
     return Columns(name, label, classes, split)
 
 
-def _at(heading: Sequence[str], names: Iterable[str]) -> int | None:
-    return next((heading.index(name) for name in names if name in heading), None)
-
-
 def _item(
     folder: Folder, path: str, columns: Columns, heading: Sequence[str], row: Sequence[str], where: str, dropped: Dropped
 ) -> Item | None:
     if len(row) != len(heading):
-        raise DataError(f"{where} has {len(row)} cells", seen=shown(row), allowed=f"{len(heading)}, as the heading")
+        raise unlike(row, heading, where)
     name, label = row[columns.name].strip(), _label(columns, heading, row, where)
     if not name or label == "":
         raise DataError(f"{where} lacks its {'class' if name else 'image'}", seen=shown(row))
-    image = _image(folder, path, name)
+    image = image_of(folder, path, name)
     if image is None:
         dropped.add("images that aren't there", where)
     elif label is None or SEVERAL in label:
         dropped.add("images of several classes, or of none", where)
     else:
-        said = "" if columns.split is None else row[columns.split].strip().lower()
-        split = SPLIT_NAMES.get(said) or split_of(image) or words_split(path)
-        return Item(image, None, split, label=label)
+        said = "" if columns.split is None else row[columns.split]
+        return Item(image, None, split_in(path, image, said), label=label)
     return None
 
 
@@ -154,10 +114,3 @@ def _label(columns: Columns, heading: Sequence[str], row: Sequence[str], where: 
         )
     found = [heading[at].strip() for at, mark in zip(columns.classes, marks, strict=True) if mark in YES]
     return found[0] if len(found) == 1 else None
-
-
-def _image(folder: Folder, path: str, name: str) -> str | None:
-    """Find an image: in the folder called as the table, in the table's own folder, or elsewhere."""
-    stem, above = os.path.splitext(path)[0], os.path.dirname(path)
-    places = (os.path.normpath(f"{near}/{name}" if near else name) for near in (stem, above))
-    return next((place for place in places if folder.has(place)), None) or folder.image(name, above or stem)

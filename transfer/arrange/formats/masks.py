@@ -46,7 +46,8 @@ def read(root: Path, given: Named | None) -> Export:
         DataError: If there is no pair, or a value has no class.
     """
     folder, dropped = Folder(root), Dropped()
-    maps = {_key(path, MASKS): path for path in folder.images if _above(path, MASKS)}
+    drawn = [*folder.images, *folder.ending(".gif")]  # a GIF holds ids, but is no image that runs read
+    maps = {_key(path, MASKS): path for path in drawn if _above(path, MASKS)}
     items = []
     for image in folder.images:
         if not _above(image, IMAGES):
