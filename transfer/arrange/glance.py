@@ -35,9 +35,12 @@ class Glance:
         """Return the path below the root of the first file or folder that fits a pattern, such as `*/ann/*.json`."""
         return next((found for pattern in patterns for found in self._fitting("", pattern.split("/"))), None)
 
-    def some(self, *patterns: str) -> list[str]:
-        """Return the paths of the first files or folders that fit a pattern, a few of each."""
-        return [found for pattern in patterns for found in islice(self._fitting("", pattern.split("/")), FEW)]
+    def heads(self, *patterns: str) -> Iterator[tuple[str, str]]:
+        """Yield the paths of the first files that fit a pattern, a few of each, and the whole lines that they begin with."""
+        for pattern in patterns:
+            for path in islice(self._fitting("", pattern.split("/")), FEW):
+                text = beginning(self.root / path)
+                yield path, text.rpartition("\n")[0] if text and os.path.getsize(self.root / path) > HEAD else text
 
     def has(self, *patterns: str) -> bool:
         """Tell whether there is such a file or folder, for one of the patterns."""
@@ -77,6 +80,7 @@ def beginning(path: Path, most: int = HEAD) -> str:
         if not path.is_file():  # a named pipe would wait for ever
             return ""
         with path.open("rb") as file:
-            return file.read(most).replace(b"\0", b"").decode("utf-8", "replace")
+            text = file.read(most).replace(b"\0", b"").decode("utf-8", "replace")
+            return text.lstrip("\ufeff\ufffd")  # byte order marks, those of UTF-16 as they come out
     except OSError:
         return ""

@@ -16,6 +16,8 @@ from transfer.datasets.objects import FARTHEST
 LARGEST = 2**28
 """Bytes of a file at most: LabelMe's hold the image, and CVAT's all annotations of a project."""
 
+SEVERAL = "|"
+"""What stands between the classes of an image that has several."""
 LINES = ".jsonl"
 TABLES = (".csv", ".tsv", LINES)
 """Endings of tables."""
@@ -82,7 +84,14 @@ def _objects(lines: Sequence[str], where: str) -> list[list[str]]:
         raise DataError(f"can't read {where} as JSON, an object a line", seen=str(error) or "nested too deeply") from None
     rows = [mapping(each, f"line {number} of {where}") for number, each in enumerate(found, start=1)]
     heading = list(dict.fromkeys(key for row in rows for key in row))
-    return [heading, *(["" if row.get(key) is None else str(row[key]) for key in heading] for row in rows)] if rows else []
+    return [heading, *([_cell(row.get(key)) for key in heading] for row in rows)] if rows else []
+
+
+def _cell(value: Any) -> str:
+    """Write a value of JSON as tables do."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return SEVERAL.join(value)
+    return "" if value is None else str(int(value) if isinstance(value, bool) else value)
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:

@@ -158,6 +158,10 @@ WRONG = {
         "image,label,xmin,ymin,xmax,ymax,x,y,w,h\na.png,c,1,2,3,4,1,2,2,2\n",
         "don't say what a box is.*xmin, ymin",
     ),
+    "a column twice": (
+        "image,label,x,y,width,height,width\na.png,c,1,2,3,4,40\n",
+        "don't say what a box is.*width, height, width",
+    ),
     "half a system": ("image,label,xmin,ymin\na.png,c,1,2\n", "don't say what a box is.*image, label, xmin, ymin"),
     "four points": ("image,label,x1,y1,x2,y2,x3,y3,x4,y4\na.png,c,1,2,3,2,3,4,1,4\n", "don't say what a box is.*x3"),
     "no number": ("image,label,x1,y1,x2,y2\na.png,c,1,2,three,4\n", "the box of row 2 of .*'three'"),
@@ -185,6 +189,26 @@ def test_an_image_in_two_tables_is_refused(lay: Lay, tmp_path: Path) -> None:
     root = lay({"a.png": None, "train.csv": content, "all.csv": content})
     with pytest.raises(BenchError, match=r"a\.png is in two tables"):
         arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
+
+
+def test_rows_that_name_an_image_in_two_ways_are_one_image(run: Run) -> None:
+    files: dict[str, Any] = {"x/a.png": None, "x/b.png": None}
+    rows = "a.png,cat,1,2,9,8\nx/a.png,dog,1,2,9,9\nb,cat,1,2,9,8\n"
+    data, _ = run(files | {"boxes.csv": f"image,label,x1,y1,x2,y2\n{rows}"}, "csv_boxes", val="0.5", **READING)
+    assert found(data) == {"a": {"cat": [1, 2, 9, 8], "dog": [1, 2, 9, 9]}, "b": {"cat": [1, 2, 9, 8]}}
+
+
+@pytest.mark.parametrize(
+    ("heading", "row", "words"),
+    [
+        ("filename,class,x,y,w,h", "{}.png,cat,1,2,3,4", "--as imagefolder takes the classes alone"),
+        ("filename,class,x1,y1,x2,y2", "{}.png,cat,0.1,0.2,0.5,1", "shares of the image"),
+    ],
+)
+def test_a_reading_that_could_be_another_is_noted(run: Run, heading: str, row: str, words: str) -> None:
+    table = "\n".join([heading, *(row.format(each) for each in "ab")])
+    _, done = run({"a.png": None, "b.png": None, "boxes.csv": table}, "csv_boxes", val="0.5", **READING)
+    assert [words in note for note in done.notes if "boxes.csv" in note] == [True]
 
 
 def test_boxes_are_no_classes_unless_asked_for(lay: Lay) -> None:

@@ -36,6 +36,16 @@ DIALECTS = {
         "metadata.jsonl",
         table(*(json.dumps({"file_name": f"{each}.jpg", "label": at % 2}) for at, each in enumerate("abcd"))),
     ),
+    "objects with lists": (
+        "metadata.jsonl",
+        table(*(json.dumps({"file_name": f"{each}.jpg", "label": [str(at % 2)]}) for at, each in enumerate("abcd"))),
+    ),
+    "objects of true and false": (
+        "metadata.jsonl",
+        table(
+            *(json.dumps({"file_name": f"{each}.jpg", "0": at % 2 == 0, "1": at % 2 == 1}) for at, each in enumerate("abcd"))
+        ),
+    ),
     "a column for each class": ("truth.csv", table("image,0,1", "a,1.0,0.0", "b,0.0,1.0", "c,1,0", "d,0,1")),
 }
 
@@ -46,6 +56,19 @@ def test_tables_of_any_dialect(run: Run, name: str) -> None:
     data, _ = run({**{f"pictures/{each}.jpg": None for each in "abcd"}, path: content}, "csv_labels", val="0.5")
     train, val = classes_of(data)
     assert sorted(train + val) == ["0/a.jpg", "0/c.jpg", "1/b.jpg", "1/d.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("labels.jsonl", table(*(json.dumps({"file_name": f"{each}.jpg", "label": each}) for each in range(4000))).encode()),
+        ("labels [1].csv", table("file,label", "a.jpg,x").encode()),
+        ("labels.tsv", table("file\tlabel", "a.jpg\tx").encode("utf-16")),
+    ],
+    ids=["longer than what is looked at", "with a pattern's letters", "in UTF-16"],
+)
+def test_a_table_is_recognised_by_its_beginning(lay: Lay, path: str, content: bytes) -> None:
+    assert recognise(lay({"a.jpg": None, path: content})) == "csv_labels"
 
 
 def test_a_table_in_each_splits_folder_names_the_images_beside_it(run: Run) -> None:
@@ -132,3 +155,10 @@ def test_class_folders_below_splits_of_other_names(run: Run) -> None:
 )
 def test_folders_that_are_no_classes_are_none(lay: Lay, files: list[str]) -> None:
     assert recognise(lay(dict.fromkeys(files))) is None
+
+
+def test_a_class_may_be_called_as_a_split(run: Run) -> None:
+    names = ("boat", "cup", "test_tube", "train")
+    files: dict[str, Any] = {f"{split}/{name}/{split}.jpg": None for split in ("training", "test") for name in names}
+    data, _ = run(files, "class_folders")
+    assert classes_of(data) == tuple([f"{name}/{split}.jpg" for name in names] for split in ("training", "test"))

@@ -44,7 +44,7 @@ def read(root: Path, given: Named | None) -> Export:
     folder, dropped, items = Folder(root), Dropped(), list[Item]()
     groups: dict[str | None, list[str]] = {}
     for image in folder.images:
-        groups.setdefault(words_split(f"{os.path.dirname(image)}/"), []).append(image)
+        groups.setdefault(_split(os.path.dirname(image)), []).append(image)
     for split, images in groups.items():
         above = os.path.commonpath([os.path.dirname(image) for image in images])
         for image in images:
@@ -57,3 +57,8 @@ def read(root: Path, given: Named | None) -> Export:
     if len(classes) < 2:
         raise DataError(f"{root} has no class folders", seen=f"{len(folder.images)} images", allowed="CLASS/IMAGE.jpg")
     return Export("classes", tuple(items), tuple(classes), dropped)
+
+
+def _split(folder: str) -> str | None:
+    """Tell the split of a folder's images: the folders above say it first, for a class may be called `train` or `test_tube`."""
+    return words_split(f"{os.path.dirname(folder)}/") or words_split(f"{folder}/")

@@ -82,9 +82,9 @@ class Row(NamedTuple):
 
 def recognise(glance: Glance) -> bool:
     """Tell whether a table has columns of images and of boxes, also where they don't say which."""
-    for path in glance.some(*PATTERNS):
+    for path, head in glance.heads(*PATTERNS):
         try:
-            rows = rows_in(glance.head(path), path)
+            rows = rows_in(head, path)
         except DataError:
             continue
         try:
@@ -103,8 +103,7 @@ def read(root: Path, given: Named | None) -> Export:
         ConfigError: If no column has classes and several are asked for.
     """
     folder, dropped, items, others = Folder(root), Dropped(), list[Item](), list[list[list[str]]]()
-    owners: dict[str, str] = {}
-    alone = False
+    owners, notes = dict[str, str](), dict[str, None]()
     for path in (path for ending in TABLES for path in folder.ending(ending)):
         rows = rows_of(folder.path(path))
         table = _table(rows, str(folder.path(path)))
@@ -112,20 +111,21 @@ def read(root: Path, given: Named | None) -> Export:
             others.append(rows)
             dropped.add("tables without boxes", path)
             continue
-        alone |= table.label is None
-        for item in _items(folder, path, table, rows, _one_class(given) if table.label is None else "", dropped):
-            if owners.setdefault(item.image, path) != path:
+        checked = _rows(folder, path, table, rows)
+        shares = max((max(row.values) for row in checked if row.values), default=math.inf) <= 1
+        notes |= dict.fromkeys(_remarks(path, table, shares))
+        one_class = _one_class(given) if table.label is None else ""
+        for image, group in _by_image(folder, path, checked, dropped).items():
+            if owners.setdefault(image, path) != path:
                 raise DataError(
-                    f"{item.image} is in two tables",
-                    seen=f"{owners[item.image]}, {path}",
-                    fix="leave one of them in the export",
+                    f"{image} is in two tables", seen=f"{owners[image]}, {path}", fix="leave one of them in the export"
                 )
-            items.append(item)
+            items.append(_item(folder, path, image, table.kind, group, one_class, shares, dropped))
     for image in sorted(set(folder.images) - owners.keys()):
         dropped.add("images in no table", image)
     names = _names({thing.name for item in items for thing in item.things}, others)
     called = (replace(item, things=tuple(replace(each, name=names[each.name]) for each in item.things)) for item in items)
-    return Export("objects", tuple(called), tuple(sorted(set(names.values()))), dropped, _notes(items, alone))
+    return Export("objects", tuple(called), tuple(sorted(set(names.values()))), dropped, (*_empty(items), *notes))
 
 
 def _table(rows: Sequence[Sequence[str]], where: str) -> Table | None:
@@ -143,7 +143,8 @@ def _table(rows: Sequence[Sequence[str]], where: str) -> Table | None:
     found = {names[0]: (kind, names) for kind, names in reversed(systems)}
     if name is None or not (found or BOXES & set(heading)):
         return None
-    if len(found) != 1 or FOUR_POINTS & set(heading):
+    twice = any(heading.count(each) > 1 for _, names in found.values() for each in names)
+    if len(found) != 1 or twice or FOUR_POINTS & set(heading):
         allowed = "; ".join(f"{' '.join(names)} ({kind})" for kind, names in SYSTEMS)
         raise DataError(
             f"the columns of {where} don't say what a box is",
@@ -173,21 +174,24 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _items(
-    folder: Folder, path: str, table: Table, rows: Sequence[Sequence[str]], one_class: str, dropped: Dropped
-) -> Iterator[Item]:
-    """Yield the images of a table with their objects."""
+def _rows(folder: Folder, path: str, table: Table, rows: Sequence[Sequence[str]]) -> list[Row]:
+    numbered = enumerate(rows[table.first :], start=table.first + 1)
+    return [_row(table, row, f"row {at} of {folder.path(path)}") for at, row in numbered]
+
+
+def _by_image(folder: Folder, path: str, rows: Sequence[Row], dropped: Dropped) -> dict[str, list[Row]]:
+    """Path of each image → its rows, also of rows that name it in several ways."""
     found: dict[str, list[Row]] = {}
-    for at, row in enumerate(rows[table.first :], start=table.first + 1):
-        read = _row(table, row, f"row {at} of {folder.path(path)}")
-        found.setdefault(read.image, []).append(read)
-    largest = max((max(each.values) for group in found.values() for each in group if each.values), default=math.inf)
+    for row in rows:
+        found.setdefault(row.image, []).append(row)
+    images: dict[str, list[Row]] = {}
     for name, group in found.items():
         image = image_of(folder, path, name)
         if image is None:
             dropped.add("images that aren't there", group[0].where)
         else:
-            yield _item(folder, path, image, table.kind, group, one_class, largest <= 1, dropped)
+            images.setdefault(image, []).extend(group)
+    return images
 
 
 def _row(table: Table, row: Sequence[str], where: str) -> Row:
@@ -258,9 +262,17 @@ def _names(labels: set[str], others: Sequence[Sequence[Sequence[str]]]) -> dict[
     return {label: label for label in labels}
 
 
-def _notes(items: Sequence[Item], alone: bool) -> tuple[str, ...]:
+def _empty(items: Sequence[Item]) -> Iterator[str]:
     empty = sum(not item.things for item in items)
-    notes = [f"{empty} images have no objects; they are kept as background"] if empty else []
-    if alone:
-        notes.append("the table has no column of classes: all objects are of one class")
-    return tuple(notes)
+    if empty:
+        yield f"{empty} images have no objects; they are kept as background"
+
+
+def _remarks(path: str, table: Table, shares: bool) -> Iterator[str]:
+    """Say how a table was read, where it could be meant otherwise."""
+    if shares:
+        yield f"the boxes of {path} are read as shares of the image: none of their numbers is above 1"
+    if table.label is None:
+        yield "the table has no column of classes: all objects are of one class"
+    elif table.heading[table.label] in LABELS and not BOXES & set(table.heading):
+        yield f"{path} has a class and a box in each row, and becomes boxes; --as imagefolder takes the classes alone"

@@ -10,12 +10,10 @@ from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
 from transfer.arrange.tables import BOXES, LABELS, NAMES, PATTERNS, SPLITS, column, image_of, plain, split_in, unlike
-from transfer.arrange.values import TABLES, rows_in, rows_of
+from transfer.arrange.values import SEVERAL, TABLES, rows_in, rows_of
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 
-SEVERAL = "|"
-"""What stands between the classes of an image that has several."""
 YES, NO = ("1", "1.0"), ("0", "0.0")
 
 
@@ -31,9 +29,9 @@ class Columns(NamedTuple):
 
 def recognise(glance: Glance) -> bool:
     """Tell whether a table has a column of names and one of classes, or one for each class."""
-    for path in glance.some(*PATTERNS):
+    for path, head in glance.heads(*PATTERNS):
         try:
-            if _columns(rows_in(glance.head(path), path)) is not None:
+            if _columns(rows_in(head, path)) is not None:
                 return True
         except DataError:
             continue

@@ -20,9 +20,8 @@ PAIR = re.compile(r"(?P<path>.*\S)[\s,;]+(?P<label>[^\s,;]+)")
 
 def recognise(glance: Glance) -> bool:
     """Tell whether a list named as a split begins with an image and a class, or with one in the folder of its class."""
-    found = (glance.first(pattern) for pattern in PATTERNS)
-    heads = ((path, glance.head(path).partition("\n")[0].strip()) for path in found if path)
-    return any(words_split(path) and _is_line(head) for path, head in heads)
+    heads = glance.heads(*PATTERNS)
+    return any(words_split(path) and _is_line(head.lstrip().partition("\n")[0].strip()) for path, head in heads)
 
 
 def read(root: Path, given: Named | None) -> Export:
