@@ -5,6 +5,7 @@ Shapes: N images, V views, S side of a view in pixels.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -194,8 +195,37 @@ class Epochs(Sampler[list[Position]]):
                 yield [(epoch, int(index)) for index in chosen[slice(*self.bounds)]]
 
 
+@dataclass(frozen=True)
+class InOrder:
+    """Batches of positions of epoch 0, each made when it is asked for: those of a million images would fill 100 MB."""
+
+    images: int
+    batch: int
+    """Images in a batch; the last one may be smaller."""
+    numbers: Sequence[int]
+    """Which batches."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: int) -> list[Position]:
+        return [(0, index) for index in range(*self.bounds(place))]
+
+    def __iter__(self) -> Iterator[list[Position]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def bounds(self, place: int) -> tuple[int, int]:
+        """Return the first and the last image of a batch, the last one not included."""
+        start = self.numbers[place] * self.batch
+        return start, min(start + self.batch, self.images)
+
+    def part(self, places: Sequence[int]) -> "InOrder":
+        """Select batches."""
+        return replace(self, numbers=[self.numbers[place] for place in places])
+
+
 def loader(
-    crops: Crops, batches: Sampler[list[Position]] | list[list[Position]], *, num_workers: int, pinned: bool = False
+    crops: Crops, batches: Sampler[list[Position]] | InOrder | list[list[Position]], *, num_workers: int, pinned: bool = False
 ) -> Loader[Batch]:
     """Build a data loader over batches of positions.
 
@@ -219,9 +249,9 @@ def stretch(total: int, part: int, parts: int) -> tuple[int, int]:
     return part * total // parts, (part + 1) * total // parts
 
 
-def in_order(images: int, batch: int) -> list[list[Position]]:
+def in_order(images: int, batch: int) -> InOrder:
     """Split the indices of all images, in order, into batches of positions of epoch 0; the last one may be smaller."""
-    return [[(0, index) for index in range(start, min(start + batch, images))] for start in range(0, images, batch)]
+    return InOrder(images, batch, range(-(-images // batch)))
 
 
 def _as_is(batch: Batch) -> Batch:

@@ -1,12 +1,14 @@
 """Features of a set of images in one mapped file of the cache folder: read once, for all runs that want the same.
 
-Shapes: N images, D features. While it is read, `KEY.part.npy` has the rows and `KEY.done` a byte for each batch, in whatever
-order they come; when all are there, it is renamed to `KEY.npy`.
+Shapes: N images, D features, B batches. While it is read, `KEY.npy.part` has the rows, in whatever order the batches come; when
+all are there, it is renamed to `KEY.npy`. `KEY.npy.sums` has a checksum of each batch that was read: what was damaged since, or
+was not on the disk when the machine stopped, is read anew.
 """
 
 import contextlib
 import os
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import PIL
 import torch
+import torchvision
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
@@ -27,9 +30,11 @@ from pretrain.core.memory import require
 from pretrain.core.settings import digest
 from pretrain.core.turns import turn
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Position, in_order
+from pretrain.images.loading import InOrder, in_order
 from pretrain.images.stores import UNREADABLE
 
+VERSION = 2
+"""Version of how features are read and kept; raised with every change that moves one, and part of their key."""
 FOLDER = "features"
 """Folder of the cache folder."""
 KEPT = 64 * 2**30
@@ -38,16 +43,23 @@ LOOKED_INTO = 256
 """Images whose bytes are part of what tells files apart: names and sizes don't see images that were drawn anew."""
 COMMIT_EVERY = 100
 """Batches between two marks of what is done, which a kill costs at most."""
-Read = Callable[[list[list[Position]]], Iterator[Tensor]]
+ABANDONED = 24 * 3600
+"""Seconds since the last mark after which what a broken run has read may give way: a run marks every few minutes."""
+SUM = 8
+"""Bytes of a checksum."""
+WRITTEN = 2**32
+"""Beside the checksum of a batch that was read; 0 where none was."""
+Read = Callable[[InOrder], Iterator[Tensor]]
 """Reads the features (n, D) of batches of positions."""
 
 
 def key_of(images: ImageSet, how: dict[str, Any]) -> str:
-    """Return what tells the features of these images, read in this way, from all others."""
+    """Return what tells the features of these images, read in this way, from all others; of several processes the first's."""
     chosen = np.unique(np.linspace(0, len(images) - 1, min(LOOKED_INTO, len(images))).astype(np.int64)).tolist()
     content = [_checksum(images, index) for index in chosen]
-    versions = [torch.__version__, PIL.__version__]
-    return digest({**how, "images": images.fingerprint(labels=False), "content": content, "versions": versions})
+    versions = [VERSION, torch.__version__, torchvision.__version__, PIL.__version__]  # the last two decode
+    what = {**how, "images": images.fingerprint(labels=False), "content": content, "versions": versions}
+    return distributed.everywhere(digest(what))[0]
 
 
 def features(images: ImageSet, name: str, key: str, read: Read, journal: Journal, *, batch: int, width: int) -> Tensor:
@@ -70,11 +82,11 @@ def features(images: ImageSet, name: str, key: str, read: Read, journal: Journal
     with contextlib.ExitStack() as first:
         if not distributed.rank():
             first.enter_context(turn(path))
-        shape = len(images), width
-        if distributed.largest(0 if distributed.rank() else int(_found(path, shape) is not None)):
+        shape, batches = (len(images), width), in_order(len(images), batch)
+        if distributed.largest(0 if distributed.rank() else int(_is_sound(path, shape, batches))):
             journal.say(f"features of {name} are in {path}")
         else:
-            _Reading(path, shape, in_order(len(images), batch)).run(read, name, journal)
+            _Reading(path, shape, batches).run(read, name, journal)
         found = _found(path, shape)
     _require_shared(path, found is not None)
     assert found is not None
@@ -84,37 +96,41 @@ def features(images: ImageSet, name: str, key: str, read: Read, journal: Journal
 class _Reading:
     """A file that is read."""
 
-    def __init__(self, path: Path, shape: tuple[int, int], batches: Sequence[list[Position]]) -> None:
+    def __init__(self, path: Path, shape: tuple[int, int], batches: InOrder) -> None:
         self.path, self.batches, self.images = path, batches, shape[0]
-        self.part, self.marks = path.with_suffix(".part.npy"), path.with_suffix(".done")
+        self.part = path.with_name(f"{path.name}.part")
         with distributed.first_alone():
             if not distributed.rank():
                 self._begin(shape)
         _require_shared(path, self.part.is_file())
         self.rows = np.load(self.part, mmap_mode="r+")
-        self.done = np.memmap(self.marks, np.uint8, "r+", shape=(len(batches),))
-        self.left = [index for index in range(len(batches)) if not self.done[index]]
-        self.count = sum(len(batches[index]) for index in range(len(batches)) if self.done[index])
+        self.sums = np.memmap(_sums(path), np.uint64, "r+", shape=(len(batches),))
+        self.left = distributed.everywhere([] if distributed.rank() else _unread(self.rows, self.sums, batches))[0]
+        self.count = self.images - self._size(self.left)
         self._written: list[int] = []
-        distributed.barrier()  # what is left is the same in all processes: none has marked anything yet
 
     def _begin(self, shape: tuple[int, int]) -> None:
         """Make the files, unless they are there as a broken run left them."""
-        if _shape(self.part) == shape and self.marks.is_file() and self.marks.stat().st_size == len(self.batches):
+        sums = _sums(self.path)
+        if _shape(self.part) == shape and _is_of(sums, self.batches):
             return
         with translating_os_errors("keep features", self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _make_room(self.path.parent, 4 * shape[0] * shape[1])
-            self.marks.unlink(missing_ok=True)
+            sums.unlink(missing_ok=True)
             open_memmap(self.part, "w+", np.float32, shape).flush()
-            self.marks.write_bytes(bytes(len(self.batches)))
+            sums.write_bytes(bytes(SUM * len(self.batches)))
+
+    def _size(self, numbers: Sequence[int]) -> int:
+        """Count the images of some batches."""
+        return sum(last - first for first, last in map(self.batches.bounds, numbers))
 
     def run(self, read: Read, name: str, journal: Journal) -> None:
         """Read what is left, in rounds of a batch for every process, and rename the file."""
         with interrupt.saving(lambda: self._commit(name)):
             for number, error in enumerate(self._rounds(read), start=1):
                 processes = distributed.world()
-                self.count += sum(len(self.batches[at]) for at in self.left[(number - 1) * processes : number * processes])
+                self.count += self._size(self.left[(number - 1) * processes : number * processes])
                 journal.step(f"features of {name}", self.count, self.images)
                 by = distributed.agreed_stop(error)
                 if by or number % COMMIT_EVERY == 0:
@@ -125,18 +141,16 @@ class _Reading:
         distributed.barrier()
         if not distributed.rank():
             os.replace(self.part, self.path)
-            self.marks.unlink()
         distributed.barrier()
 
     def _rounds(self, read: Read) -> Iterator[BenchError | None]:
         """Read and keep this process's batch of each round; yields what went wrong."""
         mine, rounds = distributed.dealt(self.left), -(-len(self.left) // distributed.world())
-        found = read([self.batches[index] for index in mine])
+        found = read(self.batches.part(mine))
         for number in range(rounds):
             try:
                 if number < len(mine):
-                    batch = self.batches[mine[number]]
-                    self.rows[batch[0][1] : batch[-1][1] + 1] = next(found).float().numpy()
+                    self.rows[slice(*self.batches.bounds(mine[number]))] = next(found).float().numpy()
                     self._written.append(mine[number])
                 yield None
             except BenchError as error:
@@ -145,10 +159,37 @@ class _Reading:
     def _commit(self, name: str) -> str:
         """Mark what has been read, once it is on the disk; returns how much it is."""
         self.rows.flush()
-        self.done[self._written] = 1
-        self.done.flush()
+        for number in self._written:
+            self.sums[number] = _sum(self.rows, self.batches, number)
+        self.sums.flush()
         self._written.clear()
         return f"features of {self.count} of {self.images} {name} images"
+
+
+def _sums(path: Path) -> Path:
+    """Name the file of the checksums (B,) uint64."""
+    return path.with_name(f"{path.name}.sums")
+
+
+def _sum(rows: np.ndarray, batches: InOrder, number: int) -> int:
+    return WRITTEN | zlib.crc32(np.ascontiguousarray(rows[slice(*batches.bounds(number))]).data)
+
+
+def _unread(rows: np.ndarray, sums: np.ndarray, batches: InOrder) -> list[int]:
+    """Return which batches aren't there as they were read."""
+    known = sums.tolist()
+    return [number for number, its in enumerate(known) if not its or its != _sum(rows, batches, number)]
+
+
+def _is_of(sums: Path, batches: InOrder) -> bool:
+    return sums.is_file() and sums.stat().st_size == SUM * len(batches)
+
+
+def _is_sound(path: Path, shape: tuple[int, int], batches: InOrder) -> bool:
+    """Tell whether a file is whole, and every batch in it as it was read."""
+    if _shape(path) != shape or not _is_of(_sums(path), batches):
+        return False
+    return not _unread(np.load(path, mmap_mode="r"), np.fromfile(_sums(path), np.uint64), batches)
 
 
 def _found(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
@@ -175,10 +216,13 @@ def _make_room(folder: Path, needed: int) -> None:
     Raises:
         DataError: If there is no place for the new one even so.
     """
-    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime)
+    begun, now = folder.glob("*.npy.part"), time.time()
+    abandoned = [file for file in begun if now - file.stat().st_mtime > ABANDONED]
+    files = sorted([*folder.glob("*.npy"), *abandoned], key=lambda file: file.stat().st_mtime)
     kept = sum(file.stat().st_size for file in files)
     while files and (kept + needed > KEPT or needed > shutil.disk_usage(folder).free):
         kept -= files[0].stat().st_size
+        _sums(files[0].with_suffix("") if files[0] in abandoned else files[0]).unlink(missing_ok=True)
         files.pop(0).unlink(missing_ok=True)
     fix = "free some, or set BENCH_CACHE to another disk"
     require(needed, shutil.disk_usage(folder).free, f"disk below {folder}", fix)

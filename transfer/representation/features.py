@@ -10,7 +10,7 @@ from pretrain.backbones import Architecture
 from pretrain.core import devices
 from pretrain.images.crops import CentreCrop
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Crops, Position, in_order, loader
+from pretrain.images.loading import Crops, InOrder, in_order, loader
 from pretrain.images.normalise import IMAGENET, Input
 from pretrain.inputs import normalised
 from transfer import prove
@@ -59,7 +59,7 @@ def centre_features(
     batch: int,
     num_workers: int,
     device: str,
-    batches: list[list[Position]] | None = None,
+    batches: InOrder | None = None,
 ) -> Iterator[Tensor]:
     """Yield the features (N, D), on the CPU, of every image's centre crop of `size` × `size` pixels, batch after batch.
 

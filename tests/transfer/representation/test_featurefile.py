@@ -16,7 +16,7 @@ from pretrain.core.errors import DataError
 from pretrain.core.journal import Journal
 from pretrain.images import imageset
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Position
+from pretrain.images.loading import InOrder
 from transfer.engines.probe import knn
 from transfer.representation import featurefile
 
@@ -38,7 +38,7 @@ class Reader:
     def __init__(self, fails_at: int | None = None) -> None:
         self.read, self.fails_at = list[int](), fails_at
 
-    def __call__(self, batches: list[list[Position]]) -> Iterator[Tensor]:
+    def __call__(self, batches: InOrder) -> Iterator[Tensor]:
         for batch in batches:
             indices = [index for _, index in batch]
             if self.fails_at in indices:
@@ -62,7 +62,7 @@ def test_features_are_read_once_and_mapped(images: ImageSet, own_cache: Path) ->
     assert (first.read, second.read) == ([*range(7)], [])
     again += 1  # of this process alone
     assert torch.equal(found(images, second), EXPECTED)
-    assert [path.name for path in (own_cache / "features").glob("*[!k]")] == ["some-key.npy"]
+    assert [path.name for path in sorted((own_cache / "features").glob("*[!k]"))] == ["some-key.npy", "some-key.npy.sums"]
 
 
 @pytest.mark.parametrize("how", ["signal", "error", "kill"])
@@ -89,7 +89,7 @@ def test_what_was_read_before_a_cut_is_not_read_again(
     assert last.read == [4, 5, 6]
 
 
-@pytest.mark.parametrize("damage", ["cut", "other shape", "no marks"])
+@pytest.mark.parametrize("damage", ["cut", "other shape", "a bit", "no sums"])
 def test_broken_files_are_read_anew(images: ImageSet, own_cache: Path, damage: str) -> None:
     found(images, Reader())
     path = own_cache / "features" / "some-key.npy"
@@ -97,11 +97,43 @@ def test_broken_files_are_read_anew(images: ImageSet, own_cache: Path, damage: s
         path.write_bytes(path.read_bytes()[:-5])
     elif damage == "other shape":
         np.save(path, np.zeros((7, 4), np.float32))
+    elif damage == "a bit":
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
     else:
-        path.rename(path.with_suffix(".part.npy"))
+        path.with_name(f"{path.name}.sums").unlink()
     last = Reader()
     assert torch.equal(found(images, last), EXPECTED)
     assert last.read == [*range(7)]
+
+
+def test_of_a_broken_run_only_what_reached_the_disk_is_taken(
+    images: ImageSet, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(featurefile, "COMMIT_EVERY", 1)
+    with pytest.raises(DataError):
+        found(images, Reader(fails_at=6))
+    part = own_cache / "features" / "some-key.npy.part"
+    rows = np.load(part, mmap_mode="r+")
+    rows[2] = 0  # as a page that was not written when the machine stopped
+    rows.flush()
+    last = Reader()
+    assert torch.equal(found(images, last), EXPECTED)
+    assert last.read == [2, 3, 6]
+
+
+def test_what_another_run_is_reading_stays_and_what_was_abandoned_gives_way(
+    images: ImageSet, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_cache / "features"
+    folder.mkdir()
+    monkeypatch.setattr(featurefile, "KEPT", 1)
+    for name in ("now.npy.part", "then.npy.part", "then.npy.sums"):
+        (folder / name).write_bytes(bytes(100))
+    os.utime(folder / "then.npy.part", (100, 100))
+    found(images, Reader())
+    assert {path.name for path in folder.glob("*[!k]")} == {"now.npy.part", "some-key.npy", "some-key.npy.sums"}
 
 
 def test_features_of_other_pixels_or_read_otherwise_have_another_key(images: ImageSet) -> None:

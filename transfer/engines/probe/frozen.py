@@ -13,7 +13,7 @@ from pretrain.core import distributed
 from pretrain.core.workers import count
 from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Crops, Epochs, Position, loader, stretch
+from pretrain.images.loading import Crops, Epochs, InOrder, loader, stretch
 from pretrain.inputs import normalised
 from transfer.engines.job import Job
 from transfer.representation import featurefile
@@ -32,10 +32,11 @@ def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[T
     settings, backbone, seen = job.settings, job.backbone, job.backbone.recipe.seen
     assert isinstance(settings, ProbeSettings)
     size, batch, device = settings.size, settings.batch, job.device
-    how = {"size": size, "batch": batch, "device": device.partition(":")[0], "seen": repr(seen), "tf32": settings.tf32}
+    chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    how = {"size": size, "batch": batch, "device": chip, "seen": repr(seen), "tf32": settings.tf32}
     key = featurefile.key_of(images, {**how, "backbone": backbone.identity, "features": settings.features})
 
-    def read(batches: list[list[Position]]) -> Iterator[Tensor]:
+    def read(batches: InOrder) -> Iterator[Tensor]:
         workers = count(settings.num_workers, device)
         return centre_features(model, images, seen, size=size, batch=batch, num_workers=workers, device=device, batches=batches)
 
