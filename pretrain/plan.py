@@ -1,7 +1,6 @@
 """What a pre-training will take, before it starts: parameters, steps, memory and time."""
 
 import copy
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor
 from pretrain import augment
 from pretrain.config import PretrainConfig
 from pretrain.core import launcher
+from pretrain.core.devices import TIMED, WARMED
 from pretrain.core.workers import count
 from pretrain.images.loading import Epochs, Images
 from pretrain.images.skipping import Skipped
@@ -22,8 +22,6 @@ FORWARD, BACKWARD = 1, 2
 """What a pass costs, in forward passes."""
 TIMED_PIXELS = 2**18
 """Pixels of the largest view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
-WARMED, TIMED = 2, 5
-"""Steps on a GPU before those that are timed, and those."""
 LOADED = 32
 """Images loaded for an estimate."""
 MIB = 2**20
@@ -122,8 +120,7 @@ def loading(config: PretrainConfig, images: Images, labels: Sequence[int], devic
     few, drawn = next(iter(order))[:LOADED], crops(config, images, labels, skipped)
     began = time.monotonic()
     drawn.__getitems__(few)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    side_by_side = max(1, min(count(config.num_workers, device), cores // launcher.processes_here()))
+    side_by_side = max(1, min(count(config.num_workers, device), launcher.cores() // launcher.processes_here()))
     return (time.monotonic() - began) / len(few) / side_by_side
 
 

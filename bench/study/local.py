@@ -20,6 +20,7 @@ from bench.study.single import do as do
 from bench.study.states import Look, Observer, State
 from pretrain.core import interrupt
 from pretrain.core.errors import BenchError, ConfigError
+from pretrain.core.launcher import cores
 
 Say = Callable[[str], None]
 Show = Callable[[Look, Observer], None]
@@ -46,11 +47,6 @@ class Machine:
         threads = self.threads if cpus is None else max(1, cpus // cell.resource.devices)
         visible = ",".join(devices) if self.gpus else ""
         return {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": visible, "PYTHONUNBUFFERED": "1"}
-
-
-def cores() -> int:
-    """Return the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine(devices: str | None, workers: int | None) -> Machine:

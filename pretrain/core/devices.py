@@ -11,6 +11,8 @@ import torch
 from pretrain.core.errors import ConfigError
 from pretrain.core.launcher import launched, processes
 
+WARMED, TIMED = 2, 5
+"""Steps on a GPU before those that are timed for an estimate, and those."""
 _NODES, _DRIVER = "nvidia[0-9]*", Path("/proc/driver/nvidia/version")
 _NUMBER = re.compile(r"Kernel Module.*?(\d+\.\d+(?:\.\d+)?)")
 

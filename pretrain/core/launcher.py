@@ -33,6 +33,11 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", processes()))
 
 
+def cores() -> int:
+    """Return the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def launch(processes: int, arguments: list[str]) -> None:
     """Run `python -m bench ARGUMENTS` in several processes of this machine, and wait for them.
 

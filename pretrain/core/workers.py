@@ -31,7 +31,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDat
 
 from pretrain.core import interrupt
 from pretrain.core.errors import WorkerError
-from pretrain.core.launcher import processes_here
+from pretrain.core.launcher import cores, processes_here
 from pretrain.core.machine_errors import NO_ROOM, SHARED_MEMORY, UNSENDABLE, no_shared_memory
 from pretrain.core.ranges import Workers
 
@@ -77,8 +77,7 @@ def count(wanted: Workers, device: str, *, on_cpu: int = 2) -> int:
         return wanted
     if not device.startswith("cuda"):
         return on_cpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST, max(2, cores // processes_here() - 2))
+    return min(MOST, max(2, cores() // processes_here() - 2))
 
 
 def watched(loader: DataLoader[T_co]) -> DataLoader[T_co]:

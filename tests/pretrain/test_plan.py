@@ -86,6 +86,6 @@ def test_loading_is_timed_on_few_images_and_shared_by_the_workers_that_cores_all
     config = PretrainConfig.read({"arch": "resnet18", "size": 16, "batch": 12, "queue": 12})
     clock = iter([0.0, 1.2] * 3)
     monkeypatch.setattr("pretrain.plan.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    monkeypatch.setattr("pretrain.plan.os", SimpleNamespace(sched_getaffinity=lambda pid: range(2)))
+    monkeypatch.setattr("pretrain.plan.launcher.cores", lambda: 2)
     each = [loading(config.replace({"num_workers": workers}), images, images.labels) for workers in (0, 2, 4)]
     assert each == [pytest.approx(seconds) for seconds in (0.1, 0.05, 0.05)]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pretrain.core import distributed
+from pretrain.core.devices import TIMED, WARMED
 
 BACKWARD_COST = 2.0
 """The backward pass and the update of an image cost this many of its forward passes."""
@@ -32,10 +33,6 @@ class Work:
 
 Step = Callable[[], Work]
 """Do a little of a run's work on a copy of the model; return how much it was."""
-
-
-WARMED, TIMED = 2, 5
-"""Steps on a GPU before those that are timed, and those; on a CPU one of each."""
 
 
 def seconds(whole: Work, step: Step, device: str) -> float:

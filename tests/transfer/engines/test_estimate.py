@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pretrain.core import devices
 from transfer.engines import estimate
 from transfer.engines.estimate import BACKWARD_COST, Work
 
@@ -49,7 +50,7 @@ def test_a_gpu_has_finished_each_step_before_the_clock_is_read(monkeypatch: pyte
 
     estimate.seconds(Work(forwarded=1), work, "cuda:1")
     finished = ["cuda:1 finished", "clock"]
-    assert events == ["step"] * estimate.WARMED + finished + ["step"] * estimate.TIMED + finished
+    assert events == ["step"] * devices.WARMED + finished + ["step"] * devices.TIMED + finished
 
 
 @pytest.mark.parametrize(("device", "generators"), [("cpu", []), ("cuda:1", ["cuda:1"])])
