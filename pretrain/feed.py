@@ -15,7 +15,7 @@ from pretrain.trainer import Trainer
 PATIENCE = 0.1
 """Share of the time that the steps may wait for the loader before the run says so."""
 SURE = 30.0
-"""Seconds of a run after which that share is trusted; the first batches are always waited for."""
+"""Seconds of a run after which that share is trusted. The first batch, for which the workers start, doesn't count."""
 
 Fed = tuple[list[Tensor], Tensor, Batch | None]
 """Crops and labels as the loader gave them, and what `Trainer.views` made of them, where it was done ahead."""
@@ -33,6 +33,7 @@ class Feed:
         self._stream = torch.cuda.Stream(trainer.device) if self._gpu and not trainer.asked else None
         self._began = self._since = time.monotonic()
         self._waited = self._all = 0.0
+        self._first: float | None = None
         self._told = False
 
     def __iter__(self) -> Self:
@@ -41,7 +42,9 @@ class Feed:
     def __next__(self) -> Fed:
         began = time.monotonic()
         crops, labels, _ = next(self.batches)
-        self._waited += time.monotonic() - began
+        waited = time.monotonic() - began
+        self._waited += waited
+        self._first = waited if self._first is None else self._first
         made = None if self._stream is None else self._ahead(self._stream, crops, labels)
         self.step += 1
         return crops, labels, made
@@ -66,8 +69,9 @@ class Feed:
         now = time.monotonic()
         share, self._all = self._waited / max(now - self._since, 1e-9), self._all + self._waited
         self._since, self._waited = now, 0.0
-        whole = self._all / max(now - self._began, 1e-9)
-        if whole > PATIENCE and now - self._began > SURE and not self._told:
+        first = self._first or 0.0
+        whole = (self._all - first) / max(now - self._began - first, 1e-9)
+        if whole > PATIENCE and now - self._began - first > SURE and not self._told:
             self._told = True
             self.journal.say(
                 f"the GPU is kept waiting for images {whole:.0%} of the time: more loader processes (--set num_workers=...), "

@@ -90,9 +90,28 @@ def test_a_loader_that_keeps_a_gpu_waiting_is_logged_and_told_once(monkeypatch: 
         clock[0] += 60
         assert steps.waited() == {"loader_wait": 0.25}
     assert len(said) == 1
-    assert "25% of the time" in said[0]
+    assert "14% of the time" in said[0]  # 20 of 140 seconds since the first batch
     assert "num_workers" in said[0]
     assert feed.Feed(trainer("cpu"), GIVEN, 0, Journal()).waited() == {}
+
+
+def test_a_first_batch_that_is_waited_for_tells_nothing(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+    clock, waits, said = [0.0], iter([40.0, 0.0, 0.0]), []
+    monkeypatch.setattr(feed.time, "monotonic", lambda: clock[0])
+
+    def starting() -> Iterator[Any]:
+        for batch in GIVEN:
+            clock[0] += next(waits)
+            yield batch
+
+    steps = feed.Feed(trainer("cuda:0"), starting(), 0, Journal(None, lambda text, *_: said.append(text)))
+    shares = []
+    for _ in range(3):
+        next(steps)
+        clock[0] += 40
+        shares.append(steps.waited()["loader_wait"])
+    assert shares == [0.5, 0, 0]
+    assert said == []
 
 
 @pytest.mark.parametrize(("cores", "processes", "expected"), [(96, 8, 10), (2, 1, 2), (64, 1, 16), (16, 1, 14)])
