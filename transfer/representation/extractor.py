@@ -55,7 +55,7 @@ class Extractor(nn.Module):
         Raises:
             DataError: If the file is no image that can be decoded; names it.
         """
-        pixels = _pixels(image)
+        pixels = pixels_of(image)
         crop = CentreCrop(self.size)
         (box,) = crop.boxes(np.array([[pixels.shape[2], pixels.shape[1]]]), np.empty(0))
         left, top, right, bottom = box.tolist()
@@ -63,8 +63,12 @@ class Extractor(nn.Module):
         return normalised(cut.float() / 255, self.backbone.recipe.seen)[0].contiguous()
 
 
-def _pixels(image: Image.Image | Path | str) -> Tensor:
-    """Decode an image to (3, H, W) uint8, as data loaders do."""
+def pixels_of(image: Image.Image | Path | str) -> Tensor:
+    """Decode an image to (3, H, W) uint8, as data loaders do.
+
+    Raises:
+        DataError: If the file is no image that can be decoded; names it.
+    """
     if not isinstance(image, Image.Image):
         image = decode.opened(Path(image), str(image))
     name = str(getattr(image, "filename", "")) or "the image"

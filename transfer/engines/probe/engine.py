@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pretrain.core.errors import EngineError
-from pretrain.images.decode import opened, rgb
 from pretrain.inputs import normalised
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import estimate
@@ -19,6 +17,7 @@ from transfer.engines.estimate import Step, Work
 from transfer.engines.job import Job
 from transfer.engines.probe.knn import knn_metrics
 from transfer.engines.probe.linear import STATE, prepare
+from transfer.representation.extractor import pixels_of
 from transfer.representation.features import extractor, reading_note
 from transfer.tasks import TaskSettings
 from transfer.tasks.knn import KnnSettings
@@ -48,9 +47,7 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
 
     def prepared(self, path: Path) -> Tensor:
         """See `Engine`."""
-        with opened(path, str(path)) as image:
-            pixels = torch.from_numpy(np.array(rgb(image, str(path)))).permute(2, 0, 1)
-        return normalised(pixels[None].float() / 255, self.job.backbone.recipe.seen)[0]
+        return normalised(pixels_of(path)[None].float() / 255, self.job.backbone.recipe.seen)[0]
 
     def prove(self) -> dict[str, float]:
         """Return the proof that came with the frozen backbone."""
