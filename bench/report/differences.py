@@ -40,9 +40,16 @@ def _answer(found: Difference, digits: int) -> str:
 def _interval(found: Difference, digits: int) -> str:
     low, high = (words.signed(end, digits) for end in found.interval)
     if found.half is None:
-        return "no interval: nothing here says how far repetitions differ"
+        return f"no interval: {_missing(found)}"
     over = " over fine-tunings" if found.answer == "two checkpoints" else ""
     return f"95 % interval{over} {low} to {high}"
+
+
+def _missing(found: Difference) -> str:
+    """Say what an interval would need."""
+    if found.answer == "two checkpoints" or min(found.mine.pretrainings, found.theirs.pretrainings) > 1:
+        return "nothing here says how far repetitions differ"
+    return "a second pre-training is missing of " + ("this row" if found.mine.pretrainings < 2 else "the row it is compared with")
 
 
 def _paired(found: Difference) -> str:

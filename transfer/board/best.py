@@ -4,14 +4,15 @@ from collections.abc import Mapping
 
 from transfer.board.baselines import baselines
 from transfer.board.cells import average
-from transfer.board.comparison import columns, priors, single
+from transfer.board.comparison import columns, priors
 from transfer.board.errors import Errors, Side, errors
 from transfer.board.leaderboard import Leaderboard
 from transfer.board.simultaneous import critical
 
 
 def best(board: Leaderboard) -> frozenset[tuple[int, int]]:
-    """List the cells that can't be told from the best of their column: (row, column). Where nothing is repeated, none is.
+    """List the cells that can't be told from the best of their column: (row, column). Where the row of the best mean has one
+    pre-training, or no other row has two, none is.
 
     The row that is truly the best is left out of it in about 5 % of columns (Hsu 1981; `docs/decisions.md` has what was
     simulated): each row is compared with the one of the best mean, one-sided, at the level of a comparison with all others.
@@ -30,9 +31,7 @@ def best(board: Leaderboard) -> frozenset[tuple[int, int]]:
 def _not_worse(sides: Mapping[int, Side], spreads: Errors, sign: int) -> list[int]:
     """List the rows that can't be told from the one of the best mean; none where no row can be compared with it."""
     top = max(sides, key=lambda row: sign * average(sides[row].units))
-    estimates = {
-        row: spreads.estimate(sides[top], side) for row, side in sides.items() if row != top and not single(side, sides[top])
-    }
+    estimates = {row: spreads.repeated(sides[top], side) for row, side in sides.items() if row != top}
     if not any(estimates.values()):
         return []
     family = tuple(sorted(estimate.share for estimate in estimates.values() if estimate))

@@ -37,7 +37,7 @@ class Difference:
     mean: float
     half: float | None
     """Half the width of the 95 % interval, for all comparisons of the column together; None where nothing says how large it
-    is. Of two checkpoints: over fine-tunings, and for this comparison alone."""
+    is, as of one pre-training. Of two checkpoints: over fine-tunings, and for this comparison alone."""
     mine: Count
     theirs: Count
     paired: int = 0
@@ -100,24 +100,18 @@ def _compared(
         if one.row is None and one.nearest is not None and one.nearest in sides and row in sides:
             made[row] = _without_control(sides[row], sides[one.nearest], one)
     spreads = errors(sides, known, noises.get("pre-trainings"))
-    repeated = {row: baseline for row, baseline in known.items() if not single(sides[row], sides[baseline])}
-    estimates = {row: spreads.estimate(sides[row], sides[baseline]) for row, baseline in repeated.items()}
-    families = _families(estimates, repeated)
+    estimates = {row: spreads.repeated(sides[row], sides[baseline]) for row, baseline in known.items()}
+    families = _families(estimates, known)
     units = [(side.role, unit) for side in sides.values() for unit in side.units]
     trials = errors({index: _trials(*unit) for index, unit in enumerate(units)}, {}, noises.get("fine-tunings"))
     for row, baseline in known.items():
         mine, theirs = sides[row], sides[baseline]
-        if row in repeated:
+        if len(mine.units) == len(theirs.units) == 1:
+            made[row] = _two_checkpoints(baseline, mine, theirs, trials, noises.get("fine-tunings"))
+        else:
             prior = noises.get("pre-trainings")
             made[row] = _decided(baseline, mine, theirs, estimates[row], families, interest, prior)
-        else:
-            made[row] = _two_checkpoints(baseline, mine, theirs, trials, noises.get("fine-tunings"))
     return dict(sorted(made.items()))
-
-
-def single(mine: Side, theirs: Side) -> bool:
-    """Whether a comparison is of one pre-training with one."""
-    return len(mine.units) == len(theirs.units) == 1
 
 
 def _families(estimates: Mapping[int, Estimate | None], baseline_of: Mapping[int, int]) -> Families:

@@ -4,6 +4,9 @@ Rows have one of three roles, each with a variance of its own, pooled over the r
 (no augmentation), and all others. A control stands in every comparison of its rows, so that its variance, where it is not that
 of the others, must not be theirs: with three times their variance and eight rows, a variance pooled over all would mark 11 % of
 columns in which nothing differs (`tests/benchmarks/decisions.py`).
+
+A row of one pre-training has no spread of its own, and borrows none: nothing says that it differs by chance as little as the rows
+that were repeated (`docs/decisions.md` has what borrowing would do).
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,6 +56,10 @@ class Errors:
     paired: Spread | None
     """Spread of the difference of two units with one seed around its mean over seeds; None where no seed pairs twice."""
 
+    def repeated(self, mine: Side, theirs: Side) -> Estimate | None:
+        """Estimate the difference of two rows that both were repeated; None for all others, and as in `estimate`."""
+        return self.estimate(mine, theirs) if min(len(mine.units), len(theirs.units)) > 1 else None
+
     def estimate(self, mine: Side, theirs: Side) -> Estimate | None:
         """Estimate the difference of two rows; None where nothing says how far it may be off.
 
@@ -80,12 +87,11 @@ class Errors:
         return Estimate(mean, variance**0.5, freedom, n / (n + m), common)
 
     def _own(self, weights: Sequence[tuple[Role, float]]) -> list[tuple[float, Spread | None, int]]:
-        """Give each weight the spread of its role, or that of the other side where it has none; equal ones together."""
-        known = [self.roles[role] for role, _ in weights if role in self.roles]
+        """Give each weight the spread of its role, None where it has none; equal ones together."""
         parts: dict[Spread | None, float] = {}
         for role, weight in weights:
             if weight > ROUNDING:
-                spread = self.roles.get(role, known[0] if known else None)
+                spread = self.roles.get(role)
                 parts[spread] = parts.get(spread, 0.0) + weight
         return [(weight, spread, 1) for spread, weight in parts.items()]
 

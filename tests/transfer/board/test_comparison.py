@@ -128,11 +128,31 @@ def test_one_pre_training_each_says_nothing_of_the_augmentation_however_many_tri
     assert _one(made(metrics={"top1": 40.0}), made(aug="a", metrics={"top1": 60.0})).half is None
 
 
-def test_one_pre_training_against_several_is_compared_with_the_spread_of_the_several():
-    found = _one(*_rows(_noisy(0, range(4)), {9: 60.0}))
-    own = [50 + NOISE[0, at, 0] for at in range(4)]
-    assert found.half == pytest.approx(stats.t.ppf(0.975, 3) * np.std(own, ddof=1) * 1.25**0.5)
-    assert found.answer == "different"
+def _answers(board):
+    return {row: (found.answer, found.half is None) for (row, _), found in differences(board).items()}
+
+
+@pytest.mark.parametrize("controls", [2, 3])
+def test_a_row_of_one_pre_training_borrows_no_spread_however_far_it_is(controls):
+    board = _board(*_rows(_noisy(0, range(controls)), {0: 90.0}, {0: 10.0}))
+    assert _answers(board) == {1: ("undecided", True), 2: ("undecided", True)}
+    assert best(board) == frozenset()  # nobody knows whether 90.0 is the best
+    repeated = _noisy(1, range(2), 40.0)
+    board = _board(*_rows(_noisy(0, range(controls)), repeated, {0: 80.0}))
+    assert _answers(board)[2] == ("undecided", True)
+    assert _answers(_board(*_rows(repeated)[:1], *_rows({0: 50.0}, repeated)[1:])) == {1: ("undecided", True)}
+
+
+def test_a_row_of_one_pre_training_changes_no_other_comparison_of_its_column():
+    rows = [_noisy(row, range(3), 4.0 * row) for row in range(3)]
+    alone, beside = (differences(_board(*_rows(*rows, *more))) for more in ([], [{0: 90.0}]))
+    assert {place: beside[place] for place in alone} == alone
+    assert set(beside) - set(alone) == {(3, 0)}
+
+
+def test_a_row_of_one_pre_training_is_not_told_from_a_repeated_best():
+    rows = [_noisy(0, range(5)), _noisy(1, range(5), 20.0), {0: 49.0}]
+    assert best(_board(*_rows(*rows))) == {(1, 0), (2, 0)}
 
 
 def test_rows_that_share_a_control_keep_the_level_together_with_a_variance_pooled_over_them():

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-_shared = runpy.run_path(str(Path(__file__).resolve().parents[2] / "benchmarks" / "decisions.py"))
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+_shared = runpy.run_path(str(BENCHMARKS / "decisions.py"))
 Setting, simulate = _shared["Setting"], _shared["simulate"]
+_shared = runpy.run_path(str(BENCHMARKS / "decisions_unfinished.py"))
+Unfinished, under_way = _shared["Unfinished"], _shared["simulate"]
 MOST = 8.0
 """Percent of 400 columns: six, and two standard errors of a count at five."""
 
@@ -43,3 +46,12 @@ def test_the_best_row_is_seldom_missing_among_the_bold_ones():
     found = simulate(Setting(3, 3, 1.0, "equal", True, 4), columns=400, powers=0, seed=1)
     assert found["best missing"] <= MOST
     assert found["bold"] >= 90
+
+
+@pytest.mark.parametrize("control", [2, 3])
+@pytest.mark.parametrize("spread", ["equal", "3× once", "½× once", "3:1 rows", "3:1 untrained"])
+def test_a_study_under_way_marks_seldom_where_nothing_differs(control, spread):
+    found = under_way(Unfinished(control, 8, control - 2, spread), columns=400, seed=1)
+    assert found["▲▼"] <= MOST
+    assert found["best missing"] <= MOST
+    assert found["decided"] > 0

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 from transfer.board.cells import Place, average
 from transfer.board.claims.judge import Evidence, Expected
 from transfer.board.columns import Column
-from transfer.board.comparison import TWO_SIDED, priors, single
+from transfer.board.comparison import TWO_SIDED, priors
 from transfer.board.errors import Errors, Side, errors
 from transfer.board.last_epochs import Seeds, last_epochs
 from transfer.board.leaderboard import Leaderboard, RowKey
@@ -96,7 +96,7 @@ class Numbers:
 
     def _evidence(self, column: Column, line: Line, sides: Mapping[int, Side], spreads: Errors, within: str) -> Evidence:
         mine, theirs = sides[line.mine], sides[line.theirs]
-        found = None if single(mine, theirs) else spreads.estimate(mine, theirs)
+        found = spreads.repeated(mine, theirs)
         counts = len(mine.units), len(theirs.units)
         of = (line.what, within, column.index, line.expected.words)
         if found is None:
