@@ -49,7 +49,8 @@ def _missing(found: Difference) -> str:
     """Say what an interval would need."""
     if found.answer == "two checkpoints" or min(found.mine.pretrainings, found.theirs.pretrainings) > 1:
         return "nothing here says how far repetitions differ"
-    return "a second pre-training is missing of " + ("this row" if found.mine.pretrainings < 2 else "the row it is compared with")
+    of = "this row" if found.mine.pretrainings < 2 else "the row it is compared with"
+    return f"a second pre-training of {of} is missing"
 
 
 def _paired(found: Difference) -> str:

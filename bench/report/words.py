@@ -35,8 +35,8 @@ HOW_TO_READ = (
     "column together: where nothing differs, at most about 1 column in 20 has such a mark.",
     "≈: equivalent; the whole interval is closer to zero than the smallest difference of interest, half a point of a "
     "percentage and 0.02 of a cosine unless set otherwise.",
-    "?: undecided; the interval holds zero and differences that matter, or one of the two rows was pre-trained once, so that more "
-    "pre-trainings are needed, or no row shares every other setting.",
+    "?: undecided; the interval holds zero and differences that matter, or one of the two rows was pre-trained once, so that "
+    "more pre-trainings are needed, or no row shares every other setting.",
     "◇: one pre-training each; the difference is of these two checkpoints only, and says nothing of the augmentation.",
     "Runs of different protocols, versions, engines or data never share a column. * is not the published protocol.",
     "Bold are all rows that can't be told from the best of a column; no row is where the best mean is of one "

@@ -113,6 +113,13 @@ def test_a_difference_is_a_sentence_with_its_interval_and_what_it_counts():
     assert differences.difference(None, 1, []) == ""
 
 
+@pytest.mark.parametrize(("once", "whose"), [("mixup", "this row"), ("none", "the row it is compared with")])
+def test_of_a_row_of_one_pre_training_beside_a_repeated_one_it_is_said_which_is_missing(once, whose):
+    seeds = {"none": 2, "mixup": 2, once: 1}
+    runs = [made(aug=aug, seed=seed, metrics={"top1": 50.0 + seed}) for aug in seeds for seed in range(seeds[aug])]
+    assert f"undecided (no interval: a second pre-training of {whose} is missing; " in _said(*runs)["mixup"]
+
+
 def test_one_pre_training_each_is_said_to_be_of_these_two_checkpoints_only():
     said = _said(*(made("voc0712", {"AP": value}, aug=aug, **VOC) for aug, value in (("none", 57.0), ("mixup", 57.9))))
     source = "facebookresearch/moco @132aea9, detection/README.md: mean of 5"

@@ -5,8 +5,8 @@ Rows have one of three roles, each with a variance of its own, pooled over the r
 of the others, must not be theirs: with three times their variance and eight rows, a variance pooled over all would mark 11 % of
 columns in which nothing differs (`tests/benchmarks/decisions.py`).
 
-A row of one pre-training has no spread of its own, and borrows none: nothing says that it differs by chance as little as the rows
-that were repeated (`docs/decisions.md` has what borrowing would do).
+A row of one pre-training has no spread of its own, and borrows none: nothing says that it differs by chance as little as the
+rows that were repeated (`docs/decisions.md` has what borrowing would do).
 """
 
 from collections.abc import Mapping, Sequence
