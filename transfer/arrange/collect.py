@@ -1,5 +1,6 @@
-"""Collects the objects of one image, and counts those that can't be carried."""
+"""Collects the objects of one image, and counts those that can't be carried; gathers the images of files beside them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from pretrain.core.errors import DataError
-from transfer.arrange.items import Box, Thing
+from transfer.arrange.folder import Folder
+from transfer.arrange.items import Box, Export, Item, Thing
 from transfer.datasets import cocomasks
 from transfer.datasets.cocofile import Dropped
 from transfer.datasets.objects import Mask
@@ -59,6 +61,22 @@ class Collector:
             self.drop("masks without a pixel")
             return
         self.shape(name, encode(mask.astype(np.uint8)), **more)
+
+
+def gathered(folder: Folder, ending: str, item_of: Callable[[str], Item | None], dropped: Dropped) -> Export:
+    """Read the objects of every image that has a file of its own, and count the images without one.
+
+    Args:
+        folder: The export.
+        ending: That of the files.
+        item_of: Reads a file; None if it is of no image.
+        dropped: Counts what is left out.
+    """
+    items = [item for path in folder.ending(ending) if (item := item_of(path)) is not None]
+    for image in sorted(set(folder.images) - {item.image for item in items}):
+        dropped.add("images without a file of annotations", image)
+    classes = sorted({thing.name for item in items for thing in item.things})
+    return Export("objects", tuple(items), tuple(classes), dropped)
 
 
 def box_of(mask: Mask | None) -> Box:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pretrain.core.errors import DataError
 from pretrain.images.decode import BROKEN, opened
-from transfer.arrange.collect import Collector
+from transfer.arrange.collect import Collector, gathered
 from transfer.arrange.folder import Folder, split_of
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
@@ -35,22 +35,15 @@ def read(root: Path, given: Named | None) -> Export:
     Raises:
         DataError: If a file can't be read; names the shape.
     """
-    folder, dropped, items = Folder(root), Dropped(), list[Item]()
-    for path in folder.ending(".json"):
-        found = json_of(folder.path(path))
-        if "shapes" not in found:
-            dropped.add("JSON files without shapes", path)
-            continue
-        item = _item(folder, path, found, dropped)
-        if item is not None:
-            items.append(item)
-    for image in sorted(set(folder.images) - {item.image for item in items}):
-        dropped.add("images without a file of annotations", image)
-    classes = sorted({thing.name for item in items for thing in item.things})
-    return Export("objects", tuple(items), tuple(classes), dropped)
+    folder, dropped = Folder(root), Dropped()
+    return gathered(folder, ".json", lambda path: _item(folder, path, dropped), dropped)
 
 
-def _item(folder: Folder, path: str, found: dict[str, Any], dropped: Dropped) -> Item | None:
+def _item(folder: Folder, path: str, dropped: Dropped) -> Item | None:
+    found = json_of(folder.path(path))
+    if "shapes" not in found:
+        dropped.add("JSON files without shapes", path)
+        return None
     above, _, name = path.rpartition("/")
     written = found.get("imagePath")
     image = (folder.image(written, above) if isinstance(written, str) and written else None) or folder.image(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from transfer.arrange.collect import Collector
+from transfer.arrange.collect import Collector, gathered
 from transfer.arrange.folder import SPLIT_NAMES, TRAIN, VAL, Folder, split_of
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
@@ -33,16 +33,9 @@ def read(root: Path, given: Named | None) -> Export:
     Raises:
         DataError: If a file can't be read; names the object.
     """
-    folder, dropped, items = Folder(root), Dropped(), list[Item]()
+    folder, dropped = Folder(root), Dropped()
     splits = _splits(folder)
-    for path in folder.ending(".xml"):
-        item = _item(folder, path, splits, dropped)
-        if item is not None:
-            items.append(item)
-    for image in sorted(set(folder.images) - {item.image for item in items}):
-        dropped.add("images without a file of annotations", image)
-    classes = sorted({thing.name for item in items for thing in item.things})
-    return Export("objects", tuple(items), tuple(classes), dropped)
+    return gathered(folder, ".xml", lambda path: _item(folder, path, splits, dropped), dropped)
 
 
 def _item(folder: Folder, path: str, splits: Mapping[str, str], dropped: Dropped) -> Item | None:
