@@ -26,6 +26,7 @@ from pretrain.core.errors import BenchError
 from pretrain.core.turns import turn
 from pretrain.images.compact import Texts
 from pretrain.images.fingerprint import fingerprint
+from pretrain.images.stores import SUFFIXES
 from pretrain.images.stores.walk import Stamp, size
 from pretrain.images.unread import Unread
 
@@ -105,7 +106,10 @@ def contents(root: Path, folders: Sequence[str], listed: Callable[[str], Part], 
 
 
 def _path(root: Path, folders: Sequence[str]) -> Path:
-    which = hashlib.sha256("\0".join([os.path.realpath(root), *folders]).encode(errors="surrogateescape")).hexdigest()[:16]
+    read = sorted(SUFFIXES)  # a release that reads more files lists all again
+    which = hashlib.sha256("\0".join([os.path.realpath(root), *read, *folders]).encode(errors="surrogateescape")).hexdigest()[
+        :16
+    ]
     return cache_folder() / f"index-{which}.{FORMAT}"
 
 
@@ -118,7 +122,7 @@ class _Parts:
     """Parts put together."""
 
     def __init__(self) -> None:
-        self.count, self.unread, self.made = 0, Unread(), time.strftime("%Y-%m-%d")
+        self.count, self.unread, self.made, self.new = 0, Unread(), time.strftime("%Y-%m-%d"), True
         self.described: list[dict[str, Any]] = []
         self._data, self._ends, self._sizes = bytearray(), [np.zeros(0, np.int64)], list[_Sizes]()
 
@@ -127,7 +131,7 @@ class _Parts:
         self._ends.append(part.names.ends + len(self._data))
         self._data += part.names.data.data
         self._sizes.append(_Sizes(len(part.names), part.sizes))
-        self.made = min(self.made, part.made or self.made)
+        self.made, self.new = min(self.made, part.made or self.made), self.new and not part.made
         self.count += len(part.names)
         self.unread.circular += part.unread.circular
         self.unread.endings.update(part.unread.endings)
@@ -174,7 +178,7 @@ def _made(path: Path, root: Path, parts: _Parts, before: str) -> Contents:
     except (BenchError, OSError):  # a cache that can't be written costs a listing at every start, and no run
         return Contents(names, parts.unread, sizes, digest)
     written = _Index.of(path, root)
-    return Contents(names, parts.unread, sizes, digest) if written is None else written.contents(new=True)
+    return Contents(names, parts.unread, sizes, digest) if written is None else written.contents(new=parts.new)
 
 
 class _Index:

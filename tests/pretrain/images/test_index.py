@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pretrain.images import imageset
+from pretrain.images import imageset, stores
 from pretrain.images.compact import Numbers, Texts
 from pretrain.images.stores import index, walk
 
@@ -90,11 +90,23 @@ def test_a_folder_that_changed_is_listed_again_and_no_other(
     else:
         (ant / "more" / "x.png").rename(ant / "more" / "y.png")
     seen.clear()
-    after = described(imageset.read(root, "train"))
+    partly = imageset.read(root, "train")
+    after = described(partly)
+    assert any("an index of" in note for note in partly.notes)  # the other folders' sizes are
     assert "bee" not in seen
     assert "ant" in seen
     with index.renewed():
         assert described(imageset.read(root, "train")) == after != before
+
+
+def test_a_release_that_reads_other_endings_lists_all_again(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "train" / "ant" / "more.zzz").write_bytes((root / "train" / "ant" / "ant_0.png").read_bytes())
+    aged(root)
+    before = imageset.read(root, "train")
+    for module in (stores, index):
+        monkeypatch.setattr(module, "SUFFIXES", stores.SUFFIXES | {".zzz"})
+    after = imageset.read(root, "train")
+    assert {*after.names} - {*before.names} == {"ant/more.zzz"}
 
 
 def test_a_folder_that_changed_a_moment_ago_is_listed_again_until_it_is_old(root: Path, cache: Path, seen: list[str]) -> None:
