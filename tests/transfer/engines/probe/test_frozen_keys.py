@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pretrain.backbones import Variant
-from pretrain.images.normalise import CAFFE_BGR
+from pretrain.images.normalise import Input
 from transfer.engines import Job
 from transfer.engines.probe import frozen
 from transfer.representation import featurefile
@@ -51,7 +51,7 @@ def name_of(job: Job, monkeypatch: pytest.MonkeyPatch) -> str:
         settings(features="other"),
         backbone(sha256="0" * 64),
         backbone(recipe=Recipe(variant=Variant(eps=1e-3))),
-        backbone(recipe=Recipe(seen=CAFFE_BGR)),
+        backbone(recipe=Recipe(seen=Input(order="BGR"))),
         images([*range(1, 12)]),
         images([1, 0, *range(2, 12)]),
     ],
