@@ -1,8 +1,11 @@
-"""Print what a file of random features and nearest neighbours among them cost: 200,000 × 512, in 1 GiB beyond `import torch`.
+"""Print what a file of random features and nearest neighbours among them cost, by default 200,000 × 512.
 
     python tests/benchmarks/feature_memory.py [--images 200000] [--width 512] [--queries 2000]
 
-`resident` counts the pages of the mapped file too, which the system takes back when it needs them; `own` does not.
+JSON: MiB after `import torch`, after the file was written, found again (which compares its checksums) and voted on, and the
+seconds of each. `peak_resident` is the most so far, with the pages of the mapped file, which the system takes back when it
+needs them; `own_now` is what the process has without them. Last the peak less that of `import torch`, which should stay below
+1,024.
 """
 
 import argparse
