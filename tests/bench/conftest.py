@@ -32,6 +32,15 @@ def lay_images() -> LayImages:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: LayImages) -> Path:
+    """An empty working folder with a tiny image folder in it, `images`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    lay_images(tmp_path / "images", train=8, val=4)
+    return tmp_path
+
+
+@pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
     """Runs a `bench` command as typed, `typed("ls", "tasks")`; its exit code."""
 

@@ -27,14 +27,7 @@ from transfer.representation.features import centre_features, extractor
 Typed = Callable[..., int]
 KNN: dict[str, Any] = {"data": "images", "budget": "small", "size": 32, "settings": {"neighbours": 3}}
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]) -> Path:
-    """An empty working folder with a tiny image folder in it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BENCH_DATA", raising=False)
-    lay_images(tmp_path / "images", train=8, val=4)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_neither_torch_nor_pandas_is_imported_until_needed() -> None:

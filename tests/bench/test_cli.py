@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,7 @@ from transfer import record, sources
 PRETRAIN = ["pretrain", "--budget", "small", "--epochs", "1", "--data", "images"]
 TINY = ["--set", "size=16", "--set", "batch=4", "--set", "queue=8", "--set", "num_workers=0"]
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path]) -> Path:
-    """An empty working folder with a tiny image folder in it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BENCH_DATA", raising=False)
-    lay_images(tmp_path / "images", train=8, val=4)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

@@ -30,8 +30,12 @@ UNTRAINED = 3
 ONCE = {"3×": 3.0, "½×": 0.5}
 """Standard deviation of the rows of one pre-training, over that of the control."""
 UNEQUAL = {"3:1": 3**0.5, "9:1": 3.0}
-"""Standard deviation of every second row or of the untrained backbone, over that of the others: of these variances."""
-SPREADS = ("equal", *(f"{name} once" for name in ONCE), *(f"{name} {who}" for name in UNEQUAL for who in ("rows", "untrained")))
+"""Standard deviation of every second row, the untrained backbone or the control, over that of the others: of these variances."""
+SPREADS = (
+    "equal",
+    *(f"{name} once" for name in ONCE),
+    *(f"{name} {who}" for name in UNEQUAL for who in ("rows", "untrained", "control")),
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Unfinished:
         wide = (ONCE | UNEQUAL).get(size, 1.0)
         listed: list[tuple[dict[str, object], int, float]] = [
             (RANDOM, UNTRAINED, wide if who == "untrained" else 1.0),
-            ({}, self.control, 1.0),
+            ({}, self.control, wide if who == "control" else 1.0),
             ({"supervision": "semi"}, 1, wide if who == "once" else 1.0),
         ]
         for row in range(self.rows):

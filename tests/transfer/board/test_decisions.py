@@ -49,7 +49,7 @@ def test_the_best_row_is_seldom_missing_among_the_bold_ones():
 
 
 @pytest.mark.parametrize("control", [2, 3])
-@pytest.mark.parametrize("spread", ["equal", "3× once", "½× once", "3:1 rows", "3:1 untrained"])
+@pytest.mark.parametrize("spread", ["equal", "3× once", "½× once", "3:1 rows", "3:1 untrained", "3:1 control"])
 def test_a_study_under_way_marks_seldom_where_nothing_differs(control, spread):
     found = under_way(Unfinished(control, 8, control - 2, spread), columns=400, seed=1)
     assert found["▲▼"] <= MOST
