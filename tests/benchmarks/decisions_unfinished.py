@@ -30,7 +30,7 @@ UNTRAINED = 3
 ONCE = {"3×": 3.0, "½×": 0.5}
 """Standard deviation of the rows of one pre-training, over that of the control."""
 UNEQUAL = {"3:1": 3**0.5, "9:1": 3.0}
-"""Standard deviation of every second row, the untrained backbone or the control, over that of the others: of these variances."""
+"""Standard deviation of every second row, the untrained backbone or the control over that of the others, by variances."""
 SPREADS = (
     "equal",
     *(f"{name} once" for name in ONCE),
