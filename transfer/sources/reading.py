@@ -15,10 +15,8 @@ from transfer.sources.codebases import SOURCES
 from transfer.sources.files import Payload
 from transfer.sources.own import OWN
 from transfer.sources.recipe import USUAL, Said, by_hand, relevant, settled
-from transfer.sources.said import everything, is_folded
+from transfer.sources.said import beside, inside, is_folded
 
-BESIDE = "beside it"
-"""What `Said.where` has of a file that lies beside."""
 TELLS_FOLDED = {"order", "stride"}
 """Fields of which one must be said of a network with Caffe's norms."""
 
@@ -73,13 +71,12 @@ def _said(backbone: Backbone, payload: Payload, path: Path, *, sure: bool) -> li
         library = {"stride": "3x3", "eps": backbone.architecture.eps}
         seen = own.recipe_said(payload) if backbone.source == OWN else Said("torchvision", USUAL.fields())
         return [Said(f"{backbone.source}'s networks", library), seen]
-    said, line = everything(payload, path, backbone.source), SOURCES.get(backbone.source)
+    own_words, line = inside(payload, path), SOURCES.get(backbone.source)
     if line is not None:  # in the file stands what that code base calls its network; what lies beside it may be anyone's
-        said = [
-            each if BESIDE in each.where else replace(each, architecture=line.architecture(each.architecture)) for each in said
-        ]
-    beside = published.beside(path)
-    return [*said, *([published.recipe_said(beside, f"{published.about(path).name} {BESIDE}")] if beside else [])]
+        own_words = [replace(each, architecture=line.architecture(each.architecture)) for each in own_words]
+    written = published.beside(path)
+    ours = [published.recipe_said(written, f"{published.about(path).name} beside it")] if written else []
+    return [*own_words, *beside(path, backbone.source), *ours]
 
 
 def _require_unfolded(state: Mapping[str, Tensor], path: Path) -> None:

@@ -5,7 +5,7 @@ An example: timm's training script saves `{"arch": "resnet50", "args": {"mean": 
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,30 @@ DEEPEST = 3
 """Levels of arguments inside each other that are read."""
 
 
-def everything(payload: Payload, path: Path, source: str) -> list[Said]:
-    """List what a file and its neighbours say; each line says where.
+def inside(payload: Payload, path: Path) -> list[Said]:
+    """List what a file says itself; each line says where.
 
     Args:
         payload: The file's content.
         path: Where it lies.
-        source: The line of `SOURCES` that recognised it.
     """
-    said = [*_arguments(payload.content, ""), *_meta(payload.content), *_beside(path, source)]
+    said = [*_arguments(payload.content, ""), *_meta(payload.content)]
     if payload.form == "safetensors":
         said += _arguments(_metadata(path), "its metadata")
+    return _telling(said)
+
+
+def beside(path: Path, source: str) -> list[Said]:
+    """List what a file's neighbours say; each line says where.
+
+    Args:
+        path: Where the file lies.
+        source: The line of `SOURCES` that recognised it.
+    """
+    return _telling(_beside(path, source))
+
+
+def _telling(said: Iterable[Said]) -> list[Said]:
     return [each for each in said if each.fields or each.architecture or each.other]
 
 
