@@ -73,7 +73,7 @@ class Evidence:
     value: float | None
     """The difference, in the metric's unit; None where nothing can be compared, so that the line says nothing of the claim."""
     interval: tuple[float, float] | None
-    """95 %, of this line by itself; None where there is one pre-training."""
+    """95 %, of this line by itself; None where either row has one pre-training."""
     units: str
     """Over how many pre-trainings."""
     holds: float = 1.0
