@@ -20,7 +20,7 @@ FEATURES = {
     "transfer/representation/features.py centre_features: copied here",  # features are kept on the CPU
 }
 HEADS = {
-    "transfer/engines/probe/classifiers.py Classifiers.step: tolist",
+    "transfer/engines/probe/classifiers.py Classifiers.settle: tolist",  # every ten steps, and at the end of an epoch
     "transfer/engines/probe/classifiers.py Classifiers.scores: copied there",  # once in an epoch
     "transfer/engines/probe/classifiers.py Classifiers.scores: copied here",
 }
@@ -31,8 +31,8 @@ ONCE = {
     "transfer/representation/features.py extractor: copied there",
 }
 WAITS = {
-    "linear": FEATURES | HEADS | ONCE | {"transfer/engines/probe/frozen.py augmented: copied there"},
-    "linear-cached": FEATURES | HEADS | ONCE | {"transfer/engines/probe/frozen.py cached: copied there"},
+    "linear": FEATURES | HEADS | ONCE,
+    "linear-cached": FEATURES | HEADS | ONCE,
     "knn": FEATURES | ONCE,
 }
 MEASURE = {

@@ -25,18 +25,15 @@ class Classifiers(nn.Module):
         self.rates, self._settings = settings.rates, settings
         self.norm = nn.BatchNorm1d(inputs, affine=False) if settings.feature_norm else nn.Identity()
         self.linears = nn.ModuleList(_fresh(inputs, classes, seed) for _ in self.rates)
+        self._unread: list[tuple[int, Tensor]] = []
 
     def optimizer(self) -> torch.optim.SGD:
         """Make SGD with a group for each classifier."""
         groups = [{"params": each.parameters(), "lr": rate} for each, rate in zip(self.linears, self.rates, strict=True)]
         return torch.optim.SGD(groups, momentum=self._settings.momentum, weight_decay=self._settings.weight_decay)
 
-    def step(self, optimizer: torch.optim.SGD, features: Tensor, labels: Tensor, epoch: int) -> list[float]:
-        """Do one step of all classifiers on features (N, D) and labels (N,) on their device; returns the H losses.
-
-        Raises:
-            TrainingError: If no loss is finite any more. While one is, those that aren't are bad learning rates.
-        """
+    def step(self, optimizer: torch.optim.SGD, features: Tensor, labels: Tensor, epoch: int) -> None:
+        """Do one step of all classifiers on features (N, D) and labels (N,) on their device, which isn't waited for."""
         for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
             group["lr"] = lr_at(self._settings, epoch, rate)
         normed = self.norm(features)
@@ -44,12 +41,22 @@ class Classifiers(nn.Module):
         optimizer.zero_grad()
         losses.sum().backward()
         optimizer.step()
-        values: list[float] = losses.detach().tolist()
-        if not any(map(math.isfinite, values)):
-            rates = ", ".join(f"{rate:g}" for rate in self.rates)
-            fix = "lower it (--set lr=...), or try several (--lr-search)"
-            raise TrainingError(f"the loss is not finite in epoch {epoch + 1}", seen=f"learning rate {rates}", fix=fix)
-        return values
+        self._unread.append((epoch, losses.detach()))
+
+    def settle(self) -> list[float]:
+        """Look at the losses of all steps since the last look, for which a GPU is waited for; returns the last step's H losses.
+
+        Raises:
+            TrainingError: If no loss of a step is finite. While one is, those that aren't are bad learning rates.
+        """
+        unread, self._unread = self._unread, []
+        values: list[list[float]] = torch.stack([losses for _, losses in unread]).tolist() if unread else []
+        for (epoch, _), losses in zip(unread, values, strict=True):
+            if not any(map(math.isfinite, losses)):
+                rates = ", ".join(f"{rate:g}" for rate in self.rates)
+                fix = "lower it (--set lr=...), or try several (--lr-search)"
+                raise TrainingError(f"the loss is not finite in epoch {epoch + 1}", seen=f"learning rate {rates}", fix=fix)
+        return values[-1] if values else []
 
     @torch.no_grad()
     def scores(self, which: int, features: Tensor) -> Tensor:

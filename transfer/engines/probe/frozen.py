@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core import distributed
+from pretrain.core.upload import upload
 from pretrain.core.workers import count
 from pretrain.images.crops import Crop
 from pretrain.images.imageset import ImageSet
@@ -54,14 +55,16 @@ def augmented(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> 
     assert isinstance(settings, LinearSettings)
     crops = Crops(images, images.labels, [Crop(settings.size, settings.crop_scale)], seed=job.seed)
     mine = slice(*batches.bounds)
-    workers = count(settings.num_workers, job.device)
-    for step, (views, labels, _) in enumerate(loader(crops, batches, num_workers=workers), batches.start):
+    workers, device = count(settings.num_workers, job.device), torch.device(job.device)
+    loaded = loader(crops, batches, num_workers=workers, pinned=device.type == "cuda")
+    for step, (views, labels, _) in enumerate(loaded, batches.start):
         rng = torch.Generator().manual_seed(job.seed * 1_000_003 + step)
-        flipped = (torch.rand(batches.batch, generator=rng) < 0.5)[mine].view(-1, 1, 1, 1)
-        crop = torch.where(flipped, views[0].flip(-1), views[0]).to(job.device)
+        flipped = upload((torch.rand(batches.batch, generator=rng) < 0.5)[mine].view(-1, 1, 1, 1), device)
+        crop, there = views[0].to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        crop = torch.where(flipped, crop.flip(-1), crop)
         with torch.inference_mode():
             found = model(normalised(crop.float() / 255, job.backbone.recipe.seen))
-        yield _whole(found.clone(), batches.batch), _whole(labels.to(job.device), batches.batch)
+        yield _whole(found.clone(), batches.batch), _whole(there, batches.batch)
 
 
 def _whole(mine: Tensor, batch: int) -> Tensor:
@@ -78,6 +81,7 @@ def _whole(mine: Tensor, batch: int) -> Tensor:
 def cached(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the same of each image's centre crop, which is read once."""
     found, labels = features(job, model, images, "train")
+    device = torch.device(job.device)
     for positions in batches:
         chosen = torch.tensor([index for _, index in positions])
-        yield found[chosen].to(job.device), labels[chosen].to(job.device)
+        yield upload(found[chosen], device), upload(labels[chosen], device)

@@ -15,6 +15,7 @@ from pretrain.core.errors import ConfigError, DataError
 from pretrain.images import labels
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Epochs
+from pretrain.train import LOG_EVERY
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import state
 from transfer.engines.driver import Resumed
@@ -144,10 +145,11 @@ class Training:
     def _step(self, found: Tensor, truth: Tensor, step: int) -> None:
         """Do the step of that number, from 1, on features (N, D); judge and save when it ends an epoch."""
         per_epoch = self.total // self.settings.epochs
-        losses = self.classifiers.step(self.optimizer, found, truth, (step - 1) // per_epoch)
-        names = [f"loss_{rate:g}" for rate in self.classifiers.rates] if self.settings.lr_search else ["loss"]
-        self.job.journal.step("linear", step, self.total, **dict(zip(names, losses, strict=True)))
+        self.classifiers.step(self.optimizer, found, truth, (step - 1) // per_epoch)
         epoch, rest = divmod(step, per_epoch)
+        logs = (step - 1) % LOG_EVERY == 0 or step == self.total
+        values = self._losses() if logs or not rest else {}
+        self.job.journal.step("linear", step, self.total, **(values if logs else {}))
         if not rest:
             self._judge(epoch)
         by = self._asked() if step < self.total else None
@@ -155,6 +157,11 @@ class Training:
             self._save(step)
         if by:
             raise interrupt.Interrupted(by, f"step {step:,} of {self.total:,}")
+
+    def _losses(self) -> dict[str, float]:
+        """Look at the losses of all steps since the last look; returns the last step's."""
+        names = [f"loss_{rate:g}" for rate in self.classifiers.rates] if self.settings.lr_search else ["loss"]
+        return dict(zip(names, self.classifiers.settle(), strict=True))
 
     def _asked(self) -> signal.Signals | None:
         """Return the signal that asked for a stop: all processes together, where all are at work."""
@@ -182,7 +189,12 @@ class Training:
             self.best = Best(max(found), epoch, which, {f"top{k}": top(scores, self.val[1], k) for k in (1, 5)})
 
     def _save(self, step: int) -> None:
-        """Save everything that is needed to resume after `step` steps; the first process does."""
+        """Save everything that is needed to resume after `step` steps; the first process does.
+
+        Raises:
+            TrainingError: If no loss of a step was finite; then nothing is saved.
+        """
+        self.classifiers.settle()
         if distributed.rank():
             return
         heads, optimizer = self.classifiers.state_dict(), self.optimizer.state_dict()

@@ -44,9 +44,10 @@ def test_each_image_is_read_once(
 
 
 def test_linear_cached_is_a_classifier_on_the_centre_crops_features_in_seeded_order(
-    probe_job: ProbeJob, proven: tuple[nn.Module, dict[str, float]]
+    probe_job: ProbeJob, proven: tuple[nn.Module, dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against torch's own layers and optimiser in a plain loop."""
+    monkeypatch.setattr(linear, "LOG_EVERY", 1)
     losses: list[float] = []
 
     def hear(stage: str, done: int, total: int, values: dict[str, float]) -> None:

@@ -30,8 +30,12 @@ def batches() -> list[tuple[Tensor, Tensor]]:
 def trained(chosen: HeadSettings) -> tuple[Classifiers, list[list[float]]]:
     heads = Classifiers(INPUTS, CLASSES, chosen, seed=7)
     optimizer = heads.optimizer()
-    losses = [heads.step(optimizer, *batch, step // PER_EPOCH) for step, batch in enumerate(batches())]
-    return heads, losses
+    return heads, [step(heads, optimizer, *batch, step=number) for number, batch in enumerate(batches())]
+
+
+def step(heads: Classifiers, optimizer: torch.optim.SGD, features: Tensor, labels: Tensor, *, step: int = 0) -> list[float]:
+    heads.step(optimizer, features, labels, step // PER_EPOCH)
+    return heads.settle()
 
 
 @pytest.mark.parametrize("feature_norm", [False, True])
@@ -69,9 +73,9 @@ def test_a_learning_rate_that_diverges_stops_a_run_only_where_none_is_left() -> 
         labels = batches()[0][1]
         if stops:
             with pytest.raises(TrainingError, match="not finite"):
-                [heads.step(optimizer, huge, labels, 0) for _ in range(3)]
+                [step(heads, optimizer, huge, labels) for _ in range(3)]
         else:
-            assert [len(heads.step(optimizer, batches()[0][0], labels, 0)) for _ in range(3)] == [2, 2, 2]
+            assert [len(step(heads, optimizer, batches()[0][0], labels)) for _ in range(3)] == [2, 2, 2]
 
 
 def test_a_row_whose_scores_are_not_finite_is_a_miss() -> None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from pretrain.core import interrupt
-from pretrain.core.errors import CheckpointError
+from pretrain.core.errors import CheckpointError, TrainingError
+from pretrain.train import LOG_EVERY
 from transfer.engines import Job, Outcome, state
 from transfer.engines.probe import engine
+from transfer.engines.probe.classifiers import Classifiers
 
 ProbeJob = Callable[..., Job]
 pytestmark = pytest.mark.usefixtures("proven_once")
@@ -65,7 +67,8 @@ def test_an_interrupted_run_goes_on_to_the_same_losses_and_metrics(
     whole = Course(probe_job, kind, monkeypatch)
     wanted = whole.run("whole")
     broken = Course(probe_job, kind, monkeypatch)
-    per_epoch = len([step for stage, step in whole.said if stage == "linear"]) // 3
+    per_epoch = len([step for stage, step in whole.steps if stage == "linear"]) // 3
+    assert {step for stage, step in whole.said if stage == "linear"} == {*range(1, 3 * per_epoch, LOG_EVERY), 3 * per_epoch}
     stops = [("features of val", 8), ("features of val", 18)]
     stops += [(stage, 8) for stage in ("features of train", "features of held-out") if (stage, 8) in whole.steps]
     stops += [("linear", step) for step in (1, per_epoch - 1, per_epoch, 2 * per_epoch + 1, 3 * per_epoch - 1)]
@@ -88,12 +91,27 @@ def test_a_killed_run_goes_on_from_the_last_epoch_that_was_saved(
     whole = Course(probe_job, kind, monkeypatch)
     wanted = whole.run("whole")
     course = Course(probe_job, kind, monkeypatch)
-    per_epoch = len([step for stage, step in whole.said if stage == "linear"]) // 3
+    per_epoch = len([step for stage, step in whole.steps if stage == "linear"]) // 3
     for step in (2, per_epoch + 2, 3 * per_epoch):
         with pytest.raises(KilledError):
             course.run("killed", ("linear", step), kill=True)
     assert course.run("killed") == wanted
     assert course.said == whole.said
+
+
+def test_a_loss_that_is_not_finite_is_seen_before_the_next_save_and_nothing_is_saved(
+    probe_job: ProbeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    course, steps = Course(probe_job, "linear-cached", monkeypatch), iter(range(1, 100))
+    step = Classifiers.step
+
+    def broken(self: Classifiers, optimizer: torch.optim.SGD, features: torch.Tensor, *rest: object) -> None:
+        step(self, optimizer, features * (float("nan") if next(steps) == 3 else 1.0), *rest)
+
+    monkeypatch.setattr(Classifiers, "step", broken)
+    with pytest.raises(TrainingError, match="not finite in epoch 1"):
+        course.run("run", ("linear", 4))
+    assert not (tmp_path / "run" / "last.pth").exists()
 
 
 def test_a_signal_at_the_last_step_comes_too_late(probe_job: ProbeJob, monkeypatch: pytest.MonkeyPatch) -> None:
