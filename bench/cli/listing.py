@@ -20,15 +20,10 @@ def show(what: str, name: str | None = None) -> None:
         raise ConfigError.unknown("list", what, LISTS)
     if name is not None and what not in DETAILS:
         raise ConfigError(f"there is no more to say about {name!r}", seen=f"ls {what} {name}", allowed=", ".join(DETAILS))
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from bench import output
 
-    table = Table(box=None, show_header=False, pad_edge=False)
     rows = list(LISTS[what]() if name is None else DETAILS[what](name))
-    for row in rows:
-        table.add_row(*map(Text, row))  # what is listed is no markup: forms of addresses have brackets
-    Console().print(table if rows else f"no {what} yet")
+    print("\n".join(output.definitions(rows, output.console())) if rows else f"no {what} yet")
 
 
 def _tasks() -> Lines:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import places
+from bench import output, places
 from bench.selection import Selection
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
@@ -107,7 +107,7 @@ def check(
         made_for = ", ".join(name for name, each in datasets.LAYOUTS.items() if each.maker)
         raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed=f"tasks of the layout {made_for}")
     root, _ = places.data_root(data, layout, Journal(progress=progress))
-    console = Console(soft_wrap=False, highlight=False, markup=False)
+    console = output.console()
     console.print(f"{task} reads {root} in the layout {layout}", soft_wrap=True)
     problems = Problems()
     if make:

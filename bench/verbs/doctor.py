@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from bench import __version__, places
+from bench import __version__, output, places
 from bench.runs.environment import PACKAGES, PROJECT
 
 Line = tuple[str, str, str]
@@ -25,7 +24,7 @@ def show() -> None:
         table.add_column(heading, overflow="fold")
     for line in (*_versions(), *_devices(), *_engines(), *_data()):
         table.add_row(*line)
-    Console().print(table)
+    output.console().print(table)
 
 
 def _versions() -> Iterator[Line]:
