@@ -218,8 +218,8 @@ def shuffled(images: Tensor, order: Tensor) -> Tensor:
 
 
 def unshuffled(keys: Tensor, order: Tensor) -> Tensor:
-    """Undo `shuffled`: select the keys (n, ...) of this process's own images."""
-    return mine(gather(keys)[upload(order.argsort(), keys.device)])
+    """Undo `shuffled`: (n, ...) of each process → (N, ...) of all, in the order of the images; `mine` selects the own ones."""
+    return gather(keys)[upload(order.argsort(), keys.device)]
 
 
 def divided(batch: int, processes: int, parts: int = 1) -> int:

@@ -17,6 +17,7 @@ from pretrain.multicrop import MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
 from pretrain.parts.contrast import Contrast, LabelMode, MixedTarget
+from pretrain.parts.everyone import labels_of_all
 from pretrain.parts.heads import mlp
 from pretrain.parts.key_queue import KeyQueue, require_whole_batches
 from pretrain.parts.target import MomentumTarget
@@ -120,43 +121,48 @@ class MoCo(Learner):
         """Contrast each query with its key and the queue."""
         query, key, *crops = batch.views
         queries = F.normalize(self.query(query.images), dim=1)
-        keys = self._keys(key.images, batch.order) if batch.before is None else batch.before.carried["keys"]
+        carried = self._keys(key.images, batch) if batch.before is None else batch.before.carried
+        keys = distributed.mine(carried["keys"])
         blended = query.sources is not None and self.method.mixed_target != "none"
-        among_batch = blended and self.method.mixed_target == "i-mix"
+        among = (carried["keys"], carried["labels"]) if blended and self.method.mixed_target == "i-mix" else None
         seen = query if blended else Mixed(query.images)
-        loss, accuracy = self.contrast(queries, keys, self.queue, seen, batch.labels, among_batch=among_batch)
-        others = self._of_crops(crops, keys, batch.labels, blended=blended, among_batch=among_batch)
+        loss, accuracy = self.contrast(queries, keys, self.queue, seen, batch.labels, among)
+        others = self._of_crops(crops, keys, batch.labels, among, blended=blended)
         loss = torch.stack([loss, *others]).mean() if others else loss
         terms = {"contrast": loss}
         if blended and self.method.mixed_target == "un-mix":
             plain, accuracy = self._without_blend(batch, keys)
             terms = {"contrast": plain, "mixed": loss}
-        return Losses(terms, {"accuracy": accuracy, **told_apart(queries, keys)}, {"keys": keys})
+        return Losses(terms, {"accuracy": accuracy, **told_apart(queries, keys)}, carried)
 
     def after_step(self, batch: Batch, losses: Losses) -> None:
         """Enqueue the keys once the gradients are taken."""
-        self.queue.enqueue(losses.carried["keys"], batch.labels)
+        self.queue.enqueue(losses.carried["keys"], losses.carried["labels"])
 
     def export(self) -> Exported:
         """Return the query encoder."""
         return Exported(self.query.trunk.state_dict(), self.query.head)
 
     def _of_crops(
-        self, crops: Sequence[Mixed], keys: Tensor, labels: Tensor, *, blended: bool, among_batch: bool
+        self, crops: Sequence[Mixed], keys: Tensor, labels: Tensor, among: tuple[Tensor, Tensor] | None, *, blended: bool
     ) -> list[Tensor]:
         """Contrast small crops, as further queries, with the same keys."""
         queries = [F.normalize(each, dim=1) for each in self.query.by_size([crop.images for crop in crops])]
         seen = [crop if blended else Mixed(crop.images) for crop in crops]
         pairs = zip(queries, seen, strict=True)
-        return [self.contrast(q, keys, self.queue, crop, labels, among_batch=among_batch)[0] for q, crop in pairs]
+        return [self.contrast(q, keys, self.queue, crop, labels, among)[0] for q, crop in pairs]
 
     @torch.no_grad()
-    def _keys(self, images: Tensor, order: Tensor) -> Tensor:
-        """(N, D) of unit length; where batch statistics are those of a part of the batch, the parts are of shuffled images."""
-        if not self.shuffled:
-            return F.normalize(self.key(images), dim=1)
-        keys = self.key(distributed.shuffled(images, order))
-        return F.normalize(distributed.unshuffled(keys, order), dim=1)
+    def _keys(self, images: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Encode this process's images; returns the `keys` (N, D) of all processes, of unit length, and their `labels` (N,).
+
+        Where batch statistics are those of a part of the batch, the parts are of shuffled images.
+        """
+        if self.shuffled:
+            keys = distributed.unshuffled(self.key(distributed.shuffled(images, batch.order)), batch.order)
+        else:
+            keys = distributed.gather(self.key(images))
+        return {"keys": F.normalize(keys, dim=1), "labels": labels_of_all(batch.labels, used=self.contrast.labelled)}
 
     def _without_blend(self, batch: Batch, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and accuracy of the queries before they were blended (Un-Mix)."""
@@ -164,4 +170,4 @@ class MoCo(Learner):
             return batch.before.terms["contrast"], batch.before.diagnostics["accuracy"]
         clean = batch.clean[0]
         queries = F.normalize(self.query(clean), dim=1)
-        return self.contrast(queries, keys, self.queue, Mixed(clean), batch.labels, among_batch=False)
+        return self.contrast(queries, keys, self.queue, Mixed(clean), batch.labels)

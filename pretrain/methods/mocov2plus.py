@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch
+from pretrain.core import distributed
 from pretrain.learner import Losses
 from pretrain.methods import Shape, Statistics
 from pretrain.methods.byol_sgd import warm
 from pretrain.multicrop import Predicting
 from pretrain.parts.branch import Branch
 from pretrain.parts.contrast import Contrast, LabelMode
+from pretrain.parts.everyone import labels_of_all
 from pretrain.parts.heads import mlp
 from pretrain.parts.key_queue import KeyQueue, require_whole_batches
 from pretrain.parts.target import MomentumTarget, rising
@@ -102,13 +104,17 @@ class MoCoPlus(Siamese):
         blended = seen.sources is not None and self.method.mixed_target == "i-mix"
         queries, keys = F.normalize(prediction, dim=1), F.normalize(target, dim=1)
         known = seen if blended else Mixed(seen.images)
-        loss, _ = self.contrast(queries, keys, self.queue, known, batch.labels, among_batch=blended)
+        among = (distributed.gather(keys), self._labels(batch)) if blended else None
+        loss, _ = self.contrast(queries, keys, self.queue, known, batch.labels, among)
         return loss
 
     def after_step(self, batch: Batch, losses: Losses) -> None:
         """Enqueue the keys of one of the views, by a coin of each process, and move the key encoder."""
         keys = losses.carried["target 0" if torch.rand(()) < 0.5 else "target 1"]
-        self.queue.enqueue(F.normalize(keys, dim=1), batch.labels)
+        self.queue.enqueue(distributed.gather(F.normalize(keys, dim=1)), self._labels(batch))
         if not self.fills(batch.progress.step):
             assert self.target is not None
             self.target.move(self.online, rising(self.method.momentum, batch.progress, ahead=1))
+
+    def _labels(self, batch: Batch) -> Tensor:
+        return labels_of_all(batch.labels, used=self.contrast.labelled)

@@ -18,6 +18,7 @@ from pretrain.methods import Shape, Statistics
 from pretrain.multicrop import WHOLE, MultiCrop
 from pretrain.parts.branch import Branch
 from pretrain.parts.collapse import told_apart
+from pretrain.parts.everyone import labels_of_all
 from pretrain.parts.heads import mlp
 from pretrain.recipe import Recipe
 
@@ -96,7 +97,7 @@ class Contrastive(Learner):
         if method.zero_init_residual:
             shape.architecture.zero_init_residual(trunk)
         self.online = Branch(trunk, method.head(last.in_features), splits=shape.splits, bf16=shape.bf16)
-        self.method = method
+        self.method, self.labelled = method, shape.labelled
 
     def forward(self, batch: Batch) -> Losses:
         """Contrast the views; blended first views with the second views as they were."""
@@ -111,7 +112,7 @@ class Contrastive(Learner):
     def _plain(self, projections: Sequence[Tensor], labels: Tensor) -> Tensor:
         """Compute the losses of every view's anchors among both whole views of all images, themselves left out."""
         candidates = torch.cat([distributed.gather_with_gradient(each) for each in projections[:WHOLE]])
-        everyone, images = distributed.gather(labels), len(labels)
+        everyone, images = labels_of_all(labels, used=self.labelled), len(labels)
         first = torch.arange(images, device=labels.device) + distributed.rank() * images
         same = self._positives(labels, everyone, first).repeat(1, WHOLE)
         losses = []
@@ -123,7 +124,7 @@ class Contrastive(Learner):
     def _blended(self, projections: Sequence[Tensor], batch: Batch) -> Tensor:
         """Compute the losses of blended first views and small crops among the second views of all images."""
         candidates = distributed.gather_with_gradient(projections[1])
-        everyone = distributed.gather(batch.labels)
+        everyone = labels_of_all(batch.labels, used=self.labelled)
         first = distributed.rank() * len(batch.labels)
         losses = []
         for view in (0, *range(WHOLE, len(projections))):

@@ -31,9 +31,15 @@ class Contrast:
     """Whether any image keeps its label."""
 
     def __call__(
-        self, queries: Tensor, keys: Tensor, queue: KeyQueue, view: Mixed, labels: Tensor, *, among_batch: bool
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        queue: KeyQueue,
+        view: Mixed,
+        labels: Tensor,
+        among: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Compare each query with its own key, with the queue and, if wanted, with all keys of the batch.
+        """Compare each query with its own key, with the queue and, if wanted, with all keys of the step.
 
         Args:
             queries: (N, D), of unit length.
@@ -41,17 +47,17 @@ class Contrast:
             queue: The negatives.
             view: What the queries see; every source of a blend is a target by its fraction.
             labels: (N,) of the batch's images.
-            among_batch: Whether all keys of the step are candidates, those of all processes, as i-Mix needs: a partner's key
-                must be one.
+            among: Keys and labels of the step in all processes, which are candidates too, as i-Mix needs: a partner's key must
+                be one.
 
         Returns:
             The mean loss, and the fraction of queries whose own key is the most similar candidate.
         """
         negatives = queries @ queue.keys
-        if among_batch:
+        if among is not None:
             first = distributed.rank() * len(keys)  # column of this process's first key
-            logits = torch.cat([queries @ distributed.gather(keys).T, negatives], dim=1) / self.temperature
-            known = torch.cat([distributed.gather(labels), queue.labels])
+            logits = torch.cat([queries @ among[0].T, negatives], dim=1) / self.temperature
+            known = torch.cat([among[1], queue.labels])
             loss = over_sources(view, lambda source: self._info_nce(logits, first + source, labels[source], known))
             correct = logits.detach().argmax(dim=1) == first + torch.arange(len(queries), device=queries.device)
             return loss.mean(), correct.float().mean()

@@ -1,10 +1,9 @@
-"""The queue of keys that serve as negatives (arXiv:1911.05722). Shapes: n keys of this process, D features, K keys kept."""
+"""The queue of keys that serve as negatives (arXiv:1911.05722). Shapes: N keys of a step, D features, K keys kept."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretrain.core import distributed
 from pretrain.images.labels import UNLABELLED
 
 
@@ -23,8 +22,10 @@ class KeyQueue(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor, labels: Tensor) -> None:
-        """Replace the oldest keys by those (n, D) of all processes; the batch divides the queue, so a batch never wraps."""
-        keys, labels = distributed.gather(keys), distributed.gather(labels)
+        """Replace the oldest keys by those (N, D) of all processes, of these labels (N,).
+
+        The batch divides the queue, so a batch never wraps.
+        """
         # Counted where the queue is: nothing waits for a number.
         places = self.end + torch.arange(len(keys), device=keys.device)
         self.keys.index_copy_(1, places, keys.T)

@@ -75,7 +75,7 @@ def _collectives(device: str, rank: int, world: int) -> None:
     order = torch.randperm(4 * world, generator=torch.Generator().manual_seed(1)).to(device)
     moved = distributed.shuffled(own, order)
     assert torch.equal(moved, every[order][4 * rank : 4 * rank + 4]), "shuffled"
-    assert torch.equal(distributed.unshuffled(moved, order), own), "unshuffled"
+    assert torch.equal(distributed.unshuffled(moved, order), every), "unshuffled"
     assert torch.allclose(distributed.total(own.sum()), every.sum()), "total"
     assert torch.allclose(distributed.mean(own), every.view(world, *own.shape).mean(dim=0)), "mean"
     weight = own.clone().requires_grad_()

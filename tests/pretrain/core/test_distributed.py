@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,10 +54,11 @@ def check_two_processes() -> None:
     order = torch.tensor([7, 0, 5, 2, 6, 1, 4, 3])
     moved = shuffled(own, order)
     assert torch.equal(moved, everything[order][rank * 4 : rank * 4 + 4])
-    assert torch.equal(unshuffled(moved, order), own)
+    assert torch.equal(unshuffled(moved, order), everything)
     _check_images(rank)
     _check_gradients(rank)
     _check_keys(rank, order)
+    _check_messages(rank, order)
     _check_blends(rank)
     torch.distributed.destroy_process_group()
 
@@ -71,7 +74,7 @@ def _check_images(rank: int) -> None:
         moved, wanted = shuffled(own, order), mine(gather(own)[order])
         assert torch.equal(moved, wanted)
         assert moved.stride() == wanted.stride()
-        assert torch.equal(unshuffled(moved, order), own)
+        assert torch.equal(unshuffled(moved, order), images)
 
 
 def _check_gradients(rank: int) -> None:
@@ -89,24 +92,53 @@ def _check_gradients(rank: int) -> None:
 
 def _check_keys(rank: int, order: torch.Tensor) -> None:
     """Keys come from batches of mixed origin, back in their own order, and the queues of both processes are the same."""
+    moco, step, images = _moco_step(rank, order, "semi")
+    losses = moco(step)
+    expected = torch.empty(8, 8)
+    for half in (order[:4], order[4:]):  # each process normalises the four images that the shuffle sent it
+        expected[half] = F.normalize(moco.key(images[half]), dim=1)
+    torch.testing.assert_close(losses.carried["keys"], expected, rtol=1e-4, atol=1e-5)
+    moco.after_step(step, losses)
+    torch.testing.assert_close(moco.queue.keys[:, :8].T, expected, rtol=1e-4, atol=1e-5)
+    assert moco.queue.labels[:8].tolist() == [0] * 4 + [1] * 4
+
+
+def _moco_step(rank: int, order: torch.Tensor, supervision: str, blend: bool = False) -> tuple[Any, Batch, torch.Tensor]:
+    """The same learner in both processes, this one's part of a batch, and the images of both (8, 3, 16, 16)."""
+    own_fields = {"supervision": supervision, "aug": "mixup" if blend else "none"}
     config = PretrainConfig.read(
-        {"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32"}
+        {"arch": "resnet18", "size": 16, "batch": 8, "queue": 16, "feature_dim": 8, "precision": "fp32", **own_fields}
     )
     torch.manual_seed(0)
     moco = config.method.learner(config.shape(classes=2)).train()
     torch.manual_seed(1)
     images = torch.randn(8, 3, 16, 16)
     own = images[rank * 4 : rank * 4 + 4]
-    views = (Mixed(own), Mixed(own))
-    step = Batch(views, (own, own), torch.full((4,), rank), order, Progress(0, 1, 0, 1))
-    losses = moco(step)
-    expected = torch.empty(8, 8)
-    for half in (order[:4], order[4:]):  # each process normalises the four images that the shuffle sent it
-        expected[half] = F.normalize(moco.key(images[half]), dim=1)
-    torch.testing.assert_close(losses.carried["keys"], expected[rank * 4 : rank * 4 + 4], rtol=1e-4, atol=1e-5)
-    moco.after_step(step, losses)
-    torch.testing.assert_close(moco.queue.keys[:, :8].T, expected, rtol=1e-4, atol=1e-5)
-    assert moco.queue.labels[:8].tolist() == [0] * 4 + [1] * 4
+    query = Mixed(own, *pairs(torch.tensor([1, 0, 3, 2]), torch.full((4,), 0.7))) if blend else Mixed(own)
+    labels = torch.full((4,), rank if supervision == "semi" else -1)
+    return moco, Batch((query, Mixed(own)), (own, own), labels, order, Progress(0, 1, 0, 1)), images
+
+
+def _check_messages(rank: int, order: torch.Tensor) -> None:
+    """A step sends images once and keys once, whoever needs the keys of all; labels once, and where there are any."""
+    for supervision, blend, gathered in (("self", False, 1), ("self", True, 1), ("semi", False, 2), ("semi", True, 2)):
+        moco, step, _ = _moco_step(rank, order, supervision, blend)
+        with pytest.MonkeyPatch.context() as patch:
+            sent = _counting(patch, "all_gather", "all_to_all_single", "all_reduce", "broadcast")
+            moco.after_step(step, moco(step))
+        assert sent == {"all_to_all_single": 1, "all_gather": gathered}, (supervision, blend, sent)
+
+
+def _counting(patch: pytest.MonkeyPatch, *names: str) -> Counter[str]:
+    """Count the calls of torch's collectives."""
+    sent: Counter[str] = Counter()
+
+    def counted(name: str, real: Any) -> Any:
+        return lambda *words, **more: (sent.update([name]), real(*words, **more))[1]
+
+    for name in names:
+        patch.setattr(torch.distributed, name, counted(name, getattr(torch.distributed, name)))
+    return sent
 
 
 def _check_blends(rank: int) -> None:
@@ -120,7 +152,7 @@ def _check_blends(rank: int) -> None:
     half = slice(rank * 4, rank * 4 + 4)
     view = Mixed(queries[half], *pairs(partner[half], share[half]))
     contrast = Contrast(0.2, "positives", labelled=True)
-    loss, accuracy = contrast(queries[half], keys[half], queue, view, labels[half], among_batch=True)
+    loss, accuracy = contrast(queries[half], keys[half], queue, view, labels[half], (gather(keys[half]), gather(labels[half])))
     known = [*labels.tolist(), *queue.labels.tolist()]
     total, hits = 0.0, 0
     for i in range(rank * 4, rank * 4 + 4):
