@@ -49,8 +49,8 @@ def account(backbone: Backbone, verdict: Verdict) -> dict[str, float]:
 
 
 def remarks(backbone: Backbone, verdict: Verdict = UNSEEN) -> tuple[str, ...]:
-    """Notes on a backbone: weights that look LARS-scaled, statistics of another reading."""
-    return tuple(filter(None, (norms.warning(backbone.state, backbone.arch), verdict.warning())))
+    """Notes on a backbone: what was done to its tensors, weights that look LARS-scaled, statistics of another reading."""
+    return tuple(filter(None, (*backbone.remarks, norms.warning(backbone.state, backbone.arch), verdict.warning())))
 
 
 def slug(backbone: Backbone) -> str:

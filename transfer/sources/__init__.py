@@ -106,6 +106,7 @@ def _from_file(
         missing,
         payload.strangers,
         origin,
+        remarks=found.remarks,
     )
     backbone = reading.read_as(backbone, payload, path, recipe, sure=located.provenance is not None, source=how.get("source"))
     if ours:

@@ -77,6 +77,8 @@ class Backbone:
     """Fields of its recipe that nobody says."""
     beware: str = ""
     """What makes that doubtful, where something does."""
+    remarks: tuple[str, ...] = ()
+    """What was done to the file's tensors before they were the backbone's, for the record."""
 
     @property
     def architecture(self) -> Architecture:

@@ -25,3 +25,5 @@ class Found:
     """The method, where the file tells it from its relatives or the user names the source; else `unknown (MoCo's layout)`."""
     supervision: Supervision = "unknown"
     """How labels were used, where the method is known."""
+    remarks: tuple[str, ...] = ()
+    """What was done to its tensors, or is doubtful of them, for the record."""

@@ -15,6 +15,7 @@ from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.backbone import without_wrappers
 from transfer.sources.codebases import KeyLayout
+from transfer.sources.effective import effective
 from transfer.sources.files import Payload
 from transfer.sources.namings import PARTS, Names, joined
 
@@ -33,6 +34,18 @@ class Level:
     """Without wrappers."""
     own: dict[str, str]
     """Name without wrappers → the file's."""
+    computed: dict[str, tuple[tuple[str, ...], str]]
+    """Name of a tensor that the file keeps in parts → the file's names of these, and what it is."""
+
+    def unused(self, used: set[str]) -> list[str]:
+        """List the file's names of all tensors but those that are used."""
+        left = (name for name in self.tensors if name not in used)
+        return [each for name in left for each in (self.computed[name][0] if name in self.computed else (self.own[name],))]
+
+    def remarks(self, used: set[str]) -> tuple[str, ...]:
+        """Say which of the tensors that are used were computed, a line for each kind."""
+        kinds = Counter(how for name, (_, how) in self.computed.items() if name in used)
+        return tuple(f"{count} weights were computed of what the file keeps, {how}" for how, count in sorted(kinds.items()))
 
 
 class File:
@@ -111,17 +124,22 @@ class File:
 def unwrapped(raw: Mapping[Any, Any]) -> Level:
     """Read one mapping of a file, without wrappers wherever they stand; a name that would then stand twice keeps its own.
 
-    Queries, keys and values that lie apart are joined, and count as one tensor.
+    Queries, keys and values that lie apart are joined, and count as one tensor; so do the parts of a weight that is computed.
     """
     found = files.tensors(raw)
     bare = {name: without_wrappers(name) for name in found}
     times = Counter(bare.values())
     names = [bare[name] if times[bare[name]] == 1 else name for name in found]
     tensors, own = dict(zip(names, found.values(), strict=True)), dict(zip(names, found, strict=True))
-    for name, parts in joined(tensors).items():
-        own[name] = own[parts[0]].replace(f".{PARTS[0]}.", f".{{{','.join(PARTS)}}}.")
-        tensors[name] = torch.cat([tensors.pop(part) for part in parts])
-    return Level(raw, tensors, own)
+    computed = {}
+    for name, (whole, parts, how) in effective(tensors).items():
+        computed[name] = tuple(own[part] for part in parts), how
+        own[name] = " and ".join(computed[name][0])
+        tensors = {key: tensor for key, tensor in tensors.items() if key not in parts} | {name: whole}
+    for name, apart in joined(tensors).items():
+        own[name] = own[apart[0]].replace(f".{PARTS[0]}.", f".{{{','.join(PARTS)}}}.")
+        tensors[name] = torch.cat([tensors.pop(part) for part in apart])
+    return Level(raw, tensors, own, computed)
 
 
 def renamed(key: str, names: Names) -> str | None:

@@ -84,7 +84,7 @@ def _found(file: File, path: Path, name: str, layout: KeyLayout, branch: str | N
     assert place is not None
     taken, level = file.trunk(place, layout.names, SOURCES[name].families), file.level(place)
     used = {key for key, _ in taken.values()}
-    dropped = [level.own[key] for key in level.tensors if key not in used] + files.elsewhere(file.payload.content, level.raw)
+    dropped = level.unused(used) + files.elsewhere(file.payload.content, level.raw)
     first = next((level.own[taken[each.first][0]] for each in backbones.every() if each.first in taken), "its blocks")
     reasons = [_why(layout, place, first, forced=forced)]
     if layout.momentum is not None:
@@ -92,7 +92,8 @@ def _found(file: File, path: Path, name: str, layout: KeyLayout, branch: str | N
         reasons.insert(0, f"{chosen} encoder, {own}")
     state = {key: tensor for key, (_, tensor) in taken.items()}
     why, own_choice = "; ".join(filter(None, reasons)), chosen == layout.default
-    return Found(name, chosen, state, tuple(dropped), why, own_choice, *_whose(file, name, layout, forced=forced))
+    whose = _whose(file, name, layout, forced=forced)
+    return Found(name, chosen, state, tuple(dropped), why, own_choice, *whose, remarks=level.remarks(used))
 
 
 LAYOUTS = {

@@ -74,6 +74,10 @@ STRANGERS: tuple[Reason, ...] = (
 MoCo v2's layout has `encoder_q.cls_token`; how many attention heads it has would show in no tensor, and that code has none."""
 
 MISFITS: tuple[Reason, ...] = (
+    (
+        lambda s: any(".parametrizations." in key or key.endswith("_orig") for key in s),
+        "its weights are made by functions that the file doesn't hold (parametrizations)",
+    ),
     (lambda s: any(key.endswith(("stem.0.weight", "conv1.0.weight")) for key in s), DEEP),
     (lambda s: _conv1(s)[2] == 3 and _conv1(s)[0] < 64, DEEP),
     (lambda s: _conv1(s)[2] == 3, "its stem is one 3×3 convolution, for images of 32 pixels (CIFAR)"),

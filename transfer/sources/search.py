@@ -220,7 +220,7 @@ def _branch(place: Place) -> Branch:
 def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...], *, alone: bool) -> Found:
     used = {key for key, _ in place.trunk.values()}
     level = place.level
-    dropped = [level.own[key] for key in level.tensors if key not in used] + files.elsewhere(file.payload.content, level.raw)
+    dropped = level.unused(used) + files.elsewhere(file.payload.content, level.raw)
     reasons = [f"a whole {place.fit.name} {place.title}, which no line of the table of sources declares"]
     if pair:
         other = pair[1] if place is pair[0] else pair[0]
@@ -228,7 +228,8 @@ def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...],
     others = [each.title for each in same if each is not place and each not in pair]
     reasons += [f"the same tensors also {', '.join(others)}"] if others else []
     own_choice = alone or (bool(pair) and place is pair[0])
-    return Found(PLAIN, _branch(place), place.tensors, tuple(dropped), "; ".join(reasons), own_choice)
+    remarks = level.remarks(used)
+    return Found(PLAIN, _branch(place), place.tensors, tuple(dropped), "; ".join(reasons), own_choice, remarks=remarks)
 
 
 def _several(path: Path, groups: list[list[Place]]) -> CheckpointError:
