@@ -214,5 +214,10 @@ def write(out: Path, content: bytes) -> None:
 def write_about(out: Path, about: Mapping[str, Any]) -> Path:
     """Write `OUT.json` beside a converted file."""
     path = out.with_name(out.name + ".json")
-    write(path, (json.dumps(about, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    write(path, encoded_about(about))
     return path
+
+
+def encoded_about(about: Mapping[str, Any]) -> bytes:
+    """Return the content of `OUT.json`."""
+    return (json.dumps(about, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()

@@ -169,17 +169,53 @@ def report(
 
 
 def card(
-    run: Annotated[Path, typer.Argument(help="Folder of a pre-training.")],
+    run: Annotated[str, typer.Argument(help="Folder of a pre-training; with --hub also a checkpoint, as --ckpt takes it.")],
+    reading: Reading,
     runs: Runs = None,
     out: Annotated[Path | None, typer.Option(help="The file; card.md in the run's folder without it.")] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a folder for the Hugging Face hub, which timm loads by itself."),
+    ] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", help="With --hub: the license, such as apache-2.0; to be filled in without it.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --hub: replace files that differ.")] = False,
 ) -> None:
-    """Write the model card of a pre-training, with the table of its transfers."""
+    """Write the model card of a backbone, with the table of its transfers."""
     from bench import report as make
+    from pretrain.core.errors import ConfigError
 
-    written, whole = make.describe(run, runs or [Path("runs")], out)
-    print(f"done: {written}")
+    folders = runs or [Path("runs")]
+    if hub is None:
+        alone = {"--license": license_, "--overwrite": overwrite, "--source and its like": reading != Reading()}
+        if said := [name for name, given in alone.items() if given]:
+            raise ConfigError(f"{', '.join(said)}: only with --hub", fix="give --hub FOLDER, too")
+        written, whole = make.describe(Path(run), folders, out)
+        print(f"done: {written}")
+    elif out is not None:
+        raise ConfigError("--out is the file of a card without --hub", seen=f"--out {out}", fix="leave one of them away")
+    else:
+        whole = _for_hub(run, hub, folders, {"license_id": license_, "overwrite": overwrite, "reading": reading})
     if not whole:
         raise SystemExit(2)
+
+
+def _for_hub(checkpoint: str, hub: Path, runs: list[Path], how: dict[str, Any]) -> bool:
+    """Write the folder, and say what was written and what to do; returns whether every record was read."""
+    from bench.progress import Display
+    from bench.verbs import card as verb
+
+    with Display() as display:
+        done = verb.for_hub(checkpoint, hub, runs, display.hook, **how)
+    print(f"done: {done.folder}; written: {', '.join(done.files) or 'nothing, for all was the same'}")
+    if how["license_id"] is None:
+        print(f"  license: add `license:` to the head of {done.folder / verb.README}, or give --license")
+    print(f"  to load it: timm.create_model('local-dir:{done.folder}', pretrained=True, num_classes=0)")
+    for problem in done.problems:
+        print(f"left out: {problem.message}")
+    print(f"next: {done.upload}")
+    return not done.problems
 
 
 def demo(

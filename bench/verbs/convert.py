@@ -63,7 +63,7 @@ def run(
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    target = convert.target(to, out)
+    convert.target(to, out)
     _require_writable(out, checkpoint)
     if norm_rescale is None and scope != PARAMS:
         raise ConfigError("nothing is rescaled", seen=f"--scope {scope}", fix="give --norm-rescale, too, or leave --scope away")
@@ -78,14 +78,27 @@ def run(
         journal.say(f"{to} has no setting for {name}, which is unusual here: change it in its network, as OUT.json says")
     content = convert.encoded(to, backbone.architecture, state, out.suffix)
     convert.write(out, content)
-    about = {
-        "file": out.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "to": to,
-        "settings": target.settings(*backbone.recipe.parts()),
-    }
-    about |= _about(checkpoint, backbone, rescaled) | {"audit": None if audit is None else verdict.plain()}
-    return Converted(out, convert.write_about(out, about))
+    said = about(out.name, content, to, backbone, checkpoint, rescaled)
+    said["audit"] = None if audit is None else verdict.plain()
+    return Converted(out, convert.write_about(out, said))
+
+
+def about(
+    name: str, content: bytes, to: str, backbone: Backbone, checkpoint: str, rescaled: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe a converted file: what it is, what the tool must be told, and where the backbone came from.
+
+    Args:
+        name: Of the file.
+        content: Of the file.
+        to: A name of `transfer.convert.TARGETS`.
+        backbone: What was converted.
+        checkpoint: What it was read from.
+        rescaled: What a rescaling of its norms did; None: there was none.
+    """
+    file = {"file": name, "sha256": hashlib.sha256(content).hexdigest(), "to": to}
+    settings = convert.TARGETS[to].settings(*backbone.recipe.parts())
+    return file | {"settings": settings} | _about(checkpoint, backbone, rescaled)
 
 
 def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None) -> dict[str, Any]:

@@ -133,6 +133,12 @@ class Architecture(ABC):
         """Tell the side of the images that tensors of these shapes were built for, where a shape depends on it."""
         return PUBLISHED_SIZE
 
+    def in_timm(self, shapes: Shapes) -> tuple[str, Mapping[str, Any]] | None:
+        """Return timm's name of the network that tensors of these shapes make, and the arguments that it is made with there;
+        None: timm makes none that computes the same.
+        """
+        return None
+
     @property
     def unseen(self) -> Mapping[str, Any]:
         """What a reader of the tensors must know and can't tell from them, for the file beside a converted backbone."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -87,6 +87,10 @@ class ResNet(Architecture):
     def stem_of(self, shapes: Shapes) -> str:
         """See `Architecture`."""
         return SMALL if shapes.get(self.first) == SMALL_CONV1 else IMAGENET
+
+    def in_timm(self, shapes: Shapes) -> tuple[str, Mapping[str, Any]] | None:
+        """See `Architecture`. timm has no stem for small images."""
+        return (self.name, {}) if self.stem_of(shapes) == IMAGENET else None
 
     def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
         """See `Architecture`. A convolution is drawn with variance 2 / (C_out · k²), k the kernel's side (He et al. 2015, by

@@ -136,6 +136,10 @@ class VisionTransformer(Architecture):
         side = math.isqrt(max(shape[1] - 1, 0)) if len(shape) == 3 else 0
         return PATCH * side if side and side**2 + 1 == shape[1] else PUBLISHED_SIZE
 
+    def in_timm(self, shapes: Shapes) -> tuple[str, Mapping[str, Any]] | None:
+        """See `Architecture`."""
+        return self.timm_name, {"num_heads": self.heads, "img_size": self.size_of(shapes), "dynamic_img_size": True}
+
     def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
         """See `Architecture`. timm draws the weights of linear layers with deviation 0.02; the projection of patches, a
         convolution, with torch's default, uniform of variance 1 / (3 · inputs), of which each output has `inputs` weights.

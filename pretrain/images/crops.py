@@ -18,6 +18,8 @@ Box = tuple[float, float, float, float]
 
 TRIES = 10
 """Boxes drawn before the central one is used, as in torchvision."""
+SHARE_KEPT = 224 / 256
+"""Part of the short side that the evaluation crop keeps."""
 NUMBERS = 4
 """Random numbers for each try: area, aspect ratio, left, top."""
 
@@ -73,14 +75,14 @@ class Crop:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """The evaluation crop: the short side resized to `size · 256/224`, then the central square."""
+    """The evaluation crop: the short side resized to `size / SHARE_KEPT`, then the central square."""
 
     size: int
     """Side of the result, in pixels."""
 
     def boxes(self, sizes: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Compute (N, 4) boxes with fractions of pixels, for images of these sizes (N, 2); `draws` is ignored."""
-        side = sizes.min(axis=1) * 224 / 256
+        side = sizes.min(axis=1) * SHARE_KEPT
         left, top = (sizes[:, 0] - side) / 2, (sizes[:, 1] - side) / 2
         return np.stack([left, top, left + side, top + side], axis=1)
 

@@ -2,12 +2,13 @@
 
 import os
 import re
+from pathlib import Path
 
 from huggingface_hub import constants
 
 from pretrain.core.errors import CheckpointError
 from pretrain.core.journal import Journal
-from transfer.sources import containers
+from transfer.sources import containers, published
 from transfer.sources.addresses import hub
 from transfer.sources.addresses.download import Wanted, download, sha256_of, storing
 from transfer.sources.addresses.hub import MAIN, Listing, Model
@@ -62,7 +63,7 @@ def _chosen(model: Model, listing: Listing) -> list[str]:
         )
     weights = found[0]
     around = weights.rpartition("/")[0]
-    beside = [f"{around}/{name}" if around else name for name in BESIDE]
+    beside = [f"{around}/{name}" if around else name for name in BESIDE] + [str(published.about(Path(weights)))]
     shards = [name for name in names if containers.is_shard_of(name, weights)]
     return [weights, *(name for name in beside if name in names), *shards]
 
