@@ -35,6 +35,7 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
         return Finished(run.path, done, reused=True)
     if place.devices > 1 and not launcher.launched():
         lifecycle.refuse_held(run)
+        del plan  # what it read is left to the processes, which map the same files: this one keeps nothing while it waits
         launcher.launch(place.devices, shlex.split(command)[1:])
         return Finished(run.path, _record_of(run), reused=False)
     devices.compute(tf32=plan.settings.tf32)

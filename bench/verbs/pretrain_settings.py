@@ -54,11 +54,11 @@ def find(settings: PretrainConfig, data: str | None, progress: Progress) -> tupl
     Raises:
         BenchError: If they are not there, or not those that the settings mean.
     """
-    with distributed.first_alone():
+    how = Selection(classes=settings.classes, label_map=settings.label_map).arguments(settings.seed)
+    with distributed.first_alone():  # the others then map the index that it leaves of a large folder
         root, generated = places.data_root(data, "imagefolder", Journal(progress=progress))
-    selection = Selection(classes=settings.classes, label_map=settings.label_map)
-    how = selection.arguments(settings.seed)
-    return root, imagefolder.read(root, **how, needs=needs(settings), verify=settings.verify_data), generated
+        verify = settings.verify_data and distributed.rank() == 0
+        return root, imagefolder.read(root, **how, needs=needs(settings), verify=verify), generated
 
 
 def needs(settings: PretrainConfig) -> tuple[str, ...]:

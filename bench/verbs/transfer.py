@@ -157,8 +157,7 @@ def run(asked: Transfer, place: Place, progress: Progress, command: str | None =
     asked.selection.require_folders(task.name, task.layout)
     engine = engines.choose(task, asked.engine)
     with group(place.device_name()) as device:
-        plan = _resolve(asked, place, progress, task, engine, device)
-        return execute(plan, place, progress, command)
+        return execute(_resolve(asked, place, progress, task, engine, device), place, progress, command)
 
 
 def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engine: str, device: str) -> TransferPlan:

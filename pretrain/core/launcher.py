@@ -12,6 +12,8 @@ from pretrain.core.interrupt import SIGNALS, Interrupted, end_workers, signal_of
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that the launcher sets in every process it starts."""
+_CHILD = "BENCH_CHILD"
+"""Environment variable of the processes that `launch` starts."""
 _TIME_TO_SAVE = 300
 """Seconds that interrupted processes have to finish and save their step, before the launcher kills them."""
 
@@ -38,6 +40,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def checked() -> bool:
+    """Whether `launch` started this process: then the one that did has just read the data, and its index of them stands."""
+    return _CHILD in os.environ
+
+
 def launch(processes: int, arguments: list[str]) -> None:
     """Run `python -m bench ARGUMENTS` in several processes of this machine, and wait for them.
 
@@ -61,7 +68,7 @@ def launch(processes: int, arguments: list[str]) -> None:
     # Each process would otherwise start as many threads as there are cores.
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
-        with _environment(BENCH_CHILD="1", OMP_NUM_THREADS=threads):
+        with _environment(**{_CHILD: "1"}, OMP_NUM_THREADS=threads):
             elastic_launch(settings, sys.executable)("-m", "bench", *arguments)
     except SignalException as stop:
         raise Interrupted(stop.sigval, "") from None

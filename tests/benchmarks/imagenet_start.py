@@ -8,10 +8,12 @@ of its own, and the names are in memory. JSON: `theirs` is torchvision's listing
 known, those of `to_first_batch` until a batch of 64 is decoded; `first_over_theirs` is the quotient of them (below 10,000
 images no index is kept, and of few images starting up is most of it). `memory_mib` is what the process has resident beyond
 `import torch`, `peak_mib` the most it had; `growth_mib` is what each of 4 forked processes has copied of it after 64,000
-reads.
+reads. `parent` is `bench pretrain --devices 2` on the indexed folder, when it starts its processes: until then in `wall_s`, and
+`memory_mib` that it keeps for itself, beyond what it had before it looked at its options.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -78,6 +80,29 @@ def ours(root: Path) -> dict[str, Any]:
     return {**found, "memory_mib": resident() - before, "peak_mib": peak - before, "growth_mib": growth(data)}
 
 
+def parent(root: Path) -> dict[str, Any]:
+    """Resolve a pre-training in two processes up to their start."""
+    import gc
+
+    import torch.distributed.launcher.api  # noqa: F401, which the start of processes needs
+
+    from bench import api
+    from bench.verbs import pretrain  # noqa: F401
+    from pretrain.core import launcher
+    from pretrain.core.errors import WorkerError
+
+    before, began, cpu, found = private(), time.perf_counter(), time.process_time(), {}
+
+    def launched(*_: Any) -> None:
+        gc.collect()
+        found.update(seconds(began, cpu), memory_mib=round(private() - before, 1))
+
+    launcher.launch = launched
+    with contextlib.suppress(WorkerError):  # there is no record
+        api.pretrain(data=root, out=root / "out", device="cpu", devices=2, command="bench pretrain")
+    return found
+
+
 def growth(data: Any) -> list[float]:
     """Read names, labels and files in forked processes; returns the MiB of memory that each has copied."""
     import numpy as np
@@ -122,12 +147,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1_281_167)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--measure", choices=("theirs", "ours"))
+    parser.add_argument("--measure", choices=("theirs", "ours", "parent"))
     options = parser.parse_args()
     if options.measure:
         import torch  # noqa: F401, memory is counted beyond it
 
-        print(json.dumps({"theirs": theirs, "ours": ours}[options.measure](options.folder)))
+        print(json.dumps({"theirs": theirs, "ours": ours, "parent": parent}[options.measure](options.folder)))
         return
     root = Path(tempfile.mkdtemp(prefix="imagenet-start-", dir=options.folder))
     try:
@@ -136,6 +161,7 @@ def main() -> None:
         first_theirs, first, again = alone("theirs", root), alone("ours", root), alone("ours", root)
         ratios = {unit: round(first[unit] / first_theirs[unit], 2) for unit in ("wall_s", "cpu_s")}
         found = {"images": options.images, "theirs": first_theirs, "first": first, "again": again, "first_over_theirs": ratios}
+        found["parent"] = alone("parent", root)
         print(json.dumps(found, indent=1))
     finally:
         shutil.rmtree(root)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrain.core import arrays, waits
+from pretrain.core import arrays, launcher, waits
 from pretrain.core.cachefolder import cache_folder
 from pretrain.core.errors import BenchError
 from pretrain.core.turns import turn
@@ -72,8 +72,11 @@ class Contents:
 
 @contextlib.contextmanager
 def renewed(wanted: bool = True) -> Iterator[None]:
-    """List all folders and look at all files within the block, whatever an index says, if `wanted`."""
-    token = _renewing.set(wanted or _renewing.get())
+    """List all folders and look at all files within the block, whatever an index says, if `wanted`.
+
+    A process that another one of ours has started takes the index that this one has just renewed.
+    """
+    token = _renewing.set((wanted and not launcher.checked()) or _renewing.get())
     try:
         yield
     finally:

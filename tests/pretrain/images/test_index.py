@@ -143,6 +143,24 @@ def test_a_file_overwritten_in_place_is_found_by_the_sample_or_by_a_look_at_all(
     assert imageset.read(root, "train").fingerprint() not in (before, after)
 
 
+def test_a_process_that_another_one_started_takes_the_index_that_was_renewed_there(
+    root: Path, cache: Path, seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aged(root)
+    monkeypatch.setattr(index, "SAMPLED", 0)
+    with index.renewed():
+        imageset.read(root, "train")
+    listed = len(seen)
+    for started, more in (("1", 0), (None, listed)):
+        seen.clear()
+        with monkeypatch.context() as environment:
+            environment.setenv("BENCH_CHILD", started) if started else environment.delenv("BENCH_CHILD", raising=False)
+            with index.renewed():
+                imageset.read(root, "train")
+        assert len(seen) == more
+    assert listed
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "other version"])
 def test_an_index_that_is_not_as_it_was_written_is_made_anew(root: Path, cache: Path, damage: str) -> None:
     aged(root)
