@@ -11,6 +11,7 @@ from pretrain import augment
 from pretrain.core.journal import Journal
 from transfer import engines, sources, tasks
 from transfer.datasets import imagefolder
+from transfer.engines.probe import frozen
 from transfer.representation.measure import MeasureSettings, measure
 from transfer.representation.monitor import monitor
 
@@ -21,8 +22,8 @@ FEATURES = {
 }
 HEADS = {
     "transfer/engines/probe/classifiers.py Classifiers.settle: tolist",  # every ten steps, and at the end of an epoch
-    "transfer/engines/probe/classifiers.py Classifiers.scores: copied there",  # once in an epoch
-    "transfer/engines/probe/classifiers.py Classifiers.scores: copied here",
+    "transfer/engines/probe/classifiers.py top: _local_scalar_dense",  # once in an epoch
+    "transfer/engines/probe/linear.py Training._judge: copied there",
 }
 ONCE = {
     "transfer/engines/probe/engine.py Probe.build: copied there",
@@ -32,8 +33,13 @@ ONCE = {
 }
 WAITS = {
     "linear": FEATURES | HEADS | ONCE,
-    "linear-cached": FEATURES | HEADS | ONCE,
-    "knn": FEATURES | ONCE,
+    "linear-cached": FEATURES | HEADS | ONCE | {"transfer/engines/probe/frozen.py cached: copied there"},  # all at once
+    "knn": FEATURES
+    | ONCE
+    | {
+        "transfer/engines/probe/knn.py votes_of: copied there",  # each stretch of the training images once
+        "transfer/engines/probe/knn.py votes_of: copied here",
+    },
 }
 MEASURE = {
     "pretrain/augment/ops.py _constant: copied there",  # once in a process
@@ -63,17 +69,26 @@ def backbone() -> sources.Backbone:
 
 
 @pytest.mark.parametrize(
-    ("task", "changes"),
+    ("task", "changes", "kept"),
     [
-        ("linear", {"epochs": 2}),
-        ("linear", {"epochs": 2, **SEARCH}),
-        ("linear-cached", {"epochs": 2}),
-        ("knn", {"neighbours": 3}),
+        ("linear", {"epochs": 2}, False),
+        ("linear", {"epochs": 2, **SEARCH}, False),
+        ("linear-cached", {"epochs": 2}, False),
+        ("linear-cached", {"epochs": 2}, True),
+        ("knn", {"neighbours": 3}, False),
     ],
 )
 def test_every_probe(
-    task: str, changes: dict[str, Any], root: Path, backbone: sources.Backbone, tmp_path: Path, watch: Any
+    task: str,
+    changes: dict[str, Any],
+    kept: bool,
+    root: Path,
+    backbone: sources.Backbone,
+    tmp_path: Path,
+    watch: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(frozen, "_has_room", lambda device, size: kept)
     declared = tasks.get(task)
     settings = declared.settings.replace({**declared.small, "size": 32, "batch": 8, **changes})
     job = engines.Job(declared, settings, backbone, imagefolder.read(root), tmp_path, 0, "meta", Journal())

@@ -6,6 +6,7 @@ was not on the disk when the machine stopped, is read anew.
 """
 
 import contextlib
+import mmap
 import os
 import shutil
 import time
@@ -51,6 +52,8 @@ WRITTEN = 2**32
 """Beside the checksum of a batch that was read; 0 where none was."""
 Read = Callable[[InOrder], Iterator[Tensor]]
 """Reads the features (n, D) of batches of positions."""
+Rows = np.memmap[tuple[int, ...], np.dtype[np.float32]]
+"""Features (N, D) in a mapped file."""
 
 
 def key_of(images: ImageSet, how: dict[str, Any]) -> str:
@@ -62,8 +65,8 @@ def key_of(images: ImageSet, how: dict[str, Any]) -> str:
     return distributed.everywhere(digest(what))[0]
 
 
-def features(images: ImageSet, name: str, key: str, read: Read, journal: Journal, *, batch: int, width: int) -> Tensor:
-    """Return the features (N, D) of all images, on the CPU: found, or read now, every process a part of the batches.
+def features(images: ImageSet, name: str, key: str, read: Read, journal: Journal, *, batch: int, width: int) -> Rows:
+    """Return the features (N, D) of all images, mapped: found, or read now, every process a part of the batches.
 
     Args:
         images: The images.
@@ -90,7 +93,14 @@ def features(images: ImageSet, name: str, key: str, read: Read, journal: Journal
         found = _found(path, shape)
     _require_shared(path, found is not None)
     assert found is not None
-    return torch.from_numpy(found)
+    return found
+
+
+def stretches(found: Rows, rows: int) -> Iterator[Tensor]:
+    """Yield the features in stretches of so many rows, of which the memory is given back behind each."""
+    for first in range(0, len(found), rows):
+        yield torch.from_numpy(found[first : first + rows])
+        _give_back(found)
 
 
 class _Reading:
@@ -103,7 +113,7 @@ class _Reading:
             if not distributed.rank():
                 self._begin(shape)
         _require_shared(path, self.part.is_file())
-        self.rows = np.load(self.part, mmap_mode="r+")
+        self.rows: Rows = np.load(self.part, mmap_mode="r+")
         self.sums = np.memmap(_sums(path), np.uint64, "r+", shape=(len(batches),))
         self.left = distributed.everywhere([] if distributed.rank() else _unread(self.rows, self.sums, batches))[0]
         self.count = self.images - self._size(self.left)
@@ -163,6 +173,7 @@ class _Reading:
             self.sums[number] = _sum(self.rows, self.batches, number)
         self.sums.flush()
         self._written.clear()
+        _give_back(self.rows)
         return f"features of {self.count} of {self.images} {name} images"
 
 
@@ -171,14 +182,29 @@ def _sums(path: Path) -> Path:
     return path.with_name(f"{path.name}.sums")
 
 
-def _sum(rows: np.ndarray, batches: InOrder, number: int) -> int:
+def _sum(rows: Rows, batches: InOrder, number: int) -> int:
     return WRITTEN | zlib.crc32(np.ascontiguousarray(rows[slice(*batches.bounds(number))]).data)
 
 
-def _unread(rows: np.ndarray, sums: np.ndarray, batches: InOrder) -> list[int]:
+def _unread(rows: Rows, sums: np.ndarray, batches: InOrder) -> list[int]:
     """Return which batches aren't there as they were read."""
-    known = sums.tolist()
-    return [number for number, its in enumerate(known) if not its or its != _sum(rows, batches, number)]
+    unread = []
+    for number, known in enumerate(sums.tolist()):
+        if not known or known != _sum(rows, batches, number):
+            unread.append(number)
+        if number % COMMIT_EVERY == 0:
+            _give_back(rows)
+    _give_back(rows)
+    return unread
+
+
+def _give_back(rows: Rows) -> None:
+    """Give the memory of a mapped file back to the system, which maps what is asked for again, mostly from its own cache.
+
+    Changes of a file that is mapped to be written stay; those of one whose changes stay in this process are lost.
+    """
+    if isinstance(rows.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        rows.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _is_of(sums: Path, batches: InOrder) -> bool:
@@ -192,13 +218,14 @@ def _is_sound(path: Path, shape: tuple[int, int], batches: InOrder) -> bool:
     return not _unread(np.load(path, mmap_mode="r"), np.fromfile(_sums(path), np.uint64), batches)
 
 
-def _found(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+def _found(path: Path, shape: tuple[int, int]) -> Rows | None:
     """Open a whole file: (N, D) float32, of which changes stay in this process; None if there is none."""
     if _shape(path) != shape:
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # when it was used
-    return np.asarray(np.load(path, mmap_mode="c"))
+    found: Rows = np.load(path, mmap_mode="c")
+    return found
 
 
 def _shape(path: Path) -> tuple[int, ...] | None:

@@ -1,5 +1,6 @@
 """Features kept in the cache folder: read once, resumed wherever they were cut, told apart by what changes them."""
 
+import mmap
 import os
 import signal
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ class Reader:
 
 
 def found(images: ImageSet, read: Reader, journal: Journal | None = None) -> Tensor:
-    return featurefile.features(images, "train", "some-key", read, journal or Journal(), batch=BATCH, width=WIDTH)
+    rows = featurefile.features(images, "train", "some-key", read, journal or Journal(), batch=BATCH, width=WIDTH)
+    return torch.from_numpy(rows)
 
 
 EXPECTED = torch.arange(7.0)[:, None] * torch.ones(WIDTH)
@@ -176,3 +178,11 @@ def test_neighbours_in_chunks_are_those_of_all_at_once(monkeypatch: pytest.Monke
             chunks.setattr(knn, "COLUMNS", 20)
             chunks.setattr(knn, "QUERIES", 5)
             torch.testing.assert_close(knn.knn_votes(train, labels, queries, k=k, **how), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_stretches_are_all_rows_in_order_though_their_memory_is_given_back(images: ImageSet, own_cache: Path) -> None:
+    found(images, Reader())
+    rows = featurefile.features(images, "train", "some-key", Reader(), Journal(), batch=BATCH, width=WIDTH)
+    assert isinstance(rows.base, mmap.mmap)  # else nothing is given back
+    for size in (1, 3, 7, 8):
+        assert torch.equal(torch.cat([part.clone() for part in featurefile.stretches(rows, size)]), EXPECTED)

@@ -60,12 +60,12 @@ class Classifiers(nn.Module):
 
     @torch.no_grad()
     def scores(self, which: int, features: Tensor) -> Tensor:
-        """Compute one classifier's scores (N, C), on the CPU, for features (N, D) on any device, in eval mode."""
+        """Compute one classifier's scores (N, C) for features (N, D) on its device, in eval mode."""
         linear = self.linears[which]
         assert isinstance(linear, nn.Linear)
-        logits: Tensor = linear(self.norm.eval()(features.to(linear.weight.device)))
+        logits: Tensor = linear(self.norm.eval()(features))
         self.norm.train()
-        return logits.cpu()
+        return logits
 
 
 def lr_at(settings: HeadSettings, epoch: int, rate: float | None = None) -> float:

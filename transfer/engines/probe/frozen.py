@@ -24,7 +24,13 @@ from transfer.tasks.probe import ProbeSettings
 
 
 def features(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[Tensor, Tensor]:
-    """Read the features (N, D) of every image's centre crop and the labels (N,), onto the CPU: once for all runs.
+    """Return what `mapped` does as tensors on the CPU: features (N, D), of which what is asked for is read, and labels (N,)."""
+    found, labels = mapped(job, model, images, name)
+    return torch.from_numpy(found), labels
+
+
+def mapped(job: Job, model: nn.Module, images: ImageSet, name: str) -> tuple[featurefile.Rows, Tensor]:
+    """Read the features (N, D) of every image's centre crop into a file, once for all runs; returns it mapped, and labels (N,).
 
     Raises:
         DataError: If an image can't be read, or the disk is too small for them.
@@ -82,6 +88,13 @@ def cached(job: Job, model: nn.Module, images: ImageSet, batches: Epochs) -> Ite
     """Yield the same of each image's centre crop, which is read once."""
     found, labels = features(job, model, images, "train")
     device = torch.device(job.device)
+    kept = found.to(device) if _has_room(device, found.nbytes) else found
     for positions in batches:
         chosen = torch.tensor([index for _, index in positions])
-        yield upload(found[chosen], device), upload(labels[chosen], device)
+        rows = kept[upload(chosen, kept.device)]
+        yield rows if rows.device == device else upload(rows, device), upload(labels[chosen], device)
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    """Tell whether so many bytes are no more than half of what is free on a GPU; on other devices nothing is kept."""
+    return device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] // 2

@@ -3,6 +3,7 @@
 Shapes: N training images, M queries, D features, C classes.
 """
 
+from collections.abc import Iterable
 from itertools import zip_longest
 
 import torch
@@ -15,6 +16,7 @@ from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines.job import Job
 from transfer.engines.probe import frozen
 from transfer.engines.probe.classifiers import top
+from transfer.representation import featurefile
 from transfer.tasks.knn import KnnSettings
 
 QUERIES = 1024
@@ -35,37 +37,47 @@ def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
     assert isinstance(data, ClassificationData)
     if settings.neighbours > len(data.train):
         raise DataError("more neighbours than training images", seen=f"{settings.neighbours} of {len(data.train)}")
-    train, train_labels = frozen.features(job, model, data.train, "train")
+    train, train_labels = frozen.mapped(job, model, data.train, "train")
     val, val_labels = frozen.features(job, model, data.val, "val")
     if distributed.rank():
         return {}
+    parts, classes = featurefile.stretches(train, COLUMNS), data.ref.classes
     k, temperature = settings.neighbours, settings.temperature
-    votes = knn_votes(train, train_labels, val, classes=data.ref.classes, k=k, temperature=temperature)
+    votes = votes_of(parts, train_labels, val, classes=classes, k=k, temperature=temperature, device=job.device)
     return {"knn": top(votes, val_labels, 1)}
 
 
 def knn_votes(train: Tensor, labels: Tensor, queries: Tensor, *, classes: int, k: int, temperature: float) -> Tensor:
+    """Sum votes as `votes_of` does, of training features (N, D) in memory, on the CPU."""
+    return votes_of(train.split(COLUMNS), labels, queries, classes=classes, k=k, temperature=temperature, device="cpu")
+
+
+def votes_of(
+    train: Iterable[Tensor], labels: Tensor, queries: Tensor, *, classes: int, k: int, temperature: float, device: str
+) -> Tensor:
     """Sum for each query, over its k nearest training features, exp((cosine − cosine of the nearest) / temperature): (M, C).
 
     These are the votes exp(cosine / temperature) in parts of the nearest one's, which is then 1: no temperature overflows them.
 
     Args:
-        train: Training features, (N, D).
+        train: Training features (N, D) in stretches, which are compared one after the other.
         labels: Their labels, (N,).
         queries: Features to classify, (M, D).
         classes: Number of classes, C.
         k: Number of neighbours that vote.
         temperature: Temperature of the votes.
+        device: Where they are compared; everything else, and the result, is on the CPU.
     """
-    normed = F.normalize(queries, dim=1)
+    normed, first = F.normalize(queries.to(device), dim=1), 0
     best: list[tuple[Tensor, Tensor]] = []
-    for first in range(0, len(train), COLUMNS):
-        part = F.normalize(train[first : first + COLUMNS], dim=1)
+    for stretch in train:
+        part = F.normalize(stretch.to(device), dim=1)
         best = [_nearest(each, part, first, k, known) for each, known in zip_longest(normed.split(QUERIES), best)]
-    votes = []
+        first += len(part)
+    there, votes = labels.to(device), []
     for cosine, nearest in best:
         weight = ((cosine - cosine[:, :1]) / temperature).exp()
-        votes.append(torch.zeros(len(cosine), classes).scatter_add_(1, labels[nearest], weight))
+        votes.append(weight.new_zeros(len(cosine), classes).scatter_add_(1, there[nearest], weight).cpu())
     return torch.cat(votes)
 
 

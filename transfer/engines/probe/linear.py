@@ -177,7 +177,7 @@ class Training:
             return
         if not chooses and epoch < self.settings.epochs:
             return
-        held, truth = self.held
+        held, truth = (part.to(self.job.device) for part in self.held)
         rates = self.classifiers.rates
         found = [top(self.classifiers.scores(which, held), truth, 1) or 0.0 for which in range(len(rates))]
         if self.settings.lr_search:
@@ -185,8 +185,9 @@ class Training:
             self.job.journal.step("held-out", epoch, self.settings.epochs, **named)
         if max(found) > self.best.accuracy:
             which = found.index(max(found))
-            scores = self.classifiers.scores(which, self.val[0])
-            self.best = Best(max(found), epoch, which, {f"top{k}": top(scores, self.val[1], k) for k in (1, 5)})
+            val, truth = (part.to(self.job.device) for part in self.val)
+            scores = self.classifiers.scores(which, val)
+            self.best = Best(max(found), epoch, which, {f"top{k}": top(scores, truth, k) for k in (1, 5)})
 
     def _save(self, step: int) -> None:
         """Save everything that is needed to resume after `step` steps; the first process does.

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 
 from pretrain.backbones import Variant
 from pretrain.images.normalise import Input
@@ -33,9 +33,9 @@ def images(indices: list[int]) -> Change:
 def name_of(job: Job, monkeypatch: pytest.MonkeyPatch) -> str:
     found: list[str] = []
 
-    def noted(images: object, name: str, key: str, *_: object, **__: object) -> torch.Tensor:
+    def noted(images: object, name: str, key: str, *_: object, **__: object) -> np.ndarray:
         found.append(key)
-        return torch.zeros(0)
+        return np.zeros(0, np.float32)
 
     monkeypatch.setattr(featurefile, "features", noted)
     frozen.features(job, extractor(job.backbone, "cpu")[0], job.data.train, "train")
