@@ -112,6 +112,27 @@ def _resnet18() -> dict[str, torch.Tensor]:
 _SMALL = {"state_dict": {"module.encoder_q.conv1.weight": torch.zeros(4, 3), "queue": torch.ones(2)}, "epoch": 3}
 _ARRAYS = {"model": {"stem.conv1.weight": torch.zeros(4, 3).numpy()}, "__author__": "x"}
 
+_FLAX: dict[str, Any] = {f"params/layer{i}_0/conv{j}/kernel": torch.zeros(3, 3, 1, 2) for i in (1, 2, 3, 4) for j in (1, 2, 3)}
+_FLAX |= {
+    "opt_state": [{"mu": {"kernel": torch.zeros(2, 3)}}],
+    "params/fc/kernel": torch.zeros(2, 3),
+    "params/fc/bias": torch.zeros(3),
+}
+_GOOGLE = {
+    f"Transformer/encoderblock_{i}/MultiHeadDotProductAttention_1/{part}/kernel": torch.zeros(2, 1, 64).numpy()
+    for i in range(4)
+    for part in ("query", "key", "value")
+}
+_PADDLE = {f"blocks.{i}.{unit}.bn._mean": torch.zeros(2).numpy() for i in range(6) for unit in ("conv0", "short")}
+_IN_PARTS = {
+    "conv1.weight_orig": torch.ones(2, 3),
+    "conv1.weight_mask": torch.ones(2, 3),
+    "a.weight_g": torch.ones(2, 1),
+    "a.weight_v": torch.ones(2, 3),
+    "b.parametrizations.weight.original": torch.ones(2, 3),
+    "b.parametrizations.weight.0._u": torch.ones(2),
+    "b.parametrizations.weight.0._v": torch.ones(3),
+}
 _MODULE = {"model": torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), "args": argparse.Namespace(arch="x"), "seen": {1}}
 _INDEX = json.dumps({"weight_map": {"conv1.weight": "model-00001-of-00002.bin"}}).encode()
 
@@ -130,6 +151,7 @@ SEEDS: dict[str, list[bytes]] = {
         _saved(_MODULE),
         _saved(_MODULE, _use_new_zipfile_serialization=False),
         _scripted(),
+        *[pickle.dumps(names, protocol=2) for names in (_GOOGLE, _PADDLE)],
         gzip.compress(_saved(_SMALL)),
         _taped(_saved(_SMALL)),
         _packed(_saved(_SMALL)),
@@ -139,6 +161,7 @@ SEEDS: dict[str, list[bytes]] = {
         _inside(_MODULE),
         _inside(_SMALL),
         _inside(_resnet18()),
+        *[_inside(names) for names in (_FLAX, _IN_PARTS)],
         _inside({"format": "bench-backbone/2", "state_dict": {"conv1.weight": torch.zeros(2)}, "provenance": {"method": "x"}}),
     ],
 }

@@ -13,7 +13,7 @@ from typing import IO
 from pretrain.core.errors import CheckpointError
 from transfer.sources import bounds
 
-ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".tar", ".pth.tar", ".torch", ".gz", ".zip")
+ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pdparams", ".tar", ".pth.tar", ".torch", ".gz", ".zip")
 """Endings of checkpoints, in a folder or an archive."""
 BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state|training_args|random_states)[\w-]*\.\w+")
 """Matches files that trainers keep beside the weights."""
@@ -29,7 +29,11 @@ FOLDERS: tuple[tuple[str, str, str], ...] = (
         "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE",
     ),
     ("zero_to_fp32.py", "a checkpoint of DeepSpeed", "python zero_to_fp32.py . pytorch_model.bin, in that folder"),
-    ("checkpoint", "likely a checkpoint of Flax or Orbax", "load it there and save the tensors by torchvision's names"),
+    (
+        "checkpoint",
+        "likely a checkpoint of Flax or Orbax",
+        "load it there, and torch.save(jax.tree.map(numpy.asarray, …), OUT)",
+    ),
 )
 """(a file in it, what a folder then is, what to do)."""
 

@@ -38,6 +38,8 @@ class Payload:
     """What was read: one file, or a checkpoint's shards; a folder where torch's zip was unpacked."""
     strangers: tuple[str, ...] = ()
     """What its pickle names and nothing here knows: not run, and read only as far as it holds tensors."""
+    words: str = ""
+    """Whose names and axes its tensors had, where those were not torch's."""
 
 
 def read(path: Path, *, trust: bool = False) -> Payload:

@@ -1,6 +1,7 @@
 """Recognising whose file it is: the line of the table, which of its encoders is taken, and what becomes of every key."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ from transfer.sources.codebases import SOURCES, KeyLayout
 from transfer.sources.files import Payload
 from transfer.sources.found import Found
 from transfer.sources.levels import File
+from transfer.sources.ported import Ported, ported
 from transfer.sources.refusals import nothing_recognised, require_undilated
 from transfer.sources.search import search
 
@@ -40,14 +42,22 @@ def recognise(
     if source is not None and prefix is not None:
         seen = f"--source {source} --prefix {prefix}"
         raise CheckpointError("a source says where its backbones lie", seen=seen, fix="leave one of the two away")
-    file = File(payload)
+    other = ported(payload.content, path)
+    file = File(payload if other is None else replace(payload, content=other.content, words=other.words))
     found = _declared(file, path, source, branch) if prefix is None else None
     if found is None and source is not None:
-        raise nothing_recognised(path, payload, source)
+        raise nothing_recognised(path, file.payload, source)
     found = found or search(file, path, prefix=prefix, branch=branch)
     if source is None and prefix is None:
         require_undilated(path, found)
-    return found
+    return found if other is None else _as_ported(found, other)
+
+
+def _as_ported(found: Found, other: Ported) -> Found:
+    """Say whose names and axes they were, and call what is dropped as the file does."""
+    dropped = (*(other.own.get(name, name) for name in found.dropped), *other.left)
+    remark = f"the checkpoint has {other.words}; read as torch's network, whose padding no tensor shows"
+    return replace(found, dropped=dropped, why=f"{found.why}; {other.words}", remarks=(remark, *found.remarks))
 
 
 def _declared(file: File, path: Path, source: str | None, branch: str | None) -> Found | None:

@@ -20,8 +20,10 @@ resnet50d, `conv1.0.weight` stands in the place of `conv1.weight`, so that the f
 
 DEEP = "its stem is three 3×3 convolutions (ResNetV1c, timm's d models), which is another function than a 7×7 stem"
 TRANSFORMER_WORDS = ("cls_token", "class_token", "pos_embed", "position_embedding", "patch_embed")
+ONE_SIDED = "its strided convolutions are padded on one side ('SAME'), another function than torch's"
 OWN_NAME = "backbone.pth"
 """What `bench pretrain` calls the file to transfer, beside the state it resumes from."""
+PORT = "save its tensors by torchvision's or timm's names with torch.save: its own are not those of a network here"
 OTHER_DEPTHS = {(3, 8, 36, 3): 152, (3, 24, 36, 3): 200}
 """Blocks of layer1 to layer4 → the depth they make."""
 
@@ -51,6 +53,10 @@ def _has_positions(shapes: Shapes) -> bool:
     return any(word in key for key in shapes for word in TRANSFORMER_WORDS)
 
 
+def _has(shapes: Shapes, pattern: str) -> bool:
+    return any(re.search(pattern, key) for key in shapes)
+
+
 def _convolves(shapes: Shapes) -> bool:
     """Tell whether a network has bottlenecks, whatever they are called: convolutions of 3 × 3, and no transformer's blocks."""
     return any(shape[2:] == (3, 3) for shape in shapes.values()) and not any("blocks." in key for key in shapes)
@@ -62,6 +68,14 @@ def _blocks(shapes: Shapes) -> tuple[int, ...]:
 
 STRANGERS: tuple[Reason, ...] = (
     (lambda s: not s, "it holds no tensors by name"),
+    (lambda s: _has(s, r"ResNetBlock_\d+\."), f"it is a ResNet of Flax's own example; {ONE_SIDED}"),
+    (lambda s: _has(s, r"resnet_v[12]_\d+\."), f"it is a ResNet of TF-slim, strided at the end of its layers; {ONE_SIDED}"),
+    (lambda s: _has(s, r"standardized_conv2d"), "it is a BiT: its convolutions are standardised, and its norms are of groups"),
+    (lambda s: _has(s, r"(^|\.)~\."), f"it is of Haiku; {ONE_SIDED}"),
+    (
+        lambda s: _has(s, r"conv\d_block\d+_\d_(conv|bn)"),
+        "it is a ResNet of Keras: strided in the 1×1 convolutions, with biases and another eps",
+    ),
     (lambda s: _has_positions(s) and _convolves(s), "it is a ResNet with a pooling by attention, such as CLIP's"),
     (lambda s: _has_positions(s), "it is a vision transformer"),
     (lambda s: all(len(shape) < 4 for shape in s.values()), "it is a head or projector only, without a convolution"),
@@ -90,6 +104,10 @@ MISFITS: tuple[Reason, ...] = (
     (
         lambda s: "bn1.weight" in s and not any(key.endswith("running_mean") for key in s),
         "its norms have no running statistics (GroupNorm, or statistics left out)",
+    ),
+    (
+        lambda s: "layer1.0.downsample.0.weight" in s and "layer1.0.conv3.weight" not in s,
+        "the shortcut of its first block has a projection, as PaddleClas builds its ResNet-18 and 34",
     ),
     (lambda s: _patch(s) != (PATCH, PATCH), f"it is a vision transformer whose patches are not of {PATCH} × {PATCH} pixels"),
     (lambda s: any(".ls1." in key for key in s), "it is a vision transformer with layer scale, such as DINOv2's"),
@@ -130,7 +148,14 @@ def nothing_recognised(path: Path, payload: Payload, source: str | None) -> Chec
     """Return the error for a file in which nothing looks like a backbone, or none as the source named keeps it."""
     shapes = shapes_of(files.fullest(payload.content))
     reason = "it is an optimiser's state alone" if _is_optimizer(payload.content) else reason_of(STRANGERS, shapes)
-    fix = "leave --source away" if source else "pass the checkpoint of a whole backbone; --source NAME says whose it is"
+    reason = reason or (f"it has {payload.words}" if payload.words else None)
+    fix = (
+        "leave --source away"
+        if source
+        else PORT
+        if payload.words
+        else "pass the checkpoint of a whole backbone; --source NAME says whose it is"
+    )
     if path.with_name(OWN_NAME).is_file() and path.name != OWN_NAME:
         fix = f"pass the {OWN_NAME} beside it"
     return CheckpointError(

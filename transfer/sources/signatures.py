@@ -47,7 +47,7 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (
         lambda b: b.startswith(ZIP) and b".npy" in b,
         "it is an archive of numpy (.npz)",
-        "if its names and shapes are torchvision's: torch.save({n: torch.from_numpy(a) for n, a in numpy.load(…).items()}, …)",
+        "torch.save(dict(numpy.load(FILE)), OUT), which is read if its names are torch's, Flax's or Paddle's",
     ),
     (lambda b: b.startswith(b"BZh"), "it is compressed with bzip2", "bunzip2 it"),
     (lambda b: b.startswith(b"\xfd7zXZ\0"), "it is compressed with xz", "unxz it"),
@@ -69,7 +69,7 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (
         lambda b: b[:1] in (b"\x82", b"\x83", b"\x84", b"\xde", b"\xdf"),
         "it is likely MessagePack, which Flax writes",
-        "load it with flax.serialization and save the tensors by torchvision's names",
+        "torch.save(jax.tree.map(numpy.asarray, flax.serialization.msgpack_restore(open(FILE, 'rb').read())), OUT)",
     ),
 )
 """Tests of the first bytes, what a file is that passes, and what to do."""
