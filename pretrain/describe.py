@@ -5,7 +5,7 @@ from typing import Any
 from pretrain import backbones
 from pretrain.config import PretrainConfig
 from pretrain.methods import Statistics
-from pretrain.provenance import Provenance
+from pretrain.provenance import Drawn, Provenance
 
 SHOWN = frozenset({"method", "aug", "supervision", "label_fraction", "arch", "recipe.epochs", "seed"})
 """Fields of the configuration that a provenance has fields of its own for."""
@@ -31,7 +31,9 @@ def _normalises_batches(arch: str) -> bool:
     return any(name.endswith("running_mean") for name in backbones.get(arch).skeleton())
 
 
-def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled: float, processes: int) -> Provenance:
+def provenance(
+    config: PretrainConfig, *, data: str, fingerprint: str, labelled: float, processes: int, drawn: Drawn | None = None
+) -> Provenance:
     """Describe a run.
 
     Args:
@@ -40,6 +42,7 @@ def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled:
         fingerprint: Their fingerprint.
         labelled: Fraction of them that keep their label.
         processes: How many work together.
+        drawn: What their classes were drawn from; None where they weren't.
     """
     published = PretrainConfig.published(config.method.name).replace({"precision": "fp32"})
     different = {name: value for name, value in config.differences(published).items() if name not in SHOWN | STATISTICS}
@@ -58,6 +61,7 @@ def provenance(config: PretrainConfig, *, data: str, fingerprint: str, labelled:
         arch=config.arch,
         data=data,
         data_fingerprint=fingerprint,
+        drawn=drawn,
         epochs=config.recipe.epochs,
         seed=config.seed,
         augmentation={name: value for name, value in different.items() if name in own},

@@ -1,6 +1,6 @@
 """Where a backbone came from: what its file says, and what makes one row of the leaderboard. Needs no torch."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -9,6 +9,17 @@ from pretrain.core.settings import Settings
 Supervision = Literal["self", "semi", "full", "none", "unknown"]
 UNTRAINED = "random"
 """The method of a backbone that was never trained."""
+
+
+class Drawn(Settings):
+    """What a share of the classes was drawn from: repetitions draw other classes with their seeds, of the same ones."""
+
+    fingerprint: str
+    """Fingerprint of the images of all classes."""
+    share: float
+    """Share of the classes that was drawn."""
+    epochs: float | None = None
+    """Where the iterations are kept: passes over the images of all classes that have as many; null elsewhere."""
 
 
 class Provenance(Settings):
@@ -34,6 +45,8 @@ class Provenance(Settings):
     """Name of the pre-training images."""
     data_fingerprint: str | None = None
     """Fingerprint of the pre-training images."""
+    drawn: Drawn | None = None
+    """What their classes were drawn from; null where they weren't, and where the file is older."""
     epochs: float | None = None
     """Passes over the images; null where unknown."""
     seed: int | None = None
@@ -44,6 +57,11 @@ class Provenance(Settings):
     """Everything else that differs from it, by the whole names of `pretrain.config`; `batch_statistics` says over how many
     images batch normalisation took its statistics, and by which means; `gradient` and `loss` what several processes make
     of them where that is not one process's."""
+
+    def after(self, epochs: float) -> Self:
+        """Say where a backbone on the way came from: the iterations that the run keeps are those of its end."""
+        drawn = None if self.drawn is None else self.drawn.replace({"epochs": None})
+        return self.model_copy(update={"epochs": float(epochs), "drawn": drawn})
 
     @property
     def untrained(self) -> bool:

@@ -24,7 +24,7 @@ from pretrain.images.skipping import Ledger, Skipped, note
 from pretrain.images.training_set import TrainingSet
 from pretrain.inputs import crops
 from pretrain.plan import Pace, loading, measure
-from pretrain.provenance import Provenance
+from pretrain.provenance import Drawn, Provenance
 from pretrain.trainer import STATE, Trainer
 
 BACKBONE = "backbone.pth"
@@ -56,8 +56,13 @@ class Trained:
     """What is to say of a run that began as one that stops at unreadable images; empty where it didn't."""
 
 
-def training_set(config: PretrainConfig, images: ImageSet) -> TrainingSet:
+def training_set(config: PretrainConfig, images: ImageSet, drawn: Drawn | None = None) -> TrainingSet:
     """Choose the labels that a run uses; refuses images that it can't train on.
+
+    Args:
+        config: The run.
+        images: Its images.
+        drawn: What their classes were drawn from; None where they weren't.
 
     Raises:
         DataError: If there are fewer images than a batch, or the labels asked for are not there.
@@ -67,7 +72,7 @@ def training_set(config: PretrainConfig, images: ImageSet) -> TrainingSet:
         seen = f"{len(images)} images, batch {batch}"
         raise DataError(f"fewer images than a batch in {images.root}", seen=seen, fix="lower batch")
     names = None if config.label_list is None else config.label_list.lines()
-    return TrainingSet.of(images, fraction=config.labels_used, names=names, seed=config.seed)
+    return TrainingSet.of(images, fraction=config.labels_used, names=names, seed=config.seed, drawn=drawn)
 
 
 def train(
@@ -137,7 +142,12 @@ def open_images(config: PretrainConfig, images: ImageSet, journal: Journal, devi
 
 def _provenance(config: PretrainConfig, data: TrainingSet, name: str) -> Provenance:
     return describe.provenance(
-        config, data=name, fingerprint=data.fingerprint, labelled=data.labelled, processes=distributed.world()
+        config,
+        data=name,
+        fingerprint=data.fingerprint,
+        labelled=data.labelled,
+        processes=distributed.world(),
+        drawn=data.drawn,
     )
 
 
@@ -252,7 +262,7 @@ class _Keeper:
     def _epoch_done(self, epochs: int) -> None:
         config = self.trainer.config
         if self.writes and _due(epochs, config.keep_every):
-            self._save(f"backbone-{epochs:04d}.pth", self.provenance.replace({"epochs": epochs}))
+            self._save(f"backbone-{epochs:04d}.pth", self.provenance.after(epochs))
         last = config.monitor_every > 0 and epochs == config.recipe.epochs
         if self.monitor is not None and (_due(epochs, config.monitor_every) or last):
             values = self.monitor(self.trainer.learner.export().backbone)

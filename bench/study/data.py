@@ -59,15 +59,20 @@ class DataHere:
         return fingerprint
 
 
-def part(cell: Cell) -> str:
-    """Return what decides which part of which data a cell reads: two cells of one part read the same."""
-    return repr((cell.layout, cell.data, _choice(cell)))
+def part(cell: Cell, *, any_seed: bool = False) -> str:
+    """Return what decides which part of which data a cell reads: two cells of one part read the same.
+
+    Args:
+        cell: The cell.
+        any_seed: Whether parts count as one that differ only in the classes which their seeds draw.
+    """
+    return repr((cell.layout, cell.data, _choice(cell, any_seed=any_seed)))
 
 
-def _choice(cell: Cell) -> Any:
+def _choice(cell: Cell, *, any_seed: bool) -> Any:
     settings = cell.settings
     if isinstance(settings, PretrainConfig):
-        drawn = settings.seed if isinstance(settings.classes, float) else None
+        drawn = settings.seed if isinstance(settings.classes, float) and not any_seed else None
         return settings.classes, settings.label_map, drawn, pretrain_settings.needs(settings)
     return None if settings is None or cell.kind == "measure" else settings.splits()
 

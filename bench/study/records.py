@@ -56,6 +56,10 @@ class Found:
     """Digest of where the backbone came from, its epochs aside: of all backbones on the way of one pre-training the same."""
 
 
+_OF_THE_LENGTH = frozenset({"epochs", "drawn"})
+"""Fields of a provenance that differ between backbones on the way; `drawn` follows from the others."""
+
+
 @dataclass
 class Records:
     """The records below some folders. `look` reads what is new since the last look."""
@@ -140,7 +144,7 @@ def _found(plain: dict[str, Any], folder: Path) -> Found:
         memory_mib=plain["peak_memory_mib"],
         images=data["train"],
         epochs=provenance.get("epochs"),
-        came=digest({name: value for name, value in provenance.items() if name != "epochs"}),
+        came=digest({name: value for name, value in provenance.items() if name not in _OF_THE_LENGTH}),
     )
 
 

@@ -13,6 +13,7 @@ from bench.study.cells import Cell, Subject
 from bench.study.data import part
 from bench.study.evaluations import RANDOM
 from bench.study.states import Look, State
+from bench.verbs import pretrain_settings
 from pretrain import describe
 from pretrain.config import PretrainConfig
 from pretrain.core.settings import digest
@@ -66,7 +67,7 @@ class _Places:
         row = row_key(record)
         self._rows[self._family(cell)] = row
         if cell.subject is None:
-            self._trained_on[part(cell)] = row.data_fingerprint
+            self._trained_on[part(cell, any_seed=True)] = row.data_fingerprint
         else:
             self._protocols[_what(cell)] = protocol_key(record)
             self._measured_on[part(cell)] = record.data.fingerprint
@@ -93,7 +94,9 @@ class _Places:
         if made is None:
             return _subject(cell).key
         epoch = None if cell.subject is None else cell.subject.epoch
-        return digest([_without_seed(made.says), part(made), made.resource.devices, epoch])
+        said = _without_seed(made.says)
+        said["changed"].pop("recipe.epochs", None)  # where the iterations are kept, they are those of a seed's own images
+        return digest([said, made.epochs, part(made, any_seed=True), made.resource.devices, epoch])
 
     def _row(self, cell: Cell) -> RowKey:
         """The row that a cell's settings say."""
@@ -102,11 +105,16 @@ class _Places:
             return row_of(_elsewhere(_subject(cell)))
         settings: PretrainConfig = made.settings
         came = describe.provenance(
-            settings, data=Path(made.data).name, fingerprint="", labelled=1.0, processes=made.resource.devices
-        )
+            settings,
+            data=Path(made.data).name,
+            fingerprint="",
+            labelled=1.0,
+            processes=made.resource.devices,
+            drawn=pretrain_settings.drawn(settings, None),
+        ).replace({"label_fraction": settings.labels_used})
         epoch = None if cell.subject is None else cell.subject.epoch
-        said = {"data_fingerprint": self._trained_on.get(part(made)), "label_fraction": settings.labels_used}
-        return row_of(came.replace(said if epoch is None else {**said, "epochs": epoch}))
+        row = row_of(came if epoch is None else came.after(epoch))
+        return row._replace(data_fingerprint=self._trained_on.get(part(made, any_seed=True)))
 
     def _protocol(self, cell: Cell) -> ProtocolKey | None:
         if cell.subject is None:

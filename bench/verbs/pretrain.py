@@ -9,7 +9,7 @@ from typing import Any
 from bench.options import Place, Setup
 from bench.verbs import Finished, Plan, Produced
 from bench.verbs.execute import execute
-from bench.verbs.pretrain_settings import configuration, find, lengthened
+from bench.verbs.pretrain_settings import configuration, drawn, find, lengthened
 from bench.verbs.recording import checkpoint_ref, notes
 from pretrain import fields
 from pretrain import plan as planning
@@ -177,8 +177,9 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
 def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress, device: str) -> PretrainPlan:
     published, settings = configuration(options, setup, place.data, device)
     root, images, generated = find(settings, place.data, progress)
+    origin = drawn(settings, root)
     settings, lengthening = lengthened(settings, root, len(images.train))
-    chosen = training.training_set(settings, images.train)
+    chosen = training.training_set(settings, images.train, origin)
     distributed.divided(settings.recipe.batch, place.processes, settings.bn_splits)
     return PretrainPlan(
         settings=settings,

@@ -14,6 +14,7 @@ from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.images import classes
 from pretrain.images import imageset as image_sets
+from pretrain.provenance import Drawn
 from pretrain.trainer import precision_of
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
@@ -83,6 +84,20 @@ def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[Pretrai
         f"{epochs} epochs of these {used:,}, {epochs * (used // recipe.batch):,} steps"
     )
     return settings.replace({"epochs": epochs}), said
+
+
+def drawn(settings: PretrainConfig, root: Path | None) -> Drawn | None:
+    """Say what the settings' share of the classes is drawn from; None if they draw none.
+
+    Args:
+        settings: As they are given, before `lengthened` changes their epochs.
+        root: Folder of the data; None: it isn't read, and its fingerprint is empty.
+    """
+    if not isinstance(settings.classes, float):
+        return None
+    fingerprint = "" if root is None else image_sets.whole_fingerprint(root)
+    epochs = settings.recipe.epochs if settings.keep_iterations else None
+    return Drawn(fingerprint=fingerprint, share=settings.classes, epochs=epochs)
 
 
 def _base(options: Mapping[str, Any], setup: Setup, data: str | None) -> dict[str, Any]:

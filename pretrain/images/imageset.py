@@ -126,6 +126,16 @@ def read(root: Path, split: str, classes: Choice = None, *, labelled: bool = Fal
     return ImageSet(listing.source, wanted, names, labels, listing.members, folders, listing.notes, listing.fingerprint)
 
 
+def whole_fingerprint(root: Path) -> str:
+    """Identify the training images of all classes by 16 hex digits, as `ImageSet.fingerprint` does; a class may be empty.
+
+    Raises:
+        DataError: If there are none.
+    """
+    listing = list_split(root, "train", None, labelled=True)
+    return listing.fingerprint or fingerprint(listing.names, listing.members.sizes())
+
+
 def _counts(names: Sequence[str], classes: Sequence[str]) -> list[int]:
     """Count the images of each class, in names that are sorted by these classes."""
     rank = {cls: number for number, cls in enumerate(classes)}

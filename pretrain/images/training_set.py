@@ -6,6 +6,7 @@ from typing import Self
 
 from pretrain.images.imageset import ImageSet
 from pretrain.images.labels import assign_labels, labelled_fraction
+from pretrain.provenance import Drawn
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,19 @@ class TrainingSet:
     """(N,) label of each image, or `pretrain.images.labels.UNLABELLED`."""
     fingerprint: str
     """16 hex digits that identify the images, see `ImageSet.fingerprint`."""
+    drawn: Drawn | None = None
+    """What their classes were drawn from; None where they weren't."""
 
     @classmethod
-    def of(cls, images: ImageSet, *, fraction: float | None, names: Sequence[str] | None, seed: int) -> Self:
+    def of(
+        cls,
+        images: ImageSet,
+        *,
+        fraction: float | None,
+        names: Sequence[str] | None,
+        seed: int,
+        drawn: Drawn | None = None,
+    ) -> Self:
         """Choose the images that keep their label, and read every file's size for the fingerprint.
 
         Args:
@@ -28,12 +39,13 @@ class TrainingSet:
             fraction: Fraction of each class's images that keep their label; None where `names` lists them.
             names: Images that keep their label, as `pretrain.images.labels.listed` reads them.
             seed: Seed of the choice.
+            drawn: What their classes were drawn from; None where they weren't.
 
         Raises:
             DataError: As `pretrain.images.labels.assign_labels` does.
         """
         labels = assign_labels(images, fraction, names, seed)
-        return cls(images, labels, images.fingerprint())
+        return cls(images, labels, images.fingerprint(), drawn)
 
     @property
     def labelled(self) -> float:

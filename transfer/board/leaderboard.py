@@ -136,11 +136,21 @@ def row_key(record: RunRecord) -> RowKey:
 
 
 def row_of(came: Provenance, read: Mapping[str, Any] | None = None) -> RowKey:
-    """Return the row of a backbone of known seed, by where it came from and how it is read."""
-    visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, came.epochs)
+    """Return the row of a backbone of known seed, by where it came from and how it is read.
+
+    Repetitions whose seeds drew other classes are of one row, that of the data which they drew from; where they kept its
+    iterations, under the mean number of epochs, for it depends on how many images the classes drawn have.
+    """
     unusual = {f"read.{name}": value for name, value in (read or {}).items() if name != "arch"}  # it stands above
-    augmentation, changed = (json.dumps(part, sort_keys=True) for part in (came.augmentation, {**came.changed, **unusual}))
-    return RowKey(*visible, came.data_fingerprint, came.method_version, augmentation, changed, None)
+    changed, epochs, data = {**came.changed, **unusual}, came.epochs, came.data_fingerprint
+    if came.drawn is not None:
+        data = came.drawn.fingerprint
+        if came.drawn.epochs is not None:
+            epochs = float(round(came.drawn.epochs / came.drawn.share))
+            changed["keep_iterations"] = f"those of {came.drawn.epochs:g} epochs of all classes"
+    visible = (came.method, came.aug, came.supervision, came.label_fraction, came.arch, came.data, epochs)
+    augmentation, others = (json.dumps(part, sort_keys=True) for part in (came.augmentation, changed))
+    return RowKey(*visible, data, came.method_version, augmentation, others, None)
 
 
 def _rows(entries: Sequence[Entry], keys: Sequence[RowKey]) -> tuple[Row, ...]:

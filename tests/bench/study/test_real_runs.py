@@ -9,7 +9,8 @@ from bench.study import plan, reported
 from bench.study.local import Coordinator, Machine
 from bench.study.plan import StudyPlan
 from bench.study.states import Observer, State
-from transfer import record
+from transfer import record, sources
+from transfer.board.leaderboard import RowKey, row_key, row_of
 
 TINY = """
 study: tiny
@@ -58,3 +59,50 @@ def test_a_study_of_real_runs_is_done_by_the_records_that_they_write_wherever_th
     assert set(Observer.of(whole, [Path("kept")]).look(whole).states.values()) == {State.DONE}  # records alone are enough
     (tmp_path / "images" / "train" / "ant" / "ant_0.png").unlink()
     assert State.DONE not in Observer.of(whole, [Path("kept")]).look(whole).states.values()  # it is other data now
+
+
+DRAWN = """
+study: drawn
+data: {pretrain: images, imagefolder: images}
+precision: fp32
+budget: small
+pretrain:
+  shares:
+    set: {classes: 0.4, epochs: 2, size: 16, batch: 4, num_workers: 0, method: mocov2, queue: 8}
+    zip: {supervision: [self, semi], keep_iterations: [true, false]}
+    seeds: [0, 1]
+    checkpoints: [1, final]
+  labels:
+    set: {label_fraction: 0.5, supervision: semi, epochs: 1, size: 16, batch: 4, num_workers: 0, method: mocov2, queue: 8}
+    seeds: [0, 1]
+"""
+
+
+def test_repetitions_that_draw_other_classes_and_labels_are_one_row_whatever_epochs_these_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path], typed: Callable[..., int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, count in {"ant": 2, "bee": 4, "cat": 6, "dog": 8, "eel": 12}.items():
+        lay_images(tmp_path / "images", (name,), train=count, val=2)
+    path = Path("drawn.yaml")
+    path.write_text(DRAWN, encoding="utf-8")
+    whole = plan.read(path)
+    for cell in whole.cells.values():
+        assert typed(*cell.command()[1:]) == 0
+    look = Observer.of(whole).look(whole)
+    done = {key: record.read(found[0].folder / "result.json") for key, found in look.found.items()}
+    assert done.keys() == whole.cells.keys()
+    kept = {key: each for key, each in done.items() if each.changed.get("keep_iterations")}
+    assert len({each.checkpoint.provenance.epochs for each in kept.values()}) == 2  # the classes drawn are of other sizes
+    assert len({each.data.fingerprint for each in kept.values()}) == 2
+    rows: dict[RowKey, set[int | None]] = {}
+    for each in done.values():
+        rows.setdefault(row_key(each), set()).add(each.checkpoint.provenance.seed)
+    assert list(rows.values()) == [{0, 1}] * 3
+    on_the_way = {row_of(sources.load(str(whole.cells[key].folder / "backbone-0001.pth")).provenance) for key in kept}
+    assert len(on_the_way) == 1
+    assert not on_the_way & rows.keys()
+    stand_where_they_were_planned(whole)
+    first = next(iter(whole.cells))
+    planned = reported.runs(look, {key: each for key, each in done.items() if key != first})
+    assert planned[0].row == row_key(done[first])  # a seed that is missing stands beside the others

@@ -66,7 +66,9 @@ def record(whole: StudyPlan, cell: Cell, value: float) -> Any:
         more: dict[str, Any] = {**RANDOM, "aug": "none", "arch": "resnet50", "seed": 0}
     else:
         came = describe.provenance(maker.settings, data="images", fingerprint="d", labelled=1.0, processes=1)
-        more = came.model_dump() | ({"epochs": cell.subject.epoch} if cell.subject and cell.subject.epoch else {})
+        more = came.model_dump(exclude={"drawn"}) | (
+            {"epochs": cell.subject.epoch} if cell.subject and cell.subject.epoch else {}
+        )
         more = more | {"settings": more.pop("changed")}
     more["sha256"] = cell.id if cell.subject is None else f"{cell.needs}{cell.subject.epoch or ''}"
     found = made(cell.values["task"], metrics, run_seed=said.pop("seed"), of_name="images", **said, **more)
