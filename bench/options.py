@@ -25,6 +25,7 @@ Ckpt = Annotated[
     ),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="field=value of the settings; may be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead, and nothing else, on standard output.")]
 Runs = Annotated[list[Path] | None, typer.Option(help="Folder of runs; may be repeated; runs/ without it.")]
 
 

@@ -3,6 +3,7 @@
 `python docs/reference.py FOLDER` writes the pages; `make docs` does so before it builds.
 """
 
+import ast
 import importlib.util
 import inspect
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
+from bench.answers import ANSWERS, parts
 from bench.cli import app
 from bench.cli.fields import ROOT, declared
 from bench.cli.listing import LISTS
@@ -78,7 +80,7 @@ def _tables() -> Iterator[str]:
     for name, rows in LISTS.items():
         if name != "runs":
             yield f"## {name}"
-            yield _table(("name", "what it is"), ((f"`{first}`", second) for first, second in rows()))
+            yield _table(("name", "what it is"), ((f"`{each.name}`", each.about) for each in rows()))
 
 
 def _commands() -> Iterator[str]:
@@ -105,6 +107,33 @@ def _records() -> Iterator[str]:
         yield from _model(f"`{model.__name__}`", model)
     yield "## JSON Schema"
     yield f"```json\n{json.dumps(RunRecord.model_json_schema(), indent=1)}\n```"
+
+
+def _answers() -> Iterator[str]:
+    yield (
+        "With `--json` a command prints one JSON object on standard output and nothing else there; progress and notes go to "
+        "standard error. What is wrong with data or records is part of the answer, and the exit code is 2. What is wrong with "
+        "the question, such as an unknown task or a folder that is not there, is a message on standard error, nothing on "
+        "standard output, and exit code 2."
+    )
+    yield (
+        "Fields are only added. A change that an older reader would misread raises `schema_version`. `bench study plan --json` "
+        "and `bench study status --json` print the cells of a study in a form of their own ([studies](../study.md))."
+    )
+    for command, answer in ANSWERS.items():
+        yield f"## `{command} --json`"
+        yield inspect.cleandoc(answer.__doc__ or "")
+        for part in parts(answer):
+            if part is not answer:
+                yield f"Each `{part.__name__}`: {inspect.cleandoc(part.__doc__ or '')}"
+            yield _table(("field", "type", "what it is"), _fields(part))
+
+
+def _fields(answer: type) -> Iterator[tuple[str, ...]]:
+    for each in answer.__mro__[-2::-1]:
+        path = Path(str(inspect.getsourcefile(each))).relative_to(ROOT)
+        for name, annotation, text in declared(f"{path}:{each.__name__}"):
+            yield f"`{name}`", f"`{ast.unparse(annotation)}`", text
 
 
 def _parts(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -146,6 +175,7 @@ PAGES: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "settings": ("Settings", _settings),
     "tables": ("Methods, augmentations, tasks, backbones, sources", _tables),
     "records": ("Records", _records),
+    "answers": ("What `--json` prints", _answers),
 }
 """Name of a page → its title and what makes its paragraphs."""
 

@@ -4,13 +4,15 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from bench.answers import Entry, Listed
 from pretrain.core.errors import ConfigError, RecordError
 
-Lines = Iterator[tuple[str, str]]
+Lines = Iterator[Entry]
 
 
-def show(what: str, name: str | None = None) -> None:
+def show(what: str, name: str | None = None, *, as_json: bool = False) -> None:
     """Print a list, or the details of one thing in it.
 
     Raises:
@@ -20,10 +22,13 @@ def show(what: str, name: str | None = None) -> None:
         raise ConfigError.unknown("list", what, LISTS)
     if name is not None and what not in DETAILS:
         raise ConfigError(f"there is no more to say about {name!r}", seen=f"ls {what} {name}", allowed=", ".join(DETAILS))
+    listed = Listed(what=what, name=name, entries=list(LISTS[what]() if name is None else DETAILS[what](name)))
+    if as_json:
+        return listed.show()
     from bench import output
 
-    rows = list(LISTS[what]() if name is None else DETAILS[what](name))
-    print("\n".join(output.definitions(rows, output.console())) if rows else f"no {what} yet")
+    rows = [(entry.name, entry.about) for entry in listed.entries]
+    return print("\n".join(output.definitions(rows, output.console())) if rows else f"no {what} yet")
 
 
 def _tasks() -> Lines:
@@ -32,20 +37,28 @@ def _tasks() -> Lines:
     for name in tasks.TASKS:
         task = tasks.get(name)
         schedules = f"; @{', @'.join(task.schedules)}, alone @{task.schedule}" if task.schedule else ""
-        yield name, f"{task.title} ({task.layout}; {', '.join(task.metrics)}{schedules})"
+        about = f"{task.title} ({task.layout}; {', '.join(task.metrics)}{schedules})"
+        says = {"schedules": [*task.schedules], "schedule": task.schedule} if task.schedule else {}
+        yield Entry(name, about, {"layout": task.layout, "metrics": [*task.metrics], **says})
 
 
 def _task(name: str) -> Lines:
     from transfer import tasks
 
     task = tasks.get(name)
-    yield task.protocol, task.title
-    yield "version", str(task.version)
-    yield "source", task.source
-    yield "schedule", task.settings.schedule()
-    yield "settings", ", ".join(f"{key}={value}" for key, value in task.settings.numbers().items())
-    yield "engines", ", ".join(task.engines)
-    yield from (("expected", line) for line in task.expectations())
+    yield Entry(task.protocol, task.title)
+    yield _value("version", task.version)
+    yield Entry("source", task.source)
+    yield Entry("schedule", task.settings.schedule())
+    settings = task.settings.numbers()
+    yield Entry("settings", ", ".join(f"{key}={value}" for key, value in settings.items()), settings)
+    yield Entry("engines", ", ".join(task.engines), [*task.engines])
+    yield from (Entry("expected", line) for line in task.expectations())
+
+
+def _value(name: str, value: Any) -> Entry:
+    """Say a value as it is written."""
+    return Entry(name, str(value), value)
 
 
 def _augs() -> Lines:
@@ -54,7 +67,7 @@ def _augs() -> Lines:
     for name in augment.AUGMENTATIONS:
         augmentation = augment.make(name)
         module = importlib.import_module(type(augmentation).__module__)
-        yield name, (inspect.getdoc(module) or "").splitlines()[0]
+        yield Entry(name, (inspect.getdoc(module) or "").splitlines()[0])
 
 
 def _methods() -> Lines:
@@ -63,7 +76,7 @@ def _methods() -> Lines:
     for name in methods.METHODS:
         method = methods.get(name)
         said = (method.about, _labels(method.labels), "no blends" if method.refuses_blends else "")
-        yield name, "; ".join(filter(None, said))
+        yield Entry(name, "; ".join(filter(None, said)), {"labels": method.labels, "blends": not method.refuses_blends})
 
 
 def _labels(said: str) -> str:
@@ -78,19 +91,19 @@ def _method(name: str) -> Lines:
     from transfer.board import method_numbers, published_numbers
 
     method, published = methods.get(name), PretrainConfig.published(name)
-    yield name, method.about
-    yield "source", method.source
-    yield "version", str(method.version)
-    yield "labels", method.labels
-    yield "blends", f"refused: {method.refuses_blends}" if method.refuses_blends else "taken"
+    yield Entry(name, method.about)
+    yield Entry("source", method.source)
+    yield _value("version", method.version)
+    yield Entry("labels", method.labels)
+    yield Entry("blends", f"refused: {method.refuses_blends}" if method.refuses_blends else "taken", not method.refuses_blends)
     if method.statistics is not None:
-        yield "batch statistics", str(method.statistics)
+        yield Entry("batch statistics", str(method.statistics))
     for whole, value in fields.leaves(published).items():
         if whole.startswith(("method.", "recipe.")):
-            yield whole, str(value)
-    yield from (("small", f"{field}={value}") for field, value in method.small.items())
-    yield from (("departs", line) for line in method.departs or ("in nothing known",))
-    yield from method_numbers.of_method(method.called, published_numbers.read(places.published()))
+            yield _value(whole, value)
+    yield from (Entry("small", f"{field}={value}", {field: value}) for field, value in method.small.items())
+    yield from (Entry("departs", line) for line in method.departs or ("in nothing known",))
+    yield from (Entry(*line) for line in method_numbers.of_method(method.called, published_numbers.read(places.published())))
 
 
 def _backbones() -> Lines:
@@ -98,8 +111,9 @@ def _backbones() -> Lines:
 
     for name in backbones.BACKBONES:
         architecture = backbones.get(name)
-        heads = f", {architecture.unseen['heads']} heads" if "heads" in architecture.unseen else ""
-        yield name, f"{architecture.width} features{heads}; stems: {', '.join(architecture.stems)}"
+        heads = architecture.unseen.get("heads")
+        about = f"{architecture.width} features{f', {heads} heads' if heads else ''}; stems: {', '.join(architecture.stems)}"
+        yield Entry(name, about, {"features": architecture.width, "heads": heads, "stems": [*architecture.stems]})
 
 
 def _sources() -> Lines:
@@ -107,9 +121,9 @@ def _sources() -> Lines:
     from transfer.sources.addresses import SCHEMES
 
     for scheme in SCHEMES.values():
-        yield scheme.form, scheme.about
+        yield Entry(scheme.form, scheme.about, {"kind": "address"})
     for name, source in SOURCES.items():
-        yield name, source.code
+        yield Entry(name, source.code, {"kind": "codebase"})
 
 
 def _configs() -> Lines:
@@ -117,7 +131,8 @@ def _configs() -> Lines:
 
     for kind in ("pretrain", "transfer", "classes"):
         for name, path in places.configs(kind).items():
-            yield f"{kind} {name}", path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+            about = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+            yield Entry(f"{kind} {name}", about, {"kind": kind, "name": name, "file": str(path)})
 
 
 def _runs() -> Lines:
@@ -127,14 +142,15 @@ def _runs() -> Lines:
     for config in sorted(Path("runs").glob(f"*/{CONFIG}")):
         result = config.parent / RESULT
         if not result.is_file():
-            yield str(config.parent), "not finished"
+            yield Entry(str(config.parent), "not finished", {"finished": False})
             continue
         try:
             metrics = record.read(result).metrics
         except RecordError as error:
-            yield str(config.parent), error.wrong
+            yield Entry(str(config.parent), error.wrong, {"finished": False})
             continue
-        yield str(config.parent), ", ".join(f"{k} {'absent' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
+        about = ", ".join(f"{k} {'absent' if v is None else f'{v:.2f}'}" for k, v in metrics.items())
+        yield Entry(str(config.parent), about, {"finished": True, "metrics": metrics})
 
 
 LISTS: dict[str, Callable[[], Lines]] = {

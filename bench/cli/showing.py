@@ -1,5 +1,6 @@
 """The commands that make no run: they draw, check, convert, gather and list."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 from bench.cli import completion, listing
 from bench.cli.groups import Only
 from bench.cli.tables import SELECTION, VIEWS
-from bench.options import Ckpt, Place, Reading, Runs, Set, Setup
+from bench.options import Ckpt, Json, Place, Reading, Runs, Set, Setup
 
 Report = Annotated[
     Path | None, typer.Option(help="Folder for leaderboard.md, .csv, .tex, .json and .html; the working folder without it.")
@@ -46,12 +47,15 @@ def check(
         bool, typer.Option("--duplicates", help="Also list pictures that are there more than once, by their pixels.")
     ] = False,
     make: Annotated[bool, typer.Option("--make", help="Make Cityscapes' missing training ids; overwrites nothing.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List what is in a data set and what is wrong with it; exit code 2 where a run would stop."""
     from functools import partial
 
+    from bench import output
     from bench.progress import Display
     from bench.selection import Selection
+    from bench.verbs import checked
     from bench.verbs import data as verb
     from pretrain.core.settings import assignments
 
@@ -59,8 +63,12 @@ def check(
     looks = verb.looks(images=images, headers=headers, duplicates=duplicates)
     check = partial(verb.check, task, place.data, chosen, assignments(set_ or []))
     with Display() as display:
-        good = check(display.hook, looks=looks, copies=duplicates, make=make)
-    if not good:
+        found = check(display.hook, looks=looks, copies=duplicates, make=make)
+    if as_json:
+        found.show()
+    else:
+        checked.show(found, output.console())
+    if not found.good:
         raise SystemExit(2)
 
 
@@ -134,38 +142,61 @@ def report(
     found: Annotated[
         list[Path] | None, typer.Option(help="With --study: folder whose records count as done, too; may be repeated.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Gather every result into a leaderboard."""
+    from rich.console import Console
+
     from bench import report as make
     from bench.report.interests import interests
-    from pretrain.core.errors import ConfigError
 
     folders = [*(runs or ()), *(more or ())]
-    if found and not study:
-        raise ConfigError("--found belongs to --study", fix="name the study file, or the folders of runs alone")
-    if study:
+    _require_agreeing(folders, out, diff, interest or (), study, found or ())
+    console = Console(quiet=as_json)
+    if diff:
+        whole = make.compare(*diff, as_json=as_json)
+    elif study:
         from bench.verbs import study_report
 
-        if diff or folders:
-            seen = "--study and " + ("--diff" if diff else ", ".join(map(str, folders)))
-            fix = "name folders with records of the study by --found"
-            raise ConfigError("--study reports the records of its own cells", seen=seen, fix=fix)
-        made = study_report.run(study, found or [], out or Path(), interests(interest or ()))
-        print("written:", ", ".join(map(str, made.written)))
-        whole = not made.problems
-    elif diff:
-        others = [*map(str, folders), *(f"--interest {text}" for text in interest or ())]
-        others += [] if out is None else [f"--out {out}"]
-        if others:
-            seen = f"--diff and {', '.join(others)}"
-            raise ConfigError("--diff compares its own two folders, and writes nothing", seen=seen, fix="leave the rest away")
-        whole = make.compare(*diff)
+        whole = _told(study_report.run(study, found or [], out or Path(), interests(interest or ()), console), as_json)
     else:
-        made = make.report(folders or [Path("runs")], out or Path(), interests=interests(interest or ()))
-        print("written:", ", ".join(map(str, made.written)))
-        whole = not made.problems
+        whole = _told(make.report(folders or [Path("runs")], out or Path(), console, interests(interest or ())), as_json)
     if not whole:
         raise SystemExit(2)
+
+
+def _require_agreeing(
+    folders: Sequence[Path],
+    out: Path | None,
+    diff: tuple[Path, Path] | None,
+    interest: Sequence[str],
+    study: Path | None,
+    found: Sequence[Path],
+) -> None:
+    """Refuse options of a report that contradict each other."""
+    from pretrain.core.errors import ConfigError
+
+    if found and not study:
+        raise ConfigError("--found belongs to --study", fix="name the study file, or the folders of runs alone")
+    if study and (diff or folders):
+        seen = "--study and " + ("--diff" if diff else ", ".join(map(str, folders)))
+        fix = "name folders with records of the study by --found"
+        raise ConfigError("--study reports the records of its own cells", seen=seen, fix=fix)
+    others = [*map(str, folders), *(f"--interest {text}" for text in interest), *([] if out is None else [f"--out {out}"])]
+    if diff and others:
+        seen = f"--diff and {', '.join(others)}"
+        raise ConfigError("--diff compares its own two folders, and writes nothing", seen=seen, fix="leave the rest away")
+
+
+def _told(made: Any, as_json: bool) -> bool:
+    """Say what a report wrote, or all that it decides; return whether every record was read."""
+    from bench.report import answer
+
+    if as_json:
+        answer.reported(made.content, made.written).show()
+    else:
+        print("written:", ", ".join(map(str, made.written)))
+    return not made.problems
 
 
 def card(
@@ -233,13 +264,14 @@ def list_(
     name: Annotated[
         str | None, typer.Argument(help="One of them, such as the task coco-c4@1x: its settings and what to expect.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """List what exists."""
-    listing.show(what, name)
+    listing.show(what, name, as_json=as_json)
 
 
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """Show versions, devices, engines, data roots, and what to do about what is missing."""
     from bench.verbs import doctor as verb
 
-    verb.show()
+    verb.show(as_json=as_json)

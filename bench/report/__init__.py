@@ -83,13 +83,17 @@ def publish(content: Content, out: Path, console: Console | None = None) -> Repo
     return Report(content, written)
 
 
-def compare(before: Path, after: Path, console: Console | None = None) -> bool:
+def compare(before: Path, after: Path, console: Console | None = None, *, as_json: bool = False) -> bool:
     """Print what changed between two folders of runs; return whether every record of both was read.
 
     Raises:
         RecordError: If one of them has no good record.
     """
     first, second = read([before]), read([after])
+    if as_json:
+        compared = importlib.import_module("bench.report.answer").compared(first, second)
+        compared.show()
+        return not compared.left_out
     importlib.import_module("bench.report.diff").show(first, second, console or Console())
     return not (first.problems or second.problems)
 

@@ -1,6 +1,8 @@
 """Show what changed between two sets of runs: rows, columns and cells that came, went or moved."""
 
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -27,6 +29,11 @@ class Change(NamedTuple):
     before: Cell | None
     after: Cell | None
 
+    @property
+    def word(self) -> Literal["new", "gone", "changed"]:
+        """Say what became of it."""
+        return "new" if self.before is None else "gone" if self.after is None else "changed"
+
 
 def changes(before: Leaderboard, after: Leaderboard) -> list[Change]:
     """List the cells whose mean or repetitions differ, in the order of the second set, what is only in the first last."""
@@ -40,13 +47,16 @@ def show(before: Content, after: Content, console: Console) -> None:
     found = changes(before.board, after.board)
     if found:
         console.print(_table(found, before, after))
-    same = len(_cells(after.board)) - sum(change.after is not None for change in found)
-    counts = {"new": 0, "gone": 0, "changed": 0}
-    for change in found:
-        counts["new" if change.before is None else "gone" if change.after is None else "changed"] += 1
-    console.print(", ".join([*(f"{count} {word}" for word, count in counts.items()), f"{same} the same"]))
+    counts = Counter(change.word for change in found)
+    said = [f"{counts[word]} {word}" for word in ("new", "gone", "changed")]
+    console.print(", ".join([*said, f"{same(after.board, found)} the same"]))
     for problem in (*before.problems, *after.problems):
         console.print(Text(f"left out: {problem.message}", style="yellow"))
+
+
+def same(after: Leaderboard, found: Sequence[Change]) -> int:
+    """Count the cells of the second set that are as in the first."""
+    return len(_cells(after)) - sum(change.after is not None for change in found)
 
 
 def _cells(board: Leaderboard) -> dict[CellKey, Cell]:
@@ -69,26 +79,28 @@ def _same(a: Cell | None, b: Cell | None) -> bool:
 
 
 def _table(found: list[Change], before: Content, after: Content) -> Table:
-    labels = _labels(before.board) | _labels(after.board)
-    columns = _columns(before.board) | _columns(after.board)
+    names = labels(before.board) | labels(after.board)
+    heads = columns(before.board) | columns(after.board)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("pre-training", "column", "before", "after", "change"):
         left = name in ("pre-training", "column")
         table.add_column(name, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     for (row, protocol, name), old, new in found:
-        column = columns[protocol, name]
+        column = heads[protocol, name]
         texts = [words.cell(cell, column.metric) for cell in (old, new)]
         means = [cell.mean if cell else None for cell in (old, new)]
         moved = None if means[0] is None or means[1] is None else means[1] - means[0]
         titled = " ".join(filter(None, [words.clean(name), column.metric.direction]))
         head = f"{words.heading(column.protocol)} {titled} [{column.protocol.id}]"
-        table.add_row(*map(Text, [labels[row], head, *texts, words.signed(moved, column.metric.digits)]))
+        table.add_row(*map(Text, [names[row], head, *texts, words.signed(moved, column.metric.digits)]))
     return table
 
 
-def _labels(board: Leaderboard) -> dict[RowKey, str]:
+def labels(board: Leaderboard) -> dict[RowKey, str]:
+    """Name the rows."""
     return dict(zip((row.key for row in board.rows), words.labels(board.rows), strict=True))
 
 
-def _columns(board: Leaderboard) -> dict[tuple[ProtocolKey, str], Column]:
+def columns(board: Leaderboard) -> dict[tuple[ProtocolKey, str], Column]:
+    """Find the columns by protocol and metric."""
     return {(column.protocol.key, column.name): column for column in board.columns}

@@ -2,16 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from bench import output, places
+from bench import places
+from bench.answers import Checked, Counted, Wrong
 from bench.selection import Selection
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
@@ -19,27 +16,24 @@ from pretrain.images.stores import index
 from transfer import datasets, tasks
 from transfer.datasets import decoding
 from transfer.datasets.duplicates import duplicates
-from transfer.datasets.survey import Row, Survey, survey
+from transfer.datasets.survey import survey
 from transfer.tasks import TaskSettings
 
 IMAGE_FOLDERS = ("pretrain", "measure")
 """Commands beside the tasks that read image folders."""
 LISTED = 20
 """Problems listed at most."""
-LISTED_CLASSES = 100
-"""Classes listed at most."""
-
 
 _INDEX = re.compile(r"(?<=\[)\d+(?=\] )|(?<=object )\d+(?= in )|(?<=_id )-?\d+(?= )")
 """What tells apart the problems of one kind in one file: the index of an entry, the number of an object, an id."""
 
 
 class Looks(Enum):
-    """How far every image is looked into, and what can be said of data without a problem then."""
+    """How far every image is looked into: decoded, its header read, or only listed."""
 
-    DECODED = "a run can read this"
-    HEADERS = "the headers can be read; whether a run can decode the images is not known without their pixels"
-    NONE = "the lists and annotations can be read; no image was opened"
+    DECODED = "images"
+    HEADERS = "headers"
+    NONE = "lists"
 
 
 class Problems:
@@ -60,6 +54,10 @@ class Problems:
             self.first.setdefault(kind, problem)
         if kind in self.first:
             self.counts[kind] += 1
+
+    def listed(self) -> list[Wrong]:
+        """List the first problem of each of the first kinds."""
+        return [Wrong(first.wrong, str(first), self.counts[kind]) for kind, first in self.first.items()]
 
 
 def looks(*, images: bool, headers: bool, duplicates: bool) -> Looks:
@@ -85,8 +83,8 @@ def check(
     looks: Looks,
     copies: bool,
     make: bool,
-) -> bool:
-    """Read a data set as a task reads it, list what is there and what is wrong; returns whether a run could read it.
+) -> Checked:
+    """Read a data set as a task reads it, and find out what is there and what is wrong.
 
     Args:
         task: What `transfer.tasks.get` takes, or `pretrain` or `measure`.
@@ -95,7 +93,7 @@ def check(
         options: Fields of the task's settings.
         progress: Called with every image.
         looks: How far every image is looked into.
-        copies: Whether pictures that are there more than once are listed.
+        copies: Whether pictures that are there more than once are noted.
         make: Whether Cityscapes' training ids are made where they are missing.
 
     Raises:
@@ -107,19 +105,26 @@ def check(
         made_for = ", ".join(name for name, each in datasets.LAYOUTS.items() if each.maker)
         raise ConfigError("there is nothing to make", seen=f"--make with {task}", allowed=f"tasks of the layout {made_for}")
     root, _ = places.data_root(data, layout, Journal(progress=progress))
-    console = output.console()
-    console.print(f"{task} reads {root} in the layout {layout}", soft_wrap=True)
     problems = Problems()
-    if make:
-        made = datasets.make(layout, root.resolve(), problems.tell, progress)
-        console.print(f"made {made} label maps of training ids")
+    made = datasets.make(layout, root.resolve(), problems.tell, progress) if make else None
     needs = {"needs": ()} if task == "pretrain" else {}
     content = _read(layout, root, settings, problems, selection.arguments() | needs)
-    if content is not None:
-        found = _look(content, problems, progress, looks, copies=copies)
-        _describe(console, survey(content), found)
-    _list(console, problems, looks)
-    return not problems.count
+    copied = () if content is None else _look(content, problems, progress, looks, copies=copies)
+    found = None if content is None else survey(content)
+    return Checked(
+        task=task,
+        data=str(root),
+        layout=layout,
+        good=not problems.count,
+        looked=looks.value,
+        made=made,
+        counts=[Counted(*row) for row in found.counts] if found else [],
+        classes=[Counted(*row) for row in found.classes] if found else [],
+        unit=found.unit if found else "",
+        notes=[*found.notes, *copied] if found else [],
+        problems=problems.listed(),
+        problem_count=problems.count,
+    )
 
 
 def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
@@ -151,36 +156,3 @@ def _look(content: Any, problems: Problems, progress: Progress, looks: Looks, *,
         return ()
     seen = decoding.decoded(images, problems.tell, progress, digests=copies)
     return duplicates(images, seen) if copies else ()
-
-
-def _describe(console: Console, found: Survey, copies: tuple[str, ...]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", overflow="fold")
-    for split in ("train", "val"):
-        table.add_column(split, justify="right", no_wrap=True)
-    title = f"{len(found.classes)} classes, {found.unit}:"
-    for row in (*found.counts, Row((title, "", "")), *_indented(found.classes)):
-        table.add_row(*map(Text, row))
-    console.print(table)
-    for note in (*found.notes, *copies):
-        console.print("to know:", note, soft_wrap=True)
-
-
-def _indented(classes: tuple[Row, ...]) -> Iterator[Row]:
-    yield from (Row((f"  {name}", train, val)) for name, train, val in classes[:LISTED_CLASSES])
-    if len(classes) > LISTED_CLASSES:
-        yield Row((f"  and {len(classes) - LISTED_CLASSES} more", "", ""))
-
-
-def _list(console: Console, problems: Problems, looks: Looks) -> None:
-    for number, (kind, problem) in enumerate(problems.first.items(), start=1):
-        more = problems.counts[kind] - 1
-        console.print(f"wrong {number}: {problem}", soft_wrap=True)
-        if more:
-            console.print(f"  and {more} more of this kind in that file")
-    if problems.count > problems.counts.total():
-        console.print(f"and {problems.count - problems.counts.total()} more")
-    if problems.count:
-        console.print(f"a run would stop: {problems.count} {'problem' if problems.count == 1 else 'problems'}")
-    else:
-        console.print(looks.value, soft_wrap=True)

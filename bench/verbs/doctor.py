@@ -11,20 +11,24 @@ from pathlib import Path
 from rich.table import Table
 
 from bench import __version__, output, places
+from bench.answers import Examined, Finding
 from bench.runs.environment import PACKAGES, PROJECT
 
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
 
 
-def show() -> None:
+def show(*, as_json: bool = False) -> None:
     """Print versions, devices, engines and data roots."""
+    found = Examined(findings=[Finding(*line) for line in (*_versions(), *_devices(), *_engines(), *_data())])
+    if as_json:
+        return found.show()
     table = Table(box=None, pad_edge=False)
     for heading in ("what", "found", "to do"):
         table.add_column(heading, overflow="fold")
-    for line in (*_versions(), *_devices(), *_engines(), *_data()):
-        table.add_row(*line)
-    output.console().print(table)
+    for line in found.findings:
+        table.add_row(line.what, line.found, line.to_do)
+    return output.console().print(table)
 
 
 def _versions() -> Iterator[Line]:

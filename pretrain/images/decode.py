@@ -10,6 +10,7 @@
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -44,6 +45,8 @@ BROKEN = (
 MAX_PIXELS: int = 2 * (Image.MAX_IMAGE_PIXELS or 2**30 // 12)
 """Pixels of an image at most: the bound from which on Pillow refuses (half a gigabyte as RGB)."""
 REPLACE = "replace or remove that file"
+_ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
+"""What Pillow calls an image that was read into memory: another name in every run."""
 _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
 
 
@@ -173,7 +176,7 @@ def reduced_box(box: Box, factor: int) -> Box:
 
 def undecodable(name: str, error: object, allowed: str | None = None) -> ImageError:
     """Build the error for a file that isn't an image, or not one that can be decoded."""
-    seen = f"{error}" or type(error).__name__
+    seen = _ADDRESS.sub("", f"{error}") or type(error).__name__
     return _named(name, ImageError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix=REPLACE))
 
 

@@ -6,6 +6,7 @@ A survey takes what a layout's `read` returned; it tells the three kinds of data
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,15 @@ Content = ClassificationData | DetectionData | SegmentationData
 SPLITS = ("train", "val")
 
 
-class Row(tuple[str, str, str]):
-    """A line of counts: what is counted, in the training split, in the validation split."""
+class Row(NamedTuple):
+    """A line of counts; a float is a share in percent."""
+
+    name: str
+    """What is counted."""
+    train: int | float
+    """In the training split."""
+    val: int | float
+    """In the validation split."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,11 @@ def _detection(data: DetectionData) -> Survey:
     splits = (data.train, data.val)
     objects = [np.concatenate([each.labels for each in split] or [np.zeros(0, np.int64)]) for split in splits]
     per_class = [np.bincount(labels, minlength=len(data.classes)) for labels in objects]
-    counts: tuple[Row, ...] = (_row("images", *map(len, splits)), _row("objects", *map(len, objects)))
+    counts: tuple[Row, ...] = (Row("images", *map(len, splits)), Row("objects", *map(len, objects)))
     crowds = [sum(int(each.crowd.sum()) for each in split) for split in splits]
     difficult = [sum(int(each.difficult.sum()) for each in split) for split in splits]
-    counts += tuple(_row(what, *found) for what, found in (("crowd", crowds), ("difficult", difficult)) if any(found))
-    classes = tuple(_row(name, *found) for name, *found in zip(data.classes, *map(np.ndarray.tolist, per_class), strict=True))
+    counts += tuple(Row(what, *found) for what, found in (("crowd", crowds), ("difficult", difficult)) if any(found))
+    classes = tuple(Row(name, *found) for name, *found in zip(data.classes, *map(np.ndarray.tolist, per_class), strict=True))
     notes = [
         *data.notes,
         *_outside((*data.train, *data.val)),
@@ -90,9 +98,9 @@ def _absent(classes: Sequence[str], counts: Sequence[Sequence[int]], what: str) 
 
 def _segmentation(data: SegmentationData) -> Survey:
     pixels = (data.pixels, data.val_pixels)
-    fractions = [[f"{100 * count / max(sum(found), 1):.2f} %" if count else "–" for count in found] for found in pixels]
-    classes = tuple(Row(line) for line in zip(data.classes, *fractions, strict=True))
-    counts = (_row("images", len(data.train), len(data.val)),)
+    shares = [[100 * count / max(sum(found), 1) for count in found] for found in pixels]
+    classes = tuple(Row(*line) for line in zip(data.classes, *shares, strict=True))
+    counts = (Row("images", len(data.train), len(data.val)),)
     notes = [f"images have a short side of {data.short_side} pixels, most of them", *data.notes]
     notes += _absent(data.classes, pixels, "a pixel")
     return Survey(counts, classes, "share of the labelled pixels", tuple(notes))
@@ -102,16 +110,12 @@ def _classification(data: ClassificationData) -> Survey:
     splits = (data.train, data.val)
     names = sorted({*data.train.classes, *data.val.classes} - {UNLABELLED})
     per_class = [_by_class(split, names) for split in splits]
-    classes = tuple(_row(name, *found) for name, *found in zip(names, *per_class, strict=True))
+    classes = tuple(Row(name, *found) for name, *found in zip(names, *per_class, strict=True))
     both = len(set(data.train.names) & set(data.val.names))
     notes = [*data.notes, *([f"{both} images have the same name in train and val"] if both else [])]
-    return Survey((_row("images", *map(len, splits)),), classes, "images", tuple(notes))
+    return Survey((Row("images", *map(len, splits)),), classes, "images", tuple(notes))
 
 
 def _by_class(images: ImageSet, names: Sequence[str]) -> list[int]:
     counts = Counter(images.classes[label] for label in images.labels)
     return [counts[name] for name in names]
-
-
-def _row(what: str, train: int, val: int) -> Row:
-    return Row((what, str(train), str(val)))
