@@ -16,7 +16,7 @@ from pretrain.images.stores import index
 from transfer import datasets, tasks
 from transfer.datasets import decoding
 from transfer.datasets.duplicates import duplicates
-from transfer.datasets.survey import survey
+from transfer.datasets.survey import Survey, survey
 from transfer.tasks import TaskSettings
 
 IMAGE_FOLDERS = ("pretrain", "measure")
@@ -110,14 +110,15 @@ def check(
     needs = {"needs": ()} if task == "pretrain" else {}
     content = _read(layout, root, settings, problems, selection.arguments() | needs)
     copied = () if content is None else _look(content, problems, progress, looks, copies=copies)
-    found = None if content is None else survey(content)
+    whose = {"task": task, "data": str(root), "layout": layout, "looked": looks.value, "made": made}
+    return _answer(whose, None if content is None else survey(content), problems, copied)
+
+
+def _answer(whose: Mapping[str, Any], found: Survey | None, problems: Problems, copied: tuple[str, ...]) -> Checked:
+    """Say what was found; of data that could not be read at all, what is wrong with it."""
     return Checked(
-        task=task,
-        data=str(root),
-        layout=layout,
+        **whose,
         good=not problems.count,
-        looked=looks.value,
-        made=made,
         counts=[Counted(*row) for row in found.counts] if found else [],
         classes=[Counted(*row) for row in found.classes] if found else [],
         unit=found.unit if found else "",
