@@ -1,4 +1,5 @@
-// What stands behind a number: a dialog with its runs, each with its command, config and log. `#cell-R-C` and `#row-R` open it.
+// What stands behind a number: a dialog with its runs, each with its command, config and log. `#row-R`, `#cell-R-C` and, of one
+// repetition, `#cell-R-C-K` open it.
 const dialog = document.getElementById("details");
 const ALWAYS = [{ word: "record", file: "result.json" }, { word: "folder", file: "" }];
 
@@ -20,29 +21,33 @@ function runOf(index, number) {
     make("pre", { textContent: command }), make("p", { className: "links" }, ...links));
 }
 
-function show(title, lines, runs) {
+function show(title, lines, runs, ...acts) {
   const close = make("button", { type: "button", textContent: "Close", className: "close" });
   close.addEventListener("click", () => dialog.close());
   dialog.replaceChildren(make("header", {}, make("h2", { id: "details-title", textContent: title }), close),
-    ...lines.filter(Boolean).map((line) => make("p", { textContent: line })), ...runs);
+    ...lines.filter(Boolean).map((line) => make("p", { textContent: line })), ...acts, ...runs);
   if (!dialog.open) dialog.showModal();
 }
 
 function route() {
-  const [, kind, index, column] = /^#(cell|row)-(\d+)(?:-(\d+))?$/.exec(location.hash) ?? [];
+  const [, kind, index, column, which] = /^#(cell|row)-(\d+)(?:-(\d+))?(?:-(\d+))?$/.exec(location.hash) ?? [];
   const row = data.rows[index];
   if (!row) return dialog.open && dialog.close();
   const source = row.source && `Published: ${row.source}`;
   if (kind === "row") {
     const about = data.fields.map((name, at) => `${name} ${row.fields[at]}`).join(" · ");
     const none = row.runs.length || row.kind ? "" : "No record of the pre-training itself is here.";
-    return show(row.label, [about, source, none], row.runs.map((run) => runOf(run)));
+    return show(row.label, [about, source, none], row.runs.map((run) => runOf(run)),
+      make("p", {}, "Copy the row as ", copiers(row)));
   }
   const cell = row.cells[column];
   if (!cell) return undefined;
-  const group = data.groups.find(({ from, span }) => column >= from && column < from + span);
-  const title = `${group.heading} ${data.columns[column].name}: ${cell.text} ${cell.spread}`;
-  return show(title, [row.label, cell.planned, cell.against, source], cell.runs.map((run, at) => runOf(run, cell.numbers[at])));
+  const one = row.repeats[which], shown = one ? one.cells[column] : cell;
+  if (!shown) return undefined;
+  const title = `${groupOf(Number(column)).heading} ${data.columns[column].name}: ${shown.text} ${shown.spread}`;
+  const belongs = (run) => !one || one.seeds.every((seed, at) => seed === null || seed === data.runs[run].seeds[at]);
+  const runs = cell.runs.flatMap((run, at) => (belongs(run) ? [runOf(run, cell.numbers[at])] : []));
+  return show(title, one ? [`${row.label} · ${one.label}`] : [row.label, cell.planned, cell.against, source], runs);
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -4,8 +4,8 @@ const PART = 100; // rows drawn before one scrolls for more
 const COLUMNS = data.columns.length; // those of metrics; the fields come after
 const GROUPED = 2; // lines of the head
 const table = document.getElementById("board"), frame = document.getElementById("frame");
-const state = { column: null, falling: true, words: "", chosen: new Map(), hidden: new Set(), published: true, ranked: false };
-let found = [];
+const state = { column: null, falling: true, words: "", chosen: new Map(), hidden: new Set(), published: true, ranked: false, open: new Set() };
+let found = [], drawn = 0;
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -65,9 +65,9 @@ function cellOf(row, index, column) {
   return made;
 }
 
-function rowOf(row) {
-  const index = data.rows.indexOf(row);
+function rowOf(row, index) {
   const name = make("th", { className: "name", scope: "row" }, make("a", { href: `#row-${index}`, textContent: row.label }));
+  name.append(make("div", { className: "acts" }, ...foldOf(row, index), copiers(row)));
   if (row.kind === "published") name.append(make("span", { className: "small", textContent: "published", title: row.source }));
   const line = make("tr", { className: row.kind }, name);
   visible().forEach((column) => {
@@ -75,6 +75,40 @@ function rowOf(row) {
     else line.append(make("td", { textContent: row.fields[column - COLUMNS], className: column === COLUMNS ? "first" : "" }));
   });
   return line;
+}
+
+// The repetitions of a row, folded: a line for each pre-training, or for each trial of the only one.
+function foldOf(row, index) {
+  if (!row.repeats.length) return [];
+  const [word] = row.repeats[0].label.split(" ");
+  const button = make("button", { type: "button", className: "little fold", textContent: `${row.repeats.length} ${word}s` });
+  button.setAttribute("aria-expanded", String(state.open.has(index)));
+  button.addEventListener("click", () => {
+    const opens = !state.open.delete(index), line = button.closest("tr");
+    if (opens) state.open.add(index);
+    button.setAttribute("aria-expanded", String(opens));
+    if (opens) line.after(...repeatsOf(row, index));
+    else while (line.nextSibling?.className === "repeat") line.nextSibling.remove();
+  });
+  return [button];
+}
+
+function repeatsOf(row, index) {
+  return row.repeats.map(({ label, cells }, which) => {
+    const line = make("tr", { className: "repeat" }, make("th", { className: "name", scope: "row", textContent: label }));
+    visible().forEach((column) => {
+      const cell = cells[column], first = starts.has(column) || column === COLUMNS ? " first" : "";
+      const made = make("td", { className: "number" + first });
+      if (cell) made.append(make("a", { href: `#cell-${index}-${column}-${which}`, textContent: cell.text }));
+      if (cell?.spread) made.append(make("span", { className: "small", textContent: cell.spread }));
+      line.append(made);
+    });
+    return line;
+  });
+}
+
+function groupOf(column) {
+  return data.groups.find(({ from, span }) => column >= from && column < from + span);
 }
 
 function visible() {
@@ -116,6 +150,7 @@ function draw() {
   found = sorted(data.rows.filter(matches));
   table.tBodies[0]?.remove();
   table.append(make("tbody"));
+  drawn = 0;
   more();
   frame.scrollTop = 0;
   table.querySelectorAll("th[data-column]").forEach((head) => {
@@ -128,8 +163,12 @@ function draw() {
 }
 
 function more(count = PART) {
-  const body = table.tBodies[0];
-  body.append(...found.slice(body.rows.length, body.rows.length + count).map((row) => rowOf(row)));
+  const part = found.slice(drawn, drawn + count);
+  drawn += part.length;
+  table.tBodies[0].append(...part.flatMap((row) => {
+    const index = data.rows.indexOf(row);
+    return [rowOf(row, index), ...(state.open.has(index) ? repeatsOf(row, index) : [])];
+  }));
 }
 
 function sortBy(column) {
@@ -175,6 +214,8 @@ function tools() {
   const boxes = data.rows.some((row) => row.kind === "published")
     ? [checkbox("published rows", true, (on) => { state.published = on; }), checkbox("rank them too", false, (on) => { state.ranked = on; })]
     : [];
+  const repeated = [...data.rows.keys()].filter((index) => data.rows[index].repeats.length);
+  if (repeated.length) boxes.push(checkbox("every repetition", false, (on) => { state.open = new Set(on ? repeated : []); }));
   document.getElementById("tools").append(labelled("find", search), ...selects(), columnMenu(), ...boxes);
 }
 

@@ -25,7 +25,7 @@ from transfer.board.planned import STATES
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
-SCRIPTS = ("page.js", "details.js", "plots.js", "curves.js")
+SCRIPTS = ("copying.js", "page.js", "details.js", "plots.js", "curves.js")
 STYLE = "page.css"
 
 
@@ -68,6 +68,7 @@ def render(content: Content, out: Path) -> str:
         problems=[words.lines(problem.message) for problem in content.problems],
         style=Markup((HERE / STYLE).read_text(encoding="utf-8")),
         script=Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        board=data,
         data=Markup(pagedata.embed(data)),
         plots=plots,
         plotly=Markup(plotly()) if plots else "",

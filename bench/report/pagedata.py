@@ -5,20 +5,16 @@ of `words.columns`; the plots name columns by their index in the leaderboard.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from bench.report import coverage, differences, findings, plotdata, words
+from bench.report import coverage, differences, findings, kept, markdown, plotdata, repetitions, tex, words
 from bench.report.content import Content
 from bench.report.plotdata import short
 from transfer.board.columns import Column
 from transfer.board.entries import Entry
 from transfer.board.published_numbers import PublishedCell
-
-BESIDE = ("config.yaml", "log.txt", "command.txt")
-"""What a run's folder holds beside its record; records are also kept alone."""
 
 
 def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
@@ -35,7 +31,8 @@ def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
         "rows": _rows(content, shown) + _published(content, shown),
         "hardware": [words.clean(name) for name in hardware],
         "runs": [_run(entry, link, hardware) for entry, link in zip(entries, links, strict=True)],
-        "beside": [{"word": name.partition(".")[0], "file": name} for name in BESIDE],
+        "beside": [{"word": name.partition(".")[0], "file": name} for name in kept.FILES],
+        "copying": _copying(),
         **plotdata.build(content),
     }
 
@@ -47,7 +44,7 @@ def embed(data: dict[str, Any]) -> str:
 
 
 def _run(entry: Entry, link: str, hardware: Sequence[str]) -> dict[str, Any]:
-    """Describe a run; `beside` are the indices of the files of `BESIDE` that are there."""
+    """Describe a run; `beside` are the indices of the files of `kept.FILES` that are there."""
     record = entry.record
     return {
         "link": link,
@@ -58,10 +55,16 @@ def _run(entry: Entry, link: str, hardware: Sequence[str]) -> dict[str, Any]:
         "mib": round(record.peak_memory_mib),
         "speed": None if record.images_per_second is None else short(record.images_per_second),
         "hardware": hardware.index(record.environment.hardware),
-        "beside": [index for index, name in enumerate(BESIDE) if os.path.isfile(entry.path.with_name(name))],
+        "beside": [index for index, name in enumerate(kept.FILES) if kept.beside(entry, name)],
         "finished": words.clean(record.finished),
         "command": words.clean(record.command),
     }
+
+
+def _copying() -> dict[str, Any]:
+    """Say how the other renderings write letters and marks, so that a row that is copied reads as there."""
+    letters = {chr(letter): text for letter, text in tex.LETTERS.items()}
+    return {"latex": letters, "marks": tex.MARKS, "markdown": markdown.SPECIAL.pattern}
 
 
 def _groups(shown: Sequence[Column]) -> list[dict[str, Any]]:
@@ -93,6 +96,7 @@ def _rows(content: Content, shown: Sequence[Column]) -> list[dict[str, Any]]:
             "fields": [texts[index] for texts in fields],
             "runs": row.entries,
             "cells": [_cell(content, labels, index, column) for column in shown],
+            "repeats": repetitions.lines(content, index, shown),
         }
         for index, row in enumerate(board.rows)
     ]
@@ -145,6 +149,7 @@ def _published(content: Content, shown: Sequence[Column]) -> list[dict[str, Any]
                 "fields": fields + [words.ABSENT] * more,
                 "runs": [],
                 "cells": [_published_cell(row.cells.get(column.index), column, labels) for column in shown],
+                "repeats": [],
             }
         )
     return rows

@@ -1,8 +1,11 @@
 """What the tests of the command line share."""
 
+import runpy
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from bench import cli
 
 LayImages = Callable[..., Path]
 Typed = Callable[..., int]
+Browser = runpy.run_path(str(Path(__file__).resolve().parent / "browser.py"))["Browser"]
 
 
 @pytest.fixture
@@ -53,3 +57,13 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
         return 0
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("needs Debian's chromium")
+    with Browser(tmp_path_factory.mktemp("profile"), executable) as started:
+        yield started

@@ -3,7 +3,6 @@
 import io
 import itertools
 import runpy
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,9 @@ from bench.report import page, report
 from bench.report.content import Content
 from transfer.board.leaderboard import leaderboard
 
-HERE = Path(__file__).resolve().parent
-_shared = runpy.run_path(str(HERE.parent / "sample_records.py"))
+_shared = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_records.py"))
 made, entries, lay, sample, sweep = (_shared[name] for name in ("made", "entries", "lay", "sample", "sweep"))
-Browser = runpy.run_path(str(HERE / "browser.py"))["Browser"]
 HOSTILE = "<img src=x onerror=alert(1)></script><b>&amp; 'x\" `c`"
-CHROMIUM = shutil.which("chromium")
-chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Browser(tmp_path_factory.mktemp("profile"), CHROMIUM) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +63,6 @@ def _choose(browser, name, text):
     browser.run(f"{select}.value = {value}; {select}.dispatchEvent(new Event('change'))")
 
 
-@chromium
 def test_the_page_loads_without_a_console_error_or_a_network_request(opened):
     for place in ("#predicts", "#cost"):
         opened.run(f"document.querySelector('{place}').scrollIntoView()")
@@ -86,7 +74,6 @@ def test_the_page_loads_without_a_console_error_or_a_network_request(opened):
     assert axes == ["pre-training, device hours", "linear top1 (%)"]
 
 
-@chromium
 def test_a_heading_sorts_best_first_and_then_the_other_way_with_absent_values_last(opened):
     assert _short(_names(opened)) == [UNTRAINED, NONE, CUTMIX]
     _click(opened, "#board th button", "knn")
@@ -98,7 +85,6 @@ def test_a_heading_sorts_best_first_and_then_the_other_way_with_absent_values_la
     assert "<img" in opened.run(NAMES)[-1]  # it has no kNN
 
 
-@chromium
 def test_the_table_filters_to_one_augmentation_and_by_words(opened):
     _choose(opened, "aug", "cutmix")
     assert _short(_names(opened)) == [CUTMIX]
@@ -109,7 +95,6 @@ def test_the_table_filters_to_one_augmentation_and_by_words(opened):
     assert _short(_names(opened)) == [UNTRAINED]
 
 
-@chromium
 def test_a_column_hides_and_its_group_with_it(opened):
     heads = "[...document.querySelectorAll('#board thead a')].map((a) => a.textContent)"
     assert "knn" in opened.run(heads)
@@ -122,7 +107,6 @@ def test_a_column_hides_and_its_group_with_it(opened):
     assert opened.run("document.querySelector('#board tbody tr').cells.length") == cells - 1
 
 
-@chromium
 @pytest.mark.parametrize(("word", "file"), [("log", "log.txt"), ("command", "command.txt")])
 def test_a_number_leads_to_its_runs_command_config_and_log(opened, folder, word, file):
     opened.run("document.querySelector('#board tbody tr td a').click()")
@@ -137,7 +121,6 @@ def test_a_number_leads_to_its_runs_command_config_and_log(opened, folder, word,
     assert opened.run("document.body.textContent").strip() == f"{file} of {name}"
 
 
-@chromium
 def test_a_record_kept_alone_says_what_is_not_there_and_every_link_of_it_leads_somewhere(browser, tmp_path):
     (path,) = lay([made()], tmp_path / "results" / "set")
     report([tmp_path / "results"], tmp_path, Console(file=io.StringIO()))
@@ -151,7 +134,6 @@ def test_a_record_kept_alone_says_what_is_not_there_and_every_link_of_it_leads_s
     assert "bench transfer --task linear" in browser.run("document.querySelector('dialog pre').textContent")
 
 
-@chromium
 def test_the_invariance_curves_are_drawn_with_their_bars_axes_and_legend(browser, tmp_path):
     (tmp_path / "page.html").write_text(page.render(Content(leaderboard(entries(sweep()))), tmp_path), encoding="utf-8")
     browser.console.clear()
@@ -170,7 +152,6 @@ def test_the_invariance_curves_are_drawn_with_their_bars_axes_and_legend(browser
     assert browser.console == []
 
 
-@chromium
 def test_the_scatter_shows_strata_by_shape_augmentations_by_colour_and_no_line(browser, tmp_path):
     records = []
     for arch, aug in itertools.product(("resnet18", "resnet50"), ("none", "cutout", "mixup", "cutmix")):
@@ -192,7 +173,6 @@ def test_the_scatter_shows_strata_by_shape_augmentations_by_colour_and_no_line(b
     assert browser.console == []
 
 
-@chromium
 def test_the_keyboard_sorts_opens_and_closes(opened):
     opened.run("document.querySelector('#board th button').focus()")
     opened.press("Enter")
@@ -205,7 +185,6 @@ def test_the_keyboard_sorts_opens_and_closes(opened):
     opened.wait("location.hash === ''")
 
 
-@chromium
 def test_a_hostile_name_is_text_on_the_page_and_in_the_dialog(opened):
     assert any(HOSTILE.split("`")[0] in name for name in opened.run(NAMES))
     opened.run(
@@ -221,7 +200,6 @@ def test_a_hostile_name_is_text_on_the_page_and_in_the_dialog(opened):
     assert opened.console == []
 
 
-@chromium
 def test_a_phone_scrolls_the_table_and_not_the_page_and_dark_mode_is_dark(opened):
     opened.size(390, 844)
     opened.wait("innerWidth === 390")
@@ -230,7 +208,6 @@ def test_a_phone_scrolls_the_table_and_not_the_page_and_dark_mode_is_dark(opened
     assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 29)"
 
 
-@chromium
 def test_a_thousand_rows_are_drawn_as_one_scrolls_and_sort_as_one(browser, tmp_path):
     records = [made(metrics={"top1": place / 20, "top5": 50.0}, aug=f"a{place:04d}") for place in range(1000)]
     board = leaderboard(entries(records))

@@ -86,7 +86,13 @@ def pooled(values: pd.DataFrame, units: Mapping[Place, Sequence[Unit]]) -> dict[
     entries: dict[Place, list[int]] = defaultdict(list)
     for entry, row, column, _ in _lines(values):
         entries[row, column].append(entry)
-    return {place: _cell(units.get(place, ()), tuple(runs)) for place, runs in entries.items()}
+    return {place: cell(units.get(place, ()), tuple(runs)) for place, runs in entries.items()}
+
+
+def cell(units: Sequence[Unit], entries: tuple[int, ...] = ()) -> Cell:
+    """Pool the units of one row and column, which came of some runs."""
+    spread = between(units) or within(units)
+    return Cell(average(units) if units else None, spread.sd if spread else None, count(units), entries)
 
 
 def count(units: Sequence[Unit]) -> Count:
@@ -136,8 +142,3 @@ def _units(by_seed: Mapping[int | None, Mapping[int, Sequence[float]]]) -> tuple
 def _unit(seed: int | None, runs: Mapping[int, Sequence[float]]) -> Unit:
     values = {run: sum(runs[run]) / len(runs[run]) for run in sorted(runs)}
     return Unit(seed, values, sum(values.values()) / len(values))
-
-
-def _cell(units: Sequence[Unit], entries: tuple[int, ...]) -> Cell:
-    spread = between(units) or within(units)
-    return Cell(average(units) if units else None, spread.sd if spread else None, count(units), entries)
