@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pretrain.augment.mixed import Augmentation
     from pretrain.batch import View
 
+JPEG_SIDE = 256
+"""Short side in pixels of images that are kept as JPEGs, unless told otherwise."""
 SMALL_STEM_LIMIT = 64
 """Largest view, in pixels, for the small stem: without its four-fold reduction every layer sees 16 times the positions."""
 
@@ -99,7 +101,8 @@ class PretrainConfig(ComputeSettings):
     """Decode JPEGs that are much larger than their crops at 1/2, 1/4 or 1/8 of their size: see `pretrain.images.decode`."""
     cache_side: int | None = Field(None, ge=16)
     """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is cached;
-    with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale)."""
+    with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale); with
+    `--cache jpeg` 256."""
     on_bad_image: Literal["stop", "skip"] = "stop"
     """What an unreadable image does: end the run, or give its place to the next readable one, counted and listed."""
     supervision: Literal["self", "semi", "full"] = "self"
@@ -129,9 +132,10 @@ class PretrainConfig(ComputeSettings):
     from 2 to 16."""
     verify_data: bool = False
     """Look at every file of a large image folder at the start, whatever the index of an earlier start says."""
-    cache: Literal["ram", "disk"] | None = None
-    """Where decoded images are kept, short side at most `cache_side`: nowhere, in this machine's memory for this run, or in
-    a file of the user's cache folder for later runs too."""
+    cache: Literal["ram", "disk", "jpeg"] | None = None
+    """Where images are kept, short side at most `cache_side`: nowhere, decoded in this machine's memory for this run (`ram`),
+    or in a file of the user's cache folder for later runs too, decoded (`disk`) or as JPEGs of quality 95 (`jpeg`: a
+    fraction of the room, slightly other pixels, part of the run's identity)."""
     save_every: int = Field(1, ge=1)
     """Epochs between checkpoints; the last epoch always leaves one."""
     checkpoint_seconds: float = Field(600.0, ge=0)
@@ -234,15 +238,20 @@ class PretrainConfig(ComputeSettings):
     @property
     def kept_side(self) -> int | None:
         """Short side in pixels that images are resized to before they are cropped; None: they stay as they are."""
+        if self.cache_side is None and self.cache == "jpeg":
+            return JPEG_SIDE
         if self.cache_side is None and self.cache is not None:
             return max(math.ceil(view.size / math.sqrt(view.pipeline.crop_scale[0])) for view in self.views())
         return self.cache_side
 
     def numbers(self) -> dict[str, Any]:
-        """Return the fields that change the numbers, by their whole names. Where images are kept doesn't, their size does."""
+        """Return the fields that change the numbers, by their whole names. Where images are kept doesn't; their size does, and
+        whether they are encoded once more.
+        """
         plain = {name: value for name, value in fields.leaves(self).items() if name not in self.RUNTIME}
         files = {name: value.digest for name, value in self if isinstance(value, TextFile)}
-        return {**plain, **{name: {"digest": digest} for name, digest in files.items()}, "cache_side": self.kept_side}
+        kept = {"cache_side": self.kept_side, "cache": "jpeg" if self.cache == "jpeg" else None}
+        return {**plain, **{name: {"digest": digest} for name, digest in files.items()}, **kept}
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this run from others: the method with its version, and all that differs from its published run.

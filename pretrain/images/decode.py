@@ -53,7 +53,7 @@ _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
 class Picture:
     """An image whose header was read. Its `size` is known; the pixels are decoded on demand."""
 
-    __slots__ = ("_data", "_image", "name", "reducible", "size")
+    __slots__ = ("_image", "data", "name", "reducible", "size")
 
     def __init__(self, data: bytes, name: str) -> None:
         """Read the header.
@@ -61,7 +61,7 @@ class Picture:
         Raises:
             DataError: If it isn't an image; names it.
         """
-        self._data, self.name = data, name
+        self.data, self.name = data, name
         self._image: Image.Image | None = None
         size = plain_jpeg(data)
         self.reducible = size is not None
@@ -76,7 +76,7 @@ class Picture:
             DataError: If it can't be decoded; names it.
         """
         if self.reducible and reduction == 1 and _decode_jpeg is not None:
-            data = torch.frombuffer(bytearray(self._data), dtype=torch.uint8)
+            data = torch.frombuffer(bytearray(self.data), dtype=torch.uint8)
             try:
                 decoded: Tensor = _decode_jpeg(data, ImageReadMode.RGB.value, False)
                 return decoded
@@ -97,7 +97,7 @@ class Picture:
 
     def _opened(self) -> Image.Image:
         if self._image is None:
-            self._image = opened(io.BytesIO(self._data), self.name)
+            self._image = opened(io.BytesIO(self.data), self.name)
         return self._image
 
 

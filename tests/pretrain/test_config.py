@@ -164,6 +164,15 @@ def test_where_images_are_kept_is_no_part_of_the_identity_and_their_size_is() ->
     assert PretrainConfig.read({"cache_side": 144, "size": 64}).differences(ram) == {}
 
 
+def test_encoding_images_once_more_is_part_of_the_identity_whatever_their_size() -> None:
+    jpeg, none = PretrainConfig.read({"cache": "jpeg"}), PretrainConfig.read({})
+    same_side = PretrainConfig.read({"cache_side": jpeg.kept_side})
+    assert jpeg.identity() == {**none.identity(), "cache": "jpeg", "cache_side": 256}
+    assert jpeg.differences(same_side) == {"cache": "jpeg"}
+    assert same_side.differences(jpeg) == {"cache": None}
+    assert PretrainConfig.read({"cache": "jpeg", "cache_side": 128}).kept_side == 128
+
+
 def test_a_field_has_one_value_under_its_short_its_whole_and_its_nested_name() -> None:
     wanted = PretrainConfig.read({"queue": 512, "epochs": 3, "optimizer": "adamw", "schedule": "step"})
     same = PretrainConfig.read(

@@ -1,13 +1,13 @@
-"""Images decoded once and cached as uint8 RGB of a bounded short side, in shared memory or in a memory-mapped file.
+"""Images of a bounded short side, cached: decoded as uint8 RGB, in shared memory or in a memory-mapped file, or as JPEGs.
 
-For sets that fit. With memory every process of a run has its own copy; a file is shared by all.
+Decoded ones are for sets that fit. With memory every process of a run has its own copy; a file is shared by all.
 """
 
 from typing import Literal
 
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
-from pretrain.images.cache import disk, ram
+from pretrain.images.cache import disk, jpegs, ram
 from pretrain.images.cache.fill import Filler
 from pretrain.images.cache.shrink import ShrunkImages
 from pretrain.images.imageset import ImageSet
@@ -16,7 +16,7 @@ from pretrain.images.loading import Images
 
 def open_images(
     images: ImageSet,
-    where: Literal["ram", "disk"] | None,
+    where: Literal["ram", "disk", "jpeg"] | None,
     *,
     side: int | None,
     reduced: bool,
@@ -24,11 +24,11 @@ def open_images(
     journal: Journal,
     skip: bool = False,
 ) -> Images:
-    """Open a run's images: as they are, resized whenever one is read, or decoded now and cached.
+    """Open a run's images: as they are, resized whenever one is read, or decoded or re-encoded now and cached.
 
     Args:
         images: The image files.
-        where: Where decoded images are cached; None: each is decoded whenever it is read.
+        where: Where and how images are cached; None: each is decoded whenever it is read.
         side: Largest short side in pixels; None: images keep their size, and nothing is cached.
         reduced: Whether JPEGs much larger than that are decoded at a fraction of their size.
         num_workers: Loader workers that decode the images to cache.
@@ -47,4 +47,4 @@ def open_images(
     if where == "ram":
         return ram.filled(shrunk, filler)
     with distributed.first_alone():
-        return disk.found_or_filled(shrunk, filler)
+        return jpegs.found_or_filled(shrunk, filler) if where == "jpeg" else disk.found_or_filled(shrunk, filler)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pretrain.images.decode import reductions
+from pretrain.images.decode import Picture, reductions
 from pretrain.images.imageset import ImageSet
 
 
@@ -57,7 +57,10 @@ class ShrunkImages:
         Raises:
             DataError: If it can't be decoded.
         """
-        picture = self.images.picture(index)
+        return self.of(self.images.picture(index))
+
+    def of(self, picture: Picture) -> DecodedPicture:
+        """Decode and resize an image that was opened; raises as `picture` does."""
         width, height = picture.size
         size = self._size(width, height)
         if size == (width, height):
