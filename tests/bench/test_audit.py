@@ -41,7 +41,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seen = pictures.pixels(imagefolder.read(root / "images"), SIZE)
     with torch.no_grad():
         precise_bn(trunk, trunk, [normalised(seen, IMAGENET)])
-    torch.save(trunk.state_dict(), root / "plain.pth")
+    state = trunk.state_dict()
+    counts = {name: torch.tensor(1000) for name in state if name.endswith("num_batches_tracked")}  # as after a training
+    torch.save(state | counts, root / "plain.pth")
     return root
 
 

@@ -17,8 +17,11 @@ from transfer.audit.looked import Looked, clearest
 from transfer.audit.verdict import Verdict
 from transfer.datasets.decoding import Content
 from transfer.sources import Backbone
+from transfer.sources.backbone import COUNTER
 
 UNSEEN = Verdict("no images were asked for")
+SETTLED = 44
+"""Batches until a running statistic is to 99 % of training's: each counts for a tenth, as everywhere in the field."""
 
 
 def audit(backbone: Backbone, content: Content, device: str = "cpu") -> Verdict:
@@ -53,7 +56,15 @@ def compare(backbone: Backbone, pixels: Tensor, device: str = "cpu") -> Verdict:
     """
     if len(pixels) < pictures.FEWEST:
         return Verdict(f"{len(pixels)} images can be read, fewer than {pictures.FEWEST}")
-    return judged(Looked(backbone, pixels.to(device)))
+    found, batches = judged(Looked(backbone, pixels.to(device))), _batches(backbone)
+    if found.warning() and 0 < batches < SETTLED:
+        return Verdict(f"they averaged few batches in training, {batches}, and it takes {SETTLED} until they say what it saw")
+    return found
+
+
+def _batches(backbone: Backbone) -> int:
+    counts = (int(count) for name, count in backbone.state.items() if name.endswith(COUNTER))
+    return min(counts, default=0)
 
 
 @torch.inference_mode()

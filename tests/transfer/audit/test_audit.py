@@ -175,3 +175,13 @@ def test_the_distance_is_the_divergence_of_two_normal_distributions() -> None:
     b = [torch.distributions.Normal(m, v.sqrt()) for m, v in zip(norm.running_mean, norm.running_var, strict=True)]
     wanted = torch.stack([torch.distributions.kl_divergence(p, q) for p, q in zip(a, b, strict=True)]).median()
     assert distance.first(norm, values) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_statistics_of_few_batches_are_not_warned_of() -> None:
+    """A batch counts for a tenth: what two of them left is mostly the 0 and 1 that a norm starts with."""
+    wrong = read(trained("resnet18"), **WRONG["0 to 255"])
+    for batches, warned in ((2, False), (1000, True)):
+        state = {name: torch.tensor(batches) if name.endswith("num_batches_tracked") else t for name, t in wrong.state.items()}
+        verdict = audit.compare(replace(wrong, state=state), images(64, 5))
+        assert (verdict.warning() is not None) == warned
+        assert ("few batches in training, 2," in verdict.line()) == (not warned)
