@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test docs robustness check format clean
+.PHONY: help setup demo test docs dist robustness check format clean
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -24,6 +24,9 @@ test: $(STAMP)  ## The test suite
 docs: $(STAMP)  ## The documentation as a site, docs/_build/index.html
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+dist: $(STAMP)  ## The wheel and the source archive, in dist/
+	$(BIN)/python -m build --no-isolation
 
 robustness: $(STAMP)  ## Break things for hours, and write the table of docs/ROBUSTNESS.md
 	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/table.py

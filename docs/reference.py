@@ -4,9 +4,11 @@
 """
 
 import ast
+import importlib.metadata
 import importlib.util
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from bench.answers import ANSWERS, parts
 from bench.cli import app
 from bench.cli.fields import ROOT, declared
 from bench.cli.listing import LISTS
+from bench.runs.environment import PROJECT
 from pretrain import methods
 from pretrain.config import PretrainConfig
 from pretrain.core.settings import Settings
@@ -155,6 +158,28 @@ def _api() -> Iterator[str]:
             yield inspect.cleandoc(function.__doc__ or "")
 
 
+def _dependencies() -> Iterator[str]:
+    yield "What the project asks for, in which extra, and the licence that each package states. Their own dependencies have theirs."
+    rows = []
+    for required in importlib.metadata.requires(PROJECT) or ():
+        name, extra = re.match(r"[\w.-]+", required), re.search(r"extra == ['\"](\w+)", required)
+        if name and name[0] != PROJECT:
+            rows.append(
+                (extra[1] if extra else "", f"`{name[0]}`", required.partition(";")[0][len(name[0]) :], _licence(name[0]))
+            )
+    yield _table(("extra", "package", "versions", "licence"), sorted(rows))
+
+
+def _licence(package: str) -> str:
+    try:
+        said = importlib.metadata.metadata(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed here"
+    marks = [each.rpartition("::")[2].strip() for each in said.get_all("Classifier") or () if each.startswith("License ::")]
+    text = (said.get("License") or "").strip()
+    return said.get("License-Expression") or (text if "\n" not in text else "") or ", ".join(marks) or "see its files"
+
+
 def _table(heads: tuple[str, ...], rows: Rows) -> str:
     lines = [heads, ("---",) * len(heads), *rows]
     return "\n".join("| " + " | ".join(_cell(each) for each in line) + " |" for line in lines)
@@ -176,6 +201,7 @@ PAGES: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "tables": ("Methods, augmentations, tasks, backbones, sources", _tables),
     "records": ("Records", _records),
     "answers": ("What `--json` prints", _answers),
+    "dependencies": ("Dependencies and their licences", _dependencies),
 }
 """Name of a page → its title and what makes its paragraphs."""
 

@@ -12,14 +12,14 @@ from bench import __version__
 from transfer.record import Environment
 
 PROJECT = "bench-transfer"
+OPTIONAL = ("mmengine", "mmcv-lite", "onedl-mmsegmentation")
+"""Those of `PACKAGES` that come with the extra `mmseg`."""
 PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
     "pillow",
-    "mmengine",
-    "mmcv-lite",
-    "onedl-mmsegmentation",
+    *OPTIONAL,
     "pycocotools",
 )
 """Packages whose versions a record states, beside the project's own, and `bench doctor` lists."""

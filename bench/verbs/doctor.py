@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench import __version__, output, places
 from bench.answers import Examined, Finding
-from bench.runs.environment import PACKAGES, PROJECT
+from bench.runs.environment import OPTIONAL, PACKAGES, PROJECT
 
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
@@ -38,7 +38,7 @@ def _versions() -> Iterator[Line]:
         try:
             yield package, importlib.metadata.version(package), ""
         except importlib.metadata.PackageNotFoundError:
-            yield package, "missing", "pip install -c constraints.txt -e '.[dev]'"
+            yield package, "missing", "" if package in OPTIONAL else "pip install -U bench-transfer"
 
 
 def _devices() -> Iterator[Line]:
@@ -77,7 +77,7 @@ def _engines() -> Iterator[Line]:
         if missing is None:
             yield f"engine {name}", "ready", ""
         else:
-            yield f"engine {name}", "missing", f"{info.hint}install {missing}"
+            yield f"engine {name}", f"needs {missing}", info.remedy
     try:
         import cv2
 

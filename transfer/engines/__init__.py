@@ -39,8 +39,8 @@ class EngineInfo:
     """First layers of a backbone that it takes (`pretrain.backbones`)."""
     families: tuple[str, ...] | None = ("resnet",)
     """Families of architectures (`Architecture.family`) that it takes; None: all."""
-    hint: str = ""
-    """What to say before `install PACKAGE` where a package is missing."""
+    remedy: str = "pip install -U bench-transfer"
+    """What to do where a package is missing."""
 
     def takes_family(self, family: str) -> bool:
         """Return whether it takes architectures of a family."""
@@ -57,9 +57,11 @@ ENGINES: dict[str, EngineInfo] = {
     "detectron2": EngineInfo(
         "detectron2.engine:Detectron2",
         ("detectron2", "fvcore", "iopath", "yacs", "omegaconf", "cloudpickle"),
-        hint="optional, the torchvision engine is tested equal to it; docs/transfer.md says how; ",
+        remedy="optional, the torchvision engine is tested equal to it; docs/transfer.md says how to install it",
     ),
-    "mmseg": EngineInfo("mmseg.engine:MMSegmentation", ("mmseg",)),
+    "mmseg": EngineInfo(
+        "mmseg.engine:MMSegmentation", ("mmseg", "mmengine", "mmcv"), remedy="pip install 'bench-transfer[mmseg]'"
+    ),
 }
 """Name → engine, imported when asked for."""
 
@@ -80,7 +82,7 @@ def get(name: str) -> Runs:
         raise EngineError.unknown("engine", name, ENGINES)
     package = missing(name)
     if package is not None:
-        raise EngineError(f"the engine {name!r} needs {package!r}, which is not installed", fix="see `bench doctor`")
+        raise EngineError(f"the engine {name!r} needs {package!r}, which is not installed", fix=ENGINES[name].remedy)
     module, kind = ENGINES[name].engine.split(":")
     engine: Runs = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     return engine
@@ -101,7 +103,8 @@ def choose(task: Task, name: str | None = None) -> str:
     for each in task.engines:
         if missing(each) is None:
             return each
-    raise EngineError(f"no engine for {task.name!r} is installed", allowed=", ".join(task.engines), fix="see `bench doctor`")
+    fix = f"{ENGINES[task.engines[-1]].remedy}; `bench doctor` shows what is missing"
+    raise EngineError(f"no engine for {task.name!r} is installed", allowed=", ".join(task.engines), fix=fix)
 
 
 def require_usable(backbone: Backbone, engine: str, task: Task, checkpoint: str) -> None:
