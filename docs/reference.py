@@ -159,7 +159,7 @@ def _api() -> Iterator[str]:
 
 
 def _dependencies() -> Iterator[str]:
-    yield "What the project asks for, in which extra, and the licence that each package states. Their own dependencies have theirs."
+    yield "What the project asks for, in which extra, and the licence that each states. Their own dependencies have theirs."
     rows = []
     for required in importlib.metadata.requires(PROJECT) or ():
         name, extra = re.match(r"[\w.-]+", required), re.search(r"extra == ['\"](\w+)", required)
