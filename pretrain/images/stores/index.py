@@ -26,7 +26,7 @@ from pretrain.core.errors import BenchError
 from pretrain.core.turns import turn
 from pretrain.images.compact import Texts
 from pretrain.images.fingerprint import fingerprint
-from pretrain.images.stores import SUFFIXES
+from pretrain.images.stores import SUFFIXES, UNKNOWN
 from pretrain.images.stores.walk import Stamp, size
 from pretrain.images.unread import Unread
 
@@ -167,8 +167,14 @@ class _Parts:
 
 def looked_at(root: Path, names: Iterable[str]) -> np.ndarray:
     """Look at the size of each file, in bytes: (N,) int64."""
-    above = f"{root}/"
-    return np.fromiter(waits.results(size, map(above.__add__, names)), np.int64)
+    try:
+        above = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return np.array([UNKNOWN for _ in names], np.int64)
+    try:
+        return np.fromiter(waits.results(partial(size, above), names), np.int64)
+    finally:
+        os.close(above)
 
 
 def _made(path: Path, root: Path, parts: _Parts, before: str) -> Contents:

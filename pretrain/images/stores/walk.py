@@ -84,10 +84,15 @@ def entries(folder: Path) -> list[tuple[str, bool]]:
         raise DataError(f"can't list the folder {folder}", seen=error.strerror, fix=fix) from None
 
 
-def size(path: str) -> int:
-    """Return the bytes of a file, `UNKNOWN` where there is none to look at, such as behind a link that leads nowhere."""
+def size(above: int, path: str) -> int:
+    """Return the bytes of a file, `UNKNOWN` where there is none to look at, such as behind a link that leads nowhere.
+
+    Args:
+        above: Descriptor of a folder, from which the way is shorter than from the root of the system.
+        path: The file's path below it.
+    """
     try:
-        return os.stat(path).st_size
+        return os.stat(path, dir_fd=above).st_size
     except OSError:
         return UNKNOWN
 

@@ -28,9 +28,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
 
     def noting(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def noted(what: Any) -> Any:
-            found.append(Path(what).name)
-            return call(what)
+        def noted(*arguments: Any) -> Any:
+            found.append(Path(arguments[-1]).name)
+            return call(*arguments)
 
         return noted
 

@@ -39,7 +39,7 @@ def test_every_file_is_looked_at_once_for_all_fingerprints_of_a_set(root: Path, 
     seen: list[str] = []
     stat = os.stat
     images = imageset.read(root, "train")
-    monkeypatch.setattr(folders.os, "stat", lambda path: seen.append(str(path)) or stat(path))
+    monkeypatch.setattr(folders.os, "stat", lambda path, **options: seen.append(str(path)) or stat(path, **options))
     first = TrainingSet.of(images, fraction=0.0, names=None, seed=0).fingerprint
     assert [images.fingerprint(), images.fingerprint(labels=False)] == [first, first]
     assert len(seen) == len(set(seen)) == len(images)
