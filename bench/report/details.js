@@ -10,8 +10,10 @@ function fileOf(link, there) {
 }
 
 function runOf(index, number) {
-  const { link, name, task, seeds: [pretrained, own], seconds, mib, speed, hardware, beside, finished, command } = data.runs[index];
+  const { link, name, task, seeds: [pretrained, own], seconds, mib, speed, hardware, beside, finished, command, picture, curves } = data.runs[index];
   const links = [...data.beside.map((file, at) => fileOf(link, beside.includes(at))(file)), ...ALWAYS.map(fileOf(link, true))];
+  if (picture) links.push(pictureOf(link + picture, name));
+  if (curves) links.push(curvesButton(index));
   const seeds = `seeds ${pretrained ?? data.absent} (pre-training), ${own} (run)`;
   const fast = speed === null ? [] : [`${speed} images/s`];
   const facts = [task, seeds, `${seconds} s`, `${mib} MiB`, ...fast, data.hardware[hardware], finished].join(" · ");

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report import claimed, costs, coverage, measures, pagedata, predicting, printed, words
+from bench.report import claimed, costs, coverage, logged, measures, pagedata, predicting, printed, words
 from bench.report.content import Content, Study
 from transfer.board.columns import Protocol
 from transfer.board.entries import Entry
@@ -25,7 +25,7 @@ from transfer.board.planned import STATES
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
-SCRIPTS = ("copying.js", "page.js", "details.js", "plots.js", "curves.js")
+SCRIPTS = ("copying.js", "page.js", "details.js", "plots.js", "curves.js", "logged.js")
 STYLE = "page.css"
 
 
@@ -36,7 +36,8 @@ def render(content: Content, out: Path) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     links = [link(entry, out) for entry in board.entries]
-    data = pagedata.build(content, links)
+    curves = [logged.curves(entry.path.parent) for entry in board.entries]
+    data = pagedata.build(content, links, curves)
     plots = bool(data["pairs"] or data["pareto"] or data["sweeps"])
     return environment.get_template(TEMPLATE).render(
         title=words.TITLE if content.study is None else f"{words.TITLE} of the study {content.study.name}",
@@ -71,6 +72,7 @@ def render(content: Content, out: Path) -> str:
         board=data,
         data=Markup(pagedata.embed(data)),
         plots=plots,
+        logged=Markup(logged.pack(curves)),
         plotly=Markup(plotly()) if plots else "",
     )
 

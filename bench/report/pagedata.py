@@ -5,20 +5,21 @@ of `words.columns`; the plots name columns by their index in the leaderboard.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from bench.report import coverage, differences, findings, kept, markdown, plotdata, repetitions, tex, words
 from bench.report.content import Content
+from bench.report.logged import Curve
 from bench.report.plotdata import short
 from transfer.board.columns import Column
 from transfer.board.entries import Entry
 from transfer.board.published_numbers import PublishedCell
 
 
-def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
-    """Build the value; `links` are the runs' folders, one per entry of the leaderboard."""
+def build(content: Content, links: Sequence[str], curves: Sequence[Sequence[Curve]]) -> dict[str, Any]:
+    """Build the value; `links` are the runs' folders and `curves` what they logged, one per entry of the leaderboard."""
     shown = words.columns(content.board)
     entries = content.board.entries
     hardware = list(dict.fromkeys(entry.record.environment.hardware for entry in entries))
@@ -30,7 +31,9 @@ def build(content: Content, links: Sequence[str]) -> dict[str, Any]:
         "fields": [field.heading for field in coverage.descriptions(content)],
         "rows": _rows(content, shown) + _published(content, shown),
         "hardware": [words.clean(name) for name in hardware],
-        "runs": [_run(entry, link, hardware) for entry, link in zip(entries, links, strict=True)],
+        "runs": [
+            _run(entry, hardware) | beside for entry, beside in zip(entries, _beside(entries, links, curves), strict=True)
+        ],
         "beside": [{"word": name.partition(".")[0], "file": name} for name in kept.FILES],
         "copying": _copying(),
         **plotdata.build(content),
@@ -43,11 +46,21 @@ def embed(data: dict[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _run(entry: Entry, link: str, hardware: Sequence[str]) -> dict[str, Any]:
-    """Describe a run; `beside` are the indices of the files of `kept.FILES` that are there."""
+def _beside(entries: Sequence[Entry], links: Sequence[str], curves: Sequence[Sequence[Curve]]) -> Iterator[dict[str, Any]]:
+    """Say what each run's folder holds beside the record; `beside` are the indices of those of `kept.FILES`."""
+    for entry, link, logged in zip(entries, links, curves, strict=True):
+        yield {
+            "link": link,
+            "beside": [index for index, name in enumerate(kept.FILES) if kept.beside(entry, name)],
+            "picture": kept.PICTURE if kept.beside(entry, kept.PICTURE) else "",
+            "curves": bool(logged),
+        }
+
+
+def _run(entry: Entry, hardware: Sequence[str]) -> dict[str, Any]:
+    """Describe a run by its record."""
     record = entry.record
     return {
-        "link": link,
         "name": words.clean(entry.path.parent.name),
         "task": words.clean(record.task),
         "seeds": [record.checkpoint.provenance.seed, record.seed],
@@ -55,7 +68,6 @@ def _run(entry: Entry, link: str, hardware: Sequence[str]) -> dict[str, Any]:
         "mib": round(record.peak_memory_mib),
         "speed": None if record.images_per_second is None else short(record.images_per_second),
         "hardware": hardware.index(record.environment.hardware),
-        "beside": [index for index, name in enumerate(kept.FILES) if kept.beside(entry, name)],
         "finished": words.clean(record.finished),
         "command": words.clean(record.command),
     }

@@ -4,10 +4,14 @@ const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "star", "tri
 const NAMED = 14; // groups with a name in the legend; more are one group
 let unpacking = null;
 
+// The text of an element that stands compressed in the page.
+async function inflated(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
 async function unpack() {
-  const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  document.head.append(make("script", { textContent: await new Response(stream).text() }));
+  document.head.append(make("script", { textContent: await inflated("plotly") }));
 }
 
 function ink(name) {
