@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torchvision
 from torch import Tensor, nn
 
 from pretrain.backbones import IMAGENET, PUBLISHED, SMALL, Architecture, Shapes, Variant, get, set_eps
@@ -53,7 +52,9 @@ class ResNet(Architecture):
 
     def classifier(self, outputs: int, stem: str, size: int) -> nn.Module:
         """See `Architecture`. A small stem is drawn after everything else."""
-        model: nn.Module = getattr(torchvision.models, self.name)(num_classes=outputs)
+        from torchvision import models  # for seconds, which planning a run does without
+
+        model: nn.Module = getattr(models, self.name)(num_classes=outputs)
         if stem == SMALL:
             _make_stem_small(model)
         return model
@@ -68,8 +69,10 @@ class ResNet(Architecture):
         """See `Architecture`; moves the strides of all bottlenecks that a module has."""
         if variant.stride_in_1x1 and not self.bottleneck:
             super().adapt(trunk, variant)
+        from torchvision.models.resnet import Bottleneck
+
         for block in trunk.modules() if variant.stride_in_1x1 else ():
-            if isinstance(block, torchvision.models.resnet.Bottleneck):
+            if isinstance(block, Bottleneck):
                 block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
         set_eps(trunk, variant.eps)
 

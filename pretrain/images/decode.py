@@ -14,14 +14,14 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.io import ImageReadMode
 
 from pretrain.core import access
 from pretrain.core.errors import ImageError
@@ -35,8 +35,6 @@ compared with crops of the whole images, on photographs with sides of 256, 384 a
 by at most 14/255, and by 1.1/255 in the mean of the worst set; with a reserve of 1 by 49 and 2.9, with 4 by 5 and 0.4.
 NOTE: boxes are drawn for the whole image and rounded to whole pixels of the reduced one, which moves them by at most a quarter
 of a pixel of the crop: compared with the boxes as drawn the mean is 3.1/255."""
-_decode_jpeg = getattr(torch.ops.image, "decode_jpeg", None)
-"""torchvision's operator without its wrapper, which since 0.29 warns that a later release will drop it; None if dropped."""
 BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, MemoryError, OverflowError, RuntimeError),
     *(AttributeError, LookupError, TypeError, ArithmeticError, AssertionError, Image.DecompressionBombError),
@@ -75,11 +73,11 @@ class Picture:
         Raises:
             DataError: If it can't be decoded; names it.
         """
-        if self.reducible and reduction == 1 and _decode_jpeg is not None:
+        decode = jpeg_decoder() if self.reducible and reduction == 1 else None
+        if decode is not None:
             data = torch.frombuffer(bytearray(self.data), dtype=torch.uint8)
             try:
-                decoded: Tensor = _decode_jpeg(data, ImageReadMode.RGB.value, False)
-                return decoded
+                return decode(data)
             except RuntimeError:
                 pass  # Pillow decodes it, or raises a better message
         return torch.from_numpy(np.array(self.rgb(reduction))).permute(2, 0, 1)
@@ -99,6 +97,18 @@ class Picture:
         if self._image is None:
             self._image = opened(io.BytesIO(self.data), self.name)
         return self._image
+
+
+@cache
+def jpeg_decoder() -> Callable[[Tensor], Tensor] | None:
+    """Return torchvision's operator; None if a release dropped it. Its wrapper warns since 0.29 that a later one will.
+
+    The first call imports torchvision, for seconds: what forks workers calls it before, so that each of them needn't.
+    """
+    from torchvision.io import ImageReadMode  # its import makes the operator known to torch
+
+    operator = getattr(torch.ops.image, "decode_jpeg", None)
+    return None if operator is None else lambda data: operator(data, ImageReadMode.RGB.value, False)
 
 
 def opened(file: io.BytesIO | Path, name: str) -> Image.Image:

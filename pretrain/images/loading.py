@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 from pretrain.core.errors import DataError, GoneError
 from pretrain.core.workers import Loader
 from pretrain.images.crops import NUMBERS, TRIES, Box, CentreCrop, Crop
-from pretrain.images.decode import Picture, reduced_box, reductions
+from pretrain.images.decode import Picture, jpeg_decoder, reduced_box, reductions
 from pretrain.images.skipping import Skipped
 
 
@@ -235,6 +235,7 @@ def loader(
         num_workers: Number of loader workers; 0 loads in the process itself.
         pinned: Whether batches lie in pinned memory, which a GPU copies from while it computes.
     """
+    jpeg_decoder()
     return Loader(
         crops,
         batch_sampler=batches,

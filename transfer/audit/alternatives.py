@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from pretrain.images.normalise import IMAGENET, Input
 from transfer.sources import Backbone
@@ -86,6 +85,8 @@ def functions(backbone: Backbone) -> Iterator[Function]:
 
 def move_strides(network: nn.Module) -> None:
     """Move the stride of each bottleneck into its other convolution."""
+    from torchvision.models.resnet import Bottleneck
+
     for block in network.modules():
         if isinstance(block, Bottleneck):
             block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
@@ -93,6 +94,8 @@ def move_strides(network: nn.Module) -> None:
 
 def anti_alias(network: nn.Module) -> None:
     """Halve by an average instead of a strided 3 × 3 convolution (as timm's `aa_layer`, after norm and activation)."""
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
     for block in network.modules():
         strided, after = ("conv2", "conv3") if isinstance(block, Bottleneck) else ("conv1", "conv2")
         if isinstance(block, (BasicBlock, Bottleneck)) and max(getattr(block, strided).stride) > 1:

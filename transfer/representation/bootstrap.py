@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from pretrain.inputs import generator
@@ -80,7 +80,7 @@ def jackknife(statistics: Callable[[Tensor], Values], n: int) -> tuple[Values, d
     if n < PARTS:
         return whole, {}
     without = [statistics(number != part) for part in range(PARTS)]
-    reach, around = float(stats.t.ppf((1 + LEVEL) / 2, PARTS - 1)), {}
+    reach, around = float(stdtrit(PARTS - 1, (1 + LEVEL) / 2)), {}
     for name, value in whole.items():
         left = [values[name] for values in without]
         if value is not None and all(one is not None for one in left):

@@ -5,8 +5,6 @@ Shapes: N images.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 SIZES = 5
 """Numbers of images whose trees are compared, in equal steps of the logarithm."""
@@ -49,4 +47,7 @@ def dimension(distances: Distances, kept: NDArray[np.bool_] | None = None) -> fl
 
 def length(distances: Distances, chosen: NDArray[np.int64]) -> float:
     """Compute the length of the minimum spanning tree of the images `chosen`: the merges of single linkage are its edges."""
+    from scipy.cluster.hierarchy import linkage  # with all that it imports half a second, which a plan does without
+    from scipy.spatial.distance import squareform
+
     return float(linkage(squareform(distances[np.ix_(chosen, chosen)], checks=False), "single")[:, 2].sum())

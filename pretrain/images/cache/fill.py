@@ -11,6 +11,7 @@ from pretrain.core.journal import Journal
 from pretrain.core.workers import Loader
 from pretrain.images.cache.buffer import Buffer
 from pretrain.images.cache.shrink import ShrunkImages
+from pretrain.images.decode import jpeg_decoder
 from pretrain.images.loading import Position, in_order
 
 BATCH = 64
@@ -58,6 +59,7 @@ class Filler:
             DataError: If an image can't be decoded, unless `skip`.
         """
         done = 0
+        jpeg_decoder()
         loaded: Loader[Done] = Loader(
             _Decoding(buffer, self.skip),
             batch_sampler=in_order(len(buffer), BATCH),

@@ -28,7 +28,7 @@ from pretrain.core.turns import turn
 from pretrain.core.workers import Loader
 from pretrain.images.cache.fill import BATCH, Filler
 from pretrain.images.cache.shrink import ShrunkImages
-from pretrain.images.decode import Picture
+from pretrain.images.decode import Picture, jpeg_decoder
 from pretrain.images.loading import Position, in_order
 
 FORMAT = "v1"
@@ -195,6 +195,7 @@ class _Unfinished:
         every = in_order(len(self.images), BATCH)
         left = every.part(range(-(-done // BATCH), len(every)))
         encoding = _Encoding(self.images, filler.skip)
+        jpeg_decoder()
         yield from Loader(encoding, batch_sampler=left, num_workers=filler.num_workers, collate_fn=_as_is)
 
     def _go_on(self, filler: Filler, done: int, end: int) -> None:

@@ -1,6 +1,8 @@
 """`bench study` as it is typed."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,3 +114,24 @@ def test_stop_is_heard_by_the_next_look_and_run_goes_on(study, typed: Typed) -> 
     assert (plan.home / "stop").read_text() == "now\n"
     assert typed("study", "run", "study.yaml", "--workers", "1") == 0
     assert typed("study", "run", "study.yaml", "--on", "slrum") == 2
+
+
+def test_a_plan_and_a_look_are_had_without_what_imports_for_seconds(study) -> None:
+    study.write(
+        """
+pretrain: {a: {set: {arch: resnet18, aug: mixup}}}
+evaluate:
+  - {of: [a, "random:vit_small"], task: [knn, linear]}
+  - {of: a, task: voc0712}
+  - {of: a, measure: {probe: [none, cutout]}}
+"""
+    )
+    heavy = ["torchvision", "torch._dynamo", "timm", "pandas", "scipy.stats", "scipy.cluster", "detectron2", "mmseg"]
+    calls = (
+        "study.plan(path, [], 2, as_json=True)",
+        "study.status(path, [], watch=False, failed=False, as_json=False)",
+        f"print([module for module in {heavy} if module in sys.modules])",
+    )
+    script = "\n".join(["import sys, pathlib", "from bench.verbs import study", "path = pathlib.Path('study.yaml')", *calls])
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip().endswith("\n[]")
