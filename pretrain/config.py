@@ -99,6 +99,9 @@ class PretrainConfig(ComputeSettings):
     coarser taxonomy. The labels in use become the classes."""
     reduced_decode: bool = True
     """Decode JPEGs that are much larger than their crops at 1/2, 1/4 or 1/8 of their size: see `pretrain.images.decode`."""
+    decode: Literal["cpu", "gpu"] = "cpu"
+    """Where JPEGs are decoded and cropped: by the loader workers, or, where cores are few, by the GPU (nvJPEG), in slightly
+    other pixels and never at a fraction of their size. It leaves progressive and CMYK files and other formats to them."""
     cache_side: int | None = Field(None, ge=16)
     """Short side in pixels that larger images are resized to before they are cropped. Without it: none if nothing is cached;
     with `cache`, the side at which the smallest crop has as many pixels as the view, size / √(smallest crop scale); with
@@ -202,6 +205,9 @@ class PretrainConfig(ComputeSettings):
         """Refuse options without effect: who gives one expects something of it."""
         if self.keep_iterations and self.classes is None:
             raise ValueError("keep_iterations without classes changes nothing; name the classes, or drop it")
+        if self.decode == "gpu" and (self.on_bad_image == "skip" or (self.kept_side is not None and self.cache != "jpeg")):
+            other = "on_bad_image skip" if self.on_bad_image == "skip" else "images that are resized before they are cropped"
+            raise ValueError(f"decode gpu takes whole files, and contradicts {other}; use decode cpu")
         refused = self.method.refuses_blends
         blends = [name for name in self.aug.split(augment.JOIN) if augment.AUGMENTATIONS[name].kind == "blend"]
         if refused and blends:

@@ -18,6 +18,7 @@ from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.batch import View
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
+from pretrain.images.encoded import EncodedCrops
 from pretrain.images.labels import UNLABELLED
 from pretrain.images.loading import Crops, Images
 from pretrain.images.normalise import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Input
@@ -30,11 +31,17 @@ _APART = 2654435769
 since torch's CPU generator takes no more of a seed than its last 32 bits."""
 
 
-def crops(config: PretrainConfig, images: Images, labels: Sequence[int], skipped: Skipped | None = None) -> Crops:
-    """Make the random crops of a run: one of each image for each view of its method, of that view's size and pipeline."""
+def crops(
+    config: PretrainConfig, images: Images, labels: Sequence[int], skipped: Skipped | None = None, *, encoded: bool = False
+) -> Crops:
+    """Make the random crops of a run: one of each image for each view of its method, of that view's size and pipeline.
+
+    `encoded`: whether those that a GPU can make are left to it.
+    """
     made = ((view.size, view.pipeline) for view in config.views())
     cuts = [Crop(size, pipeline.crop_scale, pipeline.crop_ratio, pipeline.resize) for size, pipeline in made]
-    return Crops(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode, skipped=skipped)
+    kind = EncodedCrops if encoded else Crops
+    return kind(images, labels, cuts, seed=config.seed, reduced=config.reduced_decode, skipped=skipped)
 
 
 def step_seed(seed: int, step: int, rank: int = 0, *, stream: int = AUGMENTATION) -> int:

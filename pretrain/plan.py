@@ -117,7 +117,7 @@ def loading(config: PretrainConfig, images: Images, labels: Sequence[int], devic
     """Time a few images as the loader workers load them; returns the seconds for each image, of all workers together."""
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
     order = Epochs(len(images), batch=config.recipe.batch, epochs=1, seed=config.seed)
-    few, drawn = next(iter(order))[:LOADED], crops(config, images, labels, skipped)
+    few, drawn = next(iter(order))[:LOADED], crops(config, images, labels, skipped, encoded=config.decode == "gpu")
     began = time.monotonic()
     drawn.__getitems__(few)
     side_by_side = max(1, min(count(config.num_workers, device), launcher.cores() // launcher.processes_here()))

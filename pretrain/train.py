@@ -205,7 +205,7 @@ def batches_of(
     distributed.divided(batch, world, config.bn_splits)
     part = (distributed.rank(), world)
     batches = Epochs(len(images), batch=batch, epochs=epochs, seed=config.seed, start=start, part=part)
-    drawn = crops(config, images, labels, ledger.skipped if ledger else None)
+    drawn = crops(config, images, labels, ledger.skipped if ledger else None, encoded=config.decode == "gpu")
     workers, pinned = count(config.num_workers, trainer.device), trainer.device.startswith("cuda")
     for batch_of_crops in loader(drawn, batches, num_workers=workers, pinned=pinned):
         if ledger is not None:

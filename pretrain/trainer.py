@@ -24,6 +24,7 @@ from pretrain.core import devices, distributed
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.core.journal import Journal
 from pretrain.guides import guides
+from pretrain.images.encoded import on_device, require_decoder
 from pretrain.inputs import LEARNER, Inputs, generator, step_seed
 from pretrain.learner import Learner, Losses
 
@@ -54,6 +55,8 @@ class Trainer:
             classes: Their classes.
             device: `cpu`, `cuda` or `cuda:N`.
         """
+        if config.decode == "gpu":
+            require_decoder(device)
         self.config, self.recipe, self.device = config, config.recipe, device
         self.per_epoch = images // self.recipe.batch
         self.steps = self.per_epoch * self.recipe.epochs
@@ -142,8 +145,7 @@ class Trainer:
 
     def views(self, step: int, crops: Sequence[Tensor], labels: Tensor) -> Batch:
         """Make the views of a step from its crops and labels on the CPU; the device is not waited for."""
-        there = [crop.to(self.device, non_blocking=True) for crop in crops]
-        return self.batch(there, labels.to(self.device, non_blocking=True), self.progress(step))
+        return self.batch(on_device(crops, self.device), labels.to(self.device, non_blocking=True), self.progress(step))
 
     def batch(self, crops: Sequence[Tensor], labels: Tensor, progress: Progress, *, learner: Learner | None = None) -> Batch:
         """Make the views of a step from its crops; an augmentation that asks the network asks the learner, or another one."""

@@ -147,19 +147,37 @@ def rgb(image: Image.Image, name: str, *, upright: bool = False) -> Image.Image:
 
 
 def plain_jpeg(data: bytes) -> tuple[int, int] | None:
-    """Read the width and height of a baseline, extended or progressive JPEG, grey or of three colours; None for others.
+    """Read the width and height of a baseline, extended or progressive JPEG, grey or of three colours; None for others."""
+    at = _frame(data)
+    if at is None:
+        return None
+    height, width, colours = struct.unpack_from(">HHB", data, at + 5)
+    return (width, height) if colours in (1, 3) and 0 < height * width <= MAX_PIXELS else None
 
-    The layout of the frame header is that of ITU-T T.81, B.1 and B.2.2.
+
+def sequential_jpeg(data: bytes) -> bool:
+    """Tell whether this is a whole baseline JPEG of 8 bits, grey or in YCbCr: what every decoder decodes alike.
+
+    Its components are numbered as JFIF says, and no Adobe marker says that they are RGB.
     """
+    at = _frame(data)
+    if at is None or plain_jpeg(data) is None or data[at + 1] == 0xC2 or data[at + 4] != 8:
+        return False
+    ids = data[at + 10 : at + 10 + 3 * data[at + 9] : 3]
+    adobe = data.find(b"Adobe\0", 0, at)
+    plain = len(ids) == 1 or (ids in (b"\1\2\3", b"\0\1\2") and (adobe < 0 or data[adobe + 11 : adobe + 12] == b"\1"))
+    return plain and data.rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def _frame(data: bytes) -> int | None:
+    """Find the frame header of a JPEG, as ITU-T T.81 lays it out (B.1 and B.2.2); None where there is none of a known kind."""
     if data[:2] != b"\xff\xd8":
         return None
     at = 2
     while at + 10 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in (0xC0, 0xC1, 0xC2):
-            height, width, colours = struct.unpack_from(">HHB", data, at + 5)
-            known = colours in (1, 3) and 0 < height * width <= MAX_PIXELS
-            return (width, height) if known else None
+            return at
         at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # fill bytes may precede a marker
     return None
 

@@ -119,14 +119,18 @@ class Crops(Dataset[Batch]):
     def _batch(self, positions: Sequence[Position], indices: Sequence[int]) -> Batch:
         """Load these images and crop them with the random numbers of these positions."""
         pictures = [self.images.picture(index) for index in indices]
-        sizes = np.array([picture.size for picture in pictures])
-        draws = self._draws(positions)
-        boxes = [crop.boxes(sizes, draws[:, view]) for view, crop in enumerate(self.crops)]
-        factors = reductions(boxes, [crop.size for crop in self.crops]) if self.reduced else [1] * len(indices)
+        boxes, factors = self._boxes(positions, pictures)
         of_image = zip(pictures, factors, *(box.tolist() for box in boxes), strict=True)
         cut = [self._cut(picture, factor, its) for picture, factor, *its in of_image]
         views = [torch.cat(view) for view in zip(*cut, strict=True)]
         return views, torch.tensor([self.labels[index] for index in indices]), torch.tensor(indices)
+
+    def _boxes(self, positions: Sequence[Position], pictures: Sequence[Decodable]) -> tuple[list[np.ndarray], list[int]]:
+        """Draw the boxes of these images, V of (N, 4), and choose the fraction of its size at which each is decoded, (N,)."""
+        sizes = np.array([picture.size for picture in pictures])
+        draws = self._draws(positions)
+        boxes = [crop.boxes(sizes, draws[:, view]) for view, crop in enumerate(self.crops)]
+        return boxes, reductions(boxes, [crop.size for crop in self.crops]) if self.reduced else [1] * len(pictures)
 
     def _cut(self, picture: Decodable, factor: int, boxes: list[Box]) -> list[Tensor]:
         """Cut the crops (1, 3, S, S) of one image."""

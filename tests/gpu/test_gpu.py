@@ -9,7 +9,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("env", "train", "syncs", "speed", "ranks", "engines", "probes", "resume", "ops", "faults", "memory")
+PARTS = ("env", "train", "syncs", "speed", "ranks", "engines", "probes", "resume", "ops", "decode", "faults", "memory")
 
 
 def checked(tmp_path: Path, *words: str) -> list[dict[str, object]]:

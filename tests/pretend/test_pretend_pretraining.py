@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pretrain import augment, methods
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import TrainingError
+from pretrain.images import encoded
+from pretrain.images.imageset import read
+from pretrain.inputs import crops
 from pretrain.trainer import Trainer
 
 TINY = {"arch": "resnet18", "size": 32, "batch": 8, "epochs": 4, "precision": "fp32"}
@@ -74,6 +79,30 @@ def test_a_step_of_other_settings(name: str, watch: Any) -> None:
 def test_a_step_with_small_crops_and_a_queue_of_embeddings(watch: Any) -> None:
     small = {"local_views": 2, "method.queue": 8, "queue_epoch": 0}
     look(config("swav", **small), watch)
+    assert watch.waits == {}
+
+
+def test_a_step_whose_images_are_decoded_there(watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, rng = config("mocov2", decode="gpu"), np.random.default_rng(0)
+    (tmp_path / "train" / "ant").mkdir(parents=True)
+    for index in range(8):
+        pixels = rng.integers(0, 256, (40 + index, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "train" / "ant" / f"{index}.{'jpg' if index % 4 else 'png'}")
+    decoded: list[int] = []
+
+    def decode(files: list[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+        decoded.append(len(files))
+        return [torch.ops.image.decode_jpeg(each, 3, False).to(device, non_blocking=True) for each in files]
+
+    monkeypatch.setattr(encoded, "decoder", lambda: decode)
+    images = read(tmp_path, "train")
+    views, labels, _ = crops(made, images, images.labels, encoded=True).__getitems__([(0, index) for index in range(8)])
+    trainer = Trainer(made, 16, CLASSES, "meta")
+    for step in range(2):
+        watch.forget()
+        trainer.step(step, views, labels)
+    assert decoded == [6, 6]
+    assert watch.mixes == {}
     assert watch.waits == {}
 
 

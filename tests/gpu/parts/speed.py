@@ -35,7 +35,7 @@ def check(check: Check) -> None:
     """Rates, ratios, the loader alone, the share of time that is spent waiting for it."""
     setting = BENCH["Setting"]("resnet50", 224, 256, 256, 40) if check.gpu else BENCH["Setting"]("resnet18", 32, 16, 48, 4)
     workers = min(12, max(1, len(os.sched_getaffinity(0)) - 2))
-    _pictures(check.folder / "train", setting.jpeg, 8 * setting.batch if check.gpu else 4 * setting.batch)
+    pictures(check.folder / "train", setting.jpeg, 8 * setting.batch if check.gpu else 4 * setting.batch)
     check.values["sm_clock"] = [_clock()]
     runs = {name: _trainer(check, setting, workers) for name in ("ours", "step", "bare")}
     if check.gpu:
@@ -105,7 +105,7 @@ def _waits(check: Check, run: Trainer, setting: Any) -> float:
     return round(waited / (finish(check.device) - began), 3)
 
 
-def _pictures(target: Path, side: int, count: int) -> None:
+def pictures(target: Path, side: int, count: int) -> None:
     """Write JPEGs in several processes: blobs of noise at several scales, about as large in bytes as photographs."""
     with ProcessPoolExecutor(min(12, os.cpu_count() or 1)) as pool:
         list(pool.map(_picture, [target] * count, [side] * count, range(count), chunksize=16))
