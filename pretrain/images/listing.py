@@ -99,7 +99,8 @@ def _wrong_layout(root: Path, split: str) -> DataError:
     return wrong_layout(
         root,
         layout="image-folder",
-        looked_for=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside, or {split}-*.tar or .parquet",
+        looked_for=f"{split}/CLASS/IMAGE.jpg, or {split}.zip with CLASS/IMAGE.jpg inside, or {split}-*.tar or .parquet,"
+        " or CIFAR, MNIST or an .npz as they are published",
         first_wrong=archive if packed else root / split,
         folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",

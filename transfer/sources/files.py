@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from pretrain.core.errors import CheckpointError
+from pretrain.core.pickled import RefusedError
 from transfer.sources import bounds, containers, inert, signatures, torch_files
-from transfer.sources.arrays import RefusedError
 from transfer.sources.signatures import Form
 
 PACKED = ("gzip", "tar", "zip")

@@ -1,20 +1,21 @@
 """Unpickling without running anything: what a pickle names is a class of ours that keeps values, whatever it is called.
 
 A pickle names classes and functions, and calls them. Here the few names that make tensors, arrays and containers stand for
-functions of ours (`arrays`, `storages`); every other name becomes a stand-in, which runs nothing and only keeps the attributes
-and items that it is given. So a training checkpoint is read whatever lies beside its weights (options, callbacks, histories),
-and a pickled module gives its tensors. An example: `argparse.Namespace(arch="resnet50")` is read as `{"arch": "resnet50"}`.
+functions of ours (`pretrain.core.pickled`, `storages`); every other name becomes a stand-in, which runs nothing and only keeps
+the attributes and items that it is given. So a training checkpoint is read whatever lies beside its weights (options,
+callbacks, histories), and a pickled module gives its tensors. An example: `argparse.Namespace(arch="resnet50")` is read as
+`{"arch": "resnet50"}`.
 """
 
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, ClassVar
 
 from torch import Tensor
 
-from transfer.sources import arrays, storages
-from transfer.sources.arrays import RefusedError
+from pretrain.core import pickled
+from pretrain.core.pickled import RefusedError
+from transfer.sources import storages
 
 HARMFUL = frozenset(
     ("os", "posix", "nt", "sys", "subprocess", "pty", "shutil", "socket", "ctypes", "importlib", "runpy", "pdb", "webbrowser")
@@ -72,7 +73,7 @@ class StandIn:
 
 def opened(value: Any) -> Any:
     """Return what a value of ours holds: an array, a module's named tensors, or the mapping of what a stand-in keeps."""
-    if isinstance(value, arrays.Array):
+    if isinstance(value, pickled.Array):
         return value.value
     if isinstance(value, type):
         return f"<{getattr(value, 'title', value.__name__)}>"
@@ -132,7 +133,7 @@ def _from_type(function: Any, kind: Any, given: Any, state: Any) -> Any:
 
 
 NAMES: dict[tuple[str, str], Any] = {
-    **arrays.NAMES,
+    **pickled.NAMES,
     **storages.NAMES,
     ("torch._tensor", "_rebuild_from_type_v2"): _from_type,
     ("collections", "OrderedDict"): OrderedDict,
@@ -166,15 +167,14 @@ def _call(function: Any, given: Any) -> Any:
     return function(*given)
 
 
-class Unpickler(pickle._Unpickler):
-    """Reads a pickle by the rules above. Python's own: the one in C takes memory for as many values as a pickle claims."""
+class Unpickler(pickled.Unpickler):
+    """Reads a pickle by the rules above."""
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
-    stack: list[Any]
-    append: Callable[[Any], None]
+    names: ClassVar[Mapping[tuple[str, str], Any]] = NAMES
+    built: ClassVar[tuple[type[Any], ...]] = (StandIn, pickled.Array, pickled.Dtype)
 
     def __init__(self, file: IO[bytes], storage: Callable[[Any], Any] | None = None) -> None:
-        super().__init__(file, encoding="latin1")  # Python 2 wrote bytes as text
+        super().__init__(file)
         self._storage = storage
         self._classes: dict[str, type[StandIn]] = {}
 
@@ -203,34 +203,6 @@ class Unpickler(pickle._Unpickler):
             raise RefusedError("something outside the pickle")
         return pid[1] if pid[0] == "module" and len(pid) > 1 else self._storage(pid)
 
-    def get_extension(self, code: int) -> None:
-        """Refuse numbers that a program has registered for names."""
-        raise RefusedError(f"extension {code}")
-
-    def _instantiate(self, klass: Any, args: Any) -> None:
-        self.append(_call(klass, args))
-
-    def load_build(self) -> None:
-        """Give a state to a value of ours; to anything else, which has taken what it keeps, give nothing."""
-        state = self.stack.pop()
-        if isinstance(self.stack[-1], (StandIn, arrays.Array, arrays.Dtype)):
-            self.stack[-1].__setstate__(state)
-
-    def load_reduce(self) -> None:
-        """Call a function."""
-        given = self.stack.pop()
-        self.stack[-1] = _call(self.stack[-1], given)
-
-    def load_newobj(self) -> None:
-        """Make an object."""
-        self.load_reduce()
-
-    def load_newobj_ex(self) -> None:
-        """Make an object with named arguments, which nothing of ours takes."""
-        self.stack.pop()
-        self.load_reduce()
-
-    dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.REDUCE[0]] = load_reduce
-    dispatch[pickle.NEWOBJ[0]] = load_newobj
-    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
+    def call(self, function: Any, given: Any) -> Any:
+        """Make what a pickle calls for. Only functions of ours run; a stand-in makes an empty one of its kind."""
+        return _call(function, given)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from pretrain.images.unread import Unread
 
-STORES = ("truths", "folders", "zips", "tars", "parquets")
+STORES = ("truths", "folders", "zips", "tars", "parquets", "cifar", "idx", "npz")
 """The modules of this package, in the order in which they are asked for a split."""
 SUFFIXES = frozenset(
     {*(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"), *(".jpe", ".jfif", ".pbm", ".pnm")}

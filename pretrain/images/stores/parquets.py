@@ -1,4 +1,4 @@
-"""Parquet tables with a row for each image, as Hugging Face's `datasets` writes them. Needs `pyarrow`."""
+"""Tables with a row for each image, as Hugging Face's `datasets` writes them, in Parquet or Arrow. Needs `pyarrow`."""
 
 import json
 from collections import Counter
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pretrain.core.errors import DataError
-from pretrain.images.stores import listed, shards
+from pretrain.images.stores import listed, shards, tables
 from pretrain.images.stores.listed import Label
 from pretrain.images.stores.rowgroups import LARGEST_GROUP, ROW, Groups, Rows
 
-ENDING = ".parquet"
+ENDINGS = (".parquet", tables.ARROW)
 IMAGE, LABEL = ("image", "img"), ("label",)
 """Names of the columns, the first that is there; otherwise the only one that the schema says is an image or a class."""
 
@@ -37,17 +37,17 @@ def find(root: Path, split: str) -> listed.Listed | None:
     Raises:
         DataError: If one can't be read, holds no images or only their paths, or `pyarrow` is missing.
     """
-    files = shards.of_split(root, split, ENDING)
+    files = [file for file in shards.of_split(root, split, ENDINGS) if tables.is_data(file)]
     if not files:
         return None
-    parquet = _library(files[0])
-    labels, paths, tables = list[Label](), list[str](), []
+    _require_library(files[0])
+    labels, paths, rows = list[Label](), list[str](), []
     classes, columns_of = list[list[str] | None](), []
     for number, file in enumerate(files):
-        opened = _opened(parquet, file)
-        columns = _columns(opened, file)
+        opened = _opened(file)
         try:
-            tables.append(_rows(opened, number, file))
+            columns = _columns(opened, file)
+            rows.append(_rows(opened, number, file))
             if number == 0:
                 _require_bytes(opened, columns, file)
             its_labels, its_paths = _read(opened, columns)
@@ -63,21 +63,20 @@ def find(root: Path, split: str) -> listed.Listed | None:
     if any(each != classes[0] for each in classes):
         raise DataError(f"the files in {source} name other classes", allowed="one schema", fix="write them again, together")
     names, every = _named(labels, paths, classes[0] or listed.names_beside(files[0].parent), source)
-    return listed.in_order(source, every, names, Rows(Groups(tuple(files), tuple(columns_of)), np.concatenate(tables)))
+    return listed.in_order(source, every, names, Rows(Groups(tuple(files), tuple(columns_of)), np.concatenate(rows)))
 
 
-def _library(file: Path) -> Any:
+def _require_library(file: Path) -> None:
     try:
-        from pyarrow import parquet
+        import pyarrow  # noqa: F401
     except ImportError:
         fix = "pip install 'bench-transfer[parquet]', or pip install pyarrow"
         raise DataError(f"reading {file} needs the package pyarrow", seen="it is not installed", fix=fix) from None
-    return parquet
 
 
-def _opened(parquet: Any, file: Path) -> Any:
+def _opened(file: Path) -> Any:
     try:
-        return parquet.ParquetFile(file)
+        return tables.opened(file)
     except Exception as error:
         raise _broken(file, error) from None
 

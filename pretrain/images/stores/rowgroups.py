@@ -1,4 +1,4 @@
-"""Images in row groups of Parquet files, read at random: a group at a time, of which some stay in memory."""
+"""Images in row groups of tables, read at random: a group at a time, of which some stay in memory."""
 
 import os
 import threading
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pretrain.core.errors import DataError
+from pretrain.images.stores import tables
 
 ROW = np.dtype([("file", np.int32), ("group", np.int32), ("row", np.int32)])
 """An image: its file, row group, and row in the group."""
@@ -72,12 +73,10 @@ class Groups:
 
     def _file(self, file: int) -> Any:
         if file not in self._opened:
-            from pyarrow import parquet
-
             while len(self._opened) >= OPEN:
                 self._opened.popitem(last=False)[1].close()
             try:
-                self._opened[file] = parquet.ParquetFile(self.files[file])
+                self._opened[file] = tables.opened(self.files[file])
             except FileNotFoundError:
                 raise
             except Exception as error:  # ArrowException, and what numbers out of range raise in it

@@ -10,7 +10,21 @@ from pretrain.core.errors import DataError
 
 WORDS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "dev", "test")}
 """Words that name a split in the name of a file or its folder; of those of one split the first that is there counts."""
-ENDINGS = (".tar", ".parquet", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
+ENDINGS = (
+    ".tar",
+    ".parquet",
+    ".arrow",
+    ".npz",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz",
+    ".tar.xz",
+    ".txz",
+    ".tar.zst",
+    ".tzst",
+    ".tar.lz4",
+)
 """Endings by which a path means shards, in lower case."""
 REPOSITORY = "data"
 """Folder that has the shards in most of Hugging Face's data sets."""
@@ -42,6 +56,8 @@ def named(option: str) -> bool:
 def title(root: Path) -> str:
     """Name a data set by its folder: of shards, by the folder that they are in, or above it if that is a split's."""
     place = root.resolve()
+    if place.suffix.lower() == ".npz" and place.is_file() and not _is_split(place.stem.lower()):
+        return place.stem
     if place.is_dir() or not named(str(place)):
         return place.name
     return place.parent.parent.name if _is_split(place.parent.name) else place.parent.name
