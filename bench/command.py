@@ -23,7 +23,7 @@ def written(verb: str, options: Mapping[str, Any], settings: Mapping[str, Any]) 
         if value is not None and value is not False:
             words += [f"--{name.rstrip('_').replace('_', '-')}", *([] if value is True else [_text(value)])]
     for name, value in settings.items():
-        words += ["--set", f"{name}={_value(value)}"]
+        words += ["--set", f"{name}={as_yaml(value)}"]
     return shlex.join(words)
 
 
@@ -31,7 +31,7 @@ def _text(value: Any) -> str:
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
-def _value(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """Write a value as the YAML that is read as it again."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)

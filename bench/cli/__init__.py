@@ -15,6 +15,7 @@ from bench.cli import making, showing, studying
 from bench.cli.groups import expanded
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "init": making.init,
     "pretrain": making.pretrain,
     "views": showing.views,
     "transfer": making.transfer,

@@ -1,6 +1,7 @@
 """The commands that make runs, and their result in a few lines."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +48,23 @@ def pretrain(
         groups = {"config": setup.config, "budget": setup.budget, **vars(place)}
         done = api.pretrain(**groups, settings=settings, progress=display.hook, command=command_line(), **fields)
     return _print(done, f"bench transfer --task {first_task(done)} --ckpt {done.backbone}")
+
+
+def init(
+    place: Annotated[Place, Only("data")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write study.yaml into; the working folder without it.")] = Path(),
+    ckpt: Annotated[
+        list[str] | None,
+        typer.Option(help="Evaluate this checkpoint, as in `bench transfer --ckpt`, instead of pre-training; may be repeated."),
+    ] = None,
+) -> None:
+    """Look at your data, and write a study of it to begin with; overwrites nothing."""
+    from bench.progress import Display
+    from bench.verbs import init as verb
+
+    with Display() as display:
+        said = verb.run(folder, place.data, ckpt or [], display.hook)
+    print(*said, sep="\n")
 
 
 def transfer(

@@ -99,7 +99,7 @@ def check(
     Raises:
         BenchError: For an unknown task or option, or if there is no folder.
     """
-    layout, settings = _layout(task, options)
+    layout, _ = layout_of(task, options)
     selection.require_folders(task, layout)
     if make and datasets.LAYOUTS[layout].maker is None:
         made_for = ", ".join(name for name, each in datasets.LAYOUTS.items() if each.maker)
@@ -107,8 +107,7 @@ def check(
     root, _ = places.data_root(data, layout, Journal(progress=progress))
     problems = Problems()
     made = datasets.make(layout, root.resolve(), problems.tell, progress) if make else None
-    needs = {"needs": ()} if task == "pretrain" else {}
-    content = _read(layout, root, settings, problems, selection.arguments() | needs)
+    content = read(task, root, problems, options, selection.arguments())
     copied = () if content is None else _look(content, problems, progress, looks, copies=copies)
     whose = {"task": task, "data": str(root), "layout": layout, "looked": looks.value, "made": made}
     return _answer(whose, None if content is None else survey(content), problems, copied)
@@ -128,7 +127,12 @@ def _answer(whose: Mapping[str, Any], found: Survey | None, problems: Problems, 
     )
 
 
-def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
+def layout_of(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
+    """Return the layout of a task's data, and its settings.
+
+    Raises:
+        ConfigError: For an unknown task or option.
+    """
     if task in IMAGE_FOLDERS:
         return "imagefolder", TaskSettings().replace(options, where=f"what {task} is told of its data")
     if task.partition("@")[0] not in tasks.TASKS:
@@ -137,11 +141,21 @@ def _layout(task: str, options: Mapping[str, Any]) -> tuple[str, TaskSettings]:
     return found.layout, found.settings.replace(options, where=f"the settings of {found.name}")
 
 
-def _read(layout: str, root: Path, settings: TaskSettings, problems: Problems, chosen: Mapping[str, Any]) -> Any:
-    """Read all that can be read; None where a run would find nothing at all."""
+def read(task: str, root: Path, problems: Problems, options: Mapping[str, Any], chosen: Mapping[str, Any]) -> Any:
+    """Read all that can be read of a data set as a task does, but for its images' pixels; None where a run would find nothing.
+
+    Args:
+        task: As `check` takes it.
+        root: Where the data is.
+        problems: Told of all that is wrong.
+        options: Fields of the task's settings.
+        chosen: Classes of the data to read.
+    """
+    layout, settings = layout_of(task, options)
+    needs = {"needs": ()} if task == "pretrain" else {}
     try:
         with index.renewed():
-            return datasets.read(layout, root, settings, problems.tell, **chosen)
+            return datasets.read(layout, root, settings, problems.tell, **{**chosen, **needs})
     except DataError as problem:
         problems.tell(problem)
         return None
