@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from bench.study import records
 from bench.study.file import Resource
 
 BACKBONE = "backbone.pth"
+CONVERT: Final = "convert"
+"""Kind and task of a conversion."""
 
 
 def backbone_name(epoch: int | None) -> str:
@@ -33,7 +35,7 @@ class Subject:
     epoch: int | None = None
     """Of a backbone on the way; None: the last one."""
     pretraining: str | None = None
-    """Id of the cell that makes it; None: it is made elsewhere."""
+    """Id of the cell that makes it, which may be a conversion; None: it is made elsewhere."""
     rank: int = 0
     """Which of its block's seeds it has, from 0."""
     block: str = ""
@@ -47,9 +49,9 @@ class Cell:
     """One run of a study: a plain command, and what tells its record from others."""
 
     id: str
-    kind: Literal["pretrain", "transfer", "measure"]
+    kind: Literal["pretrain", "convert", "transfer", "measure"]
     task: str
-    """`pretrain`, or the protocol."""
+    """`pretrain`, `convert`, or the protocol."""
     arguments: tuple[str, ...]
     """Of the command, without checkpoint and folder."""
     folder: Path
@@ -65,7 +67,7 @@ class Cell:
     rank: int
     """Which repetition it is: that of its seed or its trial, the larger one, from 0."""
     subject: Subject | None = None
-    """What it evaluates; None for a pre-training."""
+    """What it evaluates or converts; None for a pre-training."""
     epochs: int = 0
     """Of a pre-training."""
     settings: Any = None
@@ -83,18 +85,24 @@ class Cell:
 
     @property
     def needs(self) -> str | None:
-        """Return the id of the pre-training that must come before."""
+        """Return the id of the pre-training or the conversion that must come before."""
         return None if self.subject is None else self.subject.pretraining
 
     @property
     def path(self) -> Path:
-        """Return the file of the backbone that a pre-training ends with."""
+        """Return the file of the backbone that a pre-training or a conversion ends with."""
         return self.folder / BACKBONE
+
+    @property
+    def output(self) -> Path:
+        """Return the file that its command writes last, and whole."""
+        return self.folder / (f"{BACKBONE}.json" if self.kind == CONVERT else records.RESULT)
 
     def command(self, checkpoint: str | None = None) -> tuple[str, ...]:
         """Return the words of the command; `checkpoint` is where the backbone lies, if it was found elsewhere."""
         subject = () if self.subject is None else ("--ckpt", checkpoint or self.subject.checkpoint)
-        return ("bench", self.kind, *self.arguments, *subject, "--out", str(self.folder))
+        out = self.path if self.kind == CONVERT else self.folder
+        return ("bench", self.kind, *self.arguments, *subject, "--out", str(out))
 
     def line(self, checkpoint: str | None = None) -> str:
         """Return the command as a person types it."""

@@ -15,8 +15,8 @@ from typing import IO
 from bench.runs import lock
 from bench.runs.outcome import VARIABLE
 from bench.study.attempts import OUTCOME, Attempt, Attempts, judged
-from bench.study.cells import Cell
-from bench.study.records import RESULT
+from bench.study.cells import CONVERT, Cell
+from bench.study.conversions import is_done
 from pretrain.core.errors import ConfigError
 
 PROGRAM = (sys.executable, "-m", "bench")
@@ -55,8 +55,8 @@ class Child:
             return None
         folder = self.attempts.folder(self.cell.id)
         attempt = judged(code, folder / OUTCOME, time.monotonic() - self.began, asked=self.asked)
-        if attempt.ended == "done" and not (self.cell.folder / RESULT).is_file():
-            attempt = Attempt("fault", "NoRecord", "the command ended well and wrote no record", code)
+        if attempt.ended == "done" and not self.cell.output.is_file():
+            attempt = Attempt("fault", "NoRecord", f"the command ended well and wrote no {self.cell.output.name}", code)
         if attempt.ended != "held":
             self.attempts.note(self.cell.id, attempt)
         self.until_done.close()
@@ -100,15 +100,24 @@ def start(
             held.enter_context(lock.held(folder))
         except ConfigError:
             return None
-        if (cell.folder / RESULT).is_file() or attempts.failure(cell.id, retries) is not None:
+        if _is_done(cell, checkpoint) or attempts.failure(cell.id, retries) is not None:
             return None
         (folder / OUTCOME).unlink(missing_ok=True)
+        if cell.kind == CONVERT:  # which refuses a folder that isn't there
+            cell.folder.mkdir(parents=True, exist_ok=True)
         attempts.begin(cell.id)
         attempts.put(cell.id, called)
         log = held.enter_context(attempts.log(cell.id).open("ab")) if logged else None
         command = [*(program or PROGRAM), *cell.command(checkpoint)[1:]]
         process = _popen(command, {**environment, VARIABLE: str((folder / OUTCOME).absolute())}, log)
         return Child(cell, devices, attempts, process, held.pop_all(), halt)
+
+
+def _is_done(cell: Cell, checkpoint: str | None) -> bool:
+    """Return whether another process did a cell since it was looked at."""
+    if cell.kind == CONVERT and cell.subject is not None:
+        return is_done(cell, checkpoint or cell.subject.checkpoint)
+    return cell.output.is_file()
 
 
 def _popen(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None) -> "subprocess.Popen[bytes]":

@@ -76,6 +76,17 @@ class Block(Settings):
         return self
 
 
+class Conversion(Settings):
+    """Backbones of some blocks with rescaled norms."""
+
+    of: Words
+    """Blocks of `pretrain`."""
+    norm_rescale: Annotated[dict[str, float | str], Field(min_length=1)]
+    """Label → anchor, as `bench convert --norm-rescale` takes it: a factor, or a checkpoint."""
+    scope: Literal["params", "all"] = "params"
+    """What is rescaled, as `--scope`."""
+
+
 class Measure(Settings):
     """What `bench measure` is asked for."""
 
@@ -96,7 +107,7 @@ class Evaluation(Settings):
     """What is done with the backbones of some blocks."""
 
     of: Words
-    """Blocks, or addresses of checkpoints such as random:resnet50."""
+    """Blocks of `pretrain` or `convert`, or addresses of checkpoints such as random:resnet50."""
     where: Fields = {}
     """Field → value, or values, of the pre-trainings that are taken; null is a file's."""
     task: Annotated[list[str], BeforeValidator(_listed)] = []
@@ -125,7 +136,7 @@ class Resource(Settings):
     """What some cells need; the first entry that fits a cell is its own."""
 
     when: Fields = {}
-    """Field → value, or values: `kind` (pretrain, transfer, measure), `task`, or a field of the pre-training."""
+    """Field → value, or values: `kind` (pretrain, convert, transfer, measure), `task`, or a field of the pre-training."""
     devices: PositiveInt = 1
     """GPUs, or processes on CPUs."""
     nodes: PositiveInt = 1
@@ -170,6 +181,8 @@ class Study(Settings):
     """As `--budget`."""
     pretrain: dict[str, Block] = {}
     """Name → block."""
+    convert: dict[str, Conversion] = {}
+    """Name → block of converted backbones."""
     evaluate: list[Evaluation] = []
     """What is done with them."""
     resources: list[Resource] = []
@@ -205,11 +218,11 @@ def read(path: Path) -> Study:
 def _parts(values: dict[str, Any], problems: Problems) -> Study:
     """Read the parts of a file one by one, so that what is wrong in one hides nothing in another."""
     parts = dict(values)
-    blocks = parts.get("pretrain", {})
-    if isinstance(blocks, dict):
-        parts["pretrain"] = {
-            name: problems.read(Block, block, f"pretrain: {name}") for name, block in blocks.items() if _named(name, problems)
-        }
+    for key, block_kind in (("pretrain", Block), ("convert", Conversion)):
+        blocks = parts.get(key, {})
+        if isinstance(blocks, dict):
+            named = {name: block for name, block in blocks.items() if _named(name, problems)}
+            parts[key] = {name: problems.read(block_kind, block, f"{key}: {name}") for name, block in named.items()}
     resources = parts.get("resources", [])
     if isinstance(resources, list):
         numbered = enumerate(resources, 1)
@@ -220,7 +233,7 @@ def _parts(values: dict[str, Any], problems: Problems) -> Study:
             parts[key] = [problems.read(kind, entry, f"{key}, entry {n}") for n, entry in enumerate(entries, 1)]
     parts = _inner(parts, "slurm", Slurm, "", problems)
     if problems.found:  # a part that could not be read is none: only what stands beside the parts is checked yet
-        parts |= {"pretrain": {}, "evaluate": [], "resources": []}
+        parts |= {"pretrain": {}, "convert": {}, "evaluate": [], "resources": []}
         parts.pop("slurm", None)
     return problems.read(Study, parts, "the study")
 

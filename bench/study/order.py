@@ -19,10 +19,10 @@ class Order:
     def __init__(self, plan: StudyPlan, seconds: Seconds) -> None:
         written = plan.study.order.policy == "written"
         after: dict[str, float] = {}
-        """Id of a pre-training → seconds of the longest of its evaluations."""
-        for cell in plan.evaluations:
+        """Id of a cell → seconds of the longest path of those that need it."""
+        for cell in reversed(list(plan.cells.values())):  # what others need comes before them
             if cell.needs is not None:
-                after[cell.needs] = max(after.get(cell.needs, 0.0), seconds(cell))
+                after[cell.needs] = max(after.get(cell.needs, 0.0), seconds(cell) + after.get(cell.id, 0.0))
         self._keys: dict[str, tuple[float, ...]] = {}
         for index, cell in enumerate(plan.cells.values()):
             path = seconds(cell) + after.get(cell.id, 0.0)
@@ -92,4 +92,7 @@ def play(cells: Mapping[str, Cell], order: Order, seconds: Seconds, devices: int
 
 
 def _before(cell: Cell, cells: Mapping[str, Cell], seconds: Seconds) -> float:
-    return seconds(cells[cell.needs]) if cell.needs in cells and cell.needs is not None else 0.0
+    if cell.needs is None or cell.needs not in cells:
+        return 0.0
+    before = cells[cell.needs]
+    return seconds(before) + _before(before, cells, seconds)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.study import file
-from bench.study.cells import Cell
+from bench.study.cells import CONVERT, Cell
+from bench.study.conversions import Conversions
 from bench.study.evaluations import Evaluations
 from bench.study.file import Study
 from bench.study.pretrainings import Pretrainings
@@ -25,7 +26,7 @@ class StudyPlan:
     path: Path
     study: Study
     cells: Mapping[str, Cell]
-    """By id: the pre-trainings first, each in the order of the file."""
+    """By id: the pre-trainings first, then the conversions, each in the order of the file."""
     shared: int
     """Pre-trainings that several blocks name."""
     doubles: int
@@ -43,8 +44,8 @@ class StudyPlan:
 
     @property
     def evaluations(self) -> list[Cell]:
-        """Return everything else."""
-        return [cell for cell in self.cells.values() if cell.subject is not None]
+        """Return what is done with backbones, conversions aside."""
+        return [cell for cell in self.cells.values() if cell.subject is not None and cell.kind != CONVERT]
 
     def find(self, name: str) -> Cell:
         """Find a cell by its id, the beginning of it, or the name of its folder.
@@ -74,9 +75,11 @@ def read(path: Path) -> StudyPlan:
     problems = Problems(path)
     pretrainings = Pretrainings(study, problems)
     pretrainings.read()
-    evaluations = Evaluations(study, pretrainings.members, problems)
+    conversions = Conversions(study, pretrainings.members, problems)
+    conversions.read()
+    evaluations = Evaluations(study, conversions.members, problems)
     evaluations.read()
-    cells = [*pretrainings.cells(), *evaluations.cells.values()]
+    cells = [*pretrainings.cells(), *conversions.found.values(), *evaluations.cells.values()]
     _check_conditions(study, cells, problems)
     if not cells and not problems.found:
         problems.note("it asks for nothing: `pretrain:` and `evaluate:` are empty")
@@ -96,7 +99,7 @@ def _placed(cell: Cell, study: Study) -> Cell:
     conditions = study.order.first
     first = next((place for place, condition in enumerate(conditions) if fits(cell.values, condition)), len(conditions))
     arguments = cell.arguments
-    if resource.devices > 1 and cell.kind != "measure":
+    if resource.devices > 1 and cell.kind in ("pretrain", "transfer"):
         arguments = (*arguments, "--devices", str(resource.devices))
     return dataclasses.replace(cell, resource=resource, first=first, arguments=arguments)
 

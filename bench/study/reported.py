@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.study.cells import Cell, Subject
+from bench.study.cells import CONVERT, Cell, Subject
 from bench.study.data import part
 from bench.study.evaluations import RANDOM
 from bench.study.states import Look, State
@@ -48,7 +48,11 @@ def runs(look: Look, done: Mapping[str, RunRecord]) -> list[PlannedRun]:
     places = _Places(look.plan.cells)
     for key, record in done.items():
         places.learn(look.plan.cells[key], record)
-    return [places.run(cell, REPORTED[look.states[cell.id]], done.get(cell.id)) for cell in look.plan.cells.values()]
+    return [
+        places.run(cell, REPORTED[look.states[cell.id]], done.get(cell.id))
+        for cell in look.plan.cells.values()
+        if cell.kind != CONVERT
+    ]
 
 
 @dataclass
@@ -83,10 +87,11 @@ class _Places:
         return PlannedRun(self._rows[family], self._protocol(cell), _metrics(cell), self._seed(cell), state)
 
     def _pretraining(self, cell: Cell) -> Cell | None:
-        """The cell that makes a cell's backbone, which may be itself; None where it is made elsewhere."""
+        """The cell that makes a cell's backbone, which may be itself; None where it is made elsewhere, or converted."""
         if cell.subject is None:
             return cell
-        return None if cell.subject.pretraining is None else self.cells[cell.subject.pretraining]
+        made = None if cell.subject.pretraining is None else self.cells[cell.subject.pretraining]
+        return None if made is None or made.kind == CONVERT else made
 
     def _family(self, cell: Cell) -> str:
         """What cells of one row have in common."""

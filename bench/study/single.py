@@ -43,7 +43,7 @@ def _one(one: Cell, plan: StudyPlan, observer: Observer, *, wait: bool) -> int:
         look = observer.look(plan)
         state = look.states[one.id]
         if state is State.DONE:
-            print(f"already done: {look.found[one.id][0].folder}")
+            print(f"already done: {look.folder(one)}")
             return 0
         if state is State.READY and (code := _done_here(one, look, observer)) is not None:
             return code

@@ -16,7 +16,6 @@ from pathlib import Path
 from bench.study import times
 from bench.study.cells import Cell
 from bench.study.file import Resource
-from bench.study.records import RESULT
 from bench.study.states import Look, State
 
 HEAD = """\
@@ -29,19 +28,19 @@ BENCH = config.get("bench", {bench!r})
 
 
 def needed(backbones):
-    return lambda cell: [backbones[cell.run] + "/{result}"] if backbones[cell.run] else []
+    return lambda cell: [backbones[cell.run]] if backbones[cell.run] else []
 
 
 def one_of(backbones):
     return "|".join(map(re.escape, backbones))
 
 
-# Run folder to make → that of the backbone which it needs, if this is to be made, too.
+# Run folder to make → the last file of the run whose backbone it needs, if that is to do, too.
 """
 ALL = """
 
 rule all:
-    input: [run + "/{result}" for backbones in [{tables}] for run in backbones]
+    input: [run + last for backbones, last in [{tables}] for run in backbones]
 """
 RULE = """
 
@@ -73,12 +72,12 @@ def text(look: Look, elsewhere: Sequence[Path] = ()) -> str:
     groups = dict(_named(to_do.values()))
     file = shlex.quote(str(plan.path))
     bench = f"{shlex.quote(sys.executable)} -m bench"
-    parts = [HEAD.format(count=f"{len(to_do):,}", study=plan.study.study, file=file, bench=bench, result=RESULT)]
+    parts = [HEAD.format(count=f"{len(to_do):,}", study=plan.study.study, file=file, bench=bench)]
     for name, cells in groups.items():
-        needs = ((cell.folder, to_do[cell.needs].folder if cell.needs in to_do else None) for cell in cells)
+        needs = ((cell.folder, to_do[cell.needs].output if cell.needs in to_do else None) for cell in cells)
         rows = "".join(f"    {str(folder)!r}: {backbone and str(backbone)!r},\n" for folder, backbone in needs)
         parts.append(f"{name.upper()} = {{\n{rows}}}\n")
-    parts.append(ALL.format(result=RESULT, tables=", ".join(map(str.upper, groups))))
+    parts.append(ALL.format(tables=", ".join(f'({name.upper()}, "/{cells[0].output.name}")' for name, cells in groups.items())))
     found = "".join(f" --found {shlex.quote(str(folder))}" for folder in elsewhere)
     shell = f"{{BENCH}} study cell {_braced(file)} {{wildcards.run:q}} --wait{_braced(found)}"
     for name, cells in groups.items():
@@ -86,7 +85,7 @@ def text(look: Look, elsewhere: Sequence[Path] = ()) -> str:
             RULE.format(
                 name=name,
                 table=name.upper(),
-                result=RESULT,
+                result=cells[0].output.name,
                 threads=threads(cells[0].resource),
                 resources=resources(cells[0].resource),
                 retries=plan.study.retries,

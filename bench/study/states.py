@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.runs import lock
 from bench.study import records
 from bench.study.attempts import Attempt, Attempts
-from bench.study.cells import Cell, Subject, backbone_name
+from bench.study.cells import CONVERT, Cell, Subject, backbone_name
+from bench.study.conversions import is_done, missing_anchor
 from bench.study.data import DataHere
 from bench.study.evaluations import missing
 from bench.study.plan import StudyPlan
@@ -32,6 +33,10 @@ class State(StrEnum):
 
 ENDED = frozenset({State.DONE, State.FAILED, State.IMPOSSIBLE})
 """States from which a cell doesn't move by itself."""
+
+
+_WHAT = {"pretrain": "pre-training", CONVERT: "conversion"}
+"""Kind of a cell that makes a backbone → what messages call it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class Look:
     def counts(self) -> Counter[State]:
         """Count the cells by state."""
         return Counter(self.states.values())
+
+    def folder(self, cell: Cell) -> Path:
+        """Return the folder in which a cell that is done was done."""
+        return self.found[cell.id][0].folder if cell.id in self.found else cell.folder
 
     def line(self, cell: Cell) -> str:
         """Return a cell's command."""
@@ -120,14 +129,12 @@ class _Looking:
         self.lost: dict[str, Attempt] = {}
 
     def look(self) -> Look:
-        for cell in self.plan.cells.values():  # the pre-trainings come first
+        for cell in self.plan.cells.values():  # what others need comes before them
             self.states[cell.id] = self._state(cell)
         return Look(self.plan, self.states, self.found, self.why, self.checkpoints, self.jobs, self.lost)
 
     def _state(self, cell: Cell) -> State:
-        found = self._records(cell)
-        if found:
-            self.found[cell.id] = found
+        if self._done(cell):
             return State.DONE
         if cell.id in self.mine or self._held(cell):
             return State.RUNNING
@@ -147,6 +154,15 @@ class _Looking:
             )
             return State.IMPOSSIBLE
         return state
+
+    def _done(self, cell: Cell) -> bool:
+        """Return whether a cell is done: by its records, which are noted; a conversion by its file."""
+        if cell.kind == CONVERT and cell.subject is not None:
+            return is_done(cell, self._made(cell.subject) or cell.subject.checkpoint)
+        found = self._records(cell)
+        if found:
+            self.found[cell.id] = found
+        return bool(found)
 
     def _owned(self, cell: Cell) -> State | None:
         """The state of a cell that was given to a cluster's job, by what has become of that; None if it is free."""
@@ -170,28 +186,44 @@ class _Looking:
         if subject.pretraining is None:
             wrong = missing(subject)
             if wrong is None:
-                return State.READY
+                return self._ready(cell)
             self.why[cell.id] = "\n".join(filter(None, [wrong.wrong, subject.hint]))
             return State.IMPOSSIBLE
-        made = [Path(subject.checkpoint)] if subject.epoch is not None else []
-        state = self.states[subject.pretraining]
-        if state is State.DONE:
-            made += [each.folder / backbone_name(subject.epoch) for each in self.found[subject.pretraining]]
-        there = next((path for path in made if path.is_file()), None)
+        there = self._made(subject)
         if there is not None:
-            self.checkpoints[cell.id] = str(there)
+            self.checkpoints[cell.id] = there
+            return self._ready(cell)
+        return self._without(cell, subject, self.plan.cells[subject.pretraining], self.states[subject.pretraining])
+
+    def _ready(self, cell: Cell) -> State:
+        """The state of what is not done and whose backbone is there: a conversion needs its anchor, too."""
+        wrong = missing_anchor(cell) if cell.kind == CONVERT else None
+        if wrong is None:
             return State.READY
-        return self._without(cell, subject, self.plan.cells[subject.pretraining], state)
+        self.why[cell.id] = wrong.wrong
+        return State.IMPOSSIBLE
+
+    def _made(self, subject: Subject) -> str | None:
+        """Where a backbone that a cell makes lies; None where it isn't there, or is made elsewhere."""
+        if subject.pretraining is None:
+            return None
+        made = [Path(subject.checkpoint)] if subject.epoch is not None else []
+        if self.states[subject.pretraining] is State.DONE:
+            pretraining = self.plan.cells[subject.pretraining]
+            folders = [each.folder for each in self.found.get(subject.pretraining, ())] or [pretraining.folder]
+            made += [folder / backbone_name(subject.epoch) for folder in folders]
+        return next((str(path) for path in made if path.is_file()), None)
 
     def _without(self, cell: Cell, subject: Subject, pretraining: Cell, state: State) -> State:
         """The state of an evaluation whose backbone is not there."""
         if state in (State.FAILED, State.IMPOSSIBLE):
-            self.why[cell.id] = f"its pre-training failed\n{pretraining.folder.name}"
+            ended = "failed" if state is State.FAILED else "is impossible"
+            self.why[cell.id] = f"its {_WHAT[pretraining.kind]} {ended}\n{pretraining.folder.name}"
         elif state is State.DONE:
-            folder = self.found[pretraining.id][0].folder
+            folder = self.found[pretraining.id][0].folder if pretraining.id in self.found else pretraining.folder
             name = backbone_name(subject.epoch)
             self.why[cell.id] = (
-                f"its pre-training is done and {name} is not there; put it there, or drop the evaluation\n{folder}"
+                f"its {_WHAT[pretraining.kind]} is done and {name} is not there; put it there, or drop the evaluation\n{folder}"
             )
         else:
             return State.WAITING
@@ -210,7 +242,7 @@ class _Looking:
         than once. Of a backbone on the way whose file is not here, by where it came from.
         """
         seen = self.observer.records
-        if subject.pretraining is None:
+        if subject.pretraining is None or self.plan.cells[subject.pretraining].kind == CONVERT:
             return seen.of(protocol, [records.sha256(Path(subject.checkpoint)) or subject.key])
         made = self.found.get(subject.pretraining, [])
         if subject.epoch is None:

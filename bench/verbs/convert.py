@@ -105,7 +105,8 @@ def _about(checkpoint: str, backbone: Backbone, rescaled: dict[str, Any] | None)
     """Describe the backbone, whatever it is written for. Rescaled weights are another backbone, with a row of its own."""
     provenance, origin = backbone.provenance, backbone.origin
     if rescaled is not None:
-        provenance = provenance.replace({"method": f"{provenance.method}-normrescale"})
+        changed = {**provenance.changed, "norm_rescale": [rescaled["anchor_sha256"] or rescaled["anchor"], rescaled["scope"]]}
+        provenance = provenance.replace({"method": f"{provenance.method}-normrescale", "changed": changed})
     recipe = backbone.recipe.plain() | {"eps": backbone.recipe.variant.eps or backbone.architecture.eps}
     return {
         "format": convert.FORMAT,

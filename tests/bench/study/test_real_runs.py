@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from bench.study import plan, reported
+from bench.study import plan, reported, snakefile
 from bench.study.local import Coordinator, Machine
 from bench.study.plan import StudyPlan
 from bench.study.states import Observer, State
+from pretrain.checkpoint import save_backbone
+from pretrain.provenance import Provenance
 from transfer import record, sources
 from transfer.board.leaderboard import RowKey, row_key, row_of
 
@@ -106,3 +109,54 @@ def test_repetitions_that_draw_other_classes_and_labels_are_one_row_whatever_epo
     first = next(iter(whole.cells))
     planned = reported.runs(look, {key: each for key, each in done.items() if key != first})
     assert planned[0].row == row_key(done[first])  # a seed that is missing stands beside the others
+
+
+CONVERTED = """
+study: c
+data: {imagefolder: images}
+precision: fp32
+pretrain: {lars: {files: {big: big.pth}}}
+convert: {rescaled: {of: lars, norm_rescale: {constant: 0.5, sgd: small.pth, gone: nowhere.pth}}}
+evaluate:
+  - {of: [lars, rescaled], task: knn}
+resources: [{when: {kind: convert}, devices: 2}]
+"""
+
+
+def test_a_conversion_is_a_cell_that_is_done_by_its_file_of_these_weights_and_this_anchor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_images: Callable[..., Path], typed: Callable[..., int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_images(tmp_path / "images", train=2, val=2)
+    came = Provenance(method="byol", arch="resnet18", seed=1)
+    for name, seed in (("big.pth", 1), ("small.pth", 2)):
+        save_backbone(Path(name), sources.load(f"random:resnet18:{seed}").state, came)
+    path = Path("c.yaml")
+    path.write_text(CONVERTED, encoding="utf-8")
+    whole = plan.read(path)
+    half, sgd, gone = (cell for cell in whole.cells.values() if cell.kind == "convert")
+    followers = {cell.needs: cell.id for cell in whole.evaluations}
+
+    def states() -> dict[str, State]:
+        found = Observer.of(whole).look(whole).states
+        return {f"{name} {what}": found[key] for name, cell in named for what, key in (("made", cell), ("of", followers[cell]))}
+
+    named = (("half", half.id), ("sgd", sgd.id), ("gone", gone.id))
+    ready, done = [State.READY, State.WAITING], [State.DONE, State.READY]
+    assert list(states().values()) == ready * 2 + [State.IMPOSSIBLE] * 2
+    assert Observer.of(whole).look(whole).why[gone.id] == "no anchor at nowhere.pth"
+    for cell in (half, sgd):
+        assert typed("study", "cell", "c.yaml", cell.id) == 0
+    assert list(states().values()) == done * 2 + [State.IMPOSSIBLE] * 2
+    torch.testing.assert_close(
+        sources.load(str(half.path)).state["conv1.weight"], 0.5 * sources.load("big.pth").state["conv1.weight"]
+    )
+    rows = {row_of(sources.load(str(cell.path)).provenance) for cell in (half, sgd)}
+    assert len(rows) == 2  # two anchors make no repetitions of one backbone
+    save_backbone(Path("small.pth"), sources.load("random:resnet18:3").state, came)
+    assert list(states().values()) == done + ready + [State.IMPOSSIBLE] * 2
+    text = snakefile.text(Observer.of(whole).look(whole))
+    assert 'output: update("{run}/backbone.pth.json")' in text
+    assert f"'{sgd.path}.json'," in text
+    half.path.unlink()
+    assert list(states().values()) == ready * 2 + [State.IMPOSSIBLE] * 2

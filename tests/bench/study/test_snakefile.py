@@ -45,11 +45,11 @@ def test_an_evaluation_needs_its_backbone_and_what_is_done_is_left_out(study) ->
     plan = study.write(STUDY)
     first, text = plan.pretrainings[0], snakefile.text(study.look())
     mine = [cell for cell in plan.evaluations if cell.needs == first.id]
-    assert [f"'{cell.folder}': '{first.folder}'," in text for cell in mine] == [True] * 3
+    assert [f"'{cell.folder}': '{first.folder}/result.json'," in text for cell in mine] == [True] * 3
     study.coordinator(workers=4).run()
     text = snakefile.text(study.look())
     assert list(rules(text)) == ["all"]
-    assert "for backbones in []" in text
+    assert "for backbones, last in []" in text
 
 
 def test_the_command_is_the_same_for_every_edit_of_the_file_and_braces_stay(study) -> None:
