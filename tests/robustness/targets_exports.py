@@ -116,6 +116,36 @@ def voc_xml() -> bytes:
     return f"<annotation><filename>a.png</filename>{size}<object><name>cat</name>{box}</object></annotation>".encode()
 
 
+def via(**also: object) -> bytes:
+    shapes = [
+        {"name": "rect", "x": 2, "y": 3, "width": 9, "height": 8},
+        {"name": "polygon", "all_points_x": [2, 20, 20], "all_points_y": [3, 3, 12]},
+        {"name": "circle", "cx": 5, "cy": 5, "r": 2},
+    ]
+    regions = [{"shape_attributes": shape, "region_attributes": {"class": "cat"}} for shape in shapes]
+    images = {f"{name}.png123": {"filename": f"{name}.png", "size": 123, "regions": regions} for name in "ab"}
+    return json.dumps({"_via_img_metadata": images, **also} if also else images).encode()
+
+
+def bdd100k() -> bytes:
+    labels = [
+        {"category": "car", "box2d": {"x1": 1, "y1": 2, "x2": 9, "y2": 8}, "attributes": {"crowd": False}},
+        {"category": "lane", "poly2d": [{"vertices": OUTLINE, "types": "LLC", "closed": False}]},
+    ]
+    return json.dumps([{"name": f"{name}.png", "labels": labels, "timestamp": 1} for name in "ab"]).encode()
+
+
+VIA_TABLE = (
+    b"#filename,file_size,region_count,region_id,region_shape_attributes,region_attributes\n"
+    b'a.png,1,1,0,"{""name"":""rect"",""x"":1,""y"":2,""width"":5,""height"":6}","{""class"":""cat""}"\nb.png,1,0,0,"{}","{}"\n'
+)
+CUB = {
+    "images.txt": b"1 a.png\n2 b.png\n",
+    "image_class_labels.txt": b"1 1\n2 2\n",
+    "classes.txt": b"1 001.cat\n2 002.dog\n",
+    "train_test_split.txt": b"1 1\n2 0\n",
+    "bounding_boxes.txt": b"1 1.0 2.0 9.0 8.0\n2 1.0 2.0 9.0 8.0\n",
+}
 YOLO = b"0 0.5 0.5 0.5 0.6\n1 0.2 0.2 0.7 0.2 0.7 0.9\n"
 NAMES = b"path: .\ntrain: images\nkpt_shape: [1, 3]\nnames: {0: cat, 1: dog}\n"
 COLOURS = b"0 0 0 sky\n128 0 0 road\n0 128 0 big car\n"
@@ -144,6 +174,11 @@ CASES: dict[str, tuple[str, str, dict[str, bytes], list[bytes]]] = {
         {"a.png": PICTURE, "b.png": PICTURE, "b.json": labelme().replace(b"a.png", b"b.png")},
         [labelme()],
     ),
+    "arrange-via": ("via", "via.json", IMAGES, [via(), via(_via_settings={})]),
+    "arrange-via-table": ("via", "via.csv", IMAGES, [VIA_TABLE]),
+    "arrange-bdd100k": ("bdd100k", "det_train.json", IMAGES, [bdd100k()]),
+    "arrange-cub": ("cub", "images.txt", IMAGES | CUB, [CUB["images.txt"]]),
+    "arrange-cub-boxes": ("cub_boxes", "bounding_boxes.txt", IMAGES | CUB, [CUB["bounding_boxes.txt"]]),
     "arrange-yolo": ("yolo", "labels/a.txt", IMAGES | {"classes.txt": b"cat\ndog\n", "labels/b.txt": YOLO}, [YOLO]),
     "arrange-yolo-names": ("yolo", "data.yaml", IMAGES | {"labels/a.txt": YOLO[:18], "labels/b.txt": YOLO[:18]}, [NAMES]),
     "arrange-visdrone": (

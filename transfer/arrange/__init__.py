@@ -25,6 +25,8 @@ class Format(NamedTuple):
 OBJECTS = ("coco", "voc", "cityscapes")
 FORMATS: dict[str, Format] = {
     "imagenet_kaggle": Format("ImageNet as Kaggle has it, with LOC_val_solution.csv", ("imagefolder",)),
+    "cub": Format("CUB's lists, images.txt and image_class_labels.txt", ("imagefolder",)),
+    "cub_boxes": Format("CUB's lists with bounding_boxes.txt", ("coco", "voc")),
     "coco2014": Format("COCO's 2014 images, under their names", ("coco",)),
     "roboflow_coco": Format("Roboflow's COCO export, SPLIT/_annotations.coco.json", OBJECTS),
     "cvat_coco": Format("CVAT's COCO export, annotations/instances_default.json", OBJECTS),
@@ -32,6 +34,8 @@ FORMATS: dict[str, Format] = {
     "coco_json": Format("COCO's annotations under other names", OBJECTS),
     "cvat_xml": Format("CVAT for images, annotations.xml", (*OBJECTS, "imagefolder")),
     "supervisely": Format("Supervisely, meta.json and DATASET/ann", OBJECTS),
+    "via": Format("VGG Image Annotator, JSON or CSV with shape_attributes", OBJECTS),
+    "bdd100k": Format("BDD100K or Scalabel, JSON with box2d or poly2d", OBJECTS),
     "labelme": Format("LabelMe, one JSON beside each image", OBJECTS),
     "yolo": Format("YOLO or Darknet, one text file for each image", OBJECTS),
     "visdrone": Format("VisDrone DET, annotations/*.txt", ("coco", "voc")),

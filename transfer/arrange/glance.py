@@ -35,12 +35,15 @@ class Glance:
         """Return the path below the root of the first file or folder that fits a pattern, such as `*/ann/*.json`."""
         return next((found for pattern in patterns for found in self._fitting("", pattern.split("/"))), None)
 
-    def heads(self, *patterns: str) -> Iterator[tuple[str, str]]:
-        """Yield the paths of the first files that fit a pattern, a few of each, and the whole lines that they begin with."""
+    def heads(self, *patterns: str, whole: bool = True) -> Iterator[tuple[str, str]]:
+        """Yield the paths of the first files that fit a pattern, a few of each, and the whole lines that they begin with.
+
+        Not `whole`: the last one may be a part, as of JSON without line breaks.
+        """
         for pattern in patterns:
             for path in islice(self._fitting("", pattern.split("/")), FEW):
                 text = beginning(self.root / path)
-                yield path, text.rpartition("\n")[0] if text and os.path.getsize(self.root / path) > HEAD else text
+                yield path, text.rpartition("\n")[0] if whole and text and os.path.getsize(self.root / path) > HEAD else text
 
     def has(self, *patterns: str) -> bool:
         """Tell whether there is such a file or folder, for one of the patterns."""
