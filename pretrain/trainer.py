@@ -6,6 +6,7 @@ so that a run cut anywhere resumes as if it had not been.
 
 import inspect
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pretrain.guides import guides
 from pretrain.images.encoded import on_device, require_decoder
 from pretrain.inputs import LEARNER, Inputs, generator, step_seed
 from pretrain.learner import Learner, Losses
+from pretrain.parts.branch import Branch
 
 STATE = "last.pth"
 FORMAT = "bench-training/2"
@@ -70,8 +72,7 @@ class Trainer:
         if config.precision == "bf16" and device == "cpu":
             as_products(self.learner)
         if config.compile:
-            for part in self.learner.children():
-                part.compile()
+            _compile(self.learner)
         self.network: nn.Module = _parallel(self.learner) if distributed.world() > 1 else self.learner
         self.optimizer = self.recipe.build_optimizer(self.learner.trained())
         self.inputs = Inputs.of(config)
@@ -239,6 +240,19 @@ class Trainer:
             seen=f"{terms}; learning rate {lr:g}, batch {self.recipe.batch}",
             fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
         )
+
+
+def _compile(learner: Learner) -> None:
+    """Compile all networks: trunk and head of every branch, whichever way the branch calls them, and what stands beside."""
+    # The compiler looks at the gradient of whatever it is given, of which torch then warns.
+    warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
+    for part in learner.modules():
+        if isinstance(part, Branch):
+            part.trunk.compile()
+            part.head.compile()
+    for part in learner.children():
+        if not any(isinstance(inner, Branch) for inner in part.modules()):
+            part.compile()
 
 
 def _synchronised(learner: Learner, device: str) -> Learner:
