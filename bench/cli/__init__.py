@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench import FIRST, __version__, command_line
-from bench.cli import making, showing, studying
+from bench.cli import making, reporting, showing, studying
 from bench.cli.groups import expanded
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -21,7 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transfer": making.transfer,
     "measure": making.measure,
     "convert": showing.convert,
-    "report": showing.report,
+    "report": reporting.report,
     "card": showing.card,
     "demo": showing.demo,
     "ls": showing.list_,

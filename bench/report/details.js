@@ -1,7 +1,7 @@
 // What stands behind a number: a dialog with its runs, each with its command, config and log. `#row-R`, `#cell-R-C` and, of one
 // repetition, `#cell-R-C-K` open it.
 const dialog = document.getElementById("details");
-const ALWAYS = [{ word: "record", file: "result.json" }, { word: "folder", file: "" }];
+const ALWAYS = [{ word: "record", file: "result.json" }, { word: "folder", file: "" }].slice(0, data.live ? 1 : 2); // a server lists none
 
 // A link to a file of the run; its bare word where the record was kept without it.
 function fileOf(link, there) {

@@ -1,5 +1,6 @@
 """Gather the records below folders of runs, and what could not be read."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from transfer.board.entries import Conflict, Entry
 
 ALLOWED = "a folder with a result.json anywhere below it"
 RESULT = "result.json"
+Stamps = tuple[tuple[str, int, int], ...]
 SHOWN = 5
 """Broken records named in the error where no record is good."""
 
@@ -56,6 +58,17 @@ def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, .
     if not entries:
         raise _nothing(folders, problems)
     return tuple(entries), tuple(problems)
+
+
+def stamps(folders: Sequence[Path]) -> Stamps:
+    """Return path, time and size of every record below some folders: what changes where a record does."""
+    found = set()
+    for folder in folders:
+        for path, _ in _below(folder):
+            with contextlib.suppress(OSError):
+                status = os.stat(os.path.join(path, RESULT))
+                found.add((path, status.st_mtime_ns, status.st_size))
+    return tuple(sorted(found))
 
 
 def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:

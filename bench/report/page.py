@@ -25,21 +25,32 @@ from transfer.board.planned import STATES
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
-SCRIPTS = ("copying.js", "page.js", "details.js", "plots.js", "curves.js", "logged.js")
+SCRIPTS = ("copying.js", "page.js", "details.js", "plots.js", "curves.js", "logged.js", "live.js")
 STYLE = "page.css"
 
 
 def render(content: Content, out: Path) -> str:
     """Write the page; its links to the runs are relative to `out`."""
+    return write(content, [link(entry, out) for entry in content.board.entries])
+
+
+def write(content: Content, links: Sequence[str], live: str = "") -> str:
+    """Write the page.
+
+    Args:
+        content: What it shows.
+        links: Of every run, the address of its folder.
+        live: Of a page that a server makes anew, which version it is: it asks for a newer one by itself.
+    """
     board = content.board
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    links = [link(entry, out) for entry in board.entries]
     curves = [logged.curves(entry.path.parent) for entry in board.entries]
-    data = pagedata.build(content, links, curves)
+    data = pagedata.build(content, links, curves, live)
     plots = bool(data["pairs"] or data["pareto"] or data["sweeps"])
     return environment.get_template(TEMPLATE).render(
+        live=live,
         title=words.TITLE if content.study is None else f"{words.TITLE} of the study {content.study.name}",
         notice=words.GENERATED_NOTICE if board.generated else "",
         summary=_summary(content),
@@ -54,12 +65,7 @@ def render(content: Content, out: Path) -> str:
         claims_title=claimed.TITLE,
         claims_read=claimed.read(content),
         claims=claimed.lines(content),
-        sections=[
-            ("features", measures.FEATURES, measures.FEATURES_READ, measures.features(content)),
-            ("probes", measures.PROBES, measures.PROBES_READ, measures.matrices(content)),
-            ("sweeps", measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content)),
-            ("published", printed.TITLE, printed.READ, printed.tables(content)),
-        ],
+        sections=_sections(content),
         cost_title=costs.TITLE,
         cost_headings=costs.HEADINGS,
         costs=costs.lines(content),
@@ -75,6 +81,16 @@ def render(content: Content, out: Path) -> str:
         logged=Markup(logged.pack(curves)),
         plotly=Markup(plotly()) if plots else "",
     )
+
+
+def _sections(content: Content) -> list[tuple[str, str, str, Sequence[measures.Table]]]:
+    """List the sections of tables: name, title, how to read it, tables."""
+    return [
+        ("features", measures.FEATURES, measures.FEATURES_READ, measures.features(content)),
+        ("probes", measures.PROBES, measures.PROBES_READ, measures.matrices(content)),
+        ("sweeps", measures.SWEEPS, measures.SWEEPS_READ, measures.sweeps(content)),
+        ("published", printed.TITLE, printed.READ, printed.tables(content)),
+    ]
 
 
 def _coverage(study: Study | None) -> dict[str, Any]:

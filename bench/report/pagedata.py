@@ -18,13 +18,17 @@ from transfer.board.entries import Entry
 from transfer.board.published_numbers import PublishedCell
 
 
-def build(content: Content, links: Sequence[str], curves: Sequence[Sequence[Curve]]) -> dict[str, Any]:
-    """Build the value; `links` are the runs' folders and `curves` what they logged, one per entry of the leaderboard."""
+def build(content: Content, links: Sequence[str], curves: Sequence[Sequence[Curve]], live: str = "") -> dict[str, Any]:
+    """Build the value; `links` are the runs' folders and `curves` what they logged, one per entry of the leaderboard.
+
+    `live` is the version of a page that a server makes anew.
+    """
     shown = words.columns(content.board)
     entries = content.board.entries
     hardware = list(dict.fromkeys(entry.record.environment.hardware for entry in entries))
     return {
         "absent": words.ABSENT,
+        "live": live,
         "groups": _groups(shown),
         "columns": [_column(column) for column in shown],
         "filters": len(words.FIELD_HEADINGS),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from bench import places, report
 from bench.report import Report
 from bench.report.content import Content, Group, Study, Trouble
-from bench.report.gather import Problem
+from bench.report.gather import Problem, Stamps, stamps
 from bench.study import plan as planning
 from bench.study import reported
 from bench.study.attempts import cause
@@ -49,9 +50,42 @@ def content(file: Path, found: Sequence[Path], interests: Mapping[str, float] | 
     Raises:
         ConfigError: With everything that is wrong in the study file.
     """
+    return _content(*_looked(file, found), interests)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a study, as a source that is read again and again; see `bench.report.sources`."""
+
+    file: Path
+    found: Sequence[Path] = ()
+    interests: Mapping[str, float] = field(default_factory=dict)
+
+    def stamp(self) -> tuple[int, Stamps, tuple[State, ...]]:
+        """Return the time of the study file, path, time and size of every record, and what has become of every cell.
+
+        Raises:
+            ConfigError: With everything that is wrong in the study file.
+        """
+        observer, look = _looked(self.file, self.found)
+        return self.file.stat().st_mtime_ns, stamps(observer.records.folders), tuple(look.states.values())
+
+    def content(self) -> Content:
+        """Set up the report.
+
+        Raises:
+            ConfigError: With everything that is wrong in the study file.
+        """
+        return content(self.file, self.found, self.interests)
+
+
+def _looked(file: Path, found: Sequence[Path]) -> tuple[Observer, Look]:
     plan = planning.read(file)
     observer = Observer.of(plan, found)
-    look = observer.look(plan)
+    return observer, observer.look(plan)
+
+
+def _content(observer: Observer, look: Look, interests: Mapping[str, float] | None) -> Content:
     problems = [Problem(path, f"{path} is no record\n  seen:    {why}") for path, why in observer.records.broken.items()]
     of = dict(_entries(look, problems))
     entries = [entry for mine in of.values() for entry in mine]
