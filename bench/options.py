@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pretrain.core import loggers
 from pretrain.core.errors import ConfigError
 
 if TYPE_CHECKING:  # the command line answers `--help` without torch
@@ -63,10 +64,23 @@ class Place:
     ] = False
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; without it, cuda where there is one.")] = None
     devices: Annotated[int, typer.Option(help="Processes to train in; the same command also runs under torchrun.")] = 1
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="What the run's log is also sent to: tensorboard, wandb, mlflow, joined by commas, or none; tensorboard "
+            "without it, where it is installed."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.devices < 1:
             raise ConfigError("at least one device is needed", seen=f"--devices {self.devices}")
+        loggers.chosen(self.log)  # a package that is missing is said before any work
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Name what the run's log is also sent to."""
+        return loggers.chosen(self.log)
 
     @property
     def processes(self) -> int:

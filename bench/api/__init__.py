@@ -41,6 +41,7 @@ def pretrain(
     resume: bool = False,
     device: str | None = None,
     devices: int = 1,
+    log: str | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: "Progress | None" = None,
     command: str | None = None,
@@ -56,6 +57,7 @@ def pretrain(
         resume: Whether a checkpoint to resume from is expected; without, it is used where there is one.
         device: `cpu`, `cuda` or `cuda:N`; None: cuda where there is one.
         devices: Processes to train in.
+        log: What the run's log is also sent to: `"tensorboard,wandb,mlflow"` or some of them, or `"none"`.
         settings: Further fields by their short or whole names: `{"recipe.optimizer.momentum": 0.99}`.
         progress: Called as `progress(stage, done, total, values)` after each step, and with a total of 0 for a line of the log.
         command: What the record names as the exact command; None: the one that asks for the same.
@@ -70,7 +72,7 @@ def pretrain(
     """
     from bench.verbs import pretrain as verb
 
-    setup, where = Setup(options.text(config), budget), options.place(data, out, resume, device, devices)
+    setup, where = Setup(options.text(config), budget), options.place(data, out, resume, device, devices, log)
     wanted = plain(settings or {})
     named = {name: value for name, value in plain(fields).items() if value is not None}
     command = command or options.command("pretrain", named, (setup, where), wanted)
@@ -92,6 +94,7 @@ def transfer(
     resume: bool = False,
     device: str | None = None,
     devices: int = 1,
+    log: str | None = None,
     classes: str | float | Name | None = None,
     label_map: Name | None = None,
     reading: Reading = READING,
@@ -111,7 +114,7 @@ def transfer(
     """
     from bench.verbs import transfer as verb
 
-    setup, where = Setup(options.text(config), budget, seed), options.place(data, out, resume, device, devices)
+    setup, where = Setup(options.text(config), budget, seed), options.place(data, out, resume, device, devices, log)
     chosen, wanted = options.chosen(classes, label_map), plain(settings or {})
     what: dict[str, Any] = {"task": task, "schedule": schedule, "engine": engine}
     asked = verb.Transfer(
@@ -140,6 +143,7 @@ def measure(
     out: Name | None = None,
     device: str | None = None,
     devices: int = 1,
+    log: str | None = None,
     classes: str | float | Name | None = None,
     label_map: Name | None = None,
     on_bad_image: Literal["stop", "skip"] | None = None,
@@ -160,7 +164,7 @@ def measure(
 
     setup, where, chosen = (
         Setup(budget=budget, seed=seed),
-        options.place(data, out, False, device, devices),
+        options.place(data, out, False, device, devices, log),
         options.chosen(classes, label_map),
     )
     wanted = plain(settings or {})

@@ -48,9 +48,9 @@ class Adjustments(TypedDict, total=False):
     on_bad_image: Literal["stop", "skip"]
 
 
-def place(data: Name | None, out: Name | None, resume: bool, device: str | None, devices: int) -> Place:
+def place(data: Name | None, out: Name | None, resume: bool, device: str | None, devices: int, log: str | None) -> Place:
     """Group what says where a run is done."""
-    return Place(text(data), None if out is None else Path(out), resume, device, devices)
+    return Place(text(data), None if out is None else Path(out), resume, device, devices, log)
 
 
 def folders(given: Sequence[Name]) -> list[Path]:

@@ -3,10 +3,11 @@
 import contextlib
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from bench import FIRST, command_line
 from bench.options import Place
-from bench.runs import lifecycle
+from bench.runs import lifecycle, logged
 from bench.runs.folder import RunFolder, finished, locate
 from bench.verbs import Finished, Plan
 from pretrain.core import devices, distributed, interrupt, launcher, machine_errors
@@ -20,7 +21,7 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
 
     Args:
         plan: What to do.
-        place: Where; of it, the folder, the number of processes, and whether the user expects a checkpoint.
+        place: Where; of it, the folder, the number of processes, the loggers, and whether the user expects a checkpoint.
         progress: Called with every step and every line of the log.
         command: Recorded as the exact command; this process's own unless given.
 
@@ -45,33 +46,45 @@ def execute(plan: Plan, place: Place, progress: Progress, command: str | None = 
             plan.follow(Journal(), run.path)
         distributed.barrier()
         return Finished(run.path, _record_of(run), reused=False)
-    led = _lead(plan, run, progress, expects_checkpoint=place.resume)
+    led = _lead(plan, run, progress, place)
     distributed.barrier()
     return led
 
 
-def _lead(plan: Plan, run: RunFolder, progress: Progress, *, expects_checkpoint: bool) -> Finished:
+def _lead(plan: Plan, run: RunFolder, progress: Progress, place: Place) -> Finished:
     """Do the first process's part: all that is written."""
     with lifecycle.held(run) as unsupported, machine_errors.translating_os_errors("write the run folder", run.path):
         done = finished(run)
         if done is not None and distributed.world() == 1:  # another process did it between our look and our turn
             return Finished(run.path, done, reused=True)
         again = lifecycle.start(run, plan.device)
-        journal = Journal(run.path, _stopping(progress), tensorboard=True)
+        senders = logged.begun(place.loggers, run)
+        journal = Journal(run.path, _stopping(progress), senders)
+        for sender in senders:
+            if sender.logger.where:
+                journal.say(f"logged to {sender.logger.name}: {sender.logger.where}")
         if unsupported:
             journal.say(f"{run.path} can't be locked ({unsupported}): run nothing else in it")
-        if (again or expects_checkpoint) and not lifecycle.has_checkpoint(run):
+        if (again or place.resume) and not lifecycle.has_checkpoint(run):
             journal.say(f"nothing saved in {run.path} yet: starting at step 0")
-        journal.rewind()
-        try:
-            with _listening():
-                made = plan.work(journal, run.path)
-            result = lifecycle.finish(run, made.fields, wall_seconds=journal.seconds(), device=plan.device)
-        finally:
-            journal.close()
-        for path in made.spent:
+        result, spent = _done(plan, run, journal)
+        for path in spent:
             path.unlink(missing_ok=True)
     return Finished(run.path, result, reused=False)
+
+
+def _done(plan: Plan, run: RunFolder, journal: Journal) -> tuple[RunRecord, tuple[Path, ...]]:
+    """Do the work and write its record; returns it, and the files that are not needed any more."""
+    result = None
+    try:
+        journal.rewind()
+        with _listening():
+            made = plan.work(journal, run.path)
+        result = lifecycle.finish(run, made.fields, wall_seconds=journal.seconds(), device=plan.device)
+        journal.finish(result.metrics, result.model_dump(mode="json", exclude={"metrics"}))
+    finally:
+        journal.close(failed=result is None)
+    return result, made.spent
 
 
 @contextlib.contextmanager

@@ -1,14 +1,15 @@
-"""The log of a run: `metrics.jsonl`, `log.txt`, TensorBoard curves, and a hook for progress bars."""
+"""The log of a run: `metrics.jsonl`, `log.txt`, what it is also sent to, and a hook for progress bars."""
 
 import contextlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pretrain.core.loggers.sending import Sender
 from pretrain.core.machine_errors import translating_os_errors
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -26,20 +27,19 @@ class Journal:
     written ends the run with a StorageError; the lines before it stay whole.
     """
 
-    def __init__(self, folder: Path | None = None, progress: Progress | None = None, *, tensorboard: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, progress: Progress | None = None, senders: Sequence[Sender] = ()) -> None:
         """Start the clock; nothing is written yet.
 
         Args:
             folder: The run's folder; None: nothing is written.
             progress: Called after every step and message.
-            tensorboard: Also write the values as curves, for `tensorboard --logdir runs`.
+            senders: Are given what is logged, too.
         """
         self.folder = folder
         self._progress = progress
         self._start, self._before = time.monotonic(), 0.0
-        self._tensorboard = tensorboard and folder is not None
+        self._senders = tuple(senders)
         self._again: int | None = None
-        self._curves: _Curves | None = None
         self._stamps: dict[str, list[tuple[int, float]]] = {}
 
     def step(self, stage: str, done: int, total: int, **values: float) -> None:
@@ -49,7 +49,7 @@ class Journal:
             row = {"stage": stage, "step": done, "of": total, "seconds": self.seconds()}
             row |= {key: value if math.isfinite(value) else None for key, value in values.items()}
             append_line(self.folder / METRICS, json.dumps(row))
-            self._draw(self.folder, stage, done, values)
+            self._send(stage, done, values)
         if self._progress is not None:
             self._progress(stage, done, total, values)
 
@@ -60,6 +60,7 @@ class Journal:
     def rewind(self, **steps: int) -> None:
         """Delete what was logged after the given step of each stage, since those steps are run again, and incomplete lines."""
         path = None if self.folder is None else self.folder / METRICS
+        self._again = 1  # a start that kept no line may have sent some
         if path is None or not path.is_file():
             return
         rows = [row for row in _rows(path) if row["step"] <= steps.get(row["stage"], row["step"])]
@@ -68,7 +69,7 @@ class Journal:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             temporary.replace(path)
         self._before = max((row["seconds"] for row in rows), default=0.0)
-        self._again = max(steps.values(), default=0) + 1 if rows else None
+        self._again = max(steps.values(), default=0) + 1
 
     def logged(self, stage: str) -> list[dict[str, Any]]:
         """Return what is logged of a stage's steps, in their order; values that were not finite are None."""
@@ -83,19 +84,28 @@ class Journal:
         (first, began), (last, ended) = stamps
         return (last - first) / (ended - began) if ended > began else None
 
-    def _draw(self, folder: Path, stage: str, done: int, values: Mapping[str, float]) -> None:
-        if not self._tensorboard:
-            return
-        with translating_os_errors("write the curves", folder):
-            if self._curves is None:
-                self._curves = _Curves(folder, self._again)
-            self._curves.add(done, {f"{stage}/{key}": value for key, value in values.items()})
+    def _send(self, stage: str, done: int, values: Mapping[str, float]) -> None:
+        for sender in self._senders:
+            if self._again is not None:
+                sender.again(self._again)
+            sender.step(stage, done, values)
+        self._again = None
+        self._warn()
 
-    def close(self) -> None:
-        """Flush the curves and close their file."""
-        if self._curves is not None and self.folder is not None:
-            with translating_os_errors("write the curves", self.folder):
-                self._curves.close()
+    def _warn(self) -> None:
+        for line in [line for sender in self._senders for line in sender.said()]:
+            self.say(line)
+
+    def finish(self, metrics: Mapping[str, float | None], record: Mapping[str, Any]) -> None:
+        """Send what the run measured, and what else its record says."""
+        for sender in self._senders:
+            sender.finish({name: value for name, value in metrics.items() if value is not None}, record)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Wait a while for what isn't sent yet; `failed`: the run stopped before it was done."""
+        for sender in self._senders:
+            sender.close(failed=failed)
+        self._warn()
 
     def say(self, text: str) -> None:
         """Log a message, and show it."""
@@ -103,35 +113,6 @@ class Journal:
             append_line(self.folder / "log.txt", time.strftime("%Y-%m-%d %H:%M:%S ") + text)
         if self._progress is not None:
             self._progress(text, 0, 0, {})
-
-
-class _Curves:
-    """Writes TensorBoard's event file in this thread: a full disk would only be a traceback of TensorBoard's writer thread."""
-
-    def __init__(self, folder: Path, again: int | None) -> None:
-        """Open a new file; `again`: first step that an earlier file of the folder holds and this one writes again."""
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # slow to import: only runs that write curves pay it
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        self._event, self._summary = Event, Summary
-        now = time.time()
-        self._file = (folder / f"events.out.tfevents.{int(now)}.{os.uname().nodename}.{os.getpid()}").open("ab")
-        self._records = RecordWriter(self._file)
-        self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
-        if again is not None:
-            start = Event(wall_time=now, step=again, session_log=SessionLog(status=SessionLog.START))
-            self._records.write(start.SerializeToString())
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point to each curve."""
-        points = [self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        event = self._event(wall_time=time.time(), step=step, summary=self._summary(value=points))
-        self._records.write(event.SerializeToString())
-
-    def close(self) -> None:
-        """Flush and close the file."""
-        self._file.close()
 
 
 def append_line(path: Path, line: str) -> None:

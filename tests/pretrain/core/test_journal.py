@@ -37,18 +37,6 @@ def test_a_line_goes_to_the_log_and_to_whoever_watches(tmp_path: Path) -> None:
     assert seen == [("hello", 0, 0, {})]
 
 
-def test_values_become_curves(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    journal = Journal(tmp_path, tensorboard=True)
-    journal.step("train", 1, 2, loss=1.5)
-    journal.step("train", 2, 2, loss=0.5)
-    journal.close()
-    curves = EventAccumulator(str(tmp_path))
-    curves.Reload()
-    assert [(event.step, event.value) for event in curves.Scalars("train/loss")] == [(1, 1.5), (2, 0.5)]
-
-
 def test_going_back_forgets_what_is_done_again_and_the_clock_goes_on(tmp_path: Path) -> None:
     lines = [{"stage": "train", "step": step, "of": 4, "seconds": 100.0 * step, "loss": 1 / 3} for step in (1, 2, 3)]
     lines.insert(2, {"stage": "monitor", "step": 1, "of": 2, "seconds": 250.0, "knn": 5.0})
