@@ -35,7 +35,7 @@ STEP = {
 """Functions in which the host waits for the device in a training step: what comes next depends on which regions there are."""
 DETECTION = {
     "transfer/engines/torchvision/detector.py Detector.batch",
-    "transfer/engines/torchvision/evaluate.py in_file_pixels",
+    "transfer/engines/torchvision/evaluate.py _scaled",
     "transfer/engines/torchvision/heads.py BoxHead.detect",
     "transfer/engines/torchvision/pooling.py pool",
     "transfer/engines/torchvision/rpn.py _suppress",

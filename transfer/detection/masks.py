@@ -71,7 +71,7 @@ def paste(mask: Tensor, box: Tensor, height: int, width: int) -> NDArray[np.uint
     x = (torch.arange(left, right, dtype=torch.float32) + 0.5 - box[0]) / (box[2] - box[0]) * 2 - 1
     grid = torch.stack([x[None, :].expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=-1)
     sampled = F.grid_sample(mask[None, None], grid[None], align_corners=False)[0, 0]
-    image = np.zeros((height, width), dtype=np.uint8)
+    image = np.zeros((height, width), dtype=np.uint8, order="F")  # as it is encoded
     image[top:bottom, left:right] = (sampled >= THRESHOLD).numpy()
     return image
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,6 +19,8 @@ from transfer import engines, sources, tasks
 from transfer.datasets import coco, voc
 from transfer.datasets.objects import DetectionData
 from transfer.engines import Job, Outcome
+from transfer.engines.torchvision.evaluate import find
+from transfer.engines.torchvision.fpn import FPN
 from transfer.tasks.detection import C4Settings, DetectionSettings
 
 Tiny = Callable[..., DetectionSettings]
@@ -152,3 +155,22 @@ def test_a_diverging_training_leaves_no_result(tiny_detection: Tiny, lay_voc: La
     with pytest.raises(TrainingError, match="not finite"):
         fit("voc07", tiny_detection(lr=1e12, warmup=0, iters=6), voc.read(lay_voc()), tmp_path / "run")
     assert not (tmp_path / "run/predictions.png").exists()
+
+
+def test_what_is_found_does_not_depend_on_who_decodes_and_pastes(tiny_detection: Tiny, lay_coco: Lay) -> None:
+    settings = tiny_detection("coco-fpn", min_sizes=(64,), test_size=64, score_threshold=0.0)
+    data = coco.read(lay_coco(val=5))
+    torch.manual_seed(0)
+    model, steps = FPN("resnet18", len(data.classes), settings), list[int]()
+    alone, aside = (
+        find(
+            model, data.val, settings.replace({"num_workers": workers}), Journal(None, lambda _, done, *__: steps.append(done))
+        )
+        for workers in (0, 2)
+    )
+    assert steps == [*range(1, 6)] * 2
+    assert any(each.masks for each in alone)
+    for one, other in zip(alone, aside, strict=True):
+        assert one.masks == other.masks
+        for mine, its in ((one.boxes, other.boxes), (one.scores, other.scores), (one.labels, other.labels)):
+            np.testing.assert_array_equal(mine, its)
