@@ -1,10 +1,12 @@
 """Put the claims of the sources into words, with what these runs say of them."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bench.report import coverage, findings, words
 from bench.report.content import Content
-from transfer.board.claims.judge import Claim, Evidence
+from transfer.board.claims.judge import Claim, Evidence, Verdict
 
 TITLE = "What the papers claim, and what these runs say"
 READ = (
@@ -12,6 +14,8 @@ READ = (
     "pre-trainings, with its own 95 % interval. Supported: every part of the claim has evidence, and every line is as claimed. "
     "Contradicted: some line is otherwise. Undecided: neither can be said. Both are said at the 2.5 % level."
 )
+WORD: Mapping[Verdict, str] = {"supported": "as claimed", "contradicted": "otherwise", "undecided": "undecided"}
+"""Verdict on a line of a claim → what the tally calls it."""
 HEADINGS = ("claim", "evidence in these runs", "verdict")
 
 
@@ -23,6 +27,8 @@ class ClaimLine(NamedTuple):
     verdict: str
     standing: str = ""
     """Of how many of the units that a study plans for it."""
+    tally: str = ""
+    """How its lines were judged, and how many can't be judged yet; empty without a line."""
 
     @property
     def decided(self) -> str:
@@ -39,6 +45,14 @@ def lines(content: Content) -> list[ClaimLine]:
     return sorted(made, key=lambda line: line.standing == coverage.NOTHING)
 
 
+def summed(made: Sequence[ClaimLine]) -> str:
+    """Say in one sentence how many claims are supported, contradicted and undecided."""
+    counts = Counter(line.verdict for line in made)
+    parts = [f"{counts[verdict]} {verdict}" for verdict in WORD]
+    bare = sum(not line.tally for line in made)
+    return f"Of {len(made)} claims: {', '.join(parts)}" + (f"; {bare} without evidence in these runs." if bare else ".")
+
+
 def read(content: Content) -> list[str]:
     """Say how to read the claims, in paragraphs."""
     return [READ] if content.study is None else [READ, coverage.UNITS]
@@ -48,7 +62,19 @@ def _line(content: Content, claim: Claim, standing: str) -> ClaimLine:
     evidence = (_evidence(content, one) for one in claim.evidence)
     note = (f"Note: {claim.note}",) if claim.note and claim.evidence else ()
     said = tuple(words.clean(line) for line in (*evidence, *claim.missing, *note))
-    return ClaimLine(f"{claim.text} ({claim.source})", said, claim.verdict, standing)
+    return ClaimLine(f"{claim.text} ({claim.source})", said, claim.verdict, standing, _tally(claim.evidence))
+
+
+def _tally(evidence: Sequence[Evidence]) -> str:
+    """Count the lines by verdict, in a few words: what a reader wants before the lines themselves."""
+    judged = [one for one in evidence if one.value is not None]
+    if not judged:
+        return ""
+    counts = Counter(one.verdict for one in judged)
+    parts = [f"{counts[verdict]} {word}" for verdict, word in WORD.items() if counts[verdict]]
+    early = sum(one.interval is None for one in judged)
+    why = f" ({early} with too few pre-trainings)" if early else ""
+    return f"{len(judged)} comparison{'s' * (len(judged) != 1)}: {', '.join(parts)}{why}"
 
 
 def _evidence(content: Content, one: Evidence) -> str:

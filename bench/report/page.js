@@ -223,7 +223,10 @@ document.getElementById("tools").addEventListener("submit", (event) => event.pre
 frame.addEventListener("scroll", () => {
   if (frame.scrollTop + frame.clientHeight > frame.scrollHeight - 600) more();
 });
-addEventListener("beforeprint", () => more(Infinity));
+addEventListener("beforeprint", () => {
+  more(Infinity);
+  document.querySelectorAll("details:not(.menu)").forEach((part) => { part.open = true; });
+});
 tools();
 drawHead();
 draw();

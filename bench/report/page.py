@@ -48,6 +48,7 @@ def write(content: Content, links: Sequence[str], live: str = "") -> str:
     )
     curves = [logged.curves(entry.path.parent) for entry in board.entries]
     data = pagedata.build(content, links, curves, live)
+    claims = claimed.lines(content)
     plots = bool(data["pairs"] or data["pareto"] or data["sweeps"])
     return environment.get_template(TEMPLATE).render(
         live=live,
@@ -64,7 +65,8 @@ def write(content: Content, links: Sequence[str], live: str = "") -> str:
         scatter=bool(data["pairs"]),
         claims_title=claimed.TITLE,
         claims_read=claimed.read(content),
-        claims=claimed.lines(content),
+        claims=claims,
+        claims_sum=claimed.summed(claims),
         sections=_sections(content),
         cost_title=costs.TITLE,
         cost_headings=costs.HEADINGS,

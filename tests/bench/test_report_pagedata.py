@@ -6,6 +6,8 @@ import io
 import json
 import re
 import runpy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from rich.console import Console
 from bench.report import page, report
 from bench.report.content import Content
 from bench.report.gather import gather
+from transfer.board.claims.judge import Evidence
 from transfer.board.leaderboard import leaderboard
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_records.py"))
@@ -108,3 +111,19 @@ def test_records_that_are_kept_alone_have_no_links_to_files_that_are_not_there(t
     assert [one["file"] for one in data["beside"]] == ["config.yaml", "log.txt", "command.txt"]
     there = {run["link"]: [data["beside"][index]["file"] for index in run["beside"]] for run in data["runs"]}
     assert there == {"results/set/r00/": [], "results/set/r01/": ["config.yaml", "command.txt"]}
+
+
+def test_a_claims_lines_are_counted_before_they_are_listed(tmp_path, monkeypatch):
+    line = partial(Evidence, "a − b", "", 0, "above 0")
+    found = (
+        *(line(1.0, (0.5, 1.5), "3 each", verdict="supported"), line(-1.0, (-1.5, -0.5), "3 each", verdict="contradicted")),
+        *(line(0.2, (-1.0, 1.4), "3 each"), line(0.3, None, "one each"), line(None, None, "none")),
+    )
+    content = Content(leaderboard(entries(sample())))
+    claims = (replace(content.claims[0], evidence=found), *content.claims[1:])
+    monkeypatch.setattr(Content, "claims", claims)
+    text = page.render(Content(content.board), tmp_path)
+    assert "4 comparisons: 1 as claimed, 1 otherwise, 2 undecided (1 with too few pre-trainings)" in text
+    count = len(claims)
+    assert f"Of {count} claims: 0 supported, 1 contradicted, {count - 1} undecided; " in text
+    assert f"{count - 1} without evidence in these runs." in text
