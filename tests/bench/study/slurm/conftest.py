@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +59,7 @@ PreemptMode=REQUEUE
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
-NODE = "NodeName=n{number} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=2000 State=UNKNOWN\n"
+NODE = "NodeName=n{number} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=2000 State=UNKNOWN{gres}\n"
 
 
 def missing() -> list[str]:
@@ -84,6 +84,8 @@ class Cluster:
     home: Path
     nodes: int
     cpus: int
+    gpus: Sequence[str] = ()
+    """Files that stand for the GPUs of each node."""
 
     @property
     def configuration(self) -> Path:
@@ -93,7 +95,11 @@ class Cluster:
         """Write the configuration, start everything, and wait until every node is idle."""
         host = socket.gethostname().split(".")[0]
         named = {"host": host, "home": self.home, "user": getpass.getuser()}
-        nodes = [NODE.format(number=n + 1, host=host, port=_port(), cpus=self.cpus) for n in range(self.nodes)]
+        gres = f" Gres=gpu:{len(self.gpus)}" if self.gpus else ""
+        nodes = [NODE.format(number=n + 1, host=host, port=_port(), cpus=self.cpus, gres=gres) for n in range(self.nodes)]
+        if self.gpus:
+            nodes.insert(0, "GresTypes=gpu\n")
+            (self.home / "gres.conf").write_text("".join(f"Name=gpu File={file}\n" for file in self.gpus))
         for folder in ("state", *(f"spool.n{n + 1}" for n in range(self.nodes))):
             (self.home / folder).mkdir()
         head, _, partitions = CONFIGURATION.format(port=_port(), **named).partition("PartitionName")
@@ -198,10 +204,10 @@ class Submitted:
         raise LookupError(f"{job} doesn't run")
 
 
-def _started(tmp_path_factory: pytest.TempPathFactory, nodes: int, cpus: int) -> Iterator[Cluster]:
+def _started(tmp_path_factory: pytest.TempPathFactory, nodes: int, cpus: int, gpus: Sequence[str] = ()) -> Iterator[Cluster]:
     if absent := missing():
         pytest.skip(f"not installed: {', '.join(absent)} (Debian's slurm-wlm and munge)")
-    cluster = Cluster(tmp_path_factory.mktemp("slurm"), nodes, cpus)
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"), nodes, cpus, gpus)
     try:
         cluster.start()
         yield cluster
@@ -238,3 +244,19 @@ def on_one_node(one_node: Cluster, study, monkeypatch: pytest.MonkeyPatch) -> Su
 def on_two_nodes(two_nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submitted:
     monkeypatch.chdir(tmp_path)
     return _submitted(two_nodes, monkeypatch, faked=False)
+
+
+@pytest.fixture
+def on_one_node_really(one_node: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submitted:
+    monkeypatch.chdir(tmp_path)
+    return _submitted(one_node, monkeypatch, faked=False)
+
+
+@pytest.fixture(scope="module")
+def node_of_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    yield from _started(tmp_path_factory, nodes=1, cpus=4, gpus=("/dev/null", "/dev/zero"))
+
+
+@pytest.fixture
+def on_gpus(node_of_gpus: Cluster, study, monkeypatch: pytest.MonkeyPatch) -> Submitted:
+    return _submitted(node_of_gpus, monkeypatch, faked=True)
