@@ -38,4 +38,4 @@ format: $(STAMP)  ## Put the code in form
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 clean:  ## Take away what setup and the demo made
-	rm -rf .venv data runs leaderboard.*
+	rm -rf .venv data runs demo demo.yaml leaderboard.*

@@ -11,10 +11,12 @@ from pretrain.core.plain import is_file, read_yaml
 from pretrain.fields import merged
 from pretrain.images.stores import shards
 from transfer.datasets import LAYOUTS
+from transfer.shapes import KINDS
 
 ROOTS = {name: layout.folder for name, layout in LAYOUTS.items()}
 """Data layout → its folder below BENCH_DATA and in the generated data."""
 GENERATED = "shapes"
+"""The kind of generated data that is meant where none is named."""
 EXTENDS = "extends"
 """Key of a configuration that names the one it differs from."""
 
@@ -105,7 +107,7 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
 
     A path means itself; in the image-folder layout it may also name shards, see `pretrain.images.stores.shards`. A bare name
     that is no folder here is looked for below BENCH_DATA. Without `--data`, the layout's folder there is meant, where
-    BENCH_DATA is set. Otherwise the data is generated, in `data/shapes`.
+    BENCH_DATA is set. A kind of generated data is generated, in `data/` of the working folder; so is `shapes` otherwise.
 
     Raises:
         DataError: If nothing is there.
@@ -113,7 +115,7 @@ def data_root(option: str | None, layout: str, journal: Journal) -> tuple[Path, 
     base = os.environ.get("BENCH_DATA")
     if is_generated(option):
         _require_generated(layout)
-        return generated(journal) / ROOTS[layout], True
+        return generated(journal, option or GENERATED) / ROOTS[layout], True
     if option is None:
         root = Path(str(base)) / ROOTS[layout]
         return _existing(root, f"BENCH_DATA is {base}"), False
@@ -139,19 +141,19 @@ def _require_generated(layout: str) -> None:
 
 def is_generated(option: str | None) -> bool:
     """Whether `--data` means the generated data."""
-    return option == GENERATED or (option is None and not os.environ.get("BENCH_DATA"))
+    return option in KINDS or (option is None and not os.environ.get("BENCH_DATA"))
 
 
-def generated(journal: Journal) -> Path:
-    """Make the generated data, unless it is there: below BENCH_DATA, or in `data/` of the working folder."""
+def generated(journal: Journal, kind: str = GENERATED) -> Path:
+    """Make generated data, unless it is there: below BENCH_DATA, or in `data/` of the working folder."""
     from transfer.shapes import generate
 
-    return generate.generate(generated_root(), journal=journal)
+    return generate.generate(generated_root(kind), kind=kind, journal=journal)
 
 
-def generated_root() -> Path:
-    """Return the folder of the generated data, made or not."""
-    return Path(os.environ.get("BENCH_DATA") or "data") / GENERATED
+def generated_root(kind: str = GENERATED) -> Path:
+    """Return the folder of generated data, made or not."""
+    return Path(os.environ.get("BENCH_DATA") or "data") / kind
 
 
 def _existing(root: Path, why: str) -> Path:

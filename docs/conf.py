@@ -1,4 +1,5 @@
-"""How Sphinx builds these pages; `make docs`. The reference is made of the code first, by `reference.py`."""
+"""How Sphinx builds these pages; `make docs`. The reference is made of the code first, by `reference.py`, and the
+tutorial of its notebook, by `notebook.py`."""
 
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import notebook  # noqa: E402
 import reference  # noqa: E402
 
 from bench import __version__  # noqa: E402
@@ -21,3 +23,4 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 
 reference.write(HERE / "reference")
+notebook.write(HERE / "tutorial.ipynb", HERE / "tutorial.md")

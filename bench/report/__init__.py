@@ -70,8 +70,8 @@ def report(
     return publish(read(runs, interests), out, console)
 
 
-def publish(content: Content, out: Path, console: Console | None = None) -> Report:
-    """Print the table of some content, write the files of `RENDERINGS` into `out`.
+def publish(content: Content, out: Path, console: Console | None = None, *, claims: bool = True) -> Report:
+    """Print the table of some content, with the sources' claims or without, write the files of `RENDERINGS` into `out`.
 
     Raises:
         RecordError: If `out` can't be written.
@@ -79,7 +79,7 @@ def publish(content: Content, out: Path, console: Console | None = None) -> Repo
     texts = {name: importlib.import_module(module).render(content, out) for name, module in RENDERINGS.items()}
     written = tuple(write(out / name, text) for name, text in texts.items())
     terminal = importlib.import_module("bench.report.terminal")
-    terminal.show(content, console or Console())
+    terminal.show(content, console or Console(), claims=claims)
     return Report(content, written)
 
 

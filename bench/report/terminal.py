@@ -19,8 +19,8 @@ GAP = 2
 """Blanks beside a column."""
 
 
-def show(content: Content, console: Console) -> None:
-    """Print the tables, what their columns are, the claims, and what was left out."""
+def show(content: Content, console: Console, *, claims: bool = True) -> None:
+    """Print the tables, what their columns are, the claims unless they are not wanted, and what was left out."""
     board = content.board
     columns = words.columns(board, headline=True)
     shown_rows = range(len(board.rows))[:ROWS]
@@ -35,7 +35,8 @@ def show(content: Content, console: Console) -> None:
         console.print(line)
     if content.study is not None:
         _coverage(content.study, console)
-    console.print("", *_claims(content), sep="\n")
+    if claims:
+        console.print("", *_claims(content), sep="\n")
     for problem in content.problems:
         console.print(Text(f"left out: {problem.message}", style="yellow"))
 

@@ -11,7 +11,7 @@ from transfer.metrics import Metric
 
 ABSENT = "–"
 TITLE = "Leaderboard"
-GENERATED_NOTICE = "These numbers are from generated data (shapes) and compare with no paper."
+GENERATED_NOTICE = "These numbers are from generated data and compare with no paper."
 FIELD_HEADINGS = ("method", "aug", "supervision", "labels", "arch", "data", "epochs")
 """Over the visible fields of a row."""
 WHOLE = {"self": 0.0, "full": 1.0}

@@ -83,7 +83,7 @@ def _require_there(data: str) -> None:
     Raises:
         DataError: If it isn't there.
     """
-    if places.is_generated(data) and not places.generated_root().is_dir():
+    if places.is_generated(data) and not places.generated_root(data).is_dir():
         raise DataError("the generated data is not there yet")
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from bench import places
 from bench.selection import ALL, Selection
 from pretrain.core.journal import Journal
 from pretrain.core.settings import ComputeSettings
@@ -70,7 +69,7 @@ class Plan(ABC):
     def data(self) -> Data:
         """The data, as a record describes them: generated data has one name, wherever it lies."""
         ref: Data = self.content.ref
-        return ref.replace({"name": places.GENERATED}) if self.generated else ref
+        return ref.replace({"name": self.root.parent.name}) if self.generated else ref
 
     def config(self) -> dict[str, Any]:
         """All settings as plain values, for the `config.yaml` of the run's folder."""

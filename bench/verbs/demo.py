@@ -1,91 +1,96 @@
-"""`bench demo`: run end to end on generated data. Two pre-trainings and a random baseline, every task, one leaderboard."""
+"""`bench demo`: a study on generated data, from pre-training to a leaderboard and what it says, and its file to start from."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 
 from bench import places, report
-from bench.options import SETUP, Place
 from bench.progress import Display
-from bench.runs.environment import peak_memory_mib
-from bench.verbs import Finished, measure, pretrain, transfer
-from bench.verbs.measure import Measure
-from bench.verbs.transfer import Transfer
-from pretrain.core.journal import Journal, Progress
+from bench.report import differences, words
+from bench.report.content import Content
+from bench.study import live, local
+from bench.study import plan as planning
+from bench.study.plan import StudyPlan
+from bench.study.records import RESULT
+from pretrain.core.errors import ConfigError
+from pretrain.core.journal import Journal
+from pretrain.trainer import precision_of
+from transfer.shapes.kinds import FABRICS
 
-T = TypeVar("T")
-
-AUGS = ("none", "cutmix")
-TASKS = ("linear", "knn", "voc0712", "coco-c4", "cityscapes")
-PLACE = Place(data=places.GENERATED, device="cpu")
-_WEIGHTS = {"shapes": 30.0, "pretrain": 75.0, "measure": 6.0, "linear": 20.0, "knn": 6.0}
-"""Rough seconds of each part on two cores: only for the time left."""
-_FINE_TUNING = 26.0
-
-
-@dataclass
-class Tally:
-    """The parts done so far, and what they took."""
-
-    display: Display
-    folders: list[Path] = field(default_factory=list)
-    reused: int = 0
-    peak_mib: float = 0.0
-
-    def part(self, title: str, weight: float, work: Callable[[], T]) -> T:
-        """Do one part, as the display's next."""
-        self.display.part(title, weight)
-        done = work()
-        self.peak_mib = max(self.peak_mib, peak_memory_mib())
-        return done
-
-    def run(self, title: str, weight: float, work: Callable[[], Finished]) -> Finished:
-        """Do one part that is a run."""
-        done = self.part(title, weight, work)
-        self.folders.append(done.folder)
-        self.reused += done.reused
-        return done
+FILE = Path("demo.yaml")
+WORKERS = 2
+"""Runs at a time."""
+SAID = {"linear-cached": "top1"}
+"""Task → metric of the comparisons that are written out."""
+HOW_TO_READ = (
+    "How to read it: a row is a pre-training, a column a task that its backbone was tried on. ± is the standard deviation",
+    "over seeds; a number without it is of one seed, and says nothing of the next one (◇). ▲ ▼ hold for other seeds, too.",
+    "What it doesn't say: anything of photographs. The images are made so that two cores can learn from them in minutes.",
+)
 
 
-def run(seed: int, out: Path) -> None:
-    """Run what is not done yet, print the leaderboard, write it into `out`, and say what it cost."""
+def run(out: Path) -> None:
+    """Run what is not done yet, print the leaderboard and what it says, write it into `out`, and say what it cost.
+
+    Raises:
+        ConfigError: If the working folder has a `demo.yaml` that can't be used, or a run failed.
+    """
     began = time.monotonic()
-    total = _weight("shapes") + len(AUGS) * _weight("pretrain") + (len(AUGS) + 1) * sum(map(_weight, ("measure", *TASKS)))
-    with Display(overall=("demo", total)) as display:
-        tally = Tally(display)
-        tally.part("generating shapes", _weight("shapes"), partial(places.generated, Journal(progress=display.hook)))
-        arch = places.read_config("pretrain", places.GENERATED)["arch"]
-        checkpoints = {"random": f"random:{arch}:{seed}"}
-        for aug in AUGS:
-            done = tally.run(f"pretrain {aug}", _weight("pretrain"), partial(_pretrain, aug, seed, display.hook))
-            checkpoints[aug] = str(done.backbone)
-        for name, checkpoint in checkpoints.items():
-            for task in ("measure", *TASKS):
-                tally.run(f"{task} of {name}", _weight(task), partial(_evaluate, task, checkpoint, display.hook))
-    console = Console()
-    written = ", ".join(map(str, report.report(tally.folders, out, console).written))
-    console.print(f"\n{len(tally.folders)} runs in runs/, {tally.reused} of them reused; the table is in {written}")
-    seconds, gib = time.monotonic() - began, tally.peak_mib / 1024
-    console.print(f"demo: {seconds:.0f} wall seconds, peak memory {gib:.2f} GiB")
+    write_file()
+    plan = planning.read(FILE)
+    console, screen = Console(), Console(stderr=True)
+    before = _reused(plan)
+    screen.print(
+        f"demo: {len(plan.cells)} runs, {WORKERS} at a time, {before} of them done; about 8 minutes on 2 cores for all"
+    )
+    with Display() as display:
+        places.generated(Journal(progress=display.hook), FABRICS.name)
+    with live.Screen(screen) as shown:
+        code = local.run(FILE, (), {"workers": WORKERS}, _quiet if screen.is_terminal else shown.say, shown.show)
+    if code:
+        raise ConfigError(
+            "the demo is not whole", seen=f"`bench study status {FILE} --failed`", fix="mend that, and run it again"
+        )
+    content = report.read([cell.folder for cell in plan.cells.values()])
+    written = report.publish(content, out, console, claims=False).written
+    for line in ("", *HOW_TO_READ, "", *said(content)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    _account(content, console, written, before, time.monotonic() - began)
 
 
-def _weight(part: str) -> float:
-    return _WEIGHTS.get(part, _FINE_TUNING)
+def write_file() -> None:
+    """Write the study into the working folder, in the precision of this processor; one that is there stays as it is."""
+    if not FILE.exists():
+        text = places.configs("study")[FILE.stem].read_text(encoding="utf-8")
+        FILE.write_text(text.replace("precision: bf16", f"precision: {precision_of('cpu')}"), encoding="utf-8")
 
 
-def _pretrain(aug: str, seed: int, progress: Progress) -> Finished:
-    command = f"bench pretrain --aug {aug} --seed {seed} --data {places.GENERATED}"
-    return pretrain.run({"aug": aug, "seed": seed}, SETUP, PLACE, progress, command)
+def said(content: Content) -> Iterator[str]:
+    """Write out the comparison of each row with its control, in the metrics of `SAID`."""
+    labels = words.labels(content.board.rows)
+    for column in content.board.columns:
+        task = column.protocol.key.task
+        if SAID.get(task) == column.name:
+            yield f"What it says, in {task} {column.name}:"
+            for row, label in enumerate(labels):
+                found = content.differences.get((row, column.index))
+                if found is not None:
+                    yield f"  {differences.mark(found)} {label}: {differences.difference(found, 1, labels)}"
 
 
-def _evaluate(task: str, checkpoint: str, progress: Progress) -> Finished:
-    tail = f"--ckpt {checkpoint} --data {places.GENERATED}"
-    if task == "measure":
-        return measure.run(Measure(), checkpoint, PLACE, progress, f"bench measure {tail}")
-    asked = Transfer(task=task, checkpoint=checkpoint)
-    return transfer.run(asked, PLACE, progress, f"bench transfer --task {task} {tail}")
+def _account(content: Content, console: Console, written: tuple[Path, ...], reused: int, seconds: float) -> None:
+    records = [entry.record for entry in content.board.entries]
+    files = ", ".join(map(str, written))
+    console.print(f"\n{len(records)} runs in runs/, {reused} of them reused; {FILE} asks for them, and the table is in {files}")
+    most = max((record.peak_memory_mib or 0 for record in records), default=0) / 1024
+    console.print(f"demo: {seconds:.0f} wall seconds, at most {most:.2f} GiB for each of {WORKERS} runs at a time")
+
+
+def _reused(plan: StudyPlan) -> int:
+    return sum((cell.folder / RESULT).is_file() for cell in plan.cells.values())
+
+
+def _quiet(line: str) -> None:
+    """Say nothing: the screen shows what runs."""

@@ -11,7 +11,7 @@ from transfer.datasets.decoding import Content
 from transfer.record import Checkpoint
 from transfer.sources import Backbone
 
-GENERATED_NOTE = "the data is generated (shapes): this number compares with no paper"
+GENERATED_NOTE = "the data is generated: this number compares with no paper"
 
 
 def introduce(backbone: Backbone, journal: Journal) -> None:

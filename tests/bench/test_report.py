@@ -173,7 +173,7 @@ def test_absent_is_never_zero_or_nan_anywhere(width):
 
 
 def test_every_rendering_says_that_generated_data_compares_with_no_paper(tmp_path):
-    notice = "from generated data (shapes) and compare with no paper"
+    notice = "from generated data and compare with no paper"
     for records, expected in (([made()], True), ([made(data="imagenet", of_name="coco")], False)):
         board = leaderboard(entries(records))
         texts = [render(Content(board), tmp_path) for render in (markdown.render, csv.render, page.render)]

@@ -5,7 +5,6 @@ import json
 import runpy
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -14,7 +13,6 @@ from typer.testing import CliRunner
 from bench import cli
 from bench.report import RENDERINGS, markdown, report
 from bench.report.gather import gather
-from bench.verbs import demo
 from pretrain.core.errors import RecordError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,16 +42,6 @@ def test_make_clean_takes_every_file_of_a_report_away(tmp_path):
     report([lay([made()], tmp_path / "records")[0].parent], tmp_path, Console(file=io.StringIO()))
     subprocess.run(["make", "-f", str(ROOT / "Makefile"), "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
-
-
-def test_the_demo_names_every_file_that_it_wrote(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demo.places, "generated", lambda journal: None)
-    done = SimpleNamespace(folder=lay([made()], tmp_path / "runs")[0].parent, reused=False, backbone=tmp_path)
-    monkeypatch.setattr(demo, "_pretrain", lambda *_: done)
-    monkeypatch.setattr(demo, "_evaluate", lambda *_: done)
-    demo.run(0, tmp_path / "out")
-    shown = "".join(capsys.readouterr().out.split())
-    assert "thetableisin" + ",".join(str(tmp_path / "out" / name) for name in RENDERINGS) in shown
 
 
 def test_a_broken_record_is_named_with_its_path_and_the_others_are_reported(tmp_path):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Print by how much backbones pre-trained on the generated data beat the random one.
 
-    learning_margins.py [--seeds 3] [--out FOLDER]     the demo's two augmentations: linear top-1 over the random backbone,
+    learning_margins.py [--seeds 3] [--out FOLDER]     two augmentations: linear top-1 over the random backbone,
                                                        and fine-tuned detectors and segmenters over untrained ones
     learning_margins.py --long [--out FOLDER]          self-supervised MoCo v2 (shapes-long): kNN top-1 over the random backbone
 
@@ -20,10 +20,10 @@ from bench.options import Place, Setup
 from bench.progress import Display
 from bench.verbs import pretrain as pretraining
 from bench.verbs import transfer as transferring
-from bench.verbs.demo import AUGS
 from bench.verbs.transfer import Transfer
 
 WANTED = 10.0
+AUGS = ("none", "cutmix")
 ARCH = "resnet18"
 
 

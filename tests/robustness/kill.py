@@ -2,7 +2,7 @@
 
     python tests/robustness/kill.py                    # every kind of run, as in docs/ROBUSTNESS.md; prints the rows as JSON
     python tests/robustness/kill.py --kind pretrain --kills 100 --seed 1
-    python tests/robustness/kill.py --demo             # the demo's own pre-training, killed five times: both SHA-256
+    python tests/robustness/kill.py --demo             # the pre-training `shapes`, killed five times: both SHA-256
 
 A third of the kills come while a file is being written. A run is killed until it is done, at most `PATIENCE` times. It is lost
 if the next command doesn't finish it, and wrong if its result differs from the undisturbed run's.
@@ -147,7 +147,7 @@ def digest(path: Path) -> str:
 
 
 def demo(folder: Path, seed: int, kills: int = 5) -> tuple[str, str]:
-    """Return the SHA-256 of the demo's backbone from an undisturbed run and from one killed five times."""
+    """Return the SHA-256 of the backbone `shapes` from an undisturbed run and from one killed five times."""
     rng, words = random.Random(seed), ["pretrain", "--device", "cpu", "--data", "shapes", "--set", "checkpoint_seconds=2"]
     said = folder / "said.txt"
     os.environ.pop("BENCH_DATA", None)
@@ -169,7 +169,7 @@ def demo(folder: Path, seed: int, kills: int = 5) -> tuple[str, str]:
 
 
 def of_demo(folder: Path, seed: int) -> Tally:
-    """Tally the demo's pre-training like the other kinds."""
+    """Tally the pre-training `shapes` like the other kinds."""
     whole, killed = demo(folder, seed)
     return Tally(kills=5, runs=1, wrong=[] if whole == killed else [f"backbone {killed} in place of {whole} (seed {seed})"])
 
@@ -200,7 +200,7 @@ PROMISES: dict[str, tuple[str, str]] = {
         "as above, on the detectron2 engine",
     ),
     "demo": (
-        "an undisturbed and a five times killed pre-training of the demo's configuration end in one and the same file",
+        "an undisturbed and a five times killed pre-training of the configuration `shapes` end in one and the same file",
         "both SHA-256 compared",
     ),
     "mmseg": ("a killed segmentation run resumes, with the same iterations and schedule", "as above, on the mmseg engine"),
@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, action="append", help="may be repeated; all without it")
     parser.add_argument("--kills", type=int, help="of each kind; those of the long form without it")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--demo", action="store_true", help="kill the demo's pre-training five times")
+    parser.add_argument("--demo", action="store_true", help="kill the pre-training `shapes` five times")
     asked = parser.parse_args()
     if asked.demo:
         with tempfile.TemporaryDirectory(prefix="bench-kill-") as name:

@@ -25,9 +25,8 @@ from transfer.board.columns import columns as columns_of
 from transfer.board.cost import Cost
 from transfer.board.entries import Conflict, Entry, newest
 from transfer.record import RunRecord
+from transfer.shapes import KINDS
 
-GENERATED = "shapes"
-"""Name of the generated data, whose numbers compare with no paper."""
 SUPERVISIONS = ("none", "self", "semi", "full", "unknown")
 """The order of the rows."""
 
@@ -105,9 +104,9 @@ class Leaderboard:
 
     @property
     def generated(self) -> bool:
-        """Whether any number has to do with generated data."""
-        rows = any(row.key.data == GENERATED for row in self.rows)
-        return rows or any(protocol.key.data == GENERATED for protocol in self.protocols)
+        """Whether any number has to do with generated data, which compares with no paper."""
+        rows = any(row.key.data in KINDS for row in self.rows)
+        return rows or any(protocol.key.data in KINDS for protocol in self.protocols)
 
 
 def leaderboard(entries: Iterable[Entry]) -> Leaderboard:

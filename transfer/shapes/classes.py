@@ -1,4 +1,4 @@
-"""The classes of the generated data: every surface pattern with every outline.
+"""Patterns, outlines and colours of the generated data, and the classes of `shapes`: every surface pattern with every outline.
 
 Object coordinates (u, v) have their origin in the object's centre, and every outline reaches out to radius 1.
 
@@ -82,3 +82,23 @@ def pattern_of(label: int) -> str:
 def outline_of(label: int) -> str:
     """Return the outline of a class."""
     return OUTLINES[label % len(OUTLINES)]
+
+
+LEAST_CONTRAST = 0.4
+"""Least difference between the grey values of a pattern's two colours: a pattern must survive the loss of colour."""
+
+
+def contrasting(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Draw two colours whose grey values differ by at least `LEAST_CONTRAST`; either may be the brighter one."""
+    low = rng.uniform(0.05, 0.95 - LEAST_CONTRAST)
+    high = rng.uniform(low + LEAST_CONTRAST, 0.95)
+    first, second = tinted(rng, low), tinted(rng, high)
+    return (first, second) if rng.random() < 0.5 else (second, first)
+
+
+def tinted(rng: np.random.Generator, grey: float, most: float = 0.35) -> Floats:
+    """Draw a colour with a given grey value, whose channels were up to `most` from each other before."""
+    tint = rng.uniform(-most, most, 3)
+    # ITU-R BT.601 weights, as in every conversion to grey here, in BGR order
+    tint -= tint @ np.array([0.114, 0.587, 0.299])
+    return np.clip(grey + tint, 0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Generation of the data set `shapes`: the same scenes in the image-folder, VOC, COCO and Cityscapes layouts.
+"""Generation of one kind of data (`kinds`): the same scenes in the image-folder, VOC, COCO and Cityscapes layouts.
 
 The scenes are drawn by `transfer.shapes.scenes` and written by `transfer.shapes.writers`. Each scene has its own random
 generator, seeded with the seed, the split and its index, and depends on nothing else.
@@ -16,13 +16,11 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from pretrain.core.journal import Journal
-from transfer.shapes import scenes
-from transfer.shapes.classes import CLASSES
+from transfer.shapes import kinds, scenes
+from transfer.shapes.kinds import SHAPES, Kind
 from transfer.shapes.writers import writers
 from transfer.shapes.writers.files import Sample, jpeg
 
-VERSION = 1
-"""Version of the scenes and of their layouts. Numbers measured on different versions aren't comparable."""
 MANIFEST = "shapes.json"
 """File that is written last: a folder with it is complete."""
 SPLITS = ("train", "val")
@@ -43,13 +41,20 @@ class Parameters:
     size: int
     """Side of a picture, in pixels."""
 
-    def manifest(self) -> dict[str, object]:
+    def manifest(self, kind: Kind) -> dict[str, object]:
         """Return the content of the manifest file."""
-        return {"name": "shapes", "version": VERSION, **asdict(self)}
+        return {"name": kind.name, "version": kind.version, **asdict(self)}
 
 
 def generate(
-    root: Path, *, seed: int = 0, train: int = 2000, val: int = 500, size: int = 96, journal: Journal | None = None
+    root: Path,
+    *,
+    kind: str = SHAPES.name,
+    seed: int = 0,
+    train: int | None = None,
+    val: int | None = None,
+    size: int = 96,
+    journal: Journal | None = None,
 ) -> Path:
     """Generate the data set, or reuse it if it is there already; returns its folder.
 
@@ -57,42 +62,46 @@ def generate(
 
     Args:
         root: The folder; its parents are made.
+        kind: One of `transfer.shapes.KINDS`.
         seed: Seed of all scenes.
-        train: Number of training scenes.
-        val: Number of validation scenes.
+        train: Number of training scenes; None: as many as the kind says.
+        val: Number of validation scenes; None: as above.
         size: Side of a picture, in pixels.
         journal: Logs the progress.
 
     Raises:
-        DataError: If `root` holds something else or shapes with other parameters, or a parameter is out of range.
+        DataError: If `root` holds something else or data with other parameters, or a parameter is out of range.
+        ConfigError: If there is no such kind.
     """
-    parameters = Parameters(seed=seed, train=train, val=val, size=size)
-    _check(parameters)
-    if _reusable(root, parameters):
+    what = kinds.get(kind)
+    counts = {"train": what.train if train is None else train, "val": what.val if val is None else val}
+    parameters = Parameters(seed=seed, size=size, **counts)
+    _check(what, parameters)
+    if _reusable(root, what, parameters):
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
     building = root.with_name(f".{root.name}.{os.getpid()}.tmp")
     try:
-        _write(building, parameters, journal or Journal())
-        _publish(building, root, parameters)
+        _write(building, what, parameters, journal or Journal())
+        _publish(building, root, what, parameters)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return root
 
 
-def scene(seed: int, split: str, index: int, *, size: int) -> scenes.Scene:
+def scene(seed: int, split: str, index: int, *, size: int, kind: Kind = SHAPES) -> scenes.Scene:
     """Draw scene `index` of a split. The classes take turns as the object in focus, which balances the image-folder layout."""
     rng = np.random.default_rng((seed, SPLITS.index(split), index))
-    return scenes.draw(rng, size=size, focus=index % len(CLASSES))
+    return scenes.draw(rng, kind, size=size, focus=index % len(kind.classes))
 
 
-def _check(parameters: Parameters) -> None:
+def _check(kind: Kind, parameters: Parameters) -> None:
     for name, value in asdict(parameters).items():
         if value < LEAST[name]:
-            raise DataError(f"shapes can't be generated with {name}={value}", seen=value, allowed=f"{LEAST[name]} or more")
+            raise DataError(f"{kind.name} can't be generated with {name}={value}", seen=value, allowed=f"{LEAST[name]} or more")
 
 
-def _reusable(root: Path, parameters: Parameters) -> bool:
+def _reusable(root: Path, kind: Kind, parameters: Parameters) -> bool:
     """Whether `root` holds the data set already; False if it holds nothing.
 
     Raises:
@@ -108,34 +117,34 @@ def _reusable(root: Path, parameters: Parameters) -> bool:
         found = json.loads(manifest.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"can't read {manifest}", seen=error, fix=f"delete {root} to generate it again") from None
-    if found != parameters.manifest():
+    if found != parameters.manifest(kind):
         raise DataError(
-            f"{root} holds shapes made with other parameters",
+            f"{root} holds generated data made with other parameters",
             seen=json.dumps(found),
-            allowed=json.dumps(parameters.manifest()),
+            allowed=json.dumps(parameters.manifest(kind)),
             fix="name another folder, or delete this one to generate it again",
         )
     return True
 
 
-def _write(root: Path, parameters: Parameters, journal: Journal) -> None:
+def _write(root: Path, kind: Kind, parameters: Parameters, journal: Journal) -> None:
     jobs = [(split, index) for split in SPLITS for index in range(getattr(parameters, split))]
-    layouts = writers(root, parameters.train)
+    layouts = writers(root, kind.classes, parameters.train)
     for done, (split, index) in enumerate(jobs, start=1):
-        drawn = scene(parameters.seed, split, index, size=parameters.size)
+        drawn = scene(parameters.seed, split, index, size=parameters.size, kind=kind)
         sample = Sample(split=split, index=index, scene=drawn, jpeg=jpeg(drawn.image))
         for writer in layouts:
             writer.add(sample)
-        journal.step("generate shapes", done, len(jobs))
+        journal.step(f"generate {kind.name}", done, len(jobs))
     for writer in layouts:
         writer.finish()
-    (root / MANIFEST).write_text(json.dumps(parameters.manifest()) + "\n", encoding="utf-8")
+    (root / MANIFEST).write_text(json.dumps(parameters.manifest(kind)) + "\n", encoding="utf-8")
 
 
-def _publish(building: Path, root: Path, parameters: Parameters) -> None:
+def _publish(building: Path, root: Path, kind: Kind, parameters: Parameters) -> None:
     """Move a finished folder to `root`; if another process was faster, its result is the same."""
     try:
         os.replace(building, root)
     except OSError:
-        if not _reusable(root, parameters):
+        if not _reusable(root, kind, parameters):
             raise

@@ -7,49 +7,47 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.shapes.classes import PATTERNS, WAVES, Array, Floats
+from transfer.shapes.classes import PATTERNS, WAVES, Array, Floats, tinted
+from transfer.shapes.kinds import Kind
 from transfer.shapes.outlines import TILT, Shape, turn
 
 Image = NDArray[np.uint8]
 
-FREQUENCY = (1.2, 2.0)
-"""Periods of a pattern per unit of object coordinates: 2.4 to 4 across an object."""
-LEAST_CONTRAST = 0.4
-"""Least difference between the grey values of a pattern's two colours: a pattern must survive the loss of colour."""
 BACKDROP_CONTRAST = 0.06
 """Largest amplitude of a background's pattern; an object's is at least 0.2."""
 
 
-def surface(rng: np.random.Generator, pattern: str, on: Shape, light: Floats, rows: slice, columns: slice) -> Floats:
+def surface(rng: np.random.Generator, kind: Kind, label: int, on: Shape, light: Floats, rows: slice, columns: slice) -> Floats:
     """Paint the W×W×3 surface of an object in a window of the canvas, shaded by light from the direction `light` (x, y)."""
     u, v = on.coordinates(rows, columns)
-    wave = _wave(rng, pattern, u, v, 2 * np.pi * rng.uniform(*FREQUENCY))
-    first, second = _colours(rng)
+    wave = _wave(rng, kind.pattern(label), u, v, 2 * np.pi * rng.uniform(*kind.frequency))
+    first, second = kind.colours(rng, label)
     colour = first + (second - first) * wave[..., None]
     return colour * _shade(rng, on, light, u, v)[..., None]
 
 
-def background(rng: np.random.Generator, side: int) -> Floats:
+def background(rng: np.random.Generator, kind: Kind, side: int) -> Floats:
     """Paint an H×H×3 background: a cloudy colour with a faint pattern, one of those that objects have."""
-    clouds = rng.uniform(-0.12, 0.12, (4, 4, 3)).astype(np.float32)
-    canvas = cv2.resize(clouds, (side, side), interpolation=cv2.INTER_CUBIC) + _colour(rng, rng.uniform(0.15, 0.85))
+    clouds = rng.uniform(-kind.clouds, kind.clouds, (4, 4, 3)).astype(np.float32)
+    cloudy = cv2.resize(clouds, (side, side), interpolation=cv2.INTER_CUBIC)
+    canvas = cloudy + tinted(rng, rng.uniform(0.15, 0.85), kind.backdrop_tint)
     # pattern coordinates as on an object whose radius is a quarter of the side, but turned by any angle
     rotation = turn(rng.uniform(0, 2 * np.pi)).astype(np.float32) / (0.25 * side)
     x = np.arange(side, dtype=np.float32)
     y = x[:, None]
     pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
     u, v = rotation[0, 0] * x + rotation[0, 1] * y, rotation[1, 0] * x + rotation[1, 1] * y
-    wave = _wave(rng, pattern, u, v, 2 * np.pi * rng.uniform(*FREQUENCY))
+    wave = _wave(rng, pattern, u, v, 2 * np.pi * rng.uniform(*kind.frequency))
     canvas += np.float32(rng.uniform(0, 2 * BACKDROP_CONTRAST)) * (wave - np.float32(0.5))[..., None]
     return np.clip(canvas, 0.02, 1)
 
 
-def lit(rng: np.random.Generator, canvas: Floats) -> Floats:
-    """Light the canvas (H×H×3) with random strength, colour and falloff, and sometimes blur it."""
+def lit(rng: np.random.Generator, canvas: Floats, cast: float) -> Floats:
+    """Light the canvas (H×H×3) with random strength, colour (`cast`: see `Kind`) and falloff, and sometimes blur it."""
     slope = rng.uniform(-0.4, 0.4, 2).astype(np.float32)
     across = np.linspace(-1, 1, len(canvas), dtype=np.float32)
     falloff = 1 + slope[0] * across + slope[1] * across[:, None]
-    gain = np.exp(rng.uniform(-0.6, 0.1) + rng.uniform(-0.2, 0.2, 3)).astype(np.float32)
+    gain = np.exp(rng.uniform(-0.6, 0.1) + rng.uniform(-cast, cast, 3)).astype(np.float32)
     seen = canvas * (falloff[..., None] * gain)
     return cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.3, 1.5)).astype(np.float32) if rng.random() < 0.5 else seen
 
@@ -75,19 +73,3 @@ def _shade(rng: np.random.Generator, on: Shape, light: Floats, u: Array, v: Arra
     towards = light @ on.frame.astype(np.float32) / np.float32(on.radius)
     slope, dome = np.float32(rng.uniform(0.1, 0.4)), np.float32(rng.uniform(0, 0.4))
     return np.clip(1 + slope * (towards[0] * u + towards[1] * v) - dome * (u * u + v * v), 0.1, None).astype(np.float32)
-
-
-def _colours(rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw two colours whose grey values differ by at least `LEAST_CONTRAST`; either may be the brighter one."""
-    low = rng.uniform(0.05, 0.95 - LEAST_CONTRAST)
-    high = rng.uniform(low + LEAST_CONTRAST, 0.95)
-    first, second = _colour(rng, low), _colour(rng, high)
-    return (first, second) if rng.random() < 0.5 else (second, first)
-
-
-def _colour(rng: np.random.Generator, grey: float) -> Floats:
-    """Draw a colour with a given grey value."""
-    tint = rng.uniform(-0.35, 0.35, 3)
-    # ITU-R BT.601 weights, as in every conversion to grey here, in BGR order
-    tint -= tint @ np.array([0.114, 0.587, 0.299])
-    return np.clip(grey + tint, 0, 1).astype(np.float32)

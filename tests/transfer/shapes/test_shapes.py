@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as masks
 
-from pretrain.core.errors import DataError
+from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
-from transfer.shapes import contours, generate, scenes
+from transfer.shapes import KINDS, contours, generate, kinds, scenes
 from transfer.shapes.classes import CLASSES
+from transfer.shapes.kinds import FABRICS, SHAPES
 
 TRAIN, VAL, SIZE = 20, 10, 64
 SPLITS = {"train": TRAIN, "val": VAL}
@@ -158,7 +159,7 @@ def test_every_object_is_visible_enough_and_the_one_in_focus_more_so() -> None:
     counts = set()
     for index in range(40):
         rng = np.random.default_rng(index)
-        placed, subject = scenes.compose(rng, side=2 * SIZE, focus=index % 20)
+        placed, subject = scenes.compose(rng, SHAPES, side=2 * SIZE, focus=index % 20)
         counts.add(len(placed))
         assert placed[subject].label == index % 20
         front = np.zeros((2 * SIZE, 2 * SIZE), dtype=bool)
@@ -248,3 +249,53 @@ def test_progress_counts_every_scene(tmp_path: Path) -> None:
     journal = Journal(progress=lambda stage, done, total, values: seen.append((stage, done, total)))
     generate.generate(tmp_path / "shapes", train=2, val=1, size=SIZE, journal=journal)
     assert seen == [("generate shapes", done, 3) for done in (1, 2, 3)]
+
+
+def test_every_kind_is_found_by_its_name_and_has_as_many_classes_as_its_functions_know() -> None:
+    rng = np.random.default_rng(0)
+    for name in KINDS:
+        kind = kinds.get(name)
+        assert kind.name == name
+        for label in range(len(kind.classes)):
+            assert kind.pattern(label) in kind.classes[label]
+            assert kind.outline(rng, label)
+            assert all(colour.shape == (3,) and colour.min() >= 0 and colour.max() <= 1 for colour in kind.colours(rng, label))
+    with pytest.raises(ConfigError, match="shaped"):
+        kinds.get("shaped")
+
+
+@pytest.fixture(scope="module")
+def fabrics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate.generate(tmp_path_factory.mktemp("data") / "fabrics", kind="fabrics", train=12, val=6, size=SIZE)
+
+
+def test_fabrics_have_few_classes_and_few_objects_in_every_layout(fabrics: Path) -> None:
+    content = coco(fabrics, "train")
+    assert [category["name"] for category in content["categories"]] == list(FABRICS.classes)
+    assert (fabrics / "voc/classes.txt").read_text().split() == list(FABRICS.classes)
+    assert json.loads((fabrics / "cityscapes/classes.json").read_text())["num_classes"] == len(FABRICS.classes) + 1
+    assert Counter(path.parent.name for path in fabrics.glob("imagenet/train/*/*.jpg")) == dict.fromkeys(FABRICS.classes, 2)
+    objects = Counter(annotation["image_id"] for annotation in content["annotations"])
+    assert len(objects) == 12
+    assert max(objects.values()) <= FABRICS.most_objects
+    assert json.loads((fabrics / generate.MANIFEST).read_text())["name"] == "fabrics"
+
+
+def test_one_kind_is_not_taken_for_another(fabrics: Path) -> None:
+    with pytest.raises(DataError, match="other parameters"):
+        generate.generate(fabrics, train=12, val=6, size=SIZE)
+
+
+def test_the_mean_colour_of_a_fabric_tells_its_class_and_that_of_one_pixel_does_not() -> None:
+    crops = np.array([generate.scene(0, "train", index, size=SIZE, kind=FABRICS).crop for index in range(180)]) / 255
+    labels = np.arange(180) % len(FABRICS.classes)
+
+    def told(pixels: np.ndarray) -> float:
+        """Fraction of the later half whose colour, relative to its brightness, is nearest to the mean of its own class."""
+        chroma = pixels / pixels.mean(axis=1, keepdims=True).clip(1e-6)
+        means = np.stack([chroma[:90][labels[:90] == label].mean(axis=0) for label in range(len(FABRICS.classes))])
+        nearest = ((chroma[90:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+        return float((nearest == labels[90:]).mean())
+
+    assert told(crops.mean(axis=(1, 2))) > 0.7
+    assert told(crops[:, 32, 32]) < 0.4

@@ -4,6 +4,7 @@ Index i of a split has the same picture everywhere: COCO's image id, VOC's file 
 1. VOC numbers the training split first; 2007 test is the validation split, and 2007 and 2012 trainval halve the training split.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from transfer.shapes.writers.cityscapes import Cityscapes
@@ -13,6 +14,6 @@ from transfer.shapes.writers.imagefolder import ImageFolder
 from transfer.shapes.writers.voc import Voc
 
 
-def writers(root: Path, train: int) -> list[Writer]:
+def writers(root: Path, classes: Sequence[str], train: int) -> list[Writer]:
     """Make the writers of all layouts below a folder, for `train` training scenes."""
-    return [ImageFolder(root), Coco(root), Voc(root, train), Cityscapes(root)]
+    return [ImageFolder(root, classes), Coco(root, classes), Voc(root, classes, train), Cityscapes(root, classes)]

@@ -1,19 +1,20 @@
 """The Cityscapes layout of the generated data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from transfer.datasets.writing import classes_json
-from transfer.shapes.classes import CLASSES
 from transfer.shapes.writers.files import Sample, png, write
 
 
 class Cityscapes:
-    """`cityscapes/{leftImg8bit,gtFine}/SPLIT/shapes/*.png`: label maps with 0 for the background and 1 … 20 for the classes."""
+    """`cityscapes/{leftImg8bit,gtFine}/SPLIT/shapes/*.png`: label maps of 0, the background, and 1, 2, …, the classes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, classes: Sequence[str]) -> None:
         self._root = root / "cityscapes"
+        self._classes = classes
 
     def add(self, sample: Sample) -> None:
         """Write a picture and its label map."""
@@ -26,4 +27,4 @@ class Cityscapes:
 
     def finish(self) -> None:
         """Write the meaning of the label maps' values."""
-        write(self._root / "classes.json", classes_json(("background", *CLASSES)))
+        write(self._root / "classes.json", classes_json(("background", *self._classes)))

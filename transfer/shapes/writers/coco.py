@@ -1,19 +1,20 @@
 """The COCO layout of the generated data."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transfer.shapes import contours
-from transfer.shapes.classes import CLASSES
 from transfer.shapes.writers.files import Sample, write
 
 
 class Coco:
     """`coco/SPLIT2017/*.jpg` and `coco/annotations/instances_SPLIT2017.json`; category ids count from 1."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, classes: Sequence[str]) -> None:
         self._root = root / "coco"
+        self._classes = classes
         self._images: dict[str, list[dict[str, Any]]] = {}
         self._annotations: dict[str, list[dict[str, Any]]] = {}
 
@@ -43,7 +44,7 @@ class Coco:
     def finish(self) -> None:
         """Write the annotations."""
         categories = [
-            {"id": label + 1, "name": name, "supercategory": name.split("-")[1]} for label, name in enumerate(CLASSES)
+            {"id": label + 1, "name": name, "supercategory": name.split("-")[1]} for label, name in enumerate(self._classes)
         ]
         for split, images in self._images.items():
             content = {"images": images, "annotations": self._annotations[split], "categories": categories}
