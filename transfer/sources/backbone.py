@@ -15,8 +15,8 @@ from transfer.sources.recipe import OPTIONS, USUAL, Recipe, described
 
 COUNTER = "num_batches_tracked"
 """The one backbone tensor a file may lack: norms count batches for a momentum that no backbone here uses."""
-WRAPPERS = ("module", "_orig_mod")
-"""Modules that only hold another: DistributedDataParallel, torch.compile."""
+WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
+"""Modules that only hold another: DistributedDataParallel, torch.compile, FSDP, activation checkpointing, Fabric."""
 ENCODER_MARKS = (".layer", ".blocks.")
 """What only names of encoders contain, of whichever family; `encoder_k.layer1.0.conv1.weight` tells `encoder_k` for one."""
 SURE = ("bench", "random")

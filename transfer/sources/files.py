@@ -187,6 +187,8 @@ def tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = {}
     for key, value in mapping.items():
+        if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], np.ndarray):
+            value = value[1]  # PaddlePaddle pickles a tensor with its name
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = torch.from_numpy(np.array(value))
         if isinstance(value, Tensor) and _is_plain(value):

@@ -16,7 +16,7 @@ from transfer.sources.found import Found
 from transfer.sources.levels import File
 from transfer.sources.ported import Ported, ported
 from transfer.sources.refusals import nothing_recognised, require_undilated
-from transfer.sources.search import search
+from transfer.sources.search import PLAIN, search
 
 
 def recognise(
@@ -54,7 +54,12 @@ def recognise(
 
 
 def _as_ported(found: Found, other: Ported) -> Found:
-    """Say whose names and axes they were, and call what is dropped as the file does."""
+    """Say whose names and axes they were, and call what is dropped as the file does.
+
+    With torchvision's names it is still no file of torchvision's, of which the training would be known.
+    """
+    if found.source == "torchvision":
+        found = replace(found, source=PLAIN, method="unknown", supervision="unknown")
     dropped = (*(other.own.get(name, name) for name in found.dropped), *other.left)
     remark = f"the checkpoint has {other.words}; read as torch's network, whose padding no tensor shows"
     return replace(found, dropped=dropped, why=f"{found.why}; {other.words}", remarks=(remark, *found.remarks))

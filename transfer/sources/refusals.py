@@ -92,6 +92,15 @@ MISFITS: tuple[Reason, ...] = (
         lambda s: any(".parametrizations." in key or key.endswith("_orig") for key in s),
         "its weights are made by functions that the file doesn't hold (parametrizations)",
     ),
+    (lambda s: _has(s, r"\.lora_[AB]\b"), "it has adapters (LoRA) beside its weights: merge them first (merge_and_unload)"),
+    (
+        lambda s: _has(s, r"fake_quant|activation_post_process|\._packed_params"),
+        "it was quantised, or trained for that: another function",
+    ),
+    (
+        lambda s: "conv1.bias" in s and "layer1.0.conv1.bias" in s and not _has(s, r"(^|\.)bn1\."),
+        "its norms were folded into its convolutions",
+    ),
     (lambda s: any(key.endswith(("stem.0.weight", "conv1.0.weight")) for key in s), DEEP),
     (lambda s: _conv1(s)[2] == 3 and _conv1(s)[0] < 64, DEEP),
     (lambda s: _conv1(s)[2] == 3, "its stem is one 3×3 convolution, for images of 32 pixels (CIFAR)"),

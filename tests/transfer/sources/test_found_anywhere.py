@@ -57,6 +57,17 @@ PLACES: dict[str, tuple[Any, str]] = {
         "at the top of net",
     ),
     "wrapped inside": ({"state_dict": prefixed("encoder._orig_mod.", weights())}, "below encoder._orig_mod. in state_dict"),
+    "sharded and checkpointed": (
+        {
+            "model": {
+                name.replace("layer1.", "layer1._fsdp_wrapped_module.").replace(
+                    "layer2.0.", "layer2.0._checkpoint_wrapped_module."
+                ): each
+                for name, each in prefixed("_forward_module.net.", weights()).items()
+            }
+        },
+        "below _forward_module.net. in model",
+    ),
     "wrapped outside, beside others": (
         {"ckpt": prefixed("module.trunk.", weights()) | {"temperature": torch.ones(1)}},
         "below module.trunk. in ckpt",

@@ -137,7 +137,7 @@ def test_a_port_to_flax_is_read_flat_and_nested_with_what_was_turned_in_a_remark
     flat = flax(state)
     for content in (flat, nested(flat), {"model": nested(flat), "opt_state": [nested(flat)], "step": 3}):
         backbone = read(tmp_path, content)
-        assert backbone.arch == arch
+        assert (backbone.arch, backbone.source, backbone.provenance.method) == (arch, "plain", "unknown")
         assert is_read(backbone, state)
         assert "kernels and dense layers turned" in backbone.remarks[0]
         assert "whose padding no tensor shows" in backbone.remarks[0]
@@ -204,6 +204,8 @@ def test_paddlepaddles_resnets_and_vision_transformers_are_read(tmp_path: Path) 
         backbone = sources.load(str(path))
         assert is_read(backbone, state)
         assert "PaddlePaddle's" in backbone.remarks[0]
+    named = {name: (name, value) for name, value in paddle(resnet()).items() if isinstance(value, np.ndarray)}
+    assert is_read(read(tmp_path, {"net": named}), resnet())
 
 
 def test_paddleclass_blocks_are_those_of_four_layers(tmp_path: Path) -> None:

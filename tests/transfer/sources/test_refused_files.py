@@ -115,6 +115,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: resnet18() | {"layer1.2.conv1.weight": torch.zeros(64, 64, 3, 3)},
         "1 extra: layer1.2.conv1.weight",
     ),
+    "adapters": (lambda: resnet18() | {"layer1.0.conv1.lora_A.weight": torch.zeros(4, 4)}, "merge them first"),
+    "fake quantisation": (lambda: resnet18() | {"conv1.weight_fake_quant.scale": torch.ones(1)}, "trained for that"),
+    "folded norms": (
+        lambda: {
+            k.replace("weight", w): torch.zeros(t.shape[: 4 if w == "weight" else 1])
+            for k, t in resnet18().items()
+            if t.dim() == 4
+            for w in ("weight", "bias")
+        },
+        "folded into its convolutions",
+    ),
     "MSRA's": (msra, "stride in the 1×1 convolutions and BGR images"),
     "a number that is none": (lambda: resnet18() | {"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias holds 64 values"),
     "an infinity": (
