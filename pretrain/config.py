@@ -71,6 +71,7 @@ class PretrainConfig(ComputeSettings):
 
     RUNTIME: ClassVar[frozenset[str]] = frozenset(
         {"num_workers", "verify_data", "cache", "save_every", "checkpoint_seconds", "keep_every", "monitor_every", "compile"}
+        | {"fused_views"}
     )
 
     method: Annotated[SerializeAsAny[Method], BeforeValidator(_method)]
@@ -149,6 +150,8 @@ class PretrainConfig(ComputeSettings):
     """Epochs between measurements of nearest-neighbour accuracy; 0 measures none."""
     compile: bool = False
     """Compile the encoders with torch's compiler: minutes at the start, a faster step on a GPU. Changes rounding only."""
+    fused_views: bool = False
+    """On a GPU, make views by few passes over memory, by torch's compiler. Changes rounding only; nothing on a CPU."""
 
     @classmethod
     def read(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> Self:

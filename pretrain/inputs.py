@@ -12,9 +12,11 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
+from pretrain.augment import fused
 from pretrain.augment.compose import alike, guided
 from pretrain.augment.guide import Guide
 from pretrain.augment.mixed import Augmentation, Mixed
+from pretrain.augment.pipelines import Pipeline
 from pretrain.batch import View
 from pretrain.config import PretrainConfig
 from pretrain.images.crops import Crop
@@ -66,11 +68,13 @@ class Inputs:
     augmentation: Augmentation
     both: bool
     """Whether the augmentation applies to every view; else only to those that the trained encoder sees."""
+    fused: bool = False
+    """Whether base pipelines are few passes, made by torch's compiler: see `pretrain.augment.fused`."""
 
     @classmethod
-    def of(cls, config: PretrainConfig) -> Self:
-        """Build from a run's configuration."""
-        return cls(config.views(), config.augmentation(), config.aug_views == "both")
+    def of(cls, config: PretrainConfig, device: str = "cpu") -> Self:
+        """Build from a run's configuration. On a CPU, whose cache holds a few images, nothing is fused."""
+        return cls(config.views(), config.augmentation(), config.aug_views == "both", config.fused_views and device != "cpu")
 
     def __call__(
         self, crops: Iterable[Tensor], labels: Tensor, rng: Generator, ask: Ask | None = None
@@ -97,7 +101,7 @@ class Inputs:
     ) -> tuple[tuple[Mixed, ...], tuple[Tensor, ...]]:
         """Make the same views, each with what was blended into it."""
         pairs = zip(self.views, crops, strict=True)
-        clean = tuple(normalised(view.pipeline(crop.float().div_(255), rng)) for view, crop in pairs)
+        clean = tuple(self._plain(view.pipeline, crop.float().div_(255), rng) for view, crop in pairs)
         guides = [None] * len(clean) if ask is None else ask(clean)
         augment = [self.augmentation if guide is None else guided(self.augmentation, guide) for guide in guides]
         if self.both:  # what the first view is like decides for all
@@ -107,6 +111,9 @@ class Inputs:
             for view, images, augment_view in zip(self.views, clean, augment, strict=True)
         ]
         return tuple(seen), clean
+
+    def _plain(self, pipeline: Pipeline, images: Tensor, rng: Generator) -> Tensor:
+        return fused.view(pipeline, images, rng) if self.fused else normalised(pipeline(images, rng))
 
 
 def normalised(images: Tensor, seen: Input = IMAGENET) -> Tensor:

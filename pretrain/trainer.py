@@ -75,7 +75,7 @@ class Trainer:
             _compile(self.learner)
         self.network: nn.Module = _parallel(self.learner) if distributed.world() > 1 else self.learner
         self.optimizer = self.recipe.build_optimizer(self.learner.trained())
-        self.inputs = Inputs.of(config)
+        self.inputs = Inputs.of(config, device)
         self.asked = asked(config.aug)
         self.broken: TrainingError | None = None
         self._unread: list[tuple[Progress, Losses, float]] = []

@@ -77,8 +77,22 @@ class Pipeline(Settings):
         Returns:
             (N, 3, H, W), RGB in [0, 1].
         """
-        draws = torch.rand(len(_DRAWN), len(images), generator=rng)
+        draws = self.draws(len(images), rng)
         images = images.clone(memory_format=torch.contiguous_format)
+        for name in self.order:
+            self.apply_(name, images, draws)
+        return images
+
+    def draws(self, count: int, rng: Generator) -> Tensor:
+        """Draw all random numbers of that many images, (numbers, N), on the CPU."""
+        return torch.rand(len(_DRAWN), count, generator=rng)
+
+    def chosen(self, name: Operation, draws: Tensor) -> Tensor:
+        """Tell which images an operation applies to, (N,) bool, on the CPU."""
+        return draws[_DRAWN.index(name)] < getattr(self, name)
+
+    def apply_(self, name: Operation, images: Tensor, draws: Tensor) -> None:
+        """Apply an operation, in place, to those of the images (N, 3, H, W) that it is drawn for."""
         apply: dict[Operation, Callable[[Tensor, Tensor, Tensor], None]] = {
             "jitter": self._jitter,
             "grey": self._grey,
@@ -86,25 +100,26 @@ class Pipeline(Settings):
             "solarize": self._solarize,
             "flip": self._flip,
         }
-        for name in self.order:
-            chosen = (draws[_DRAWN.index(name)] < getattr(self, name)).nonzero().squeeze(1)
-            if len(chosen):
-                apply[name](images, chosen, draws[:, chosen])
-        return images
+        chosen = self.chosen(name, draws).nonzero().squeeze(1)
+        if len(chosen):
+            apply[name](images, chosen, draws[:, chosen])
+
+    def jitter_of(self, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each image's order of the jitter's steps, (N, 4), and the steps' parameters, (4, N), on the CPU."""
+        return torch.tensor(_ORDERS)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()], self._strengths(draws)
 
     def _jitter(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
         """Apply the four steps in each image's own order; each round groups the images by their next step."""
-        orders = torch.tensor(_ORDERS)[(draws[_DRAWN.index("order")] * len(_ORDERS)).long()]  # (N, 4)
-        strengths = self._strengths(draws)
+        orders, strengths = self.jitter_of(draws)
         rows = torch.arange(len(chosen))  # which of the chosen images each row of `part` holds
         part = images
-        for position in range(len(_STEPS)):
+        for position in range(len(STEPS)):
             step, by_step = orders[rows, position].sort()
             rows = rows[by_step]
             part = part.index_select(0, upload(by_step if position else chosen[rows], images.device))
-            counts = step.bincount(minlength=len(_STEPS)).tolist()
+            counts = step.bincount(minlength=len(STEPS)).tolist()
             strength = upload(strengths[step, rows], images.device).split(counts)
-            for apply_, same, by in zip(_STEPS, part.split(counts), strength, strict=True):
+            for apply_, same, by in zip(STEPS, part.split(counts), strength, strict=True):
                 if len(same):
                     apply_(same, by)
         images.index_copy_(0, upload(chosen[rows], images.device), part)
@@ -113,7 +128,7 @@ class Pipeline(Settings):
         """Scale uniform draws to the steps' parameters (4, N), centred on the one that changes nothing."""
         widths = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue])
         neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])
-        return neutral[:, None] + widths[:, None] * (2 * draws[: len(_STEPS)] - 1)
+        return neutral[:, None] + widths[:, None] * (2 * draws[: len(STEPS)] - 1)
 
     def _grey(self, images: Tensor, chosen: Tensor, draws: Tensor) -> None:
         _change(images, chosen, lambda part: ops.to_grey(part).expand_as(part))
@@ -137,14 +152,14 @@ def _change(images: Tensor, chosen: Tensor, operation: Callable[[Tensor], Tensor
     images.index_copy_(0, where, operation(images.index_select(0, where)))
 
 
-_STEPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+STEPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     ops.adjust_brightness_,
     ops.adjust_contrast_,
     ops.adjust_saturation_,
     ops.adjust_hue_,
 )
 """Steps of the colour jitter."""
-_ORDERS = list(itertools.permutations(range(len(_STEPS))))
+_ORDERS = list(itertools.permutations(range(len(STEPS))))
 _DRAWN = ("brightness", "contrast", "saturation", "hue", "order", "sigma", *get_args(Operation))
 """Numbers drawn for each image, uniform in [0, 1): parameters, then for each operation whether it applies."""
 

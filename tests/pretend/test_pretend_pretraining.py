@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from pretrain import augment, methods
+from pretrain.augment import fused
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import TrainingError
 from pretrain.images import encoded
@@ -79,6 +80,12 @@ def test_a_step_of_other_settings(name: str, watch: Any) -> None:
 def test_a_step_with_small_crops_and_a_queue_of_embeddings(watch: Any) -> None:
     small = {"local_views": 2, "method.queue": 8, "queue_epoch": 0}
     look(config("swav", **small), watch)
+    assert watch.waits == {}
+
+
+def test_a_step_of_fused_views(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "compiled", lambda function: function)
+    look(config("mocov2", fused_views=True), watch)
     assert watch.waits == {}
 
 

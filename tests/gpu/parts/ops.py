@@ -17,8 +17,9 @@ STEPS = 2
 
 
 def check(check: Check) -> None:
-    """Views, partners and shares of each pipeline without its thresholds, and of each augmentation that asks no network."""
+    """Views, partners and shares of each pipeline without its thresholds, also fused, and of each quiet augmentation."""
     cases = [(name, {"pipeline": name, "pipeline_options": SMOOTH, "key_pipeline_options": SMOOTH}) for name in PIPELINES]
+    cases += [(f"{name}, fused", {**fields, "fused_views": True}) for name, fields in cases]
     cases += [(name, {"aug": name}) for name in augment.AUGMENTATIONS if not augment.asked(name)]
     for name, fields in cases:
         own, others = (trainer(device, **SIZES[check.gpu], **fields) for device in ("cpu", check.device))

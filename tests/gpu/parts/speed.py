@@ -40,6 +40,7 @@ def check(check: Check) -> None:
     runs = {name: _trainer(check, setting, workers) for name in ("ours", "step", "bare")}
     if check.gpu:
         runs["compiled"] = _trainer(check, setting, workers, compile=True)
+        runs["fused"] = _trainer(check, setting, workers, compile=True, fused_views=True)
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(REPEATS):
         for name, run in runs.items():
@@ -72,7 +73,7 @@ def _trainer(check: Check, setting: Any, workers: int, **more: Any) -> Trainer:
 
 
 def _rate(check: Check, name: str, run: Trainer, setting: Any) -> float:
-    work = BENCH["CONTESTANTS"]["ours" if name == "compiled" else name](run, check.folder, setting.steps)
+    work = BENCH["CONTESTANTS"][name if name in BENCH["CONTESTANTS"] else "ours"](run, check.folder, setting.steps)
     for _ in range(BENCH["WARMUP"]):
         next(work)
     began = finish(check.device)
