@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SCENES, SIZE = 24, 256
+FAVOUR = 4.0
+"""Added to the first class's score, which then passes the threshold in every region, as no class of fresh weights does."""
 
 
 class Clock(NamedTuple):
@@ -102,6 +104,8 @@ def measured(options: argparse.Namespace, root: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     model = FAMILIES[settings.family]("resnet18", len(data.classes), settings, backbone.recipe)
     model.load_backbone(backbone.state)
+    with torch.no_grad():
+        model.box.scores.bias[0] += FAVOUR
     inside, grown, detect = Clock(0.0, 0.0), list[float](), model.detect
 
     def timed(images: Any) -> Any:

@@ -1,6 +1,10 @@
 """Work that worker processes do while this process goes on."""
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
@@ -10,6 +14,9 @@ from pretrain.core.workers import Loader
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+LOOK = 2.0
+"""Seconds between a worker's looks at whether the process that started it is still there."""
 
 
 def aside(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
@@ -36,8 +43,8 @@ def aside(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[
             failed.append(error)
 
     # A generator of its own: the loader would draw from the global one.
-    generator = torch.Generator().manual_seed(0)
-    yield from Loader(_Calls(call), batch_sampler=batches(), num_workers=workers, collate_fn=_only, generator=generator)
+    how = {"num_workers": workers, "collate_fn": _only, "generator": torch.Generator().manual_seed(0)}
+    yield from Loader(_Calls(call), batch_sampler=batches(), **how, worker_init_fn=partial(_followed, os.getpid()))
     if failed:
         raise failed[0]
 
@@ -50,6 +57,17 @@ class _Calls(Dataset[R], Generic[T, R]):
 
     def __getitem__(self, item: T) -> R:
         return self._call(item)
+
+
+def _followed(parent: int, worker: int) -> None:
+    """End this worker when its parent was killed: one with more to send than a pipe takes would wait for a reader forever."""
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _only(batch: list[R]) -> R:

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +64,24 @@ def test_an_error_of_an_item_comes_behind_the_results_before_it_and_one_of_a_cal
 def test_a_worker_that_is_killed_ends_the_work(tmp_path: Path) -> None:
     with pytest.raises(WorkerError), translating_os_errors("run", tmp_path):
         list(aside(killed, range(10), 2))
+
+
+def large(number: int) -> tuple[int, bytes]:
+    return os.getpid(), bytes(2**20)
+
+
+def test_no_worker_outlives_a_process_that_was_killed() -> None:
+    """Each has more to send than a pipe takes."""
+    code = "from test_aside import *; found = aside(large, range(9), 2); print(next(found)[0], flush=True); time.sleep(99)"
+    where = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": where}
+    ) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        assert Path(f"/proc/{worker}").exists()
+        process.kill()
+    until = time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
