@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bench.report import coverage, findings, words
 from bench.report.content import Content
+from transfer.board.claims import deciding
 from transfer.board.claims.judge import Claim, Evidence, Verdict
 
 TITLE = "What the papers claim, and what these runs say"
@@ -62,19 +63,26 @@ def _line(content: Content, claim: Claim, standing: str) -> ClaimLine:
     evidence = (_evidence(content, one) for one in claim.evidence)
     note = (f"Note: {claim.note}",) if claim.note and claim.evidence else ()
     said = tuple(words.clean(line) for line in (*evidence, *claim.missing, *note))
-    return ClaimLine(f"{claim.text} ({claim.source})", said, claim.verdict, standing, _tally(claim.evidence))
+    return ClaimLine(f"{claim.text} ({claim.source})", said, claim.verdict, standing, _tally(claim))
 
 
-def _tally(evidence: Sequence[Evidence]) -> str:
-    """Count the lines by verdict, in a few words: what a reader wants before the lines themselves."""
-    judged = [one for one in evidence if one.value is not None]
+def _tally(claim: Claim) -> str:
+    """Count the lines by verdict, and say what would decide it: what a reader wants before the lines themselves."""
+    judged = [one for one in claim.evidence if one.value is not None]
     if not judged:
         return ""
     counts = Counter(one.verdict for one in judged)
     parts = [f"{counts[verdict]} {word}" for verdict, word in WORD.items() if counts[verdict]]
     early = sum(one.interval is None for one in judged)
     why = f" ({early} with too few pre-trainings)" if early else ""
-    return f"{len(judged)} comparison{'s' * (len(judged) != 1)}: {', '.join(parts)}{why}"
+    return f"{len(judged)} comparison{'s' * (len(judged) != 1)}: {', '.join(parts)}{why}{_deciding(claim)}"
+
+
+def _deciding(claim: Claim) -> str:
+    number = deciding.pretrainings(claim)
+    if number is None:
+        return ""
+    return f"; to decide it: {f'about {number}' if number else f'more than {deciding.MOST}'} pre-trainings in each row"
 
 
 def _evidence(content: Content, one: Evidence) -> str:

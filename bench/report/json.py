@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.report import coverage, words
 from bench.report.content import Content
+from transfer.board.claims import deciding
 from transfer.board.columns import Column
 from transfer.metrics import smallest_interest
 
@@ -114,11 +115,17 @@ def cells(content: Content) -> list[dict[str, Any]]:
 
 
 def _claims(content: Content) -> list[dict[str, Any]]:
-    """List the claims; of a study with how many of their planned units are there."""
+    """List the claims; of a study with how many of their planned units are there.
+
+    `pretrainings_to_decide` is what every row would need; 0: more than 100; None: it is decided, or repeating can't decide it.
+    """
     lines = []
     for index, claim in enumerate(content.claims):
         line: dict[str, Any] = plain(claim)
         del line["places"]
+        for one in line["evidence"]:
+            del one["basis"]
+        line["pretrainings_to_decide"] = deciding.pretrainings(claim)
         lines.append(line | (content.standing[index]._asdict() if content.study else {}))
     return lines
 

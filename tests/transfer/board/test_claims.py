@@ -1,5 +1,6 @@
 """The claims of arXiv:2310.18850, on runs made to support, contradict or leave them undecided; the tests behind them."""
 
+import dataclasses
 import itertools
 import runpy
 from pathlib import Path
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transfer.board.claims import claims
-from transfer.board.claims.judge import ABOVE, BELOW, Expected, holm
+from transfer.board.claims import claims, deciding
+from transfer.board.claims.judge import ABOVE, BELOW, Basis, Claim, Evidence, Expected, holm, judged
 from transfer.board.errors import Estimate
 from transfer.board.factors import explained
 from transfer.board.leaderboard import leaderboard
@@ -242,3 +243,35 @@ def test_a_difference_within_bounds_is_tested_against_both(mean):
 def test_holms_adjustment_is_the_step_down_of_bonferronis():
     assert holm([0.01, 0.04, 0.03]) == [pytest.approx(0.03), pytest.approx(0.06), pytest.approx(0.06)]
     assert holm([]) == []
+
+
+def _undecided(mean, expected, error=0.8, pretrainings=3):
+    found = Estimate(mean, error, 2 * (pretrainings - 1), 0.5, 0)
+    line = Evidence("a − b", "", 0, "", mean, (-9, 9), "", expected.holds(found), expected.fails(found))
+    return Claim("text", "source", judged([dataclasses.replace(line, basis=Basis(found, expected, pretrainings))]))
+
+
+@pytest.mark.parametrize(
+    ("mean", "expected"), [(1.0, ABOVE), (-1.0, ABOVE), (1.0, BELOW), (0.0, Expected("within ±1", -1.0, 1.0))]
+)
+def test_as_many_pre_trainings_as_are_said_to_decide_a_claim_do_so_four_times_in_five(mean, expected):
+    """Of two rows with the variance that a pilot of three found, drawn anew; two-sided within bounds needs both tails."""
+    claim = _undecided(mean, expected)
+    number = deciding.pretrainings(claim)
+    spread, rng, draws, decided = 0.8 * (3 / 2) ** 0.5, np.random.default_rng(0), 2000, 0
+    for _ in range(draws):
+        rows = rng.normal([mean, 0.0], spread, (number, 2))
+        error = (rows.var(0, ddof=1).sum() / number) ** 0.5
+        found = Estimate(float(np.diff(rows.mean(0)[::-1])[0]), error, 2 * (number - 1), 0.5, 0)
+        decided += min(expected.holds(found), expected.fails(found)) <= 0.025
+    assert 0.72 < decided / draws < 0.92, number
+
+
+def test_no_number_decides_what_is_decided_or_has_no_evidence_and_a_difference_of_nothing_takes_too_many():
+    assert deciding.pretrainings(_undecided(0.0, ABOVE)) == 0
+    assert deciding.pretrainings(_undecided(99.0, ABOVE)) is None
+    assert deciding.pretrainings(dataclasses.replace(_undecided(1.0, ABOVE), missing=("no evidence",))) is None
+    assert deciding.pretrainings(_masking(-0.05, -0.1, seeds=1)) is None
+    closer, farther = (deciding.pretrainings(_undecided(mean, ABOVE)) for mean in (0.5, 1.0))
+    assert closer > farther > 3
+    assert deciding.pretrainings(_undecided(1.0, ABOVE, pretrainings=30, error=0.5)) > 30

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 from transfer.board.cells import Place, average
-from transfer.board.claims.judge import Evidence, Expected
+from transfer.board.claims.judge import Basis, Evidence, Expected
 from transfer.board.columns import Column
 from transfer.board.comparison import TWO_SIDED, priors
 from transfer.board.errors import Errors, Side, errors
@@ -104,7 +104,8 @@ class Numbers:
         half = float(stdtrit(found.freedom, TWO_SIDED)) * found.error
         interval = (found.mean - half, found.mean + half)
         holds, fails = line.expected.holds(found), line.expected.fails(found)
-        return Evidence(*of, found.mean, interval, _counted(counts, found.paired), holds, fails)
+        basis = Basis(found, line.expected, min(counts))
+        return Evidence(*of, found.mean, interval, _counted(counts, found.paired), holds, fails, basis=basis)
 
     def _within(self, line: Line, compared: Iterable[int]) -> str:
         """Name what the two rows share and others that are compared don't."""

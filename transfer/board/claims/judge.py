@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from scipy.special import stdtr
 
@@ -58,6 +58,15 @@ ABOVE = Expected("above 0", low=0.0)
 BELOW = Expected("below 0", high=0.0)
 
 
+class Basis(NamedTuple):
+    """What a line is judged by."""
+
+    found: Estimate
+    expected: Expected
+    pretrainings: int
+    """Of the row that has fewer."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One line: what was found of one part of a claim under one column."""
@@ -86,6 +95,8 @@ class Evidence:
     """Whether it is a difference of variances, in the metric's unit squared."""
     detail: tuple[str, ...] = ()
     """What else there is to say."""
+    basis: Basis | None = field(default=None, repr=False)
+    """What it is judged by; None where that is no difference of rows, or nothing says how large its error is."""
 
 
 @dataclass(frozen=True)
