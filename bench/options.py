@@ -116,7 +116,9 @@ class Reading:
     ] = None
     provenance: Annotated[
         str | None,
-        typer.Option(help="What the checkpoint can't tell, such as method=simclr,aug=mixup,supervision=self,epochs=200."),
+        typer.Option(
+            help="What the checkpoint can't tell, such as method=simclr,aug=mixup,epochs=200; also supervision, data, ..."
+        ),
     ] = None
     input_order: Annotated[
         str | None,
@@ -133,7 +135,9 @@ class Reading:
     stride_in: Annotated[
         str | None, typer.Option(help="Convolution of its bottlenecks that is strided: 3x3, or 1x1 as in Caffe's ResNets.")
     ] = None
-    trust_checkpoint: Annotated[bool, typer.Option(help="Let the checkpoint's pickle run the code in it.")] = False
+    trust_checkpoint: Annotated[
+        bool, typer.Option("--trust-checkpoint", help="Let the checkpoint's pickle run the code in it.")
+    ] = False
 
     def load(self, checkpoint: str, journal: "Journal | None" = None) -> "Backbone":
         """Read a checkpoint's backbone; the journal is told what is fetched.

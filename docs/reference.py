@@ -81,7 +81,7 @@ def _docstrings(model: type) -> dict[str, str]:
 def _tables() -> Iterator[str]:
     yield "What `bench ls NAME` prints."
     for name, rows in LISTS.items():
-        if name != "runs":
+        if name not in ("lists", "runs"):
             yield f"## {name}"
             yield _table(("name", "what it is"), ((f"`{each.name}`", each.about) for each in rows()))
 

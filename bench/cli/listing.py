@@ -12,7 +12,7 @@ from pretrain.core.errors import ConfigError, RecordError
 Lines = Iterator[Entry]
 
 
-def show(what: str, name: str | None = None, *, as_json: bool = False) -> None:
+def show(what: str = "lists", name: str | None = None, *, as_json: bool = False) -> None:
     """Print a list, or the details of one thing in it.
 
     Raises:
@@ -32,6 +32,7 @@ def show(what: str, name: str | None = None, *, as_json: bool = False) -> None:
 
 
 def _tasks() -> Lines:
+    """What backbones are transferred to, each by its protocol (`bench ls tasks NAME` says more)."""
     from transfer import tasks
 
     for name in tasks.TASKS:
@@ -62,6 +63,7 @@ def _value(name: str, value: Any) -> Entry:
 
 
 def _augs() -> Lines:
+    """Augmentations, for --aug."""
     from pretrain import augment
 
     for name in augment.AUGMENTATIONS:
@@ -71,6 +73,7 @@ def _augs() -> Lines:
 
 
 def _methods() -> Lines:
+    """Methods of pre-training, for --method (`bench ls methods NAME` says more)."""
     from pretrain import methods
 
     for name in methods.METHODS:
@@ -107,6 +110,7 @@ def _method(name: str) -> Lines:
 
 
 def _backbones() -> Lines:
+    """Architectures, for --arch."""
     from pretrain import backbones
 
     for name in backbones.BACKBONES:
@@ -117,6 +121,7 @@ def _backbones() -> Lines:
 
 
 def _sources() -> Lines:
+    """What --ckpt takes: addresses, and the code bases whose files are recognised."""
     from transfer.sources import SOURCES
     from transfer.sources.addresses import SCHEMES
 
@@ -127,6 +132,7 @@ def _sources() -> Lines:
 
 
 def _configs() -> Lines:
+    """Configurations, for --config."""
     from bench import places
 
     for kind in ("pretrain", "transfer", "classes"):
@@ -136,6 +142,7 @@ def _configs() -> Lines:
 
 
 def _runs() -> Lines:
+    """The runs in `runs`, with what they measured."""
     from bench.runs.folder import CONFIG, RESULT
     from transfer import record
 
@@ -153,7 +160,14 @@ def _runs() -> Lines:
         yield Entry(str(config.parent), about, {"finished": True, "metrics": metrics})
 
 
+def _lists() -> Lines:
+    for name, rows in LISTS.items():
+        if rows is not _lists:
+            yield Entry(name, (inspect.getdoc(rows) or "").rstrip("."))
+
+
 LISTS: dict[str, Callable[[], Lines]] = {
+    "lists": _lists,
     "tasks": _tasks,
     "augs": _augs,
     "methods": _methods,

@@ -181,7 +181,7 @@ def demo(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help=f"One of {', '.join(listing.LISTS)}.")],
+    what: Annotated[str, typer.Argument(help=f"One of {', '.join(listing.LISTS)}.")] = "lists",
     name: Annotated[
         str | None, typer.Argument(help="One of them, such as the task coco-c4@1x: its settings and what to expect.")
     ] = None,

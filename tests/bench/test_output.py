@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
-from bench import output
+from bench import cli, output
 from bench.cli import listing
 
 Typed = Callable[..., int]
@@ -45,6 +48,26 @@ def test_a_list_that_is_piped_is_a_whole_line_for_each_row_however_wide_the_term
     rows = _rows(["sources"])
     widest = max(len(name) for name, _ in rows)
     assert done.stdout.splitlines() == [f"{name:<{widest}}  {text}" for name, text in rows]
+
+
+def test_without_a_word_the_lists_are_listed(typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("ls") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [name for name in listing.LISTS if name != "lists"]
+    assert all(len(line.split()) > 2 for line in lines), "each says what it is"
+
+
+def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, (*words, name))
+
+
+@pytest.mark.parametrize("words", _commands(typer.main.get_command(cli.app)), ids=" ".join)
+def test_help_fits_80_columns_and_leaves_nothing_out(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = CliRunner().invoke(cli.app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).output
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
 
 
 def test_a_long_name_has_a_line_of_its_own_and_the_texts_stand_below_each_other() -> None:
