@@ -25,7 +25,7 @@ def _words(text: str) -> str:
 
 def _rows(words: list[str]) -> list[tuple[str, str]]:
     what, *names = words
-    return list(listing.DETAILS[what](names[0]) if names else listing.LISTS[what]())
+    return [(each.name, each.about) for each in (listing.DETAILS[what](names[0]) if names else listing.LISTS[what]())]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 160])
