@@ -63,7 +63,7 @@ def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         yield from _commands(below, (*words, name))
 
 
-@pytest.mark.parametrize("words", _commands(typer.main.get_command(cli.app)), ids=" ".join)
+@pytest.mark.parametrize("words", list(_commands(typer.main.get_command(cli.app))), ids=" ".join)
 def test_help_fits_80_columns_and_leaves_nothing_out(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     shown = CliRunner().invoke(cli.app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).output
     assert max(map(len, shown.splitlines())) <= 80

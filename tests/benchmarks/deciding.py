@@ -2,10 +2,10 @@
 
     python tests/benchmarks/deciding.py [--studies 2000]
 
-A claim of one line: two rows whose means differ by so many standard deviations. Three pre-trainings of each are drawn; where they
-leave the claim undecided and a number is named, as many are drawn anew, and judged. JSON, a line for each difference: `undecided`
-is the share of first studies that are; of those, `named` got a number, whose quartiles are `number`; `decided` is the share that
-was decided with it, `wrong` the share that was decided wrongly.
+A claim of one line: two rows whose means differ by so many standard deviations. Three pre-trainings of each are drawn; where
+they leave the claim undecided and a number is named, as many are drawn anew, and judged. JSON, a line for each difference:
+`undecided`: the share of first studies that are; of those, `named` got a number, with the quartiles `number`; `decided` is the
+share that was decided with it, `wrong` the share that was decided wrongly.
 """
 
 import argparse

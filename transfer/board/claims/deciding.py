@@ -1,8 +1,8 @@
 """Say how many pre-trainings would decide a claim that is undecided, if what was measured stays as it is.
 
 The differences, and their spread over pre-trainings, are taken as measured; with n pre-trainings in every row a standard error
-is √(now / n) times as large. Each difference may then lie on the wrong side by what it exceeds once in five times, so that a line
-is decided four times in five. `docs/decisions_claims.md` says how often that comes true.
+is √(now / n) times as large. Each difference may then lie on the wrong side by what it exceeds once in five times, so that a
+line is decided four times in five. `docs/decisions_claims.md` says how often that comes true.
 """
 
 import dataclasses
