@@ -51,12 +51,18 @@ class Found:
     """What data there is."""
 
     root: Path
+    generated: bool
     layout: str
     tasks: tuple[str, ...]
     content: Any
     """What the layout's reader returned."""
     impossible: tuple[str, ...]
     """Tasks that ask more of data in this layout, and why they are left out."""
+
+    @property
+    def named(self) -> str:
+        """Name it as `--data` takes it: generated data by its kind, so that every record says that it is generated."""
+        return self.root.parent.name if self.generated else str(self.root)
 
 
 def run(folder: Path, data: str | None, checkpoints: Sequence[str], progress: Progress) -> list[str]:
@@ -84,17 +90,17 @@ def run(folder: Path, data: str | None, checkpoints: Sequence[str], progress: Pr
         fix = "give images with classes, train/CLASS and val/CLASS, or one of the other layouts"
         raise DataError(f"nothing can be evaluated on {found.root}", seen="no validation images with classes", fix=fix)
     archs = [_arch(checkpoint, found.tasks, progress) for checkpoint in checkpoints]
-    about = f"{data or found.root}: {', '.join(_described(found))}"
+    about = f"{data or found.named}: {', '.join(_described(found))}"
     seen = Seen(
         name=_name(found.root),
         about=about,
-        data=_from_here(data or str(found.root), folder),
+        data=found.named if found.generated else _from_here(data or found.named, folder),
         layout=found.layout,
         train=len(found.content.train),
         tasks=found.tasks,
         labelled=isinstance(found.content, ClassificationData) and len(found.content.train.classes) > 1,
         precision=precision_of(devices.choose(None, 1)),
-        checkpoints={_label(each): _from_here(each, folder) for each in checkpoints},
+        checkpoints={label: _from_here(each, folder) for label, each in _labelled(checkpoints).items()},
         arch=archs[0] if archs else "resnet18" if found.layout == "imagefolder" else "resnet50",
     )
     planned = _write(first_study.text(seen), file)
@@ -108,7 +114,7 @@ def _found(data: str | None, journal: Journal) -> Found:
     Raises:
         DataError: If there is none, or a run would stop at it.
     """
-    root = _root(data, journal)
+    root, generated = _root(data, journal)
     layout = next((name for name, signs in KNOWN_BY.items() if Glance(root).has(*signs)), "imagefolder")
     problems = Problems()
     impossible: list[str] = []
@@ -119,7 +125,7 @@ def _found(data: str | None, journal: Journal) -> Found:
         content = read((*wanted, PRETRAIN)[0], root, problems, {}, {})
         if content is not None and not problems.count:
             able, unable = _able(wanted, len(content.train))
-            return Found(root, layout, able, content, (*impossible, *unable))
+            return Found(root, generated, layout, able, content, (*impossible, *unable))
         impossible += [f"no {' and no '.join(wanted)}: {first.wrong}" for first in [*problems.first.values()][:1]]
     raise _wrong(root, (*READ_AS[layout][-1], PRETRAIN)[0], problems)
 
@@ -133,11 +139,11 @@ def _able(wanted: tuple[str, ...], images: int) -> tuple[tuple[str, ...], tuple[
     return tuple(name for name, count in needed.items() if count <= images), few
 
 
-def _root(data: str | None, journal: Journal) -> Path:
-    """Find the data: as `--data` says; without it, what lies first in BENCH_DATA, or the generated images."""
+def _root(data: str | None, journal: Journal) -> tuple[Path, bool]:
+    """Find the data: as `--data` says; without it, what lies first in BENCH_DATA, or the images that are generated then."""
     base = os.environ.get("BENCH_DATA")
     there = [name for name, folder in places.ROOTS.items() if base and (Path(base) / folder).is_dir()]
-    return places.data_root(data, there[0] if there and data is None else "imagefolder", journal)[0]
+    return places.data_root(data, there[0] if there and data is None else "imagefolder", journal)
 
 
 def _usual(root: Path) -> str:
@@ -183,10 +189,22 @@ def _from_here(name: str, folder: Path) -> str:
     return os.path.abspath(name) if os.path.exists(name) and folder.resolve() != Path.cwd() else name
 
 
-def _label(checkpoint: str) -> str:
-    """Name a checkpoint: a file by its name, an address by what follows its scheme."""
+def _labelled(checkpoints: Sequence[str]) -> dict[str, str]:
+    """Name every checkpoint: files by their names, with as many of the folders above as tell them apart, or else numbered."""
+    names = list(dict.fromkeys(checkpoints))
+    depths = range(1, 1 + max((len(Path(each).parts) for each in names), default=0))
+    tried = ([_label(each, depth) for each in names] for depth in depths)
+    numbered = [f"{_label(each, 1)}-{number}" for number, each in enumerate(names, 1)]
+    labels = next((each for each in tried if len({*each}) == len(names)), numbered)
+    return dict(zip(labels, names, strict=True))
+
+
+def _label(checkpoint: str, depth: int) -> str:
+    """Name a checkpoint: a file by the last parts of its path, an address by what follows its scheme."""
     scheme, _, rest = checkpoint.partition(":")
-    return re.sub(r"[^\w.-]+", "-", rest if scheme in SCHEMES else Path(checkpoint).stem).strip("-") or "checkpoint"
+    path = Path(checkpoint)
+    name = rest if scheme in SCHEMES else "-".join((*path.parts[:-1], path.stem)[-depth:])
+    return re.sub(r"[^\w.-]+", "-", name).strip("-") or "checkpoint"
 
 
 def _name(root: Path) -> str:

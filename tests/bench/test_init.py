@@ -12,6 +12,7 @@ from PIL import Image
 from bench.study import plan
 from bench.study.plan import StudyPlan
 from transfer import sources
+from transfer.shapes import generate
 
 TRANSFER = Path(__file__).parents[1] / "transfer"
 TINY = runpy.run_path(str(TRANSFER / "tiny_scenes.py"))
@@ -124,6 +125,35 @@ def test_with_checkpoints_it_evaluates_these_beside_an_untrained_one_of_their_ki
     assert _subjects(made) == {"voc07": {"theirs", "random:resnet34"}}
     assert made.study.pretrain["theirs"].files == {"mine-too": "mine, too.pth", "resnet18-3": "random:resnet18:3"}
     assert made.pretrainings == []
+
+
+@pytest.mark.parametrize(
+    ("named", "labels"),
+    [
+        (["a/backbone.pth", "b/backbone.pth"], ["a-backbone", "b-backbone"]),
+        (["one.pth", "a/two.pth", "one.pth"], ["one", "two"]),
+        (["a b.pth", "a-b.pth"], ["a-b-1", "a-b-2"]),
+    ],
+)
+def test_no_checkpoint_is_lost_to_another_of_its_name(
+    named: list[str], labels: list[str], begun: Begun, lay_voc: Callable
+) -> None:
+    for number, path in enumerate(sorted({*named})):
+        Path(path).parent.mkdir(exist_ok=True)
+        torch.save(sources.load(f"random:resnet18:{number}").state, path)
+    made = begun("--data", lay_voc().name, *(word for path in named for word in ("--ckpt", path)))
+    files = made.study.pretrain["theirs"].files
+    assert files == dict(zip(labels, dict.fromkeys(named), strict=True))
+
+
+def test_generated_images_are_named_as_such_in_the_study(
+    begun: Begun, lay_images: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "generate", lambda root, **_: root)
+    lay_images(Path("data/shapes/imagenet"), train=10, val=4)
+    made = begun()
+    assert made.study.data == dict.fromkeys(("pretrain", "imagefolder"), "shapes")
+    assert Path("study.yaml").read_text().startswith("# shapes: 2 classes")
 
 
 def test_it_is_written_into_another_folder_with_whole_paths(begun: Begun, here: Path) -> None:
