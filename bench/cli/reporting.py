@@ -74,7 +74,7 @@ def _served(
     from bench.verbs import study_report
     from pretrain.core.interrupt import Stopped
 
-    source = study_report.Cells(study, found, interests) if study else sources.Folders.here(folders, interests)
+    source = study_report.Cells.here(study, found, interests) if study else sources.Folders.here(folders, interests)
     try:
         serving.serve(source, PORT if port is None else port, lambda text: print(text, flush=True))
     except Stopped:

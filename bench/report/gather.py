@@ -48,6 +48,14 @@ def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, .
     Raises:
         RecordError: If no record is good.
     """
+    entries, problems = read(folders)
+    if not entries:
+        raise _nothing(folders, problems)
+    return entries, problems
+
+
+def read(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
+    """Read what `gather` does; it is no error here if no record is good."""
     entries: list[Entry] = []
     problems: list[Problem] = []
     for path in _files(folders, problems):
@@ -55,8 +63,6 @@ def gather(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, .
             entries.append(Entry(path, record.read(path)))
         except RecordError as error:
             problems.append(Problem(path, str(error)))
-    if not entries:
-        raise _nothing(folders, problems)
     return tuple(entries), tuple(problems)
 
 
@@ -87,7 +93,11 @@ def _below(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the folders with a `result.json`, each with its device and inode; links are followed, once each."""
     seen = set()
     for path, inner, names in os.walk(folder, followlinks=True):
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:  # a run's own temporary folder that is gone by now
+            inner.clear()
+            continue
         inode = (status.st_dev, status.st_ino)
         if inode in seen:
             inner.clear()

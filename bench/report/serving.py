@@ -63,7 +63,7 @@ class Site:
 
 def site(source: Source) -> Site:
     """Make the page of a source, and the table of the files it names; where nothing can be read, a page that says why."""
-    version = _digest(repr(source.stamp()))
+    version = _version(source)
     try:
         content = source.content()
     except BenchError as error:
@@ -72,6 +72,14 @@ def site(source: Source) -> Site:
     return Site(
         version, page.write(content, [_address(entry) for entry in content.board.entries], version).encode(), _files(content)
     )
+
+
+def _version(source: Source) -> str:
+    """Name what the source is now; one that can't be looked at, such as a study file half edited, by the reason."""
+    try:
+        return _digest(repr(source.stamp()))
+    except BenchError as error:
+        return _digest(str(error))
 
 
 def _digest(text: str) -> str:
@@ -127,7 +135,7 @@ class Server(ThreadingHTTPServer):
 
     def refresh(self) -> bool:
         """Make the page anew if the source changed; return whether it did."""
-        if _digest(repr(self.source.stamp())) == self.site.version:
+        if _version(self.source) == self.site.version:
             return False
         self.site = site(self.source)
         return True
@@ -203,6 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         while size > 0 and (part := file.read(min(size, PART))):
             self.wfile.write(part)
             size -= len(part)
+        self.close_connection |= size > 0  # it was cut meanwhile, as by a run that goes on: nothing else ends the answer
 
     def _head(self, status: int, size: int, kind: str, more: Mapping[str, str]) -> None:
         self.send_response(status)

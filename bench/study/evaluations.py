@@ -99,7 +99,7 @@ class Evaluations:
     def _address(self, name: str) -> Subject:
         scheme, _, rest = name.partition(":")
         if scheme not in SCHEMES:
-            raise ConfigError.unknown("block in of:", name, self.study.pretrain)
+            raise ConfigError.unknown("block in of:", name, self.members)
         if scheme == RANDOM:
             arch, _, seed = rest.partition(":")
             backbones.get(arch)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.options import READING, Reading
-from bench.report.gather import Problem, gather
+from bench.report.gather import RESULT, Problem, read
 from bench.verbs.convert import about
 from bench.verbs.recording import checkpoint_ref, introduce
-from pretrain.core.errors import ConfigError, RecordError
+from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.machine_errors import translating_os_errors
 from pretrain.train import BACKBONE
@@ -19,7 +19,6 @@ from transfer.board.entries import Entry
 from transfer.sources import Backbone
 
 README = "README.md"
-RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,9 @@ def for_hub(
 
 
 def _records(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
-    """Read the records that there are; none is no mistake here."""
-    try:
-        return gather([folder for folder in folders if folder.is_dir()])
-    except RecordError:
-        return (), ()
+    """Read the records that there are, and what could not be read; that there is none is no mistake here."""
+    entries, problems = read([folder for folder in folders if folder.is_dir()])
+    return entries, tuple(problem for problem in problems if problem.path.name == RESULT)
 
 
 def _content(backbone: Backbone, checkpoint: str, entries: Sequence[Entry], license_id: str | None) -> dict[str, bytes]:

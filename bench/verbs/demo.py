@@ -13,7 +13,7 @@ from bench.report.content import Content
 from bench.study import live, local
 from bench.study import plan as planning
 from bench.study.plan import StudyPlan
-from bench.study.records import RESULT
+from pretrain.core import atomic
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal
 from pretrain.trainer import precision_of
@@ -64,7 +64,9 @@ def write_file() -> None:
     """Write the study into the working folder, in the precision of this processor; one that is there stays as it is."""
     if not FILE.exists():
         text = places.configs("study")[FILE.stem].read_text(encoding="utf-8")
-        FILE.write_text(text.replace("precision: bf16", f"precision: {precision_of('cpu')}"), encoding="utf-8")
+        fitting = text.replace("precision: bf16", f"precision: {precision_of('cpu')}")
+        with atomic.replacing(FILE) as file:
+            file.write(fitting.encode())
 
 
 def said(content: Content) -> Iterator[str]:
@@ -89,7 +91,7 @@ def _account(content: Content, console: Console, written: tuple[Path, ...], reus
 
 
 def _reused(plan: StudyPlan) -> int:
-    return sum((cell.folder / RESULT).is_file() for cell in plan.cells.values())
+    return sum(cell.output.is_file() for cell in plan.cells.values())
 
 
 def _quiet(line: str) -> None:

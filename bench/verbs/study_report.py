@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 
@@ -60,6 +61,16 @@ class Cells:
     file: Path
     found: Sequence[Path] = ()
     interests: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def here(cls, file: Path, found: Sequence[Path], interests: Mapping[str, float]) -> Self:
+        """Name a study that can be read now; while it is edited, the page says what is wrong with it.
+
+        Raises:
+            ConfigError: With everything that is wrong in the study file.
+        """
+        planning.read(file)
+        return cls(file, found, interests)
 
     def stamp(self) -> tuple[int, Stamps, tuple[State, ...]]:
         """Return the time of the study file, path, time and size of every record, and what has become of every cell.

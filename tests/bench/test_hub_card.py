@@ -193,6 +193,14 @@ def test_without_a_license_and_records_the_card_says_what_is_missing(tmp_path: P
     assert "Nothing was measured yet." in text
 
 
+def test_records_that_cannot_be_read_are_said_even_if_none_can(tmp_path: Path) -> None:
+    broken = tmp_path / "runs" / "one" / "result.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{", encoding="utf-8")
+    done = card.for_hub(str(saved(tmp_path)), tmp_path / "hub", [tmp_path / "runs"], silent)
+    assert [problem.path for problem in done.problems] == [broken]
+
+
 def test_files_that_are_there_are_kept_unless_they_are_the_same_or_to_be_overwritten(tmp_path: Path) -> None:
     checkpoint, folder = str(saved(tmp_path)), tmp_path / "hub"
     card.for_hub(checkpoint, folder, [], silent)

@@ -19,6 +19,7 @@ from bench.report import serving
 from bench.report.serving import HOST, Server
 from bench.report.serving import serving as served
 from bench.report.sources import Folders
+from bench.verbs.study_report import Cells
 from pretrain.core.errors import ConfigError, RecordError
 
 _shared = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample_records.py"))
@@ -187,6 +188,40 @@ def test_a_broken_record_is_named_on_the_page_and_ends_nothing(client, runs):
     (runs / "r01" / "result.json").write_text("{", encoding="utf-8")
     assert client.server.refresh()
     assert "Left out: 1" in client.ask().text
+
+
+def test_a_study_file_that_is_broken_while_it_is_edited_is_said_on_the_page_and_ends_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path("study.yaml")
+    good = "study: s\nprecision: fp32\ndata: {imagefolder: none}\nevaluate: [{of: ['random:resnet18'], task: [knn]}]\n"
+    file.write_text(good + "nonsense: 1\n")
+    with pytest.raises(ConfigError, match="nonsense"):
+        Cells.here(file, (), {})
+    file.write_text(good)
+    with served(Cells.here(file, (), {}), 0) as server:
+        client = Client(server)
+        assert "knn" in client.ask().text
+        file.write_text(good + "nonsense: 1\n")
+        assert server.refresh()
+        assert "nonsense" in client.ask().text
+        assert not server.refresh()
+        file.write_text(good)
+        assert server.refresh()
+        assert "knn" in client.ask().text
+
+
+def test_a_log_that_is_cut_while_it_is_sent_ends_the_answer(client, runs, monkeypatch):
+    log = runs / "r00" / "log.txt"
+    log.write_text("x" * 100)
+    copy = serving._Handler._copy
+
+    def cut(*words):
+        log.write_text("x" * 10)
+        copy(*words)
+
+    monkeypatch.setattr(serving._Handler, "_copy", cut)
+    with pytest.raises(http.client.IncompleteRead):
+        client.ask(f"/{_links(client.ask().text)[0]}log.txt")
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(runs):
