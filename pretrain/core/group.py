@@ -77,12 +77,14 @@ def _begin(device: str, store: Store, rank: int, world: int) -> None:
     global _waits
     if not device.startswith("cuda"):
         dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=LONGEST_WAIT)
+        dist.barrier()  # else one that fails at once breaks off the others' connecting, of which gloo prints lines of its own
         return
     _require_one_each(devices.identifier(device), store, rank, world)
     own = torch.device(device)
     dist.init_process_group("nccl", store=store, rank=rank, world_size=world, device_id=own)  # connects at once
     beside = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
     assert isinstance(beside, dist.ProcessGroup)  # all processes are its members
+    dist.barrier(group=beside)  # as above
     _waits = beside
 
 
