@@ -10,15 +10,14 @@ Shapes: N images of a batch, of which G are for the GPU; V views, S side of a vi
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.upload import upload
@@ -27,10 +26,9 @@ from pretrain.images.crops import Crop
 from pretrain.images.decode import Picture, sequential_jpeg
 from pretrain.images.loading import Batch, Crops, Decodable, Position
 
-CHUNK = 32
-"""Images cropped at once: what they are padded to, in fp32, would fill gigabytes for a whole batch."""
-_decode = getattr(torch.ops.image, "decode_jpegs_cuda", None)
-"""torchvision's operator without its wrapper, as in `pretrain.images.decode`; None if dropped."""
+AT_ONCE = 2**23
+"""Pixels cropped at once, of boxes that are padded to the largest among them (32 of 500 × 500): in fp32 a whole batch, or a few
+photographs of 20 million pixels, would fill gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,8 @@ class Encoded:
         order = upload(torch.tensor(places, dtype=torch.long).argsort(), torch.device(device))
         views = []
         for crop, boxes, others in zip(self.crops, self.boxes, self.others, strict=True):
-            parts = [others.to(device, non_blocking=True)] if len(others) else []
-            for start in range(0, len(images), CHUNK):
-                chunk = slice(start, start + CHUNK)
-                parts.insert(start // CHUNK, resample.cropped(images[chunk], boxes[chunk], crop.size, crop.resize))
+            parts = [resample.cropped(images[some], boxes[some], crop.size, crop.resize) for some in at_once(boxes)]
+            parts += [others.to(device, non_blocking=True)] if len(others) else []
             views.append(torch.cat(parts)[order].contiguous(memory_format=torch.channels_last))
         return views
 
@@ -84,6 +80,7 @@ class Encoded:
         if not self.data:
             return []
         decode = decoder()
+        assert decode is not None  # see `require_decoder`
         with contextlib.suppress(RuntimeError):
             return decode(self.data, device)
         return [self._alone(number, decode, device) for number in range(len(self.data))]
@@ -94,17 +91,32 @@ class Encoded:
         return Picture(self.data[number].numpy().tobytes(), self.names[number]).pixels().to(device)
 
 
+def at_once(boxes: np.ndarray) -> Iterator[slice]:
+    """Cut the boxes (G, 4) of images into stretches of `AT_ONCE` pixels at most, padded to the largest, or of one box."""
+    start = widest = highest = 0
+    for place, (left, top, right, bottom) in enumerate(boxes.tolist()):
+        width, height = max(widest, right - left), max(highest, bottom - top)
+        if place > start and (place + 1 - start) * width * height > AT_ONCE:
+            yield slice(start, place)
+            start, width, height = place, right - left, bottom - top
+        widest, highest = width, height
+    if len(boxes):
+        yield slice(start, len(boxes))
+
+
 Decoder = Callable[[list[Tensor], torch.device], list[Tensor]]
 
 
-def decoder() -> Decoder:
-    """Return what decodes files on a GPU: their bytes, on the CPU → (3, H, W) uint8 of each, there. All or RuntimeError."""
+@cache
+def decoder() -> Decoder | None:
+    """Return what decodes files on a GPU: their bytes, on the CPU → (3, H, W) uint8 of each, there. All or RuntimeError.
 
-    def decoded(files: list[Tensor], device: torch.device) -> list[Tensor]:
-        assert _decode is not None
-        return cast(list[Tensor], _decode(files, ImageReadMode.RGB.value, device))
+    It is torchvision's operator, as in `pretrain.images.decode.jpeg_decoder`; None if a release dropped it.
+    """
+    from torchvision.io import ImageReadMode
 
-    return decoded
+    operator = getattr(torch.ops.image, "decode_jpegs_cuda", None)
+    return None if operator is None else lambda files, device: operator(files, ImageReadMode.RGB.value, device)
 
 
 def require_decoder(device: str) -> None:
@@ -113,7 +125,7 @@ def require_decoder(device: str) -> None:
     Raises:
         ConfigError: What to do without.
     """
-    if device == "cpu" or _decode is None:
+    if device == "cpu" or decoder() is None:
         seen = device if device == "cpu" else "a torchvision without nvJPEG"
         raise ConfigError("no GPU decodes JPEGs here", seen=seen, allowed="a CUDA device", fix="--set decode=cpu")
 

@@ -1,5 +1,6 @@
 """JPEGs left to a GPU's decoder, for which libjpeg stands in here: the same crops, and what it can't do is done elsewhere."""
 
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,20 @@ def test_a_cpu_refuses_it_in_one_message() -> None:
     config = PretrainConfig.read({"decode": "gpu", "arch": "resnet18", "size": 32, "batch": 8, "queue": 16})
     with pytest.raises(ConfigError, match="no GPU decodes JPEGs here"):
         Trainer(config, 16, 2, "cpu")
+
+
+@pytest.mark.parametrize("at_once", [1, 5000, 2**23])
+def test_how_many_are_cropped_at_once_is_bounded_by_their_padded_pixels(
+    found: ImageSet, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = made(found, Decoder(), monkeypatch)
+    monkeypatch.setattr(encoded, "AT_ONCE", at_once)
+    for ours, theirs in zip(made(found, Decoder(), monkeypatch), usual, strict=True):
+        assert int((ours.int() - theirs.int()).abs().max()) <= 1  # sums of other lengths may round otherwise
+    sides = np.array(list(itertools.product((10, 60, 90), repeat=2)))
+    parts = list(encoded.at_once(np.concatenate([0 * sides, sides], axis=1)))
+    assert [index for part in parts for index in range(len(sides))[part]] == list(range(len(sides)))
+    for part in parts:
+        width, height = sides[part].max(axis=0)
+        assert len(sides[part]) == 1 or len(sides[part]) * width * height <= at_once
+    assert not list(encoded.at_once(np.empty((0, 4))))
