@@ -66,10 +66,10 @@ class Jpegs:
         """
         mapped, table = self._map()
         start, (end, checksum) = int(table["end"][index - 1]) if index else 0, table[index].item()
-        if start == end:
-            return self.images.images.picture(index)
         data = mapped[start:end].tobytes()
-        if zlib.crc32(data) != checksum:
+        if not data:
+            data = encoded(self.images, index)
+        elif zlib.crc32(data) != checksum:
             data = self._again(index)
         return Picture(data, f"{self.images.images.names[index]} in {self.path}")
 
@@ -93,6 +93,20 @@ class Jpegs:
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_mapped": None}  # a process that doesn't inherit the mapping makes its own
+
+
+@dataclass(frozen=True)
+class Reencoded:
+    """The same images, each encoded whenever it is read."""
+
+    images: ShrunkImages
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def picture(self, index: int) -> Picture:
+        """Encode one image; raises as `encoded` does."""
+        return Picture(encoded(self.images, index), self.images.images.names[index])
 
 
 def encoded(images: ShrunkImages, index: int) -> bytes:
@@ -179,8 +193,7 @@ class _Unfinished:
     def _kept(self, data: IO[bytes], table: IO[bytes]) -> tuple[int, int]:
         """Cut both files to the whole batches that they hold; returns how many images those are, and where they end."""
         table.seek(0)
-        whole = table.read()
-        rows = np.frombuffer(whole[: len(whole) // ROW.itemsize * ROW.itemsize], ROW)
+        rows = _written(table.read())
         size = data.seek(0, os.SEEK_END)
         done = int(np.searchsorted(rows["end"], size, side="right")) // BATCH * BATCH
         done = len(rows) if len(rows) == len(self.images) and rows["end"][-1] <= size else done
@@ -214,6 +227,15 @@ class _Unfinished:
         if stop is not None:
             raise interrupt.Interrupted(stop, f"{done:,} of {total:,} images in {self.data}")
         filler.journal.step("encode", done, total)
+
+
+def _written(table: bytes) -> np.ndarray:
+    """Return the rows of a table up to the first that isn't there: zeros, where a machine stopped before the disk had them."""
+    rows = np.frombuffer(table[: len(table) // ROW.itemsize * ROW.itemsize], ROW)
+    there = np.flatnonzero(rows["checksum"])
+    rows = rows[: there[-1] + 1 if len(there) else 0]
+    falls = np.flatnonzero(np.diff(rows["end"], prepend=0) < 0)
+    return rows[: falls[0]] if len(falls) else rows
 
 
 def _append(data: IO[bytes], table: IO[bytes], batch: Sequence[bytes], end: int) -> int:
