@@ -1,9 +1,10 @@
 """What a pre-training will take, before it starts: parameters, steps, memory and time."""
 
+import contextlib
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,8 +13,11 @@ from pretrain import augment
 from pretrain.config import PretrainConfig
 from pretrain.core import launcher
 from pretrain.core.devices import TIMED, WARMED
+from pretrain.core.errors import DataError
 from pretrain.core.workers import count
-from pretrain.images.loading import Epochs, Images
+from pretrain.images import cache
+from pretrain.images.imageset import ImageSet
+from pretrain.images.loading import Decodable, Epochs, Images, Position
 from pretrain.images.skipping import Skipped
 from pretrain.inputs import crops
 from pretrain.trainer import Trainer
@@ -116,12 +120,41 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str, proc
 def loading(config: PretrainConfig, images: Images, labels: Sequence[int], device: str = "cpu") -> float:
     """Time a few images as the loader workers load them; returns the seconds for each image, of all workers together."""
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
-    order = Epochs(len(images), batch=config.recipe.batch, epochs=1, seed=config.seed)
-    few, drawn = next(iter(order))[:LOADED], crops(config, images, labels, skipped, encoded=config.decode == "gpu")
+    few, drawn = _few(config, images), crops(config, images, labels, skipped, encoded=config.decode == "gpu")
     began = time.monotonic()
     drawn.__getitems__(few)
     side_by_side = max(1, min(count(config.num_workers, device), launcher.cores() // launcher.processes_here()))
     return (time.monotonic() - began) / len(few) / side_by_side
+
+
+def as_kept(config: PretrainConfig, images: ImageSet) -> Images:
+    """Open the images as a run reads them, with those that `loading` times as its cache will hold them; nothing is cached."""
+    opened = cache.as_kept(images, config.cache, side=config.kept_side, reduced=config.reduced_decode)
+    if config.cache is None:
+        return opened
+    held = _Held(opened)
+    for _, index in _few(config, images):
+        with contextlib.suppress(DataError):  # the loader says it, or takes another image
+            held.kept[index] = opened.picture(index)
+    return held
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Images of which a few are kept."""
+
+    images: Images
+    kept: dict[int, Decodable] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def picture(self, index: int) -> Decodable:
+        return self.kept.get(index) or self.images.picture(index)
+
+
+def _few(config: PretrainConfig, images: Images) -> list[Position]:
+    return next(iter(Epochs(len(images), batch=config.recipe.batch, epochs=1, seed=config.seed)))[:LOADED]
 
 
 def measure(trainer: Trainer, processes: int) -> tuple[float, float]:

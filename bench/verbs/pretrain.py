@@ -151,10 +151,7 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
     for key, value in fields.leaves(settings).items():
         say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
-    opened = training.open_images(
-        settings.replace({"cache": None}), images, Journal(), plan.device
-    )  # nothing is cached for an estimate
-    load = planning.loading(settings, opened, plan.training_set.labels, plan.device)
+    load = planning.loading(settings, planning.as_kept(settings, images), plan.training_set.labels, plan.device)
     estimate = planning.plan(
         settings,
         images=len(images),
@@ -172,6 +169,8 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
     where = f"on one {plan.device}" if place.processes == 1 else f"on {place.processes} of {plan.device}"
     say(f"time: {duration(estimate.seconds)} {where}, from a few images timed now; {estimate.bound}")
+    if settings.cache is not None:
+        say("before that the images are cached, where none of an earlier run are there; its time is not in this estimate")
 
 
 def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress, device: str) -> PretrainPlan:

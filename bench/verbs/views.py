@@ -17,7 +17,7 @@ from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import ConfigError, DataError
-from pretrain.core.journal import Journal, Progress
+from pretrain.core.journal import Progress
 from pretrain.guides import guides
 from pretrain.images import cache
 from pretrain.images.crops import CentreCrop
@@ -120,10 +120,7 @@ def _column(
     config: PretrainConfig, train: ImageSet, chosen: list[int], epoch: int, ask: inputs.Ask | None
 ) -> tuple[grid.Column, grid.Column | None]:
     """Make the query's and the key's view of an epoch as a training step makes them; no key, if the method has one view."""
-    # Decoded and resized as a cache would hold them.
-    images = cache.open_images(
-        train, None, side=config.kept_side, reduced=config.reduced_decode, num_workers=0, journal=Journal()
-    )
+    images = cache.as_kept(train, config.cache, side=config.kept_side, reduced=config.reduced_decode)
     batch, _, _ = inputs.crops(config, images, train.labels).__getitems__([(epoch, index) for index in chosen])
     make = inputs.Inputs.of(config)
     torch.manual_seed(inputs.step_seed(config.seed, epoch, stream=inputs.LEARNER))

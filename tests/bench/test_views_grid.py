@@ -72,15 +72,22 @@ class FirstStep(Exception):  # noqa: N818
     """Ends a training when its encoders have been given their images."""
 
 
-@pytest.mark.parametrize("aug", ["none", "random-erasing", "cutout", "cutmix", "mixup", "cutout+mixup"])
+@pytest.mark.parametrize(
+    ("aug", "cache"),
+    [(aug, {}) for aug in ("none", "random-erasing", "cutout", "cutmix", "mixup", "cutout+mixup")]
+    + [("none", {"cache": where}) for where in ("ram", "jpeg")],
+)
 def test_the_first_epochs_cells_are_what_the_encoders_get_in_the_first_step_of_training(
-    here: Path, monkeypatch: pytest.MonkeyPatch, aug: str
+    here: Path, monkeypatch: pytest.MonkeyPatch, aug: str, cache: dict[str, str]
 ) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(here / "cache"))
+
     def stop(self: MoCo, batch: Batch) -> Losses:
         raise FirstStep(*(view.images for view in batch.views))
 
     monkeypatch.setattr(MoCo, "forward", stop)
     fields = {"aug": aug, "pipeline": "byol", "key_pipeline_options": {"crop_scale": [0.9, 1.0]}, "cache_side": 16, "seed": 5}
+    fields |= cache
     config = PretrainConfig.read({**TINY, **fields})
     data = training_set(config, image_sets.read(here / "images", "train"))
     with pytest.raises(FirstStep) as stopped:

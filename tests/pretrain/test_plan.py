@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
+from pretrain.core.errors import DataError
+from pretrain.core.journal import Journal
 from pretrain.images.imageset import read
-from pretrain.plan import Pace, cost, loading, measure, passes
+from pretrain.plan import LOADED, Pace, as_kept, cost, loading, measure, passes
+from pretrain.train import open_images
 from pretrain.trainer import Trainer
 
 SMALL_CROP = 3 * (96 / 224) ** 2
@@ -89,3 +93,39 @@ def test_loading_is_timed_on_few_images_and_shared_by_the_workers_that_cores_all
     monkeypatch.setattr("pretrain.plan.launcher.cores", lambda: 2)
     each = [loading(config.replace({"num_workers": workers}), images, images.labels) for workers in (0, 2, 4)]
     assert each == [pytest.approx(seconds) for seconds in (0.1, 0.05, 0.05)]
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"cache_side": 16}, {"cache": "ram", "cache_side": 16}, {"cache": "jpeg", "cache_side": 16}]
+)
+def test_the_images_that_are_timed_are_those_that_the_cache_will_hold(
+    fields: dict[str, Any], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    config = PretrainConfig.read({"arch": "resnet18", "size": 16, "batch": 12, "queue": 12, "num_workers": 0, **fields})
+    for path in (root / "train").rglob("*.png"):
+        Image.open(path).resize((40, 30)).save(path)
+    images = read(root, "train")
+    assert len(images) <= LOADED
+    timed = as_kept(config, images)
+    assert not (tmp_path / "cache").exists()
+    kept = open_images(config, images, Journal(), "cpu")
+    for index in range(len(images)):
+        assert torch.equal(timed.picture(index).pixels(), kept.picture(index).pixels())
+    if "cache" in fields:
+        monkeypatch.setattr(type(images), "picture", None)  # no file is read while it is timed
+    loading(config, timed, images.labels)
+
+
+def test_an_image_that_cannot_be_read_is_told_when_it_is_timed_or_gives_its_place_away(root: Path) -> None:
+    (root / "train" / "ant" / "ant_0.png").write_bytes(b"no image")
+    fields = {"arch": "resnet18", "size": 16, "batch": 12, "queue": 12, "num_workers": 0, "cache": "ram"}
+    images = read(root, "train")
+    for where in ("stop", "skip"):
+        config = PretrainConfig.read({**fields, "on_bad_image": where})
+        timed = as_kept(config, images)
+        if where == "skip":
+            assert loading(config, timed, images.labels) > 0
+        else:
+            with pytest.raises(DataError, match=r"ant_0\.png"):
+                loading(config, timed, images.labels)

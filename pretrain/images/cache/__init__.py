@@ -38,13 +38,19 @@ def open_images(
     Raises:
         DataError: If the memory or the disk is too small, or an image can't be decoded.
     """
-    if side is None:
-        return images
+    if side is None or where is None:
+        return as_kept(images, None, side=side, reduced=reduced)
     shrunk = ShrunkImages(images, side, reduced)
-    if where is None:
-        return shrunk
     filler = Filler(num_workers, journal, skip)
     if where == "ram":
         return ram.filled(shrunk, filler)
     with distributed.first_alone():
         return jpegs.found_or_filled(shrunk, filler) if where == "jpeg" else disk.found_or_filled(shrunk, filler)
+
+
+def as_kept(images: ImageSet, where: Literal["ram", "disk", "jpeg"] | None, *, side: int | None, reduced: bool) -> Images:
+    """Open images as `open_images` does, but keep none: each is made when it is read, and is what would be kept of it."""
+    if side is None:
+        return images
+    shrunk = ShrunkImages(images, side, reduced)
+    return jpegs.Reencoded(shrunk) if where == "jpeg" else shrunk
