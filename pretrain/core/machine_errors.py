@@ -70,7 +70,9 @@ def unwritable(wrong: str, error: OSError, path: Path) -> BenchError:
 
 def free(path: Path) -> str:
     """Describe the free space of the disk that a path lies on."""
-    for folder in (path, *path.absolute().parents):
+    with contextlib.suppress(FileNotFoundError):  # of a working folder that was removed
+        path = path.absolute()
+    for folder in (path, *path.parents):
         with contextlib.suppress(OSError):
             return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MiB free on that disk"
     return "its disk does not respond"
