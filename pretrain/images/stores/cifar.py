@@ -77,8 +77,9 @@ def _read(folder: Path, kind: Kind, split: str) -> listed.Listed:
 def _names(file: Path, kind: Kind) -> list[str]:
     if kind.ending:
         return [line for line in text_lines(file) if line]
-    names = unpickled(file).get(kind.title)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    found = unpickled(file).get(kind.title)
+    names = [_text(name) for name in found] if isinstance(found, list) else [None]
+    if not all(isinstance(name, str) for name in names):
         raise DataError(f"{file} names no classes", allowed=f"{kind.title}, a list of names", fix="unpack CIFAR again")
     return names
 
@@ -86,6 +87,7 @@ def _names(file: Path, kind: Kind) -> list[str]:
 def _batch(file: Path, kind: Kind) -> tuple[np.ndarray, list[int]]:
     found = unpickled(file)
     data, labels = found.get("data"), found.get(kind.label)
+    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
     whole = isinstance(labels, list) and all(type(label) is int for label in labels)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (BYTES,) or not whole:
         seen = ", ".join(map(str, found))[:200] or "nothing"
@@ -123,4 +125,9 @@ def unpickled(file: Path) -> dict[Any, Any]:
         ) from None
     if not isinstance(found, dict):
         raise DataError(f"{file} is no batch of CIFAR", seen=type(found).__name__, allowed="a mapping")
-    return {key.decode("utf-8", "replace") if isinstance(key, bytes) else key: value for key, value in found.items()}
+    return {_text(key): value for key, value in found.items()}
+
+
+def _text(value: Any) -> Any:
+    """Return bytes as the text that they were in Python 2; anything else as it is."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

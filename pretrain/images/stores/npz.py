@@ -80,7 +80,7 @@ def _first(plain: dict[str, str], kinds: tuple[str, ...], word: str) -> str | No
 
 
 def _store(file: Path, keys: Keys) -> listed.Listed:
-    pixels.require_room(file, _size(file, keys.images))
+    pixels.require_room(file, _size(file, keys))
     images, labels = pixels.reading(file, lambda: _arrays(file, keys))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]  # MedMNIST's
@@ -101,7 +101,7 @@ def _arrays(file: Path, keys: Keys) -> tuple[np.ndarray, np.ndarray]:
         return archive[keys.images], archive[keys.labels]
 
 
-def _size(file: Path, name: str) -> int:
-    """Return the bytes that an array unpacks to."""
+def _size(file: Path, keys: Keys) -> int:
+    """Return the bytes that a split's arrays unpack to."""
     with zipfile.ZipFile(file) as archive:
-        return next((info.file_size for info in archive.infolist() if info.filename in (name, f"{name}.npy")), 0)
+        return sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in keys)

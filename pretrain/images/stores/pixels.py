@@ -102,11 +102,11 @@ def _bytes(array: np.ndarray, file: Path) -> np.ndarray:
             fix="videos, volumes and features are no images; channels come last",
         )
     if array.dtype != np.uint8:
-        whole = array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= LARGEST
-        if not whole:
+        ordered = f" from {array.min()} to {array.max()}" if array.dtype.kind in "iufb" else ""
+        if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > LARGEST:
             raise DataError(
                 f"the pixels in {file} are no bytes",
-                seen=f"{array.dtype} from {array.min()} to {array.max()}",
+                seen=f"{array.dtype}{ordered}",
                 allowed="whole numbers from 0 to 255",
                 fix="scale them to 0 to 255, and save them as uint8",
             )

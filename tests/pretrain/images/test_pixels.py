@@ -177,6 +177,20 @@ def test_other_pixels_are_another_fingerprint(tmp_path: Path) -> None:
     assert imageset.read(tmp_path, "train").fingerprint() != first
 
 
+def test_cifar_that_python_3_wrote_anew_is_the_same(tmp_path: Path) -> None:
+    before = imageset.read(cifar10(tmp_path / "a"), "train")
+    folder = cifar10(tmp_path / "b") / "cifar-10-batches-py"
+    for file in folder.iterdir():
+        content = pickle.loads(file.read_bytes())
+        if file.name == "batches.meta":
+            content[b"label_names"] = [name.encode() for name in NAMES]
+        else:
+            content[b"labels"] = np.array(content[b"labels"])
+        file.write_bytes(pickle.dumps(content, protocol=4))
+    after = imageset.read(tmp_path / "b", "train")
+    assert (after.classes, after.names, after.labels) == (before.classes, before.names, before.labels)
+
+
 def refused(root: Path, split: str = "train") -> str:
     with pytest.raises(DataError) as caught:
         imageset.read(root, split, labelled=True)
@@ -231,6 +245,7 @@ def test_what_is_cut_or_of_another_kind_is_named(tmp_path: Path) -> None:
         ({"train_images": drawn((2, 8, 8, 8)), "train_labels": np.zeros(2, int)}, "no images that are read"),
         ({"train_images": drawn((2, 8, 8)), "train_labels": np.zeros((2, 14), int)}, "not one class for each image"),
         ({"train_images": np.random.rand(2, 8, 8), "train_labels": np.zeros(2, int)}, "the pixels in"),
+        ({"train_images": np.full((2, 8, 8), "white"), "train_labels": np.zeros(2, int)}, "the pixels in"),
         ({"train_images": np.array([None]), "train_labels": np.zeros(1, int)}, "can't read"),
     ],
 )
