@@ -68,7 +68,8 @@ class File:
         todo: list[tuple[str, Mapping[Any, Any]]] = [("", self.payload.content)]
         while todo:
             steps, at = todo.pop(0)
-            self._levels.setdefault(steps, unwrapped(at))
+            if steps not in self._levels:
+                self._levels[steps] = unwrapped(at)
             if self._levels[steps].tensors:
                 yield steps
             for key, value in at.items():
@@ -135,7 +136,9 @@ def unwrapped(raw: Mapping[Any, Any]) -> Level:
     for name, (whole, parts, how) in effective(tensors).items():
         computed[name] = tuple(own[part] for part in parts), how
         own[name] = " and ".join(computed[name][0])
-        tensors = {key: tensor for key, tensor in tensors.items() if key not in parts} | {name: whole}
+        for part in parts:
+            tensors.pop(part, None)
+        tensors[name] = whole
     for name, apart in joined(tensors).items():
         own[name] = own[apart[0]].replace(f".{PARTS[0]}.", f".{{{','.join(PARTS)}}}.")
         tensors[name] = torch.cat([tensors.pop(part) for part in apart])

@@ -1,5 +1,6 @@
 """Weights that a file keeps in parts are what torch's own network computes with, and the record says so."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from bench.verbs.recording import remarks
 from pretrain.core.errors import CheckpointError
 from transfer import sources
+from transfer.sources.levels import unwrapped
 
 
 def network(change: Callable[[nn.Module], Any]) -> nn.Module:
@@ -72,3 +74,10 @@ def test_parts_of_another_shape_and_parametrizations_of_ones_own_are_refused_wit
     model = network(lambda m: nn.utils.parametrize.register_parametrization(m, "weight", nn.Hardtanh()))
     with pytest.raises(CheckpointError, match="made by functions that the file doesn't hold"):
         sources.load(save(tmp_path, model.state_dict()))
+
+
+def test_many_weights_in_parts_take_no_longer_each_than_few() -> None:
+    part, before = torch.zeros(1), time.process_time()
+    level = unwrapped({f"a{number}.weight_{end}": part for number in range(20_000) for end in ("orig", "mask")})
+    assert len(level.tensors) == 20_000
+    assert time.process_time() - before < 20  # minutes, where each looks at all
