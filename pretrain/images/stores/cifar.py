@@ -78,8 +78,8 @@ def _names(file: Path, kind: Kind) -> list[str]:
     if kind.ending:
         return [line for line in text_lines(file) if line]
     found = unpickled(file).get(kind.title)
-    names = [_text(name) for name in found] if isinstance(found, list) else [None]
-    if not all(isinstance(name, str) for name in names):
+    names = [_text(name) for name in found] if isinstance(found, list) else []
+    if not names or not all(isinstance(name, str) for name in names):
         raise DataError(f"{file} names no classes", allowed=f"{kind.title}, a list of names", fix="unpack CIFAR again")
     return names
 
