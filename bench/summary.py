@@ -1,6 +1,8 @@
 """A finished run in a few lines: what was measured, where it lies, what to do next."""
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from bench.verbs import Finished
 from pretrain import backbones
@@ -15,6 +17,14 @@ def first_task(done: Finished) -> str:
     family = backbones.get(str(done.record.checkpoint.provenance.arch)).family
     taken = any(engines.ENGINES[name].takes_family(family) for name in tasks.get(DETECTION).engines)
     return DETECTION if taken else PROBE
+
+
+def first_transfer(done: Finished, data: str | None, budget: str | None) -> str:
+    """Write the first command for a backbone just made: neighbours on its own images, where they have `val/`."""
+    own = data is not None and (Path(data) / "val").is_dir()
+    words = ["--task", "knn", "--data", str(data)] if own else ["--task", first_task(done)]
+    words += ["--ckpt", str(done.backbone), *(("--budget", budget) if budget else ())]
+    return shlex.join(["bench", "transfer", *words])
 
 
 def lines(done: Finished, after: str) -> Iterator[str]:

@@ -70,7 +70,8 @@ def training_set(config: PretrainConfig, images: ImageSet, drawn: Drawn | None =
     batch = config.recipe.batch
     if len(images) < batch:
         seen = f"{len(images)} images, batch {batch}"
-        raise DataError(f"fewer images than a batch in {images.root}", seen=seen, fix="lower batch")
+        fix = f"lower it: --set batch=N, N at most {len(images)}"
+        raise DataError(f"fewer images than a batch in {images.root}", seen=seen, fix=fix)
     names = None if config.label_list is None else config.label_list.lines()
     return TrainingSet.of(images, fraction=config.labels_used, names=names, seed=config.seed, drawn=drawn)
 

@@ -37,7 +37,7 @@ def pretrain(
     """Make a backbone: a method under an augmentation and a supervision regime."""
     from bench import api
     from bench.progress import Display
-    from bench.summary import first_task
+    from bench.summary import first_transfer
     from bench.verbs import pretrain as verb
     from pretrain.core.settings import assignments
 
@@ -47,7 +47,7 @@ def pretrain(
             return verb.explain(fields | settings, setup, place, display.hook)
         groups = {"config": setup.config, "budget": setup.budget, **vars(place)}
         done = api.pretrain(**groups, settings=settings, progress=display.hook, command=command_line(), **fields)
-    return _print(done, f"bench transfer --task {first_task(done)} --ckpt {done.backbone}")
+    return _print(done, first_transfer(done, place.data, setup.budget))
 
 
 def init(

@@ -42,9 +42,12 @@ def show(content: Content, console: Console, *, claims: bool = True) -> None:
 
 
 def _claims(content: Content) -> list[Text]:
-    """Write the answer to the sources' question, and each claim's verdict."""
+    """Write the answer to the sources' question, and each claim's verdict; one sentence where the runs say nothing of any."""
     lines = [Text(f"{predicting.QUESTION} {' '.join(predicting.sentence(content))}")]
-    for line in claimed.lines(content):
+    made = claimed.lines(content)
+    if content.study is None and not any(line.tally for line in made):
+        return [*lines, Text(claimed.summed(made))]
+    for line in made:
         standing = f", {line.standing}" if line.standing else ""
         lines.append(Text.assemble((line.verdict, "bold"), f"{standing}: {line.claim}"))
     return lines

@@ -28,7 +28,7 @@ def plan(forecast: Forecast) -> Iterator[str]:
         yield f"  planned once: {look.plan.shared} pre-trainings in several blocks, {look.plan.doubles} evaluations named again"
     yield from _time(forecast)
     room = f"{free(look.plan.cells[next(iter(look.plan.cells))].folder.parent) / GIB:,.1f} GiB free"
-    disk = "unknown, no pre-training is done" if forecast.disk is None else f"{forecast.disk / GIB:,.1f} GiB new"
+    disk = "unknown until one of its pre-trainings is done" if forecast.disk is None else f"{forecast.disk / GIB:,.1f} GiB new"
     yield f"disk: {disk}; {room} in {study.runs}"
     if forecast.memory_mib:
         yield f"memory: {forecast.memory_mib / 1024:,.1f} GiB at most for a cell"

@@ -41,4 +41,4 @@ def require_whole_batches(queue: int, batch: int) -> None:
     """
     if queue % batch:
         nearest = max(batch, round(queue / batch) * batch)
-        raise ValueError(f"the queue ({queue}) must be a multiple of the batch ({batch}); nearest is {nearest}")
+        raise ValueError(f"the queue ({queue}) must be a multiple of the batch ({batch}): --set queue={nearest}")

@@ -1,6 +1,7 @@
 """What a command prints of a finished run."""
 
 import runpy
+import shlex
 from pathlib import Path
 
 from bench import summary
@@ -34,6 +35,15 @@ def test_a_measure_says_under_which_probe_it_was_taken_and_which_way_its_numbers
 def test_a_vit_goes_to_a_probe_next_and_a_resnet_to_a_detector() -> None:
     tasks = [summary.first_task(Finished(Path("runs/c"), made(arch=arch), reused=False)) for arch in ("vit_small", "resnet18")]
     assert tasks == ["linear", "coco-c4"]
+
+
+def test_a_backbone_of_ones_own_images_is_tried_on_them_first(tmp_path) -> None:
+    (tmp_path / "my photos" / "val").mkdir(parents=True)
+    done, own = Finished(Path("runs/c"), made(arch="resnet18"), reused=False), str(tmp_path / "my photos")
+    said = shlex.split(summary.first_transfer(done, own, "small"))
+    assert said == ["bench", "transfer", "--task", "knn", "--data", own, "--ckpt", "runs/c/backbone.pth", "--budget", "small"]
+    for data in (None, str(tmp_path)):
+        assert summary.first_transfer(done, data, None) == "bench transfer --task coco-c4 --ckpt runs/c/backbone.pth"
 
 
 def test_a_transfer_is_its_percentages() -> None:

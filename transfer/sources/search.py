@@ -221,7 +221,7 @@ def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...],
     used = {key for key, _ in place.trunk.values()}
     level = place.level
     dropped = level.unused(used) + files.elsewhere(file.payload.content, level.raw)
-    reasons = [f"a whole {place.fit.name} {place.title}, which no line of the table of sources declares"]
+    reasons = [f"a whole {place.fit.name} {place.title}; none of the code bases in `bench ls sources` writes it so"]
     if pair:
         other = pair[1] if place is pair[0] else pair[0]
         reasons.append(f"the {_branch(place)} encoder; the {_branch(other)} one is {other.title} (--branch)")
