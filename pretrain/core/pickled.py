@@ -199,7 +199,7 @@ def _depth(value: Any) -> int:
 
 
 def opened(value: Any) -> Any:
-    """Return a value with the arrays in it, two levels down, as numpy's."""
+    """Return a value with the arrays in it, one level down, as numpy's."""
     if isinstance(value, dict):
         return {key: each.value if isinstance(each, Array) else each for key, each in value.items()}
     return value.value if isinstance(value, Array) else value

@@ -109,7 +109,7 @@ WRONG = {
     "a fraction of no image": (["--supervision", "semi", "--label-fraction", "0.01"], "no image would keep its label"),
     "labels of one class": (["--supervision", "full", "--classes", "one.txt"], "one class"),
     "fewer images than a batch": (["--classes", "one.txt", "--set", "batch=8"], "fewer images than a batch"),
-    "an unknown cache": (["--cache", "tape"], "'ram' or 'disk'"),
+    "an unknown cache": (["--cache", "tape"], "'ram', 'disk' or 'jpeg'"),
 }
 
 

@@ -8,7 +8,7 @@ from bench import places
 from pretrain import plan
 from pretrain.config import PretrainConfig
 
-HERE = ("shapes", "small", "mocov1", "mocov2")
+HERE = ("shapes", "fabrics", "small", "mocov1", "mocov2")
 """Beginnings of the names of configurations that are this project's, or a method as it is published."""
 NAMES = [name for name in places.configs("pretrain") if name.split("-")[0] not in HERE]
 TINY: dict[str, Any] = {"size": 32, "batch": 16, "queue": 32, "local_size": 16, "hidden": 32, "feature_dim": 16, "outputs": 24}
