@@ -1,6 +1,5 @@
 """Send a run's log in a thread of its own, so that no step waits for it and no failure of it ends the run."""
 
-import contextlib
 import queue
 import threading
 import time
@@ -10,7 +9,7 @@ from typing import Any
 from pretrain.core.loggers import Logger
 
 WAITING = 10_000
-"""Lines that wait to be sent at most; one comes every ten steps. More are not sent."""
+"""Lines that wait to be sent at most; one comes every ten steps. More are not sent. What a run's ends send is not counted."""
 PATIENCE = 60.0
 """Seconds that the end of a run waits for its last lines to be sent."""
 HURRY = 10.0
@@ -25,7 +24,7 @@ class Sender:
         self.logger = logger
         self.lost = 0
         """Lines that could not be sent."""
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(WAITING)
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._hurry = threading.Event()
@@ -36,6 +35,9 @@ class Sender:
 
     def step(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Send what a step logged."""
+        if self._jobs.qsize() >= WAITING:
+            self._lose("it takes lines more slowly than they come")
+            return
         now, kept = time.time(), dict(values)
         self._put(lambda: self.logger.step(stage, step, kept, now))
 
@@ -46,12 +48,10 @@ class Sender:
     def close(self, *, failed: bool) -> None:
         """Wait a while for what isn't sent yet, and end."""
         self._put(lambda: self.logger.close(failed))
+        self._jobs.put(None)
         patience = HURRY if failed else PATIENCE
-        deadline = time.monotonic() + patience
-        with contextlib.suppress(queue.Full):
-            self._jobs.put(None, timeout=patience)
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._thread.join(patience)
             if self._thread.is_alive():
                 self._hurry.set()
                 self._said.put(f"{self.logger.name} was still busy after {patience:.0f} s: the run's folder has every line")
@@ -69,10 +69,7 @@ class Sender:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=f"log to {self.logger.name}", daemon=True)
             self._thread.start()
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            self._lose("it takes lines more slowly than they come")
+        self._jobs.put(job)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None and not self._hurry.is_set():

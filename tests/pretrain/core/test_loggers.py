@@ -113,6 +113,22 @@ def test_no_step_waits_for_a_logger_that_hangs_and_the_end_waits_a_while(
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 8
 
 
+def test_a_logger_that_is_late_still_hears_what_was_measured_and_that_the_run_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "WAITING", 3)
+    stub = Stub()
+    stub.gate.clear()
+    journal = Journal(tmp_path, senders=[Sender(stub)])
+    for step in range(8):
+        journal.step("train", step, 8, loss=1.0)
+    journal.finish({"top1": 60.0}, {"seed": 0})
+    threading.Timer(0.2, stub.gate.set).start()
+    journal.close()
+    assert stub.told[-2:] == [("finish", {"top1": 60.0}, {"seed": 0}), ("close", False)]
+    assert "more slowly than they come" in (tmp_path / "log.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("said", "variable", "names"),
     [
