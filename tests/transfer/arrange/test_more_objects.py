@@ -92,6 +92,41 @@ def test_a_project_of_one_long_line_is_recognised(lay: Lay) -> None:
     assert recognise(lay({"0.jpg": None, "v.json": json.dumps({"_via_img_metadata": many})})) == "via"
 
 
+def test_via_s_attributes_that_differ_in_capitals_or_blanks_are_refused(lay: Lay, tmp_path: Path) -> None:
+    root = lay({"a.jpg": None, "v.json": via("a.jpg", [region(RECT, Label="cat"), region(RECT, **{" label": "dog"})])})
+    with pytest.raises(DataError, match=r"but for capitals and blanks(.|\n)*'Label', ' label'"):
+        arrange(root, tmp_path / "made", Wanted(val="0.5"), lambda *_: None)
+
+
+def test_a_project_beside_its_own_tables_gives_each_object_once(lay: Lay, tmp_path: Path) -> None:
+    """A box drawn twice in one file stays two; an object that one file alone has stays."""
+
+    def row(shape: dict[str, Any], **attributes: Any) -> str:
+        shown, said = (json.dumps(each).replace('"', '""') for each in (shape, attributes))
+        return f'a.jpg,99,"{{}}",1,0,"{shown}","{said}"\n'
+
+    drawn = [region(RECT, label="cat"), region(RECT, label="cat"), region(POLYGON, label="dog")]
+    table = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+    table += row(RECT, label="cat") + row(RECT, label="cat") + row(POLYGON, label="dog") + row(RECT, label="dog")
+    root = lay({"a.jpg": None, "b.jpg": None, "project.json": {"_via_img_metadata": via("a.jpg", drawn)}, "via.csv": table})
+    (tmp_path / "val.txt").write_text("b\n")
+    (root / "v.json").write_text(json.dumps(via("b.jpg", [region(RECT, label="cat")])))
+    done = arrange(root, tmp_path / "made", Wanted(val=str(tmp_path / "val.txt")), lambda *_: None)
+    cat, dog = ("cat", [2, 3, 10, 8], False), ("dog", [5, 4, 20, 16], True)
+    assert made(tmp_path / "made", "train")[1] == [cat, cat, dog, ("dog", [2, 3, 10, 8], False)]
+    assert made(tmp_path / "made", "val")[1] == [cat]
+    assert any("1 images have objects in several files, such as project.json and via.csv" in note for note in done.notes)
+    assert any("3 that are equal in different files count once" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("format_", ["via", "bdd100k"])
+def test_an_image_in_files_of_two_splits_is_refused(lay: Lay, tmp_path: Path, format_: str) -> None:
+    said = via("a.jpg", [region(RECT, label="cat")]) if format_ == "via" else {"frames": [bdd("a.jpg", CAR)]}
+    root = lay({"a.jpg": None, "labels_train.json": said, "labels_val.json": said})
+    with pytest.raises(DataError, match=r"several splits(.|\n)*labels_train.json: train, labels_val.json: val"):
+        arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
+
+
 def bdd(name: str, *labels: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "attributes": {"weather": "clear"}, "timestamp": 10, "labels": list(labels) or None}
 
@@ -112,6 +147,14 @@ def test_bdd100k_s_boxes_are_read_and_lanes_left_out(lay: Lay, tmp_path: Path) -
     assert made(tmp_path / "made", "val") == (["car"], [("car", [2, 3, 10, 8], False)])
     assert "lane" in " ".join(done.notes)
     assert "aren't there" in " ".join(done.notes)
+
+
+def test_bdd100k_s_objects_in_two_files_count_once(lay: Lay, tmp_path: Path) -> None:
+    files = {"train/a.jpg": None, "val/b.jpg": None, "ins_val.json": json.dumps([bdd("b.jpg", AREA)])}
+    files |= {f"{name}_train.json": json.dumps([bdd("a.jpg", AREA | {"id": name}, AREA)]) for name in ("ins", "old")}
+    done = arrange(lay(files), tmp_path / "made", Wanted(), lambda *_: None)
+    assert made(tmp_path / "made", "train")[1] == [("rider", [5, 4, 20, 16], True)] * 2
+    assert any("2 that are equal in different files count once" in note for note in done.notes)
 
 
 def test_bdd100k_s_outlines_are_objects_where_none_has_a_box(lay: Lay, tmp_path: Path) -> None:
@@ -154,6 +197,7 @@ def test_cub_s_lists_give_classes_and_splits_and_boxes_where_they_are_asked_for(
     [
         ("image_class_labels.txt", "1 1\n", "lacks a line"),
         ("train_test_split.txt", "1 1\n2 x\n", "says neither"),
+        ("classes.txt", "1 Wren\n2 Wren\n", "gives two classes one name(.|\n)*'Wren' as 1 and as 2"),
         ("images.txt", "1 001.Wren/w_1.jpg\n1 002.Owl/o_2.jpg\n", "no line of such a list"),
     ],
 )

@@ -9,13 +9,12 @@ from pretrain.core.errors import DataError
 from transfer.arrange.collect import Collector
 from transfer.arrange.folder import Folder
 from transfer.arrange.glance import Glance
-from transfer.arrange.items import Export, Item
+from transfer.arrange.items import Export
+from transfer.arrange.joining import Said, joined
 from transfer.arrange.naming import Named
-from transfer.arrange.tables import split_in
 from transfer.arrange.values import entries, mapping, number, text_of, word
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
-from transfer.datasets.objects import image_size
 
 PATTERNS = ("*.json", "*/*.json", "*/*/*.json", "*/*/*/*.json")
 CORNERS = ("x1", "y1", "x2", "y2")
@@ -39,7 +38,7 @@ def read(root: Path, given: Named | None) -> Export:
     folder, dropped = Folder(root), Dropped()
     frames = [(path, *frame) for path in folder.ending(".json") for frame in _frames(folder, path, dropped)]
     boxed = any(isinstance(label.get("box2d"), dict) for _, _, labels in frames for label in labels)
-    items: dict[str, Item] = {}
+    said = list[Said]()
     for path, name, labels in frames:
         image = folder.image(name, path.rpartition("/")[0])
         if image is None:
@@ -48,12 +47,8 @@ def read(root: Path, given: Named | None) -> Export:
         collector = Collector(f"{name} in {path}", dropped)
         for at, label in enumerate(labels):
             _add(label, f"label {at} of {name} in {folder.path(path)}", collector, boxed=boxed)
-        things = (*(items[image].things if image in items else ()), *collector.things)
-        items[image] = Item(image, image_size(folder.path(image)), split_in(path, image), things)
-    for image in sorted(set(folder.images) - items.keys()):
-        dropped.add("images that no file names", image)
-    classes = sorted({thing.name for item in items.values() for thing in item.things})
-    return Export("objects", tuple(items.values()), tuple(classes), dropped)
+        said.append(Said(path, image, collector.things))
+    return joined(folder, said, dropped)
 
 
 def _frames(folder: Folder, path: str, dropped: Dropped) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -35,7 +35,7 @@ def read(root: Path, given: Named | None) -> Export:
     """Read the class and the split of each image.
 
     Raises:
-        DataError: If a list can't be read, or lacks an image or a class.
+        DataError: If a list can't be read, lacks an image or a class, or names two classes alike.
     """
     folder, dropped = Folder(root), Dropped()
     lines = listed(folder, dropped)
@@ -47,11 +47,12 @@ def listed(folder: Folder, dropped: Dropped) -> list[Line]:
     """Return what the lists say of each image that is there.
 
     Raises:
-        DataError: If a list can't be read, or lacks an image or a class.
+        DataError: If a list can't be read, lacks an image or a class, or names two classes alike.
     """
     images, labels = columns(folder, IMAGES), columns(folder, LABELS)
     splits = columns(folder, SPLIT) if folder.has(SPLIT) else {}
     classes = columns(folder, CLASSES) if folder.has(CLASSES) else {}
+    _check_named_once(folder.path(CLASSES), classes)
     found = []
     for number, name in images.items():
         image = folder.image(name, "images")
@@ -80,6 +81,14 @@ def columns(folder: Folder, name: str) -> dict[str, str]:
             raise DataError(f"line {at} of {folder.path(name)} is no line of such a list", seen=shown(line), allowed=allowed)
         found[number] = rest.strip()
     return found
+
+
+def _check_named_once(path: Path, classes: dict[str, str]) -> None:
+    first: dict[str, str] = {}
+    for number, name in classes.items():
+        if first.setdefault(name, number) != number:
+            seen = f"{name!r} as {first[name]} and as {number}"
+            raise DataError(f"{path} gives two classes one name", seen=seen, fix="give each class a name of its own")
 
 
 def _at(said: dict[str, str], number: str, name: str) -> str:

@@ -10,13 +10,13 @@ from pretrain.core.errors import DataError
 from transfer.arrange.collect import Collector
 from transfer.arrange.folder import Folder
 from transfer.arrange.glance import Glance
-from transfer.arrange.items import Export, Item
+from transfer.arrange.items import Export, Thing
+from transfer.arrange.joining import Said, joined
 from transfer.arrange.naming import Named
-from transfer.arrange.tables import LABELS, image_of, plain, split_in
+from transfer.arrange.tables import LABELS, image_of, plain
 from transfer.arrange.values import entries, json_of, mapping, number, rows_of
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
-from transfer.datasets.objects import image_size
 
 PATTERNS = ("*.json", "*/*.json", "*.csv", "*/*.csv")
 IMAGES = "_via_img_metadata"
@@ -47,23 +47,18 @@ def read(root: Path, given: Named | None) -> Export:
         DataError: If a file can't be read, an image or attribute is ambiguous, or a shape has no numbers.
     """
     folder, dropped = Folder(root), Dropped()
-    found: dict[str, list[Region]] = {}
-    splits: dict[str, str | None] = {}
+    found = list[tuple[str, str, list[Region]]]()
     for path in (path for ending in (".json", ".csv") for path in folder.ending(ending)):
         for name, regions in _images(folder, path, dropped):
             image = image_of(folder, path, name)
             if image is None:
                 dropped.add("images that aren't there", f"{name} in {path}")
-                continue
-            found.setdefault(image, []).extend(regions)
-            splits[image] = split_in(path, image)
-    attribute = _attribute([region for regions in found.values() for region in regions])
+            else:
+                found.append((path, image, regions))
+    attribute = _attribute([region for _, _, regions in found for region in regions])
     only = given.names[0] if given is not None and len(given.names) == 1 else ONE_CLASS
-    items = [_item(folder, image, splits[image], regions, attribute, only, dropped) for image, regions in found.items()]
-    for image in sorted(set(folder.images) - found.keys()):
-        dropped.add("images that no file names", image)
-    classes = sorted({thing.name for item in items for thing in item.things})
-    return Export("objects", tuple(items), tuple(classes), dropped)
+    said = [Said(path, image, _things(image, regions, attribute, only, dropped)) for path, image, regions in found]
+    return joined(folder, said, dropped)
 
 
 def _images(folder: Folder, path: str, dropped: Dropped) -> Iterator[tuple[str, list[Region]]]:
@@ -114,11 +109,20 @@ def _attribute(regions: Sequence[Region]) -> str | None:
     """Find the attribute that says the class; None where no object has one.
 
     Raises:
-        DataError: If there are several, and none is called as one of classes.
+        DataError: If there are several, and none is called as one of classes, or more than one in different spellings.
     """
     counts = Counter(name for region in regions for name, value in region.attributes.items() if value not in ("", None, {}))
-    known = dict(zip(plain(list(counts)), counts, strict=True))
-    named = next((known[name] for name in NAMES if name in known), None)
+    spelt: dict[str, list[str]] = {}
+    for name, written in zip(plain(list(counts)), counts, strict=True):
+        spelt.setdefault(name, []).append(written)
+    named = next((spelt[name] for name in NAMES if name in spelt), None)
+    if named is not None and len(named) > 1:
+        raise DataError(
+            "VIA's objects have several attributes that are called as one of classes, but for capitals and blanks",
+            seen=", ".join(map(repr, named)),
+            allowed="one of them",
+            fix="give the classes to one of these attributes, and remove the others",
+        )
     if named is None and len(counts) > 1:
         raise DataError(
             "VIA's objects have several attributes, and none is called as one of classes",
@@ -126,12 +130,10 @@ def _attribute(regions: Sequence[Region]) -> str | None:
             allowed="one attribute, or one called class, label, category, name or type",
             fix="rename the attribute that says the class",
         )
-    return named or next(iter(counts), None)
+    return next(iter(named or counts), None)
 
 
-def _item(
-    folder: Folder, image: str, split: str | None, regions: list[Region], attribute: str | None, only: str, dropped: Dropped
-) -> Item:
+def _things(image: str, regions: list[Region], attribute: str | None, only: str, dropped: Dropped) -> list[Thing]:
     collector = Collector(image, dropped)
     for region in regions:
         name = only if attribute is None else _class(region.attributes.get(attribute))
@@ -139,7 +141,7 @@ def _item(
             collector.drop("objects of several classes, or of none")
         else:
             _add(region, name, collector)
-    return Item(image, image_size(folder.path(image)), split, tuple(collector.things))
+    return collector.things
 
 
 def _class(value: Any) -> str | None:
