@@ -4,11 +4,14 @@ import json
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.study import running
 from bench.study.cells import Cell
 from bench.study.records import Found
+from pretrain.core.counts import counted
 from pretrain.core.settings import digest
 
 Key = Callable[[Any], Hashable]
@@ -45,6 +48,8 @@ def _sized(said: Mapping[str, Any]) -> tuple[Any, Any]:
     return said.get("size"), said.get("recipe.batch")
 
 
+PRETRAIN = "pretrain"
+"""The stage of a log that is a pre-training's steps."""
 _EVALUATIONS = (
     _Like(
         "task, backbone and data",
@@ -84,20 +89,31 @@ class Costs:
 
     def of(self, cell: Cell) -> Estimate | None:
         """Estimate a cell by the median of the records that are most like it; None where none is."""
-        pretraining = cell.subject is None
-        for like, groups in self._pretrainings if pretraining else self._evaluations:
+        for like, groups in self._pretrainings if cell.subject is None else self._evaluations:
             alike = groups.get(like.of_cell(cell))
             if alike:
-                seconds = statistics.median(_work(each) for each in alike) * (cell.epochs if pretraining else 1)
+                seconds = statistics.median(_seconds(each, cell) for each in alike)
                 memory = max(each.memory_mib for each in alike)
-                return Estimate(seconds / cell.resource.devices, memory, f"{len(alike)} records of its {like.words}")
+                return Estimate(seconds, memory, f"{counted(len(alike), 'record')} of its {like.words}")
         return None
 
 
-def _work(found: Found) -> float:
-    """Device seconds of a record: of a pre-training for each epoch."""
-    seconds = found.seconds * found.devices
-    return seconds / found.epochs if found.kind == "pretrain" and found.epochs else seconds
+def _seconds(found: Found, cell: Cell) -> float:
+    """Wall seconds of a cell on its devices, by a record: training grows with the epochs, what comes before it doesn't."""
+    shared = found.devices / cell.resource.devices
+    if cell.subject is not None or not found.epochs:
+        return found.seconds * shared
+    training = _training(found.folder, found.seconds, found.images * found.epochs, found.images_per_second)
+    return found.seconds - training + training / found.epochs * cell.epochs * shared
+
+
+@cache
+def _training(folder: Path, seconds: float, images: float, images_per_second: float | None) -> float:
+    """Seconds of a pre-training's steps: by its log, without one by its speed, and where nothing tells, all of them."""
+    said = running.training(folder, PRETRAIN)
+    if said is None and images_per_second:
+        said = images / images_per_second
+    return seconds if said is None else min(said, seconds)
 
 
 def _grouped(found: Iterable[Found], key: Key) -> Mapping[Hashable, list[Found]]:

@@ -50,6 +50,8 @@ class Found:
     memory_mib: float
     images: int
     """Training images."""
+    images_per_second: float | None
+    """While it trained."""
     epochs: float | None
     """Of the backbone."""
     came: str
@@ -143,6 +145,7 @@ def _found(plain: dict[str, Any], folder: Path) -> Found:
         seconds=plain["wall_seconds"],
         memory_mib=plain["peak_memory_mib"],
         images=data["train"],
+        images_per_second=plain.get("images_per_second"),
         epochs=provenance.get("epochs"),
         came=digest({name: value for name, value in provenance.items() if name not in _OF_THE_LENGTH}),
     )

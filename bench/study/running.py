@@ -10,7 +10,8 @@ from pretrain.core.journal import METRICS
 
 TAIL = 65_536
 """Bytes that are read at a file's end: the speed is that of the steps which they tell of."""
-_SAYS = frozenset({"stage", "step", "of", "seconds"})
+_NUMBERS = ("step", "of", "seconds")
+_SAYS = frozenset({"stage", *_NUMBERS})
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Progress:
 
 def read(folder: Path) -> Progress | None:
     """Read how far a run is; None where its folder tells of no step."""
-    rows = list(_rows(folder / METRICS))
+    rows = list(_rows(folder / METRICS, at_end=True))
     if not rows:
         return None
     last = rows[-1]
@@ -36,12 +37,23 @@ def read(folder: Path) -> Progress | None:
     return Progress(str(last["stage"]), last["step"], last["of"], left)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the steps at a file's end; lines that are cut, or say something else, are none."""
+def training(folder: Path, stage: str) -> float | None:
+    """Return the seconds that all steps of a run's stage take without what comes before them: those of the steps between the
+    first and the last line, for as many as there are. None where its log has no two lines of it.
+    """
+    first = next((row for row in _rows(folder / METRICS, at_end=False) if row["stage"] == stage), None)
+    last = next((row for row in reversed([*_rows(folder / METRICS, at_end=True)]) if row["stage"] == stage), None)
+    if first is None or last is None or last["step"] <= first["step"]:
+        return None
+    return float(max(0.0, last["seconds"] - first["seconds"]) / (last["step"] - first["step"]) * last["of"])
+
+
+def _rows(path: Path, *, at_end: bool) -> Iterator[dict[str, Any]]:
+    """Yield the steps at a file's end, or at its beginning; lines that are cut, or say something else, are none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
-            lines = file.read().splitlines()
+            file.seek(max(0, path.stat().st_size - TAIL) if at_end else 0)
+            lines = file.read(TAIL).splitlines()
     except OSError:
         return
     for line in lines:
@@ -49,5 +61,5 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict) and row.keys() >= _SAYS:
+        if isinstance(row, dict) and row.keys() >= _SAYS and all(isinstance(row[name], int | float) for name in _NUMBERS):
             yield row
