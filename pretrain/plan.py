@@ -5,6 +5,7 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -59,6 +60,13 @@ class Pace:
     """In the loader workers, all of them together."""
     workers: int
     """Loader workers."""
+    gpu_decodes: bool = False
+    """Whether JPEGs are decoded and cropped in the step, which `step` leaves out."""
+
+    @classmethod
+    def of(cls, config: PretrainConfig, device: str, *, step: float, load: float) -> Self:
+        """Of a run on a device, from what `measure` and `loading` have timed."""
+        return cls(step, load, count(config.num_workers, device), config.decode == "gpu")
 
     @property
     def seconds(self) -> float:
@@ -68,7 +76,8 @@ class Pace:
     def bound(self) -> str:
         """Say what an image takes on either side, and which side is waited for."""
         each = f"{self.step * 1000:.2g} ms an image in a step, {self.load * 1000:.2g} ms by {self.workers} loader workers"
-        return f"{each}: the {'loader' if self.load > self.step else 'step'} is the slower one"
+        slower = f"{each}: the {'loader' if self.load > self.step else 'step'} is the slower one"
+        return slower + ("; what the GPU takes to decode and crop JPEGs is not in it" if self.gpu_decodes else "")
 
 
 def passes(config: PretrainConfig) -> float:
@@ -102,7 +111,7 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str, proc
     """Estimate a run on `images` images of `classes` classes in some processes; `load` is what `loading` returns."""
     trainer = Trainer(config, images, classes, device)
     step, activations = measure(trainer, processes)
-    pace = Pace(step, load, count(config.num_workers, device))
+    pace = Pace.of(config, device, step=step, load=load)
     trained = [parameter for _, parameter in trainer.learner.trained()]
     held = [*trainer.learner.parameters(), *trainer.learner.buffers()]
     state = sum(map(_bytes, held)) + (1 + config.recipe.optimizer.MOMENTS) * sum(map(_bytes, trained))

@@ -155,8 +155,8 @@ def _provenance(config: PretrainConfig, data: TrainingSet, name: str) -> Provena
 def _announce(trainer: Trainer, images: Images, labels: Sequence[int], start: int, journal: Journal) -> None:
     """Log how long the run will take, from a few images timed now, and what it waits for."""
     left, batch, world = trainer.steps - start, trainer.recipe.batch, distributed.world()
-    workers, device = count(trainer.config.num_workers, trainer.device), trainer.device
-    pace = Pace(measure(trainer, world)[0], loading(trainer.config, images, labels, device), workers)
+    config, device = trainer.config, trainer.device
+    pace = Pace.of(config, device, step=measure(trainer, world)[0], load=loading(config, images, labels, device))
     seconds = pace.seconds * batch / world * left
     journal.say(f"estimated time: {duration(seconds)} ({left:,} steps of {batch} images, a few timed now; {pace.bound()})")
 

@@ -60,6 +60,13 @@ def test_the_slower_of_steps_and_loader_decides_and_is_named() -> None:
     assert Pace(0.004, 0.001, workers=2).bound().endswith("the step is the slower one")
 
 
+def test_an_estimate_says_that_it_leaves_out_what_a_gpu_takes_to_decode() -> None:
+    left_out = "what the GPU takes to decode and crop JPEGs is not in it"
+    for decode in ("cpu", "gpu"):
+        pace = Pace.of(PretrainConfig.read({"decode": decode}), "cuda:0", step=0.004, load=0.001)
+        assert (left_out in pace.bound()) == (decode == "gpu")
+
+
 def test_on_a_gpu_each_process_times_its_whole_part_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     config = PretrainConfig.read({"arch": "resnet18", "size": 16, "batch": 32, "queue": 32, "precision": "fp32"})
     run = Trainer(config, 64, 2, "cpu")
