@@ -16,7 +16,7 @@ from pretrain.augment.guide import Guide
 from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch, Losses
 from pretrain.images.labels import UNLABELLED
-from pretrain.learner import Learner
+from pretrain.learner import Learner, MapsClasses
 
 
 def guides(
@@ -58,6 +58,7 @@ def _saliency(learner: Learner, batch: Batch, *, shared: bool) -> tuple[list[Ten
 @torch.no_grad()
 def _activation(learner: Learner, images: Tensor, labels: Tensor) -> Tensor:
     """Compute the class activation maps (N, S, S), less the least of each; zeros for images without a label."""
+    assert isinstance(learner, MapsClasses)  # no other method's `answers` pass the configuration
     maps = learner.class_maps(images, labels.clamp(min=0))[:, None].float()
     maps = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
     return (maps - maps.amin(dim=(1, 2), keepdim=True)).masked_fill((labels == UNLABELLED)[:, None, None], 0.0)

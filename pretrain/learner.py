@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pretrain.batch import Batch, Losses, Progress
 
-__all__ = ["Exported", "Learner", "Losses"]
+__all__ = ["Exported", "Learner", "Losses", "MapsClasses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,6 @@ class Learner(nn.Module, ABC):
         """
         return False
 
-    def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Compute what speaks for each image's own class, for methods whose `answers` say so: (N, h, w), of any scale and zero.
-
-        Args:
-            images: (N, 3, S, S), normalised.
-            labels: (N,); for `UNLABELLED` anything may come.
-        """
-        raise NotImplementedError
-
     def before_forward(self, progress: Progress) -> None:
         """Prepare the pass: move a target, bring prototypes to unit length."""
 
@@ -68,3 +59,16 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def export(self) -> Exported:
         """Return what is taken from this learner to be transferred."""
+
+
+class MapsClasses(Learner):
+    """A learner that also says where in an image it sees a class: of methods whose `answers` have the class activation."""
+
+    @abstractmethod
+    def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Compute what speaks for each image's own class: (N, h, w), of any scale and zero.
+
+        Args:
+            images: (N, 3, S, S), normalised.
+            labels: (N,); for `UNLABELLED` anything may come.
+        """

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pretrain.augment.asking import Asked
 from pretrain.batch import Batch, View
-from pretrain.learner import Exported, Learner, Losses
+from pretrain.learner import Exported, Losses, MapsClasses
 from pretrain.losses.cross_entropy import cross_entropy
 from pretrain.methods import Method, Shape, Statistics
 from pretrain.parts.branch import Branch
@@ -54,7 +54,7 @@ class Supervised(Method):
         return Classifier(self, shape)
 
 
-class Classifier(Learner):
+class Classifier(MapsClasses):
     """A network with one output for each class."""
 
     def __init__(self, method: Supervised, shape: Shape) -> None:
@@ -72,7 +72,7 @@ class Classifier(Learner):
         return Losses({"cross-entropy": loss}, {"accuracy": accuracy, **spread(outputs)})
 
     def class_maps(self, images: Tensor, labels: Tensor) -> Tensor:
-        """See `Learner`: the last feature map's channels by their weights in the output of the class (arXiv:1512.04150)."""
+        """See `MapsClasses`: the last feature map's channels by their weights in the output of the class (arXiv:1512.04150)."""
         maps = self.query.through(lambda part: self.architecture.maps(self.query.trunk, part)[-1], images)
         assert isinstance(self.query.head, nn.Linear)
         return torch.einsum("nchw,nc->nhw", maps, self.query.head.weight[labels])

@@ -55,7 +55,8 @@ class TinyNet(Architecture):
 
     def maps(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         """See `Architecture`."""
-        raise NotImplementedError
+        assert isinstance(trunk, nn.Sequential)
+        return [trunk[:-3](images)]  # all but pooling, flattening and the classifier's place
 
     def fresh_norm(self, name: str, shape: tuple[int, ...]) -> float | None:
         """See `Architecture`."""
