@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.report import words
-from pretrain.core.journal import METRICS
+from pretrain.core.journal import METRICS, is_number
 
 POINTS = 48
 """Of one curve: more can't be told apart on a curve a few hundred pixels wide."""
@@ -82,7 +81,7 @@ def _read(path: Path, modified: int, size: int) -> tuple[Curve, ...]:
     found: dict[tuple[str, str], dict[float, float]] = defaultdict(dict)
     for row in _rows(path.read_bytes()):
         for name, value in row.items():
-            if name not in SAID and _is_number(value):
+            if name not in SAID and is_number(value):
                 found[words.clean(str(row["stage"])), words.clean(name)][row["step"]] = value
     several = ((*of, sorted(points.items())) for of, points in found.items() if len(points) > 1)
     made = (Curve(stage, name, *zip(*points, strict=True)) for stage, name, points in several)
@@ -101,9 +100,5 @@ def _rows(text: bytes) -> Iterator[dict[str, Any]]:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(row, dict) and "stage" in row and _is_number(row.get("step")):
+            if isinstance(row, dict) and "stage" in row and is_number(row.get("step")):
                 yield row
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pretrain.core.journal import METRICS
+from pretrain.core.journal import METRICS, is_number
 
 TAIL = 65_536
 """Bytes that are read at a file's end: the speed is that of the steps which they tell of."""
@@ -59,7 +59,7 @@ def _rows(path: Path, *, at_end: bool) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and row.keys() >= _SAYS and all(isinstance(row[name], int | float) for name in _NUMBERS):
+        if isinstance(row, dict) and row.keys() >= _SAYS and all(is_number(row[name]) for name in _NUMBERS):
             yield row

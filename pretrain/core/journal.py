@@ -138,12 +138,20 @@ def append_line(path: Path, line: str) -> None:
             os.close(descriptor)
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value of a line is a finite number; a whole number beyond a float's range is none."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Read the complete lines."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
-            if isinstance(row, dict) and {"stage", "step", "seconds"} <= row.keys():
+            if isinstance(row, dict) and "stage" in row and is_number(row.get("step")) and is_number(row.get("seconds")):
                 yield row
 
 

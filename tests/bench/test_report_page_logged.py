@@ -56,6 +56,7 @@ def test_values_that_are_logged_seldom_are_curves_too(tmp_path):
         b'{"stage": "train", "step": "one", "loss": 1.0}\n[1]\n{"step": 1, "loss": 1.0}',
         b'{"stage": "train", "step": 1, "loss": NaN}\n{"stage": "train", "step": 2, "loss": Infinity}',
         b'{"stage": "train", "step": 1, "loss": 2.0}\n{"stage": "train", "step": 2, "lo',
+        b'{"stage": "train", "step": 1, "loss": 1%s}\n{"stage": "train", "step": 1%s, "loss": 2.0}' % (b"0" * 400, b"0" * 400),
     ],
 )
 def test_a_log_without_two_numbers_of_one_name_has_no_curve(tmp_path, text):

@@ -53,6 +53,15 @@ def test_going_back_forgets_what_is_done_again_and_the_clock_goes_on(tmp_path: P
     assert journal.seconds() >= 250
 
 
+def test_going_back_drops_lines_that_say_no_step(tmp_path: Path) -> None:
+    Journal(tmp_path).step("train", 1, 9, loss=1.0)
+    good = (tmp_path / "metrics.jsonl").read_text()
+    odd = ['{"stage": "train", "step": "2", "seconds": 1}', '{"stage": "train", "step": 2, "seconds": 1%s}' % ("0" * 400)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join([good.strip(), *odd, "[" * 100_000]) + "\n")
+    Journal(tmp_path).rewind(train=5)
+    assert (tmp_path / "metrics.jsonl").read_text() == good
+
+
 def test_a_journal_that_has_noted_nothing_can_go_back(tmp_path: Path) -> None:
     for journal in (Journal(), Journal(tmp_path)):
         journal.rewind(train=0)
