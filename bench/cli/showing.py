@@ -139,7 +139,7 @@ def card(
     from bench import report as make
     from pretrain.core.errors import ConfigError
 
-    folders = runs or [Path("runs")]
+    folders = runs or [folder for folder in (Path("runs"),) if folder.is_dir()]
     if hub is None:
         alone = {"--license": license_, "--overwrite": overwrite, "--source and its like": reading != Reading()}
         if said := [name for name, given in alone.items() if given]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench import places
 from bench.report.content import Content
-from bench.report.gather import Problem, gather
+from bench.report.gather import Problem, gather, require_there
 from pretrain.core.errors import RecordError
 from transfer.board import published_numbers
 from transfer.board.leaderboard import Leaderboard
@@ -102,11 +102,12 @@ def describe(run: Path, runs: Sequence[Path], out: Path | None = None, console: 
     """Write the model card of a pre-training; return its path, and whether every record was read.
 
     Raises:
-        RecordError: If `run` is no finished pre-training, or the card can't be written.
+        RecordError: If `run` is no finished pre-training, a folder of runs is not there, or the card can't be written.
     """
     cards = importlib.import_module("bench.report.card")
     made = cards.own(run)
-    entries, problems = gather([run, *(folder for folder in runs if folder.is_dir())])
+    require_there(runs)
+    entries, problems = gather([run, *runs])
     for problem in problems:
         (console or Console()).print(f"left out: {problem.message}", style="yellow", markup=False)
     return write(out or run / cards.CARD, cards.render(made, entries)), not problems

@@ -66,6 +66,18 @@ def read(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, ...
     return tuple(entries), tuple(problems)
 
 
+def require_there(folders: Sequence[Path]) -> None:
+    """Refuse what is no folder; records in it may come later.
+
+    Raises:
+        RecordError: If one of them is none.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            seen = "a file" if folder.exists() else "nothing"
+            raise RecordError(f"no folder {folder}", seen=seen, fix="name a folder of runs, or start where it is")
+
+
 def stamps(folders: Sequence[Path]) -> Stamps:
     """Return path, time and size of every record below some folders: what changes where a record does."""
     found = set()

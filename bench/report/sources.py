@@ -7,8 +7,7 @@ from typing import Protocol, Self
 
 from bench import report
 from bench.report.content import Content
-from bench.report.gather import Stamps, stamps
-from pretrain.core.errors import RecordError
+from bench.report.gather import Stamps, require_there, stamps
 
 
 class Source(Protocol):
@@ -39,10 +38,7 @@ class Folders:
         Raises:
             RecordError: If one of them is none.
         """
-        for folder in folders:
-            if not folder.is_dir():
-                seen = "a file" if folder.exists() else "nothing"
-                raise RecordError(f"no folder {folder}", seen=seen, fix="name a folder of runs, or start where it is")
+        require_there(folders)
         return cls(folders, interests)
 
     def stamp(self) -> Stamps:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.options import READING, Reading
-from bench.report.gather import RESULT, Problem, read
+from bench.report.gather import RESULT, Problem, read, require_there
 from bench.verbs.convert import about
 from bench.verbs.recording import checkpoint_ref, introduce
 from pretrain.core.errors import ConfigError
@@ -76,7 +76,8 @@ def for_hub(
 
 def _records(folders: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
     """Read the records that there are, and what could not be read; that there is none is no mistake here."""
-    entries, problems = read([folder for folder in folders if folder.is_dir()])
+    require_there(folders)
+    entries, problems = read(folders)
     return entries, tuple(problem for problem in problems if problem.path.name == RESULT)
 
 

@@ -15,7 +15,7 @@ from bench.options import Reading
 from bench.verbs import card
 from pretrain import backbones
 from pretrain.checkpoint import save_backbone
-from pretrain.core.errors import CheckpointError, ConfigError, ProofError
+from pretrain.core.errors import CheckpointError, ConfigError, ProofError, RecordError
 from pretrain.provenance import Provenance
 from transfer import convert, sources
 from transfer.datasets import LAYOUTS
@@ -184,7 +184,12 @@ def test_the_card_says_numbers_as_the_hub_does_and_where_they_came_from(tmp_path
 
 
 def test_without_a_license_and_records_the_card_says_what_is_missing(tmp_path: Path) -> None:
-    card.for_hub(f"{saved(tmp_path)}", tmp_path / "hub", [tmp_path / "none"], silent)
+    checkpoint, runs = f"{saved(tmp_path)}", tmp_path / "none"
+    with pytest.raises(RecordError, match=r"no folder .*none"):
+        card.for_hub(checkpoint, tmp_path / "hub", [runs], silent)
+    assert not (tmp_path / "hub").exists()
+    runs.mkdir()
+    card.for_hub(checkpoint, tmp_path / "hub", [runs], silent)
     text = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
     head = yaml.safe_load(text.split("---\n")[1])
     assert "license" not in head

@@ -230,6 +230,9 @@ def test_a_card_is_of_a_pre_training_only_and_names_what_it_could_not_read(tmp_p
         describe(run.with_name("r01"), [])
     with pytest.raises(RecordError, match="is no finished run"):
         describe(tmp_path, [])
+    with pytest.raises(RecordError, match=r"no folder .*typo"):
+        describe(run, [tmp_path / "typo"])
+    assert not (run / "card.md").exists()
     (run.with_name("r01") / "result.json").write_text("{", encoding="utf-8")
     screen = io.StringIO()
     _, whole = describe(run, [tmp_path / "runs"], tmp_path / "card.md", Console(file=screen, width=300))
