@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from bench.study.problems import Problems
 from bench.study.slurm.settings import Job, Slurm
@@ -25,6 +25,17 @@ def _listed(value: Any) -> Any:
 
 
 Words = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+
+
+def _label(value: str) -> str:
+    """Refuse what can't be a part of a folder's name everywhere, such as a slash."""
+    if not re.fullmatch(r"[\w.-]+", value):
+        raise ValueError(f"{value!r} is no label: letters, digits, _, . and - make one")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_label)]
+"""A name that becomes a part of the names of folders."""
 Epoch = PositiveInt | Literal["final"]
 
 
@@ -54,7 +65,7 @@ class Block(Settings):
     """Epochs whose backbones are evaluated, `final` among them; or {every: 50}."""
     hint: str = ""
     """How what the block needs is made; said with what is wrong with it."""
-    files: dict[str, str] = {}
+    files: dict[Label, str] = {}
     """Label → checkpoint, as `--ckpt` takes it: instead of all of the above."""
 
     @property
@@ -81,7 +92,7 @@ class Conversion(Settings):
 
     of: Words
     """Blocks of `pretrain`."""
-    norm_rescale: Annotated[dict[str, float | str], Field(min_length=1)]
+    norm_rescale: Annotated[dict[Label, float | str], Field(min_length=1)]
     """Label → anchor, as `bench convert --norm-rescale` takes it: a factor, or a checkpoint."""
     scope: Literal["params", "all"] = "params"
     """What is rescaled, as `--scope`."""

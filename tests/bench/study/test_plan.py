@@ -144,6 +144,8 @@ resources: [{when: {knid: pretrain}}, {when: {arch: resnet101}}]
         ("pretrain: {a: {set: {seed: 3}}}", "the seeds of a block are said by `seeds: 3`"),
         ("pretrain: {a: {set: {aug: none}, grid: {aug: [none]}}}", "said twice: aug"),
         ("pretrain: {a: {files: {x: y}, seeds: 2}}", "a block of files has nothing else"),
+        ("pretrain: {a: {files: {x/y: z.pth}}}", "'x/y' is no label"),
+        ("pretrain: {a: {}}\nconvert: {b: {of: a, norm_rescale: {../c: 0.1}}}", "'../c' is no label"),
         ("pretrain: {a: {}}\nevaluate: [{of: a}]", "either `task` or `measure`"),
         ("pretrain: {a: {seed: 3}}", "unknown key 'seed'"),
         ("pretrain: {a: 3}", "3 is no mapping of fields"),
