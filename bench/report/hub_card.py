@@ -29,8 +29,6 @@ TASKS = {
 METRICS = {"top1": "accuracy", "knn": "accuracy", "mIoU": "mean_iou"}
 """Metric → what the hub calls it, where it has a name for it; others keep their own."""
 SUPERVISIONS = {"self": "self-supervised", "semi": "semi-supervised", "full": "supervised"}
-NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-"""What the hub takes for the name of a data set."""
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 """What the hub takes for the name of a license."""
 DIGITS = 4
@@ -74,7 +72,6 @@ def _metadata(of: Checkpoint, entries: Sequence[Entry], license_id: str | None) 
         library_name="timm",
         pipeline_tag=FEATURES,
         tags=["timm", FEATURES, *(words.clean(word) for word in told if word and word != "unknown")],
-        datasets=[came.data] if NAME.fullmatch(came.data) and came.data != "unknown" else None,
         metrics=sorted({result.metric_type for result in results}) or None,
         model_name=words.clean(f"{came.arch} {came.method} {came.aug}"),
         eval_results=results or None,
@@ -99,7 +96,8 @@ def _result(column: Column, cell: Cell, mean: float) -> EvalResult:
     name = words.clean(key.data)
     return EvalResult(
         task_type=FEATURES if column.of_representation else TASKS.get(layout, FEATURES),
-        dataset_type=name if NAME.fullmatch(name) else re.sub(r"[^\w.-]+", "-", name),
+        dataset_type=layout or "unknown",  # no id of the hub's: these images are the user's own, whatever their name is
+        dataset_config=name,
         dataset_name=name,
         dataset_split="val",
         metric_type=METRICS.get(column.name, column.name),
