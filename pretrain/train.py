@@ -13,7 +13,7 @@ from pretrain.collapse import CollapseWatch
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed, interrupt
 from pretrain.core.errors import DataError
-from pretrain.core.journal import Journal, duration
+from pretrain.core.journal import LOG_EVERY, Journal, duration
 from pretrain.core.workers import count
 from pretrain.feed import Feed
 from pretrain.images import cache, classes
@@ -30,8 +30,6 @@ from pretrain.trainer import STATE, Trainer
 BACKBONE = "backbone.pth"
 STAGE = "pretrain"
 """What the log calls the steps."""
-LOG_EVERY = 10
-"""Steps between lines of metrics.jsonl."""
 
 Monitor = Callable[[dict[str, Tensor]], dict[str, float]]
 """Called by every process with a backbone's tensors, by its architecture's names; returns numbers for the log, which the first

@@ -219,5 +219,5 @@ def write_about(out: Path, about: Mapping[str, Any]) -> Path:
 
 
 def encoded_about(about: Mapping[str, Any]) -> bytes:
-    """Return the content of `OUT.json`."""
+    """Return plain values as the JSON that lies beside weights."""
     return (json.dumps(about, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()

@@ -5,7 +5,6 @@
 timm knows of a network what `config.json` says: its name, arguments, and what it sees. What that can't say is refused.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from pretrain.backbones import IMAGENET, shapes_of
 from pretrain.core.errors import CheckpointError, ProofError
 from pretrain.images.crops import SHARE_KEPT
+from transfer.convert import encoded_about
 from transfer.prove import FEATURE_TOLERANCE, PROBE_SHAPE
 from transfer.sources import Backbone
 
@@ -72,8 +72,7 @@ def files(backbone: Backbone) -> dict[str, bytes]:
     Raises:
         CheckpointError: As `config`.
     """
-    about = json.dumps(config(backbone), indent=1, allow_nan=False) + "\n"
-    return {WEIGHTS: save(backbone.state, {"format": "pt"}), CONFIG: about.encode()}
+    return {WEIGHTS: save(backbone.state, {"format": "pt"}), CONFIG: encoded_about(config(backbone))}
 
 
 def prove_loads(folder: Path, backbone: Backbone) -> None:

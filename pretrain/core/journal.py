@@ -18,6 +18,8 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 
 METRICS = "metrics.jsonl"
 """File in the run's folder with one JSON object for each logged step."""
+LOG_EVERY = 10
+"""Steps of a training between two of its lines."""
 
 
 class Journal:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import PIL
 import torch
-import torchvision
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
@@ -60,6 +59,8 @@ def key_of(images: ImageSet, how: dict[str, Any]) -> str:
     """Return what tells the features of these images, read in this way, from all others; of several processes the first's."""
     chosen = np.unique(np.linspace(0, len(images) - 1, min(LOOKED_INTO, len(images))).astype(np.int64)).tolist()
     content = [_checksum(images, index) for index in chosen]
+    import torchvision  # for seconds, which a run that keeps no features does without
+
     versions = [VERSION, torch.__version__, torchvision.__version__, PIL.__version__]  # the last two decode
     what = {**how, "images": images.fingerprint(labels=False), "content": content, "versions": versions}
     return distributed.everywhere(digest(what))[0]

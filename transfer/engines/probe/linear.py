@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pretrain.core import distributed, interrupt
 from pretrain.core.errors import ConfigError, DataError
+from pretrain.core.journal import LOG_EVERY
 from pretrain.images import labels
 from pretrain.images.imageset import ImageSet
 from pretrain.images.loading import Epochs
-from pretrain.train import LOG_EVERY
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import state
 from transfer.engines.driver import Resumed

@@ -11,7 +11,7 @@ import torch
 
 from pretrain.core import interrupt
 from pretrain.core.errors import CheckpointError, TrainingError
-from pretrain.train import LOG_EVERY
+from pretrain.core.journal import LOG_EVERY
 from transfer.engines import Job, Outcome, state
 from transfer.engines.probe import engine
 from transfer.engines.probe.classifiers import Classifiers
