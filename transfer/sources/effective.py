@@ -5,14 +5,14 @@ torch keeps such a weight as tensors beside each other, and makes the weight of 
 and no `conv1.weight`, which is their product.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 MOST_NUMBERS = 2**28
-"""Numbers that are computed of one mapping: 1 GiB, both of a pair of the largest backbones. A small file can claim far more."""
+"""Numbers that are computed of one file: 1 GiB, both of a pair of the largest backbones. A small file can claim far more."""
 PARAMETRIZATIONS = "parametrizations."
 """What torch puts before the last word of a name: `conv1.parametrizations.weight.original0`."""
 
@@ -75,17 +75,32 @@ IN_PARTS: tuple[Parts, ...] = (
 """The first whose parts are all there, and fit, is taken. Those with a dot lie in `parametrizations`."""
 
 
-def effective(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, tuple[str, ...], str]]:
-    """Find the tensors that a mapping keeps in parts: the whole name → the tensor, the names of its parts, what it is."""
+class Room:
+    """How many numbers may still be computed of a file, all its mappings together."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NUMBERS
+
+    def take(self, parts: Sequence[Tensor]) -> bool:
+        """Take the room of what these parts make; tells whether it was there."""
+        self._left -= max(part.numel() for part in parts)
+        return self._left > 0
+
+
+def effective(tensors: Mapping[str, Tensor], room: Room) -> dict[str, tuple[Tensor, tuple[str, ...], str]]:
+    """Find the tensors that a mapping keeps in parts: the whole name → the tensor, the names of its parts, what it is.
+
+    Args:
+        tensors: The mapping.
+        room: What its file may still take; weights that find none stay in parts.
+    """
     found: dict[str, tuple[Tensor, tuple[str, ...], str]] = {}
-    room = MOST_NUMBERS
     for way in IN_PARTS:
         for stem in [key.removesuffix(way.ends[0]) for key in tensors if key.endswith(way.ends[0])]:
             name, names = way.whole(stem), tuple(f"{stem}{end}" for end in way.ends)
             if name and name not in tensors and name not in found and all(each in tensors for each in names):
                 parts = [tensors[each] for each in names]
-                room -= max(part.numel() for part in parts)
-                made = _made(way, parts) if room > 0 else None
+                made = _made(way, parts) if room.take(parts) else None
                 found |= {} if made is None else {name: (made, names, way.words)}
     return found
 

@@ -15,7 +15,7 @@ from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.backbone import without_wrappers
 from transfer.sources.codebases import KeyLayout
-from transfer.sources.effective import effective
+from transfer.sources.effective import Room, effective
 from transfer.sources.files import Payload
 from transfer.sources.namings import PARTS, Names, joined
 
@@ -54,13 +54,14 @@ class File:
     def __init__(self, payload: Payload) -> None:
         self.payload = payload
         self._levels: dict[str, Level] = {}
+        self._room = Room()
 
     def level(self, place: str) -> Level:
         """Return the mapping that a place lies in; an empty one where the file has none."""
         steps = place.partition(":")[0]
         if steps not in self._levels:
             at = self.entry(steps.split("/")) if steps else self.payload.content
-            self._levels[steps] = unwrapped(at if isinstance(at, Mapping) else {})
+            self._levels[steps] = unwrapped(at if isinstance(at, Mapping) else {}, self._room)
         return self._levels[steps]
 
     def everywhere(self) -> Iterator[str]:
@@ -69,7 +70,7 @@ class File:
         while todo:
             steps, at = todo.pop(0)
             if steps not in self._levels:
-                self._levels[steps] = unwrapped(at)
+                self._levels[steps] = unwrapped(at, self._room)
             if self._levels[steps].tensors:
                 yield steps
             for key, value in at.items():
@@ -122,10 +123,11 @@ class File:
         return any(fnmatchcase(key, mark) for key in self.level(place).tensors)
 
 
-def unwrapped(raw: Mapping[Any, Any]) -> Level:
+def unwrapped(raw: Mapping[Any, Any], room: Room) -> Level:
     """Read one mapping of a file, without wrappers wherever they stand; a name that would then stand twice keeps its own.
 
-    Queries, keys and values that lie apart are joined, and count as one tensor; so do the parts of a weight that is computed.
+    Queries, keys and values that lie apart are joined, and count as one tensor; so do the parts of a weight
+    that is computed, where the file has room for it.
     """
     found = files.tensors(raw)
     bare = {name: without_wrappers(name) for name in found}
@@ -133,7 +135,7 @@ def unwrapped(raw: Mapping[Any, Any]) -> Level:
     names = [bare[name] if times[bare[name]] == 1 else name for name in found]
     tensors, own = dict(zip(names, found.values(), strict=True)), dict(zip(names, found, strict=True))
     computed = {}
-    for name, (whole, parts, how) in effective(tensors).items():
+    for name, (whole, parts, how) in effective(tensors, room).items():
         computed[name] = tuple(own[part] for part in parts), how
         own[name] = " and ".join(computed[name][0])
         for part in parts:

@@ -14,7 +14,10 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from bench.verbs.recording import remarks
 from pretrain.core.errors import CheckpointError
 from transfer import sources
-from transfer.sources.levels import unwrapped
+from transfer.sources import effective
+from transfer.sources.effective import Room
+from transfer.sources.files import Payload
+from transfer.sources.levels import File, unwrapped
 
 
 def network(change: Callable[[nn.Module], Any]) -> nn.Module:
@@ -78,6 +81,13 @@ def test_parts_of_another_shape_and_parametrizations_of_ones_own_are_refused_wit
 
 def test_many_weights_in_parts_take_no_longer_each_than_few() -> None:
     part, before = torch.zeros(1), time.process_time()
-    level = unwrapped({f"a{number}.weight_{end}": part for number in range(20_000) for end in ("orig", "mask")})
+    level = unwrapped({f"a{number}.weight_{end}": part for number in range(20_000) for end in ("orig", "mask")}, Room())
     assert len(level.tensors) == 20_000
     assert time.process_time() - before < 20  # minutes, where each looks at all
+
+
+def test_the_bound_of_what_is_computed_holds_for_all_mappings_of_a_file_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effective, "MOST_NUMBERS", 100)
+    parts = {f"a.weight_{end}": torch.ones(40) for end in ("orig", "mask")}
+    file = File(Payload({str(number): dict(parts) for number in range(4)}, "torch"))
+    assert sum(len(file.level(str(number)).computed) for number in range(4)) == 2
