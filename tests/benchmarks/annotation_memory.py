@@ -9,7 +9,6 @@ docs/data.md's: 256 MiB, 800 bytes for each object and 16 for each point of its 
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from gauges import resident
 
 FIXED_MIB, PER_OBJECT, PER_POINT = 256, 800, 16
 """The bound: so many MiB, and so many bytes."""
@@ -89,17 +89,12 @@ def _read(root: Path) -> dict[str, float]:
     """Peak of memory in MiB, and seconds of the processor."""
     from transfer.datasets import coco
 
-    before, start = _resident(), time.process_time()
+    before, start = resident(), time.process_time()
     data = coco.read(root)
     seconds = time.process_time() - start
     assert data.train
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
-    return {"peak_mib": round(peak - before, 1), "kept_mib": round(_resident() - before, 1), "cpu_seconds": round(seconds, 1)}
-
-
-def _resident() -> float:
-    """MiB in memory now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+    return {"peak_mib": round(peak - before, 1), "kept_mib": round(resident() - before, 1), "cpu_seconds": round(seconds, 1)}
 
 
 if __name__ == "__main__":

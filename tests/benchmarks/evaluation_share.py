@@ -13,41 +13,17 @@ metric. With `--workers 0` all of it is done one after another. Where others use
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from gauges import Clock, resident
 
 SCENES, SIZE = 24, 256
 FAVOUR = 4.0
 """Added to the first class's score, which then passes the threshold in every region, as no class of fresh weights does."""
-
-
-class Clock(NamedTuple):
-    """Seconds."""
-
-    wall: float
-    cpu: float
-    """Of this process alone."""
-
-    @classmethod
-    def now(cls) -> "Clock":
-        """Of the clocks."""
-        return cls(time.perf_counter(), time.process_time())
-
-    def __add__(self, other: Any) -> "Clock":
-        return Clock(self.wall + other.wall, self.cpu + other.cpu)
-
-    def __sub__(self, other: "Clock") -> "Clock":
-        return Clock(self.wall - other.wall, self.cpu - other.cpu)
-
-
-def resident() -> float:
-    """Return the process's resident memory in MiB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def lay(root: Path, side: int) -> None:
@@ -112,7 +88,7 @@ def measured(options: argparse.Namespace, root: Path) -> dict[str, Any]:
         nonlocal inside
         began = Clock.now()
         found = detect(images)
-        inside += Clock.now() - began
+        inside = inside.plus(Clock.now().since(began))
         return found
 
     def hear(stage: str, done: int, total: int, values: dict[str, float]) -> None:
@@ -122,9 +98,9 @@ def measured(options: argparse.Namespace, root: Path) -> dict[str, Any]:
     model.detect = timed  # type: ignore[method-assign]
     began = Clock.now()
     found = find(model, data.val, settings, Journal(None, hear))
-    detected = Clock.now() - began
+    detected = Clock.now().since(began)
     detection_metrics(found, data, settings)
-    whole = Clock.now() - began
+    whole = Clock.now().since(began)
     kept = [mask for each in found[len(found) // 4 :] for mask in each.masks or ()]
     return {
         "images": options.images,

@@ -25,6 +25,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gauges import private, resident
+
 CLASSES, WORKERS, READ = 1000, 4, 64_000
 LINKS = 60_000
 """Hard links to one file: file systems allow 65,000."""
@@ -45,11 +47,6 @@ def made(root: Path, images: int) -> None:
         os.link(sources / f"{number // LINKS}.jpg", cls / f"n{number % CLASSES:08d}_{number:07d}.JPEG")
     for folder, _, _ in os.walk(root / "train"):
         os.utime(folder, (1_600_000_000, 1_600_000_000))
-
-
-def resident() -> float:
-    """Return the process's resident memory in MiB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def theirs(root: Path) -> dict[str, Any]:
@@ -119,12 +116,6 @@ def growth(data: Any) -> list[float]:
         os.wait()
         found.append(round(json.loads(os.read(reader, 100)), 1))
     return found
-
-
-def private() -> float:
-    """Return the MiB that this process has written and shares with no other."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
 
 def seconds(began: float, cpu: float) -> dict[str, float]:

@@ -16,12 +16,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from gauges import Clock
 from PIL import Image
 
 from bench.runs.environment import peak_memory_mib
@@ -55,22 +55,6 @@ FEW_VIEWS = 2
 """Of each image where memory is measured."""
 
 
-class Time(NamedTuple):
-    """Seconds."""
-
-    wall: float
-    cpu: float
-
-    @classmethod
-    def now(cls) -> "Time":
-        """Of the clocks."""
-        return cls(time.perf_counter(), time.process_time())
-
-    def since(self, other: "Time") -> "Time":
-        """From another time to this one."""
-        return Time(self.wall - other.wall, self.cpu - other.cpu)
-
-
 def lay(folder: Path, side: tuple[int, int], count: int) -> ImageSet:
     """JPEGs with a photograph's share of detail: coarse colours and some noise."""
     draw = np.random.default_rng(SEED)
@@ -85,18 +69,18 @@ def lay(folder: Path, side: tuple[int, int], count: int) -> ImageSet:
     return image_sets.read(folder, "val")
 
 
-def measured(case: Case, images: ImageSet, views: int) -> tuple[Time, float]:
+def measured(case: Case, images: ImageSet, views: int) -> tuple[Clock, float]:
     """From the end of the first batch to the end of the last, and the seconds of everything else."""
-    stamps: list[Time] = []
+    stamps: list[Clock] = []
     settings = measure.MeasureSettings(size=case.size, batch=case.batch, views=views, images=len(images))
-    began = Time.now()
-    journal = Journal(progress=lambda *_, **__: stamps.append(Time.now()))
+    began = Clock.now()
+    journal = Journal(progress=lambda *_, **__: stamps.append(Clock.now()))
     measure.measure(sources.load(f"random:{case.arch}"), images, settings, journal, seed=SEED, device="cpu")
     took = stamps[-1].since(stamps[0])
-    return took, Time.now().since(began).wall - took.wall
+    return took, Clock.now().since(began).wall - took.wall
 
 
-def forwarded(case: Case, model: torch.nn.Module, views: int) -> Time:
+def forwarded(case: Case, model: torch.nn.Module, views: int) -> Clock:
     """The same number of batches, one fewer than there are, through the network alone."""
     shape = (3, case.size, case.size)
     anchors = torch.randn(case.batch, *shape).to(memory_format=torch.channels_last)
@@ -104,11 +88,11 @@ def forwarded(case: Case, model: torch.nn.Module, views: int) -> Time:
     with torch.inference_mode():
         model(anchors)
         model(others)
-        began = Time.now()
+        began = Clock.now()
         for _ in range(case.batches - 1):
             model(anchors)
             model(others)
-        return Time.now().since(began)
+        return Clock.now().since(began)
 
 
 def speed(case: Case, repeats: int, folder: Path) -> dict[str, object]:
@@ -122,7 +106,7 @@ def speed(case: Case, repeats: int, folder: Path) -> dict[str, object]:
         pairs.append((took, forwarded(case, model, views), once))
     of_pass = (case.batches - 1) * case.batch * (views + 1)
     line: dict[str, object] = {"what": f"{case.arch} at {case.size} px", "jpegs": case.side, "repeats": repeats}
-    for clock in Time._fields:
+    for clock in Clock._fields:
         ours, plain = ([getattr(pair[at], clock) for pair in pairs] for at in (0, 1))
         line[f"{clock}_ratio"] = round(statistics.median(b / a for a, b in zip(ours, plain, strict=True)), 3)
         line[f"{clock}_views_per_second"] = round(of_pass / statistics.median(ours), 1)

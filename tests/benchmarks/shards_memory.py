@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gauges import private, resident
+
 CLASSES, WORKERS, READ = 1000, 4, 64_000
 IN_SHARD, IN_GROUP = 10_000, 500
 """Images in a shard, and in a row group of a table."""
@@ -90,17 +92,6 @@ def growth(data: Any) -> dict[str, list[float]]:
         os.wait()
         found.append(json.loads(os.read(reader, 100)))
     return {"working_mib": [each[0] for each in found], "growth_mib": [each[1] for each in found]}
-
-
-def resident() -> float:
-    """Return the process's resident memory in MiB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def private() -> float:
-    """Return the MiB that this process has written and shares with no other."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
 
 def main() -> None:
