@@ -13,6 +13,7 @@ import typer
 from bench import FIRST, __version__, command_line
 from bench.cli import making, reporting, showing, studying
 from bench.cli.groups import expanded
+from bench.cli.hints import Command
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": making.init,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name, _command in COMMANDS.items():
-    app.command(_name)(expanded(_command))
+    app.command(_name, cls=Command)(expanded(_command))
 
 _data = typer.Typer(help="Look at data before a run does.", no_args_is_help=True)
 _data.command("check")(expanded(showing.check))

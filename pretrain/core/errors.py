@@ -1,9 +1,20 @@
 """Errors a user can cause: one message in four parts. The command line prints it without a traceback and exits with 2."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import ClassVar, Self
 
+CALLED: Mapping[str, tuple[str, ...]] = {
+    "batch_size": ("batch",),
+    "learning_rate": ("base_lr", "lr"),
+    "lr": ("base_lr",),
+    "max_iter": ("iters",),
+    "num_epochs": ("epochs",),
+    "tau": ("temperature",),
+    "wd": ("weight_decay",),
+    "workers": ("num_workers",),
+}
+"""What other codebases call a setting → what it is called here, the first that there is."""
 LONGEST_NAME = 200
 """Characters of an unknown name that are compared and shown."""
 
@@ -50,9 +61,18 @@ class BenchError(Exception):
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> Self:
         """Build the error for a name that is in no table; it suggests the nearest name."""
         names, name = sorted(allowed), name[:LONGEST_NAME]  # comparing a name of a megabyte would take forever
-        near = get_close_matches(name.replace("_", "-"), names, n=1) or get_close_matches(name, names, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else None
+        near = elsewhere(name, names) or _nearest(name.replace("_", "-"), names) or _nearest(name, names)
+        fix = f"did you mean {near!r}?" if near else None
         return cls(f"unknown {kind} {name!r}", allowed=", ".join(names), fix=fix)
+
+
+def elsewhere(name: str, names: Collection[str]) -> str | None:
+    """Return which of `names` a name of other codebases means; None where it is none of these."""
+    return next((ours for ours in CALLED.get(name, ()) if ours in names), None)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    return next(iter(get_close_matches(name, names, n=1)), None)
 
 
 def _printable(text: str) -> str:

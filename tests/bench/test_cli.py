@@ -47,6 +47,23 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["pretrain", "--batch", "32"], "--set batch=VALUE"),
+        (["pretrain", "--betas=[0.9,0.99]"], "--set betas=VALUE"),
+        (["views", "--learning-rate", "1"], "--set base_lr=VALUE"),
+        (["transfer", "--task", "knn", "--neighbours", "5"], "--set neighbours=VALUE"),
+        (["measure", "--num-workers", "2"], "--set num_workers=VALUE"),
+    ],
+)
+def test_a_setting_that_has_no_option_is_told_to_be_set(
+    words: list[str], hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, *words) == 2
+    assert hint in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
     "words", [["pretrain", "--epocs", "1"], ["views", "--epochs", "1"], ["measure", "--resume"], ["trnsfer"]]
 )
 def test_an_option_or_a_command_that_there_is_not_is_refused_with_its_name(
@@ -217,6 +234,8 @@ WRONG = {
     "unknown task key": ([*KNN, "--ckpt", "random:resnet18", "--set", "neighbors=1"], "did you mean 'neighbours'"),
     "unknown config": ([*PRETRAIN, "--config", "shaeps"], "did you mean 'shapes'"),
     "unknown budget": ([*PRETRAIN, "--budget", "tiny"], "unknown budget"),
+    "a key of other codebases": ([*PRETRAIN, "--set", "learning_rate=1"], "did you mean 'base_lr'"),
+    "a task's key of other codebases": ([*KNN, "--ckpt", "random:resnet18", "--set", "batch_size=1"], "did you mean 'batch'"),
     "no assignment": ([*PRETRAIN, "--set", "lr"], "field=value"),
     "missing data": (["pretrain", "--data", "nowhere"], "no data at nowhere"),
     "empty class folder": (["pretrain", "--data", "images/empty"], "class folder .*ant"),
