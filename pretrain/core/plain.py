@@ -79,7 +79,8 @@ class _Check:
             raise self._error(f"{type(value).__name__} {shown(value)}", "text (in quotes), numbers, true, false, null")
 
     def _error(self, seen: str, allowed: str) -> ConfigError:
-        return ConfigError(f"bad value for {self._where}", seen=seen, allowed=allowed)
+        fix = "give it such a value, or leave it away"
+        return ConfigError(f"bad value for {self._where}", seen=seen, allowed=allowed, fix=fix)
 
 
 def shown(value: Any) -> str:

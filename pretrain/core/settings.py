@@ -103,7 +103,8 @@ def _as_config_error(error: ValidationError, where: str) -> ConfigError:
     message = first["msg"].removeprefix("Value error, ")
     wrong = f"bad value for {field!r} in {where}" if field else f"contradiction in {where}"
     seen = shown(first["input"]) if field else None
-    return ConfigError(wrong, seen=seen, allowed=message)
+    fix = "give it such a value, or leave it away" if field else None
+    return ConfigError(wrong, seen=seen, allowed=message, fix=fix)
 
 
 def digest(plain: Any) -> str:

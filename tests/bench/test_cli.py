@@ -234,6 +234,8 @@ WRONG = {
     "unknown task key": ([*KNN, "--ckpt", "random:resnet18", "--set", "neighbors=1"], "did you mean 'neighbours'"),
     "unknown config": ([*PRETRAIN, "--config", "shaeps"], "did you mean 'shapes'"),
     "unknown budget": ([*PRETRAIN, "--budget", "tiny"], "unknown budget"),
+    "a number that is not finite": ([*PRETRAIN, "--set", "base_lr=nan"], "(?s)bad value.*seen: .*nan.*allowed: .*do: "),
+    "a number out of range": ([*PRETRAIN, "--set", "base_lr=-1"], "(?s)bad value.*seen: .*-1.*allowed: .*do: "),
     "a key of other codebases": ([*PRETRAIN, "--set", "learning_rate=1"], "did you mean 'base_lr'"),
     "a task's key of other codebases": ([*KNN, "--ckpt", "random:resnet18", "--set", "batch_size=1"], "did you mean 'batch'"),
     "no assignment": ([*PRETRAIN, "--set", "lr"], "field=value"),
