@@ -65,9 +65,7 @@ def _write(root: Path, size: int, points: int) -> int:
         while file.tell() < size:
             for _ in range(PER_IMAGE):
                 polygon = np.round(rng.uniform(0, SIDE, 2 * points), 2).tolist()
-                entry = {"segmentation": [polygon], "area": 1234.5678, "iscrowd": 0, "image_id": images}
-                entry |= {"bbox": [12.25, 30.5, 100.75, 81.12], "category_id": 18, "id": objects}
-                file.write((", " if objects else "") + json.dumps(entry))
+                file.write((", " if objects else "") + json.dumps(_object(objects, images, polygon)))
                 objects += 1
             images += 1
         file.write('], "images": ')
@@ -76,13 +74,22 @@ def _write(root: Path, size: int, points: int) -> int:
     for number in range(images):
         (root / "train2017" / f"{number}.jpg").touch()
     (root / "val2017" / "0.jpg").touch()
-    content = {"images": [_image(0)], "annotations": [], "categories": [{"id": 18, "name": "dog"}]}
+    content = {
+        "images": [_image(0)],
+        "annotations": [_object(0, 0, [20, 40, 90, 40, 90, 100])],
+        "categories": [{"id": 18, "name": "dog"}],
+    }
     (root / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
     return objects
 
 
 def _image(number: int) -> dict[str, object]:
     return {"id": number, "file_name": f"{number}.jpg", "width": SIDE, "height": SIDE}
+
+
+def _object(number: int, image: int, polygon: list[float]) -> dict[str, object]:
+    entry = {"segmentation": [polygon], "area": 1234.5678, "iscrowd": 0, "image_id": image}
+    return {**entry, "bbox": [12.25, 30.5, 100.75, 81.12], "category_id": 18, "id": number}
 
 
 def _read(root: Path) -> dict[str, float]:
