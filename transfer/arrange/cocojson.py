@@ -1,6 +1,7 @@
 """COCO's JSON files, as many tools write them: one or more, whatever their names, with or without masks."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,6 +146,7 @@ def read_sources(folder: Folder, sources: Sequence[Source], *, masks_are_crowds:
         items += [item for item in found if item is not None]
         _check(file)
         used = {category for things in file.found.values() for category, _ in things}
+        notes += _merged(source.path, [file.names[category] for category in used if category in file.names])
         for category, name in file.names.items():
             order[name] = order.get(name, False) or category in used or not file.parents.get(name, set()) - {category}
     unused = [name for name, wanted in order.items() if not wanted]
@@ -176,6 +178,12 @@ def _item(folder: Folder, source: Source, file: _File, identity: int | str, sing
         crowd = thing.crowd and not (single and isinstance(thing.mask, dict))
         things.append(Thing(file.names[category], thing.box, thing.mask, crowd, area=thing.area))
     return Item(image, (width, height), source.split, tuple(things))
+
+
+def _merged(path: str, names: Sequence[str]) -> list[str]:
+    """Say which categories with objects become one class, for they have one name."""
+    counts = sorted(Counter(names).items())
+    return [f"{count} categories of {path} are called {name!r} and become one class" for name, count in counts if count > 1]
 
 
 def _check(file: _File) -> None:

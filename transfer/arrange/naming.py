@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +101,20 @@ def check_names(classes: Iterable[str]) -> None:
     """Check that the classes have names that every layout can hold.
 
     Raises:
-        DataError: If there is none, or one has characters that can't be printed.
+        DataError: If there is none, two have one name, or one has characters that can't be printed.
     """
     names = list(classes)
     if not names:
         raise DataError("the export has no class", allowed="one class or more", fix="see whether the annotations were exported")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        numbers = ", ".join(str(number) for number, name in enumerate(names) if name == twice)
+        raise DataError(
+            f"the export has several classes of the name {twice!r}",
+            seen=f"the classes {numbers}, counted from 0",
+            allowed="a name of its own for each class",
+            fix="rename them in the export's list of classes",
+        )
     for name in names:
         if not name.isprintable() or not name.strip():
             raise DataError(

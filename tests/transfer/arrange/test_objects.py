@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pretrain.core.errors import DataError
+from transfer.arrange.work import Wanted, arrange
 from transfer.datasets.objects import DetectionData, Picture
 from transfer.detection.masks import in_image
 
@@ -461,3 +462,18 @@ def test_what_is_wrong_in_an_export_is_one_message(run: Run, what: str) -> None:
     name, files, words = WRONG[what]
     with pytest.raises(DataError, match=words):
         run({"images/a.jpg": None} | files, name, val="0.5")
+
+
+def test_two_classes_of_one_name_are_refused_and_two_categories_are_said(
+    lay: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    root = lay({"a.jpg": None, "a.txt": "0 .5 .5 .5 .5\n", "data.yaml": "names: [cat, dog, cat]\n"})
+    with pytest.raises(DataError, match=r"several classes of the name 'cat'(.|\n)*the classes 0, 2"):
+        arrange(root, tmp_path / "made", Wanted(val="0.5"), lambda *_: None)
+    content = coco_file("a.jpg")
+    for category in content["categories"]:
+        category["name"] = "cat"
+    root = lay({"a.jpg": None, "b.jpg": None, "a_train.json": content, "b_val.json": coco_file("b.jpg")})
+    (root / "data.yaml").unlink()
+    done = arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
+    assert "2 categories of a_train.json are called 'cat' and become one class" in done.notes

@@ -162,3 +162,15 @@ def test_a_class_may_be_called_as_a_split(run: Run) -> None:
     files: dict[str, Any] = {f"{split}/{name}/{split}.jpg": None for split in ("training", "test") for name in names}
     data, _ = run(files, "class_folders")
     assert classes_of(data) == tuple([f"{name}/{split}.jpg" for name in names] for split in ("training", "test"))
+
+
+def test_an_image_in_tables_of_two_splits_is_refused_and_one_of_none_takes_the_other_s(lay: Lay, tmp_path: Path) -> None:
+    rows = table("filename,label", "a.jpg,x", "b.jpg,y")
+    files = {"a.jpg": None, "b.jpg": None, "labels.csv": rows, "train.csv": table("filename,label", "a.jpg,x")}
+    root = lay(files | {"val.csv": table("filename,label", "b.jpg,y")})
+    arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
+    found = sorted(str(path.relative_to(tmp_path / "made")) for path in (tmp_path / "made").rglob("*.jpg"))
+    assert found == ["train/x/a.jpg", "val/y/b.jpg"]
+    (root / "val.csv").write_text(rows)
+    with pytest.raises(DataError, match=r"gives a.jpg a second split(.|\n)*val(.|\n)*train, as before"):
+        arrange(root, tmp_path / "again", Wanted(), lambda *_: None)

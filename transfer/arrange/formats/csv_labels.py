@@ -42,7 +42,7 @@ def read(root: Path, given: Named | None) -> Export:
     """Read the class of each image that a table names; a column `split`, the table's name or a folder says the split.
 
     Raises:
-        DataError: If a table can't be read, or gives an image two classes.
+        DataError: If a table can't be read, or an image has two classes or splits.
     """
     folder, dropped, items = Folder(root), Dropped(), dict[str, Item]()
     for path in (path for ending in TABLES for path in folder.ending(ending)):
@@ -53,17 +53,29 @@ def read(root: Path, given: Named | None) -> Export:
             continue
         for number, row in enumerate(rows[1:], start=2):
             item = _item(folder, path, columns, rows[0], row, f"row {number} of {folder.path(path)}", dropped)
-            if item is not None and items.setdefault(item.image, item).label != item.label:
-                raise DataError(
-                    f"row {number} of {folder.path(path)} gives {item.image} a second class",
-                    seen=item.label,
-                    allowed=items[item.image].label,
-                    fix="one class for each image",
-                )
+            if item is not None:
+                where = f"row {number} of {folder.path(path)}"
+                items[item.image] = _once(items.get(item.image, item), item, where)
     for image in sorted(set(folder.images) - items.keys()):
         dropped.add("images without a class", image)
     classes = sorted({str(item.label) for item in items.values()})
     return Export("classes", tuple(items.values()), tuple(classes), dropped)
+
+
+def _once(first: Item, again: Item, where: str) -> Item:
+    """Return what two rows say of one image: the same class, and the split that either says."""
+    if first.label != again.label:
+        wrong, seen, allowed = "class", again.label, first.label
+    elif first.split and again.split and first.split != again.split:
+        wrong, seen, allowed = "split", again.split, first.split
+    else:
+        return first if first.split else again
+    raise DataError(
+        f"{where} gives {first.image} a second {wrong}",
+        seen=seen,
+        allowed=f"{allowed}, as before",
+        fix=f"one {wrong} for each image",
+    )
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Columns | None:
