@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.report import costs, findings, markdown, words
 from bench.report.content import Content
+from pretrain.core.counts import counted
 from pretrain.core.errors import RecordError
 from pretrain.provenance import Provenance
 from transfer import record
@@ -75,14 +76,14 @@ def _facts(of: Checkpoint, made: RunRecord | None) -> list[str]:
     """Write a table of what is known; a field that nobody says is absent."""
     came = of.provenance
     labels = words.ABSENT if came.label_fraction is None else f"{100 * came.label_fraction:g} %"
-    images = f", {made.data.train:,} images" if made else ""
+    images = f", {counted(made.data.train, 'image')}" if made else ""
     fingerprint = made.data.fingerprint if made else came.data_fingerprint or "unknown"
     facts = {
         "method": came.method,
         "augmentation": came.aug,
         "labels used": f"{labels} ({came.supervision})",
         "data": f"{came.data}{images}, fingerprint {fingerprint}",
-        "schedule": made.schedule if made else f"{words.number(came.epochs, 0)} epochs",
+        "schedule": made.schedule if made else words.ABSENT if came.epochs is None else counted(came.epochs, "epoch"),
         "changed from the published recipe": _changed(came, made),
         "seed": words.ABSENT if came.seed is None else str(came.seed),
         "checkpoint, SHA-256": of.sha256,

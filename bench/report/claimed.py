@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bench.report import coverage, findings, words
 from bench.report.content import Content
+from pretrain.core.counts import counted
 from transfer.board.claims import deciding
 from transfer.board.claims.judge import Claim, Evidence, Verdict
 
@@ -75,7 +76,7 @@ def _tally(claim: Claim) -> str:
     parts = [f"{counts[verdict]} {word}" for verdict, word in WORD.items() if counts[verdict]]
     early = sum(one.interval is None for one in judged)
     why = f" ({early} with too few pre-trainings)" if early else ""
-    return f"{len(judged)} comparison{'s' * (len(judged) != 1)}: {', '.join(parts)}{why}{_deciding(claim)}"
+    return f"{counted(len(judged), 'comparison')}: {', '.join(parts)}{why}{_deciding(claim)}"
 
 
 def _deciding(claim: Claim) -> str:

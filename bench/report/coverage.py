@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bench.report import words
 from bench.report.content import Content, Study
+from pretrain.core.counts import counted
 from transfer.board.cells import Place
 from transfer.board.planned import STATES, State
 
@@ -144,7 +145,7 @@ def _line(name: str, counts: Counter[State]) -> tuple[str, ...]:
 
 
 def _cells(count: int) -> str:
-    return f"{count:,} cell{'s' * (count != 1)}"
+    return counted(count, "cell")
 
 
 def _named(cells: tuple[str, ...]) -> str:

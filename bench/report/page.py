@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from bench.report import claimed, costs, coverage, logged, measures, pagedata, predicting, printed, words
 from bench.report.content import Content, Study
+from pretrain.core.counts import counted
 from transfer.board.columns import Protocol
 from transfer.board.entries import Entry
 from transfer.board.planned import STATES
@@ -132,7 +133,7 @@ def _summary(content: Content) -> str:
         (len(board.protocols), "protocol"),
         (len(content.published), "published row"),
     )
-    return " · ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in counts if count)
+    return " · ".join(counted(count, name) for count, name in counts if count)
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from bench.report import findings, words
 from bench.report.content import Content
+from pretrain.core.counts import counted
 from transfer.board.prediction import FEW, LEVEL, Prediction, Stratum
 from transfer.metrics import METRICS
 
@@ -23,7 +24,7 @@ def sentence(content: Content) -> list[str]:
         backbones = f"{most} trained backbone{'s were' if most != 1 else ' was'}"
         return [f"These runs can't say: {backbones} both measured and transferred, and {FEW} are needed that are {ALIKE}."]
     count = sum(one.verdict == "predicts" for one in enough)
-    pairs = f"{len(enough)} pair{'s' if len(enough) != 1 else ''}"
+    pairs = counted(len(enough), "pair")
     chance = f"where nothing is related, any would on {100 * LEVEL:.0f} % of boards"
     return [
         *filter(None, (_measure(content, name) for name in MORE)),
@@ -42,7 +43,7 @@ def _measure(content: Content, name: str) -> str:
     for one in mine:
         if one.verdict == "predicts":
             clear.setdefault(_direction(one), []).append(findings.metric(columns[one.metric]))
-    of = f"{len(mine)} protocol{'s' if len(mine) != 1 else ''}"
+    of = counted(len(mine), "protocol")
     if not clear:
         return f"{name} predicts none of {of}."
     goes_with = " and ".join(f"a {direction} {', '.join(names)}" for direction, names in clear.items())
@@ -78,5 +79,5 @@ def lines(content: Content) -> list[tuple[str, ...]]:
 def stratum(one: Stratum) -> str:
     """Name a stratum in one line."""
     labels = f"{100 * one.label_fraction:g} % labels" if one.supervision == "semi" and one.label_fraction else ""
-    epochs = "" if one.epochs is None else f"{one.epochs:g} epochs"
+    epochs = "" if one.epochs is None else counted(one.epochs, "epoch")
     return " · ".join(filter(None, map(words.clean, (one.method, one.supervision, labels, one.arch, one.data, epochs))))

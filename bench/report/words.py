@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pretrain.core.counts import counted
 from transfer.board.cells import Cell, Count
 from transfer.board.columns import REPRESENTATION, Column, Protocol
 from transfer.board.leaderboard import VISIBLE, Leaderboard, Row, RowKey
@@ -201,13 +202,13 @@ def sizes(protocol: Protocol) -> str:
     if data is None:
         return UNMEASURED
     part = f", chosen from {data.chosen_from:,}" if data.chosen_from else ""
-    counts = f"{data.train:,} training and {data.val:,} validation images, {data.classes} classes{part}"
+    counts = f"{data.train:,} training and {data.val:,} validation images, {counted(data.classes, 'class', 'classes')}{part}"
     return f"{counts}; fingerprint {protocol.key.fingerprint}"
 
 
 def images(protocol: Protocol) -> str:
     """Say on how many images the metrics are computed."""
-    return UNMEASURED if protocol.data is None else f"{protocol.data.val:,} images"
+    return UNMEASURED if protocol.data is None else counted(protocol.data.val, "image")
 
 
 def one_line(message: str) -> str:

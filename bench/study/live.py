@@ -16,6 +16,7 @@ from bench.study.cost import Costs
 from bench.study.forecast import forecast
 from bench.study.states import Look, Observer, State
 from bench.study.view import SHOWN, by_task, failures, span, summary
+from pretrain.core.counts import counted
 
 COLUMNS = 80
 BAR = 20
@@ -44,7 +45,7 @@ def end(look: Look, observer: Observer) -> Iterator[str]:
         return
     seconds, unknown = made.played.seconds, sum(made.unknown.values())
     at = datetime.now() + timedelta(seconds=seconds)
-    besides = f"; without {unknown:,} cells whose time no record tells" * bool(unknown)
+    besides = f"; without {counted(unknown, 'cell')} whose time no record tells" * bool(unknown)
     yield f"end: {at:%a %d %b %H:%M}, in {span(seconds)}, on the {busy} device{'s' * (busy > 1)} that work now{besides}"
 
 

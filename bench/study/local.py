@@ -19,6 +19,7 @@ from bench.study.plan import StudyPlan
 from bench.study.single import do as do
 from bench.study.states import Look, Observer, State
 from pretrain.core import interrupt
+from pretrain.core.counts import counted
 from pretrain.core.errors import BenchError, ConfigError
 from pretrain.core.launcher import cores
 
@@ -230,7 +231,7 @@ class Coordinator:
         able = [cell for cell in look.having(State.READY) if cell.resource.devices <= len(self.on.devices)]
         others = look.having(State.RUNNING)
         if others and not able:
-            self._once(f"waiting for {len(others)} cells that other processes run")
+            self._once(f"waiting for {counted(len(others), 'cell')} that other processes run")
         return not able and not others
 
     def _once(self, line: str) -> None:

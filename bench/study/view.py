@@ -9,6 +9,7 @@ from bench.study.attempts import Attempts
 from bench.study.cells import Cell
 from bench.study.forecast import GIB, Forecast, free
 from bench.study.states import Look, State
+from pretrain.core.counts import counted
 
 SHOWN = 20
 """Cells that are listed at most."""
@@ -25,7 +26,8 @@ def plan(forecast: Forecast) -> Iterator[str]:
         cost = "nothing to do" if not left else "time unknown" if hours is None else _worked(hours)
         yield f"  {task:<32} {len(cells):>6,} {left:>6,} to do   {cost}"
     if look.plan.shared or look.plan.doubles:
-        yield f"  planned once: {look.plan.shared} pre-trainings in several blocks, {look.plan.doubles} evaluations named again"
+        shared, doubles = counted(look.plan.shared, "pre-training"), counted(look.plan.doubles, "evaluation")
+        yield f"  planned once: {shared} in several blocks, {doubles} named again"
     yield from _time(forecast)
     room = f"{free(look.plan.cells[next(iter(look.plan.cells))].folder.parent) / GIB:,.1f} GiB free"
     disk = "unknown until one of its pre-trainings is done" if forecast.disk is None else f"{forecast.disk / GIB:,.1f} GiB new"
@@ -38,10 +40,10 @@ def plan(forecast: Forecast) -> Iterator[str]:
 def _time(forecast: Forecast) -> Iterator[str]:
     if forecast.estimates:
         played, devices = forecast.played, forecast.devices
-        on = f"on {devices} device{'s' * (devices > 1)}: {span(played.seconds)}, {1 - played.busy:.1%} idle or starting"
+        on = f"on {counted(devices, 'device')}: {span(played.seconds)}, {1 - played.busy:.1%} idle or starting"
         yield f"time: {_worked(forecast.device_hours)}; {on}; longest chain {span(played.path)}"
-        counted = Counter(each.source for each in forecast.estimates.values())
-        yield "  from " + "; ".join(f"{source} ({count} cells)" for source, count in counted.most_common(4))
+        sources = Counter(each.source for each in forecast.estimates.values())
+        yield "  from " + "; ".join(f"{source} ({counted(count, 'cell')})" for source, count in sources.most_common(4))
     unknown = forecast.unknown
     if unknown:
         yield "time unknown, no record is like: " + ", ".join(f"{task} × {count}" for task, count in unknown.items())
@@ -51,7 +53,7 @@ def summary(look: Look) -> str:
     """Return one line: how many cells are in which state."""
     counts = look.counts()
     said = [f"{counts[state]:,} {state}" for state in State if counts[state]]
-    return f"study {look.plan.study.study}: {len(look.plan.cells):,} cells: {', '.join(said)}"
+    return f"study {look.plan.study.study}: {counted(len(look.plan.cells), 'cell')}: {', '.join(said)}"
 
 
 def by_task(look: Look) -> dict[str, list[Cell]]:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.answers import Checked, Counted
+from pretrain.core.counts import counted
 
 LISTED_CLASSES = 100
 """Classes listed at most."""
@@ -37,7 +38,7 @@ def _table(found: Checked) -> Table:
     table.add_column("", overflow="fold")
     for split in ("train", "val"):
         table.add_column(split, justify="right", no_wrap=True)
-    title = f"{len(found.classes)} classes, {found.unit}:"
+    title = f"{counted(len(found.classes), 'class', 'classes')}, {found.unit}:"
     for row in (*map(_line, found.counts), (title, "", ""), *_indented(found.classes)):
         table.add_row(*map(Text, row))
     return table

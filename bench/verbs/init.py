@@ -16,6 +16,7 @@ from bench.options import READING
 from bench.study import plan as planning
 from bench.verbs.data import Problems, read
 from pretrain.core import devices
+from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.machine_errors import translating_os_errors
@@ -170,8 +171,8 @@ def _described(found: Found) -> list[str]:
     ((size, count),) = sizes.most_common(1)
     each = "" if len(sizes) == 1 else f", {len(some) - count} of {len(some)} others of another size"
     validated = f" and {len(content.val):,} validation" if len(content.val) else ""
-    objects = [f"{sum(row.train for row in said.classes):,} objects"] if said.unit == "objects" else []
-    classes = f"{len(said.classes)} classes" if said.classes else "no classes"
+    objects = [f"{counted(sum(row.train for row in said.classes), 'object')}"] if said.unit == "objects" else []
+    classes = counted(len(said.classes), "class", "classes") if said.classes else "no classes"
     return [classes, *objects, f"{len(content.train):,} training{validated} images of {size} pixels{each}"]
 
 
@@ -222,4 +223,4 @@ def _write(text: str, file: Path) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8", newline="\n") as opened:
             opened.write(text)
-    return f"a study of {len(plan.pretrainings)} pre-trainings and {len(plan.evaluations)} evaluations"
+    return f"a study of {counted(len(plan.pretrainings), 'pre-training')} and {counted(len(plan.evaluations), 'evaluation')}"

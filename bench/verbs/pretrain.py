@@ -16,6 +16,7 @@ from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
+from pretrain.core.counts import counted
 from pretrain.core.group import group
 from pretrain.core.journal import Journal, Progress, duration
 from pretrain.core.workers import count
@@ -165,7 +166,8 @@ def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Pr
     say(f"a step costs {planning.cost(settings)}")
     say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
     recipe = settings.recipe
-    say(f"{estimate.steps:,} steps: {recipe.epochs} epochs of {len(images):,} images in batches of {recipe.batch}")
+    epochs = f"{counted(recipe.epochs, 'epoch')} of {counted(len(images), 'image')}"
+    say(f"{counted(estimate.steps, 'step')}: {epochs} in batches of {recipe.batch}")
     say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
     where = f"on one {plan.device}" if place.processes == 1 else f"on {place.processes} of {plan.device}"
     say(f"time: {duration(estimate.seconds)} {where}, from a few images timed now; {estimate.bound}")

@@ -10,6 +10,7 @@ from bench.selection import Selection
 from pretrain import fields, methods
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
+from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.images import classes
@@ -80,8 +81,8 @@ def lengthened(settings: PretrainConfig, root: Path, used: int) -> tuple[Pretrai
     whole = len(image_sets.read(root, "train"))
     epochs = classes.lengthened(recipe.epochs, used, whole, recipe.batch)
     said = (
-        f"{recipe.epochs} epochs of all {whole:,} images are {recipe.epochs * (whole // recipe.batch):,} steps: "
-        f"{epochs} epochs of these {used:,}, {epochs * (used // recipe.batch):,} steps"
+        f"{counted(recipe.epochs, 'epoch')} of all {whole:,} images are {recipe.epochs * (whole // recipe.batch):,} steps: "
+        f"{counted(epochs, 'epoch')} of these {used:,}, {epochs * (used // recipe.batch):,} steps"
     )
     return settings.replace({"epochs": epochs}), said
 

@@ -19,6 +19,7 @@ from bench.study.single import LOOK_EVERY
 from bench.study.slurm import stopping
 from bench.study.states import Look, Observer, State
 from pretrain.core import atomic
+from pretrain.core.counts import counted
 from pretrain.core.errors import BenchError, ConfigError
 
 FIRST_SHOWN = 20
@@ -117,9 +118,9 @@ def retry(file: Path, cells: Sequence[str], found: Sequence[Path] = (), *, faile
         if cell not in [*all_failed, *unasked]:
             raise ConfigError("only what has failed is tried again", seen=f"{cell.id} is {look.states[cell.id]}")
     observer.attempts.retry(cell.id for cell in chosen)
-    print(
-        "\n".join([f"{len(chosen)} cells will be started again by `bench study run`", *(cell.folder.name for cell in chosen)])
-    )
+    print(f"{counted(len(chosen), 'cell')} will be started again by `bench study run`")
+    for cell in chosen:
+        print(cell.folder.name)
 
 
 def stop(file: Path, *, now: bool) -> None:
@@ -134,7 +135,7 @@ def stop(file: Path, *, now: bool) -> None:
     print("nothing more is started" + (", and what runs saves and stops" if now else "; what runs goes on") + ", until `run`")
     waiting = stopping.cancel_waiting(home)
     if waiting:
-        print(f"{waiting} jobs that waited are cancelled, and their cells are free for the next `run`")
+        print(f"cancelled: {counted(waiting, 'job')} that waited; the cells are free for the next `run`")
 
 
 def cell(file: Path, names: Sequence[str], on: str, found: Sequence[Path], *, wait: bool = False) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bench.options import Place, Setup
 from bench.verbs import Finished
+from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError
 from pretrain.core.group import group
 
@@ -31,7 +32,7 @@ def run(trials: int | None, setup: Setup, place: Place, one: Callable[[Setup, Pl
 def summary(done: Sequence[Finished]) -> Iterator[str]:
     """Mean and standard deviation (n − 1) of each metric over the trials that have it; nothing where there is one trial."""
     if len(done) > 1:
-        yield f"{len(done)} seeds, mean ± standard deviation:"
+        yield f"{counted(len(done), 'seed')}, mean ± standard deviation:"
         yield from _lines(done)
 
 

@@ -16,6 +16,7 @@ from pretrain import augment, inputs
 from pretrain.augment.mixed import Mixed
 from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
+from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Progress
 from pretrain.guides import guides
@@ -66,7 +67,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
     title = f"{config.aug} on {config.recipe.pipeline}, {config.size} px, seed {config.seed}"
     title += f", {' and '.join(asks)} of the untrained network" if asks else ""
     grid.draw(title, columns(config, train, images)).save(out, format="PNG")
-    return f"{out}: {images} images, {title}" + _shares(config)
+    return f"{out}: {counted(images, 'image')}, {title}" + _shares(config)
 
 
 def _shares(config: PretrainConfig) -> str:

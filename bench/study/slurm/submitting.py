@@ -23,6 +23,7 @@ from bench.study.slurm import commands
 from bench.study.slurm.batches import Batch, batches, script
 from bench.study.slurm.queue import JOBS
 from bench.study.states import Look, Observer, State
+from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError, EngineError
 
 LARGEST = 1000
@@ -104,14 +105,16 @@ class Submitter:
             listed.unlink()
             listed.with_name(token + STUDY).unlink()
             if any(part in str(error) for part in _FULL):
-                self.say(f"the queue takes no more of your jobs now; {len(batch.cells)} cells are left for the next `run`")
+                self.say(
+                    f"the queue takes no more of your jobs now; {counted(len(batch.cells), 'cell')} left for the next `run`"
+                )
                 return
             raise
         for index, element in enumerate(batch.elements):
             for cell in element:
                 self.observer.attempts.note(cell.id, Attempt("submitted", at=attempts.now(), job=f"{array}_{index}"))
         count = len(batch.elements)
-        self.say(f"submitted: {len(batch.cells)} cells as array {array} of {count} job{'s' * (count > 1)}")
+        self.say(f"submitted: {counted(len(batch.cells), 'cell')} as array {array} of {counted(count, 'job')}")
 
 
 def _sbatch(batch: Batch, name: str, jobs: Path, token: str, text: str) -> str:
