@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,19 @@ def test_a_report_says_its_numbers_claims_and_files(asked: Asked) -> None:
     whole = json.loads(Path("leaderboard.json").read_text())
     assert {each["protocol"] for each in said["numbers"]} <= {each["protocol_id"] for each in whole["columns"]}
     assert _flat(said["prediction"]) in _flat(text)
-    assert all(_flat(f"{each['verdict']}: {each['claim']}") in _flat(text) for each in said["claims"])
+    verdicts = Counter(each["verdict"] for each in said["claims"])
+    summed = f"Of {len(said['claims'])} claims: 0 supported, 0 contradicted, {verdicts['undecided']} undecided"
+    assert _flat(summed) in _flat(text)
     assert sorted(said["written"]) == sorted(map(str, Path().glob("leaderboard.*")))
+
+
+def test_claims_that_the_runs_say_something_of_are_told_with_their_verdicts(asked: Asked) -> None:
+    found = {"none": (0.80, 0.802, 0.799), "cutout": (0.70, 0.701, 0.702)}
+    seeds = [(aug, seed, {"Linv": value, "Ldiv": value}) for aug, values in found.items() for seed, value in enumerate(values)]
+    lay([made("representation", both, kind="measure", seed=seed, aug=aug) for aug, seed, both in seeds], Path("runs"))
+    said, text, _ = asked("report", answer=answers.Reported)
+    assert {each["verdict"] for each in said["claims"]} == {"supported", "undecided"}
+    assert all(_flat(f"{each['verdict']}: {each['claim']}") in _flat(text) for each in said["claims"])
 
 
 def test_records_that_are_left_out_are_in_the_answer(asked: Asked) -> None:
