@@ -56,7 +56,8 @@ class Command(TyperCommand):
             unknown = type(error).__name__ == "NoSuchOption"
             field = _meant(str(getattr(error, "option_name", "")), self.name or "") if unknown else None
             if field is not None:
-                error.message += f" It is a setting: write --set {field}=VALUE."  # type: ignore[attr-defined]
+                said = str(error.message).rstrip(".")  # type: ignore[attr-defined]
+                error.message = f"{said}. It is a setting: write --set {field}=VALUE."  # type: ignore[attr-defined]
                 error.possibilities = None  # type: ignore[attr-defined]
             raise
 

@@ -60,7 +60,7 @@ def test_a_setting_that_has_no_option_is_told_to_be_set(
     words: list[str], hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench(monkeypatch, *words) == 2
-    assert hint in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert f". It is a setting: write {hint}." in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
