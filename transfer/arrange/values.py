@@ -43,13 +43,21 @@ def json_of(path: Path) -> dict[str, Any]:
     Raises:
         DataError: If it can't be read, or holds something else.
     """
+    return mapping(any_json_of(path), str(path))
+
+
+def any_json_of(path: Path) -> Any:
+    """Read a JSON file, whatever it holds.
+
+    Raises:
+        DataError: If it can't be read.
+    """
     try:
-        found = json.loads(text_of(path))
+        return json.loads(text_of(path))
     except RecursionError:
         raise DataError(f"can't read {path} as JSON", seen="nested too deeply") from None
     except ValueError as error:
         raise DataError(f"can't read {path} as JSON", seen=error) from None
-    return mapping(found, str(path))
 
 
 def rows_of(path: Path) -> list[list[str]]:

@@ -1,6 +1,5 @@
 """BDD100K and Scalabel: JSON lists of images with `labels`, each with `category` and `box2d` or `poly2d`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export
 from transfer.arrange.joining import Said, joined
 from transfer.arrange.naming import Named
-from transfer.arrange.values import entries, mapping, number, text_of, word
+from transfer.arrange.values import any_json_of, entries, mapping, number, word
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 
@@ -54,10 +53,7 @@ def read(root: Path, given: Named | None) -> Export:
 def _frames(folder: Folder, path: str, dropped: Dropped) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the name and the labels of each image of a file: a list, `frames` of an object, or one image by itself."""
     where = folder.path(path)
-    try:
-        content = json.loads(text_of(where))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"can't read {where} as JSON", seen=str(error)[:200] or "nested too deeply") from None
+    content = any_json_of(where)
     if isinstance(content, dict):
         one = content.get("frames")
         alone = isinstance(one, list) and isinstance(content.get("name"), str)

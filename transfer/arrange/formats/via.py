@@ -13,7 +13,7 @@ from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Thing
 from transfer.arrange.joining import Said, joined
 from transfer.arrange.naming import Named
-from transfer.arrange.tables import LABELS, image_of, plain
+from transfer.arrange.tables import LABELS, image_of, plain, unlike
 from transfer.arrange.values import entries, json_of, mapping, number, rows_of
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
@@ -93,7 +93,7 @@ def _rows(rows: Sequence[Sequence[str]], where: str, path: str, dropped: Dropped
     for number_, row in enumerate(rows[1:], start=2):
         at = f"row {number_} of {where}"
         if len(row) != len(heading):
-            raise DataError(f"{at} has {len(row)} cells", seen=shown(row), allowed=f"{len(heading)}, as the heading")
+            raise unlike(row, heading, at)
         cells = [_cell(row[column], at) for column in (shape, attributes)]
         yield row[name], [Region(cells[0], cells[1], at)] if cells[0] else []
 
