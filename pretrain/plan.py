@@ -130,6 +130,7 @@ def loading(config: PretrainConfig, images: Images, labels: Sequence[int], devic
     """Time a few images as the loader workers load them; returns the seconds for each image, of all workers together."""
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
     few, drawn = _few(config, images), crops(config, images, labels, skipped, encoded=config.decode == "gpu")
+    drawn.__getitems__(few[:1])  # the first one also waits for what is imported with it, which a run does once
     began = time.monotonic()
     drawn.__getitems__(few)
     side_by_side = max(1, min(count(config.num_workers, device), launcher.cores() // launcher.processes_here()))

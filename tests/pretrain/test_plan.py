@@ -1,5 +1,6 @@
 """What a step costs, against the counts of each method's passes."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pretrain import plan
 from pretrain.batch import Batch
 from pretrain.config import PretrainConfig
 from pretrain.core.errors import DataError
@@ -100,6 +102,21 @@ def test_loading_is_timed_on_few_images_and_shared_by_the_workers_that_cores_all
     monkeypatch.setattr("pretrain.plan.launcher.cores", lambda: 2)
     each = [loading(config.replace({"num_workers": workers}), images, images.labels) for workers in (0, 2, 4)]
     assert each == [pytest.approx(seconds) for seconds in (0.1, 0.05, 0.05)]
+
+
+def test_what_the_first_image_waits_for_once_is_not_the_time_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cold:
+        wait = 1.0
+
+        def __getitems__(self, positions: Sequence[Any]) -> None:
+            time.sleep(self.wait)
+            self.wait = 0.0
+
+    config, images = PretrainConfig.published("mocov2"), SimpleNamespace()
+    cold = Cold()
+    monkeypatch.setattr(plan, "crops", lambda *_, **__: cold)
+    monkeypatch.setattr(plan, "_few", lambda *_: list(range(LOADED)))
+    assert loading(config, images, []) < Cold.wait / LOADED / 10  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
