@@ -1,6 +1,7 @@
 """The check of a GPU: its parts where there is one (`pytest -m gpu`), and everywhere what it leaves and a part of seconds."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("env", "train", "syncs", "speed", "ranks", "engines", "probes", "resume", "ops", "decode", "faults", "memory")
+PARTS = tuple(runpy.run_path(str(HERE / "check.py"))["PARTS"])
 
 
 def checked(tmp_path: Path, *words: str) -> list[dict[str, object]]:
