@@ -52,7 +52,7 @@ def test_a_class_list_selects_and_the_epochs_keep_the_iterations(bench: Bench) -
     assert (done.data.classes, done.data.train, done.data.val) == (2, 10, 2)
     assert done.changed["recipe.epochs"] == 2  # 5 steps of all 20 images, and 2 of these 10 in an epoch
     assert lines("two/classes.txt") == ["ant", "cat"]
-    assert "1 epochs of all 20 images are 5 steps: 2 epochs of these 10, 4 steps" in Path("two/log.txt").read_text()
+    assert "1 epoch of all 20 images are 5 steps: 2 epochs of these 10, 4 steps" in Path("two/log.txt").read_text()
 
 
 def test_a_share_of_the_classes_is_drawn_with_the_seed(bench: Bench) -> None:
