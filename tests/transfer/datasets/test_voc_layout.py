@@ -139,7 +139,7 @@ PARAMETER = '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotation/>'
         (voc_xml([Thing("red", (1, 2, 3, "1e999"))]), "not finite"),
         (voc_xml([Thing("red", (1, 2, 3, "1e30"))]), "too far away"),
         ("<annotation><object>", "not XML"),
-        ("", "not XML"),
+        ("", "is empty"),
         ("<annotation><object></object></annotation>", "no <name>"),
         ("<annotation><object><name>red</name></object></annotation>", "no <bndbox/xmin>"),
         (voc_xml([Thing("red", ("a", 2, 3, 4))]), "not four numbers"),
@@ -343,3 +343,32 @@ def test_a_link_that_leads_nowhere_is_one_wrong_image(lay_voc: Lay) -> None:
     problems: list[DataError] = []
     assert len(voc.read(root, tell=problems.append).train) == 1
     assert ["/mnt/gone, which is not there" in str(each) for each in problems] == [True, True]
+
+
+RED = voc_xml([Thing("red", (5, 5, 30, 30))])
+
+
+def test_the_name_space_of_an_annotation_is_nothing(lay_voc: Lay) -> None:
+    root = lay_voc()
+    annotation(root).write_text(RED.replace("<annotation>", '<annotation xmlns="http://example.org/voc">'))
+    assert voc.read(root).train[0].boxes.tolist() == [[4, 4, 30, 30]]
+
+
+NO_OBJECTS = {
+    "below another element": (
+        RED.replace("<object>", "<objects><object>").replace("</object>", "</object></objects>"),
+        "<objects>",
+    ),
+    "in capitals": (RED.replace("object>", "Object>"), "<Object>"),
+    "of another tool": ('<annotations><image name="a.jpg"><box label="red" xtl="1"/></image></annotations>', "<annotations>"),
+    "with two boxes": (RED.replace("</object>", RED[RED.index("<bndbox>") : RED.index("</annotation>")]), "has 2 boxes"),
+    "nothing": ("\n", "is empty"),
+}
+
+
+@pytest.mark.parametrize(("xml", "said"), NO_OBJECTS.values(), ids=NO_OBJECTS)
+def test_objects_that_would_be_passed_over_are_an_error(lay_voc: Lay, xml: str, said: str) -> None:
+    root = lay_voc()
+    annotation(root).write_text(xml)
+    with pytest.raises(DataError, match=said):
+        voc.read(root)
