@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -72,22 +73,33 @@ class Folder:
             )
         return found[0] if found else None
 
-    def beside(self, image: str, suffix: str, *, places: tuple[tuple[str, str], ...] = ()) -> str | None:
-        """Find the file of an image's stem with another ending: beside it, or in the folder that takes another's place.
+    def beside(self, image: str, suffix: str, *, places: tuple[tuple[str, str], ...] = ()) -> list[str]:
+        """List the files of an image's stem with another ending: beside it, and in the folder that takes another's place.
+
+        Where none has exactly that name, upper and lower case are the same.
 
         Args:
             image: Path of the image.
             suffix: The ending, such as `.txt`.
-            places: Pairs of folders' names, such as `("images", "labels")`: the last of the first becomes the second.
+            places: Pairs of folders' names in lower case, such as `("images", "labels")`: the last of the first becomes the
+                second.
         """
         stem = os.path.splitext(image)[0]
-        parts = stem.split("/")
-        candidates = [stem]
+        parts, lower = stem.split("/"), stem.lower().split("/")
+        candidates = [stem + suffix]
         for old, new in places:
-            if old in parts[:-1]:
-                at = len(parts) - 2 - parts[-2::-1].index(old)
-                candidates.append("/".join([*parts[:at], new, *parts[at + 1 :]]))
-        return next((each + suffix for each in candidates if each + suffix in self._known), None)
+            if old in lower[:-1]:
+                at = len(parts) - 2 - lower[-2::-1].index(old)
+                candidates.append("/".join([*parts[:at], new, *parts[at + 1 :]]) + suffix)
+        exact = [each for each in candidates if each in self._known]
+        return exact or [path for each in candidates for path in self._by_form.get(_plain(each), ())]
+
+    @cached_property
+    def _by_form(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self.files:
+            found.setdefault(_plain(path), []).append(path)
+        return found
 
 
 def split_of(path: str) -> str | None:

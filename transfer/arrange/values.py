@@ -147,7 +147,7 @@ def number(value: Any, where: str) -> float:
     except (ValueError, OverflowError):
         found = math.nan
     if not abs(found) <= FARTHEST:
-        raise DataError(f"{where} is not a number", seen=shown(value), allowed=f"at most {FARTHEST:,.0f}")
+        raise DataError(f"{where} is not a number", seen=shown(value), allowed=f"a number of at most {FARTHEST:,.0f}")
     return found
 
 

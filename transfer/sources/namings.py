@@ -106,16 +106,20 @@ def _torchvision(unit: re.Match[str], starts: list[int], stems: int) -> str:
 
 PARTS = ("query", "key", "value")
 """Layers of an attention that transformers keeps apart, in the order in which others join their outputs."""
-_QUERY = re.compile(r"(.*\.attention\.attention\.)query(\.(?:weight|bias))")
 
 
-def joined(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
+def joined(tensors: Mapping[str, Tensor], attention: str = "attention.attention") -> dict[str, list[str]]:
     """Find tensors that are one elsewhere: its name, with `qkv` in the place of `query`, → their names, in its order.
 
     Those whose shapes or types don't fit each other are left as they are.
+
+    Args:
+        tensors: All tensors of a backbone.
+        attention: What stands before `query` in their names: that of transformers by default.
     """
+    query = re.compile(rf"(.*\.{re.escape(attention)}\.)query(\.(?:weight|bias))")
     found = {}
-    for before, after in (match.groups() for match in map(_QUERY.fullmatch, tensors) if match):
+    for before, after in (match.groups() for match in map(query.fullmatch, tensors) if match):
         names = [f"{before}{part}{after}" for part in PARTS]
         if len({(tensors[name].shape, tensors[name].dtype) if name in tensors else None for name in names}) == 1:
             found[f"{before}qkv{after}"] = names

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pretrain.core.errors import CheckpointError
 from transfer.sources import files
-from transfer.sources.namings import PARTS, PORTED, paddleclas
+from transfer.sources.namings import PORTED, joined, paddleclas
 
 ENOUGH = 10
 """Tensors of another framework's names that make a file its."""
@@ -130,7 +130,9 @@ def _turned(tensors: Mapping[str, Tensor], path: Path) -> tuple[dict[str, Tensor
         else:
             turned[name] = _attention(name, tensor, path)
     which = ["kernels"] * sides_first + ["dense layers"] * inputs_first
-    return _joined(turned), f"{' and '.join(which)} turned to torch's axes" if which else ""
+    for whole, parts in joined(turned, "attn").items():  # as timm has them
+        turned[whole] = torch.cat([turned.pop(part) for part in parts])
+    return turned, f"{' and '.join(which)} turned to torch's axes" if which else ""
 
 
 def _inputs_first(tensors: Mapping[tuple[str, ...], Tensor]) -> bool:
@@ -169,12 +171,3 @@ def _attention(name: str, tensor: Tensor, path: Path) -> Tensor:
     if part[2] == "bias":
         return tensor.flatten()
     return tensor.flatten(0, 1).T if part[1] == "proj" else tensor.flatten(1).T
-
-
-def _joined(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Join queries, keys and values of blocks that have them apart, as timm has them."""
-    for name in [name for name in tensors if ".attn.query." in name]:
-        parts = [name.replace(".query.", f".{part}.") for part in PARTS]
-        if len({tensors[part].shape if part in tensors else None for part in parts}) == 1:
-            tensors[name.replace(".query.", ".qkv.")] = torch.cat([tensors.pop(part) for part in parts])
-    return tensors

@@ -143,8 +143,8 @@ def test_bdd100k_s_boxes_are_read_and_lanes_left_out(lay: Lay, tmp_path: Path) -
     root = lay(files | {"labels/bdd100k_labels_images_train.json": train, "labels/val/b.json": json.dumps(one)})
     assert recognise(root) == "bdd100k"
     done = arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
-    assert made(tmp_path / "made", "train") == (["car"], [("car", [2, 3, 10, 8], False)])
-    assert made(tmp_path / "made", "val") == (["car"], [("car", [2, 3, 10, 8], False)])
+    assert made(tmp_path / "made", "train") == (["car"], [("car", [2, 3, 11, 9], False)])
+    assert made(tmp_path / "made", "val") == (["car"], [("car", [2, 3, 11, 9], False)])
     assert "lane" in " ".join(done.notes)
     assert "aren't there" in " ".join(done.notes)
 

@@ -19,6 +19,7 @@ from transfer.detection.masks import in_image
 
 WIDTH, HEIGHT = 40, 30
 Run = Callable[..., Any]
+Lay = Callable[[dict[str, Any]], Path]
 BOXES = {"masks": False}
 TRIANGLE = [10.0, 5.0, 30.0, 5.0, 10.0, 25.0]
 
@@ -262,6 +263,33 @@ def test_yolo_keypoints_are_counted(run: Run) -> None:
     assert any("2 sets of keypoints" in note for note in done.notes)
 
 
+def test_yolo_folders_and_endings_in_capitals_are_read(run: Run) -> None:
+    files: dict[str, Any] = {"Images/a.JPG": None, "Images/b.JPG": None, "Labels/a.TXT": YOLO, "Labels/b.txt": YOLO}
+    data, _ = run(files | {"classes.txt": "cat\ndog\n"}, "yolo", val="0.5", reading=BOXES)
+    assert close(boxes(data.train[0], data), YOLO_BOXES)
+
+
+TWO_PLACES: dict[str, Any] = {f"images/{name}.jpg": None for name in "ab"} | {f"labels/{name}.txt": YOLO for name in "ab"}
+
+
+def test_two_yolo_files_of_one_image_must_be_equal_and_a_caption_is_none(run: Run, lay: Lay, tmp_path: Path) -> None:
+    more = {"images/a.txt": YOLO, "images/b.txt": "a cat and a dog", "labels/gone.txt": YOLO}
+    data, done = run(TWO_PLACES | more, "yolo", classes="cat,dog", val="0.5", reading=BOXES)
+    assert [len(each.labels) for each in (*data.train, *data.val)] == [2, 2]
+    assert "1 text files with objects of no image left out, the first is labels/gone.txt" in done.notes
+    for written in ("1 .5 .5 .5 .5\n", ""):
+        root = lay(TWO_PLACES | {"images/a.txt": written})
+        with pytest.raises(DataError, match=r"differ[\s\S]*images/a\.txt and .*labels/a\.txt"):
+            arrange(root, tmp_path / "other", Wanted(classes="cat,dog", val="0.5"), lambda *_: None)
+
+
+def test_outlines_that_could_be_keypoints_are_said(run: Run) -> None:
+    line = "0 0.5 0.5 0.4 0.4 0.45 0.45 0.55 0.55\n"
+    files: dict[str, Any] = {"images/a.jpg": None, "images/b.jpg": None, "labels/a.txt": line, "labels/b.txt": line}
+    _, done = run(files, "yolo", classes="cat", val="0.5")
+    assert any("all 2 outlines could as well be a box and points inside it" in note for note in done.notes)
+
+
 def labelme(*shapes: dict[str, Any], image: str = "a.jpg") -> dict[str, Any]:
     return {
         "version": "5.0",
@@ -449,6 +477,9 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "half a file": ("cvat_xml", {"annotations.xml": CVAT[:500], "b.png": None}, "not XML"),
     "no names": ("yolo", {"labels/a.txt": YOLO}, "have no names"),
     "pixels": ("yolo", {"labels/a.txt": "0 .1 .1 .1 .1\n0 5 6 7 8\n", "classes.txt": "cat\n"}, "isn't in shares"),
+    "other number of names": ("yolo", {"labels/a.txt": YOLO, "data.yaml": "nc: 3\nnames: [cat, dog]\n"}, "nc: 3, and 2 names"),
+    "no names in data.yaml": ("yolo", {"labels/a.txt": YOLO, "data.yaml": "nc: 2\n"}, "a configuration without names"),
+    "visible keypoints": ("yolo", {"labels/a.txt": "0 .5 .5 .4 .4 .45 .45 2 .55 .55 2\n", "classes.txt": "cat\n"}, "kpt_shape"),
     "class 4": ("yolo", {"labels/a.txt": "0 .1 .1 .1 .1\n4 .1 .1 .1 .1\n", "classes.txt": "cat\n"}, "class without a name"),
     "half a point": ("labelme", {"a.json": labelme(shape("cat", [[1, 1], [2]]))}, "not a list of points"),
     "no bitmap": ("supervisely", {"meta.json": {"classes": []}, "d/img/a.png": None, "d/ann/a.png.json": BITMAP}, "bitmap"),

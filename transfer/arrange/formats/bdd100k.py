@@ -1,4 +1,8 @@
-"""BDD100K and Scalabel: JSON lists of images with `labels`, each with `category` and `box2d` or `poly2d`."""
+"""BDD100K and Scalabel: JSON lists of images with `labels`, each with `category` and `box2d` or `poly2d`.
+
+The corner (x2, y2) of a `box2d` is a pixel of the object, so that its width is x2 − x1 + 1, as in Scalabel's own conversion to
+COCO (`box2d_to_bbox`), by which BDD100K is evaluated.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +76,7 @@ def _add(label: dict[str, Any], where: str, collector: Collector, *, boxed: bool
     crowd = bool(said.get("crowd", False)) if isinstance(said, dict) else False
     if isinstance(box, dict):
         left, top, right, bottom = (number(box.get(each), f"{each!r} of {where}") for each in CORNERS)
-        collector.box(name, (left, top, right, bottom), crowd=crowd)
+        collector.box(name, (left, top, right + 1, bottom + 1), crowd=crowd)
     elif boxed:
         collector.drop(f"lanes and areas, without a box ({shown(name)})")
     else:

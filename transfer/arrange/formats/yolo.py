@@ -15,15 +15,14 @@ from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of
 from transfer.arrange.glance import Glance, beginning
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
-from transfer.arrange.values import lines_of, number, whole, word
+from transfer.arrange.values import lines_of, whole, word
+from transfer.arrange.yololines import BOX, Lines
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 from transfer.datasets.objects import image_size
 
-PLACES = (("images", "labels"), ("JPEGImages", "labels"))
+PLACES = (("images", "labels"), ("jpegimages", "labels"))
 """Folders of images, and the folder of labels in their place."""
-BOX = 5
-"""Numbers of a line with a box; more are an outline, or keypoints where `kpt_shape` says so."""
 NAMES = ("obj.names", "*.names", "data/*.names", "classes.txt", "*/classes.txt", "*/*/classes.txt")
 LABELS = ("labels/*.txt", "labels/*/*.txt", "*/labels/*.txt", "*/labels/*/*.txt", "obj_*_data/*.txt", "*.txt", "*/*.txt")
 
@@ -45,57 +44,75 @@ def read(root: Path, given: Named | None) -> Export:
     described = _described(folder)
     names = _names(folder, described, given)
     splits = _splits(folder, described)
-    keypoints = "kpt_shape" in described
-    empty = 0
+    lines = Lines(names, "kpt_shape" in described)
+    used, empty = set[str](), 0
     for image in folder.images:
-        path = folder.beside(image, ".txt", places=PLACES)
-        collector = Collector(path or image, dropped)
-        size = image_size(folder.path(image))
+        paths = folder.beside(image, ".txt", places=PLACES)
+        used.update(paths)
+        path = _label(folder, paths)
+        collector, size = Collector(path or image, dropped), image_size(folder.path(image))
         for at, line in enumerate(lines_of(folder.path(path)) if path else (), start=1):
-            _add(line, collector, f"line {at} of {folder.path(path or image)}", size, names, keypoints)
+            lines.add(line, collector, f"line {at} of {folder.path(path or image)}", size)
         empty += not collector.things
         items.append(Item(image, size, splits.get(image) or split_of(image), tuple(collector.things)))
-    notes = (f"{empty} images have no objects; they are kept as background",) if empty else ()
     if empty == len(items):
         raise DataError(
             f"no image of {root} has a text file with objects",
             seen=f"{len(items)} images",
             allowed="labels/NAME.txt for images/NAME.jpg, or both in one folder",
         )
-    return Export("objects", tuple(items), names, dropped, notes)
+    for path in sorted(set(folder.ending(".txt")) - used):
+        if _is_label(beginning(folder.path(path))):
+            dropped.add("text files with objects of no image", path)
+    notes = (f"{empty} images have no objects; they are kept as background",) if empty else ()
+    return Export("objects", tuple(items), names, dropped, (*notes, *lines.notes()))
 
 
-def _add(line: str, collector: Collector, where: str, size: tuple[int, int], names: Sequence[str], keypoints: bool) -> None:
-    fields = line.split()
-    values = [number(field, where) for field in fields[1:]]
-    label = whole(fields[0], where)
-    if not 0 <= label < len(names):
-        raise DataError(f"{where} has a class without a name", seen=label, allowed=f"0 to {len(names) - 1}")
-    if len(fields) < BOX or (len(fields) > BOX and not keypoints and len(fields) % 2 == 0):
-        raise DataError(f"{where} is no object", seen=shown(line), allowed="class x y width height, or class and pairs x y")
-    if any(not -1 <= value <= 2 for value in values[: BOX - 1]):
-        raise DataError(f"{where} isn't in shares of the image", seen=shown(line), allowed="numbers from 0 to 1")
-    width, height = size
-    if len(fields) == BOX or keypoints:
-        x, y, wide, high = values[: BOX - 1]
-        collector.box(
-            names[label], ((x - wide / 2) * width, (y - high / 2) * height, (x + wide / 2) * width, (y + high / 2) * height)
+def _label(folder: Folder, paths: Sequence[str]) -> str | None:
+    """Choose the text file of an image's objects; None if it has none.
+
+    Raises:
+        DataError: If there are several, and they differ.
+    """
+    if len(paths) > 1:  # a caption may lie beside an image
+        heads = {path: beginning(folder.path(path)) for path in paths}
+        paths = [path for path, head in heads.items() if _is_label(head) or not head.strip()] or paths[:1]
+    first = lines_of(folder.path(paths[0])) if len(paths) > 1 else []
+    other = next((path for path in paths[1:] if lines_of(folder.path(path)) != first), None)
+    if other is not None:
+        raise DataError(
+            "two text files name the objects of one image, and differ",
+            seen=f"{folder.path(paths[0])} and {folder.path(other)}",
+            allowed="one, or two that are equal",
+            fix="remove the one that is out of date",
         )
-        if len(fields) > BOX:
-            collector.drop("sets of keypoints")
-    else:
-        collector.shape(names[label], [[value * size[at % 2] for at, value in enumerate(values)]])
+    return paths[0] if paths else None
 
 
 def _described(folder: Folder) -> Mapping[str, Any]:
-    """Read the configuration that names the classes; empty if there is none."""
-    for path in (*folder.ending(".yaml"), *folder.ending(".yml")):
-        if "/" not in path and "names:" in beginning(folder.path(path)):
-            return read_yaml(folder.path(path))
+    """Read the configuration that names or counts the classes; empty if there is none."""
+    tops = [path for path in (*folder.ending(".yaml"), *folder.ending(".yml")) if "/" not in path]
+    for word_ in ("names:", "nc:"):
+        for path in tops:
+            if word_ in beginning(folder.path(path)):
+                return read_yaml(folder.path(path))
     return {}
 
 
 def _names(folder: Folder, described: Mapping[str, Any], given: Named | None) -> tuple[str, ...]:
+    """Find the classes' names, as many as the configuration counts.
+
+    Raises:
+        DataError: If nobody names them, or their number is another one.
+    """
+    names, count = _named(folder, described, given), described.get("nc")
+    if isinstance(count, int) and count != len(names):
+        seen, fix = f"nc: {count}, and {len(names)} names", "correct nc, or name every class in the order of the numbers"
+        raise DataError("the configuration counts other classes than have names", seen=seen, allowed="one number", fix=fix)
+    return names
+
+
+def _named(folder: Folder, described: Mapping[str, Any], given: Named | None) -> tuple[str, ...]:
     names = described.get("names")
     if isinstance(names, dict):
         numbers = sorted(whole(key, "a class's number in data.yaml") for key in names)
@@ -111,7 +128,7 @@ def _names(folder: Folder, described: Mapping[str, Any], given: Named | None) ->
         return given.names
     raise DataError(
         f"the classes of {folder.root} have no names",
-        seen="neither data.yaml nor obj.names nor classes.txt",
+        seen=f"{'a configuration without names' if described else 'no data.yaml'}, no obj.names, no classes.txt",
         fix="name them in the order of their numbers: --classes cat,dog, or --classes FILE with one a line",
     )
 
