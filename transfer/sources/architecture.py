@@ -91,6 +91,6 @@ def misfit(fit: Fit, shapes: Shapes, path: Path, place: str, beside: tuple[str, 
         seen=f"{place}; nearest is {fit.name}, with {len(fit.amiss)} tensors amiss: {seen}",
         allowed=", ".join(BACKBONES) + ", as torchvision and timm build them",
         fix="take a checkpoint of one of those"
-        if reason
+        if reason or not kinds["missing"]
         else "part of a backbone transfers as noise; get the whole checkpoint",
     )

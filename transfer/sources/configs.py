@@ -35,6 +35,27 @@ FUNCTION_KEYS = {
 }
 """Arguments of timm's models → values that leave a network the function it is; others change none, or tensors."""
 
+STRIDES_OF_ARGUMENTS = {
+    "dilation": ("False", "0", "1"),
+    "dilations": ("1",),
+    "replace_stride_with_dilation": ("False",),
+    "output_stride": ("32",),
+    "maxpool1": ("True",),
+}
+"""Arguments of trainings (DETR's, MMDetection's, torchvision's, DeepLab's, pl_bolts') → values, as text, that leave a ResNet's
+strides as they are."""
+
+
+def strided_otherwise(arguments: Config) -> str:
+    """Say which arguments of a training changed its ResNet's strides, which no tensor shows; empty where none did."""
+    changed = []
+    for key, usual in STRIDES_OF_ARGUMENTS.items():
+        value = arguments.get(key)
+        every = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(each, (bool, int, str)) and str(each) not in usual for each in every):
+            changed.append(f"{key} {value}")
+    return f"it was trained with {', '.join(changed)}" if changed else ""
+
 
 def named(where: str, name: Any, said: Config | None = None, **how: Any) -> Said:
     """Make a `Said` of a network's name, and of fields that stand beside it."""

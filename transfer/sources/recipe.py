@@ -186,7 +186,8 @@ def _another_network(path: Path, said: Said, architecture: Architecture) -> Chec
         f"{path} is of another network behind the names of {architecture.name}: {why}",
         seen=f"{said.where}: {said.architecture or why}",
         allowed=f"{architecture.name} as its library builds it; or with strides in the 1×1 convolutions, or with another eps",
-        fix="take another checkpoint: these weights would compute other features; or move away what is of another file",
+        fix="take another checkpoint: these weights would compute other features; or, where that is said of something else, "
+        "move its file away, or save the state_dict alone",
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pretrain.backbones import Shapes, shapes_of
-from pretrain.backbones.vit import PATCH
+from pretrain import backbones
+from pretrain.backbones import BACKBONES, Shapes, shapes_of
+from pretrain.backbones.vit import PATCH, VisionTransformer
 from pretrain.core.errors import CheckpointError
 from transfer.sources import files
 from transfer.sources.codebases import SOURCES
@@ -66,8 +67,34 @@ def _blocks(shapes: Shapes) -> tuple[int, ...]:
     return tuple(len({key.split(".")[1] for key in shapes if key.startswith(f"layer{n}.")}) for n in (1, 2, 3, 4))
 
 
+MORE_THAN_A_BLOCK = (
+    r"^layer\d\.\d+\.(?!((conv|bn)\d|downsample\.[01])\.(weight|bias|running_mean|running_var|num_batches_tracked)$)"
+)
+"""Matches what stands in a block and is no convolution or norm of a ResNet's."""
+WIDTHS = tuple({(each.width,): None for each in backbones.every() if isinstance(each, VisionTransformer)} | {(): None})
+"""Outputs of the projection of patches, as a shape, of every vision transformer here; and that of a network without one."""
+LORA: Reason = (
+    lambda s: _has(s, r"(^|[._])lora_[AB]\b"),
+    "it has adapters (LoRA), beside its weights or alone: merge them first, with the weights (merge_and_unload)",
+)
+EMPTY: Reason = (
+    lambda s: sum(0 in shape for shape in s.values()) > len(s) / 4,
+    "its tensors are empty, the weights lie in other files (ZeRO stage 3, FSDP): join them first (zero_to_fp32.py)",
+)
+NOT_ITS_OWN = "its names are those of no network that is read here"
 STRANGERS: tuple[Reason, ...] = (
     (lambda s: not s, "it holds no tensors by name"),
+    EMPTY,
+    LORA,
+    (lambda s: all(len(shape) < 2 for shape in s.values()), "its tensors are no weights: all are of one dimension or none"),
+    (
+        lambda s: _has(s, r"(^|\.)(ln_pre|pre_layrnorm)\."),
+        "it is a vision transformer with a norm before its blocks, such as CLIP's",
+    ),
+    (
+        lambda s: _has(s, r"(^|\.)stages\.\d\.blocks\.\d+\.(norm|conv)\d\."),
+        "it is a pre-activation ResNet (ResNetV2, BiT): norms before convolutions",
+    ),
     (lambda s: _has(s, r"ResNetBlock_\d+\."), f"it is a ResNet of Flax's own example; {ONE_SIDED}"),
     (lambda s: _has(s, r"resnet_v[12]_\d+\."), f"it is a ResNet of TF-slim, strided at the end of its layers; {ONE_SIDED}"),
     (lambda s: _has(s, r"standardized_conv2d"), "it is a BiT: its convolutions are standardised, and its norms are of groups"),
@@ -92,7 +119,12 @@ MISFITS: tuple[Reason, ...] = (
         lambda s: any(".parametrizations." in key or key.endswith("_orig") for key in s),
         "its weights are made by functions that the file doesn't hold (parametrizations)",
     ),
-    (lambda s: _has(s, r"\.lora_[AB]\b"), "it has adapters (LoRA) beside its weights: merge them first (merge_and_unload)"),
+    LORA,
+    EMPTY,
+    (
+        lambda s: any(len(shape) == 5 for shape in s.values()),
+        "it is a network of videos or volumes, whose kernels have three sides",
+    ),
     (
         lambda s: _has(s, r"fake_quant|activation_post_process|\._packed_params"),
         "it was quantised, or trained for that: another function",
@@ -101,7 +133,8 @@ MISFITS: tuple[Reason, ...] = (
         lambda s: "conv1.bias" in s and "layer1.0.conv1.bias" in s and not _has(s, r"(^|\.)bn1\."),
         "its norms were folded into its convolutions",
     ),
-    (lambda s: any(key.endswith(("stem.0.weight", "conv1.0.weight")) for key in s), DEEP),
+    (lambda s: _has(s, r"(^|\.)filt$"), "it blurs (anti-aliasing) where it is strided"),
+    (lambda s: _has(s, r"^(?!.*layer\d\.).*(stem|conv1)\.0\.weight$"), DEEP),
     (lambda s: _conv1(s)[2] == 3 and _conv1(s)[0] < 64, DEEP),
     (lambda s: _conv1(s)[2] == 3, "its stem is one 3×3 convolution, for images of 32 pixels (CIFAR)"),
     (lambda s: _conv1(s)[1] != 3, "its first convolution does not take 3 channels"),
@@ -110,6 +143,7 @@ MISFITS: tuple[Reason, ...] = (
     (lambda s: _blocks(s) in OTHER_DEPTHS, "it is a deeper ResNet"),
     (lambda s: _blocks(s) == (2, 2, 2, 2) and "layer1.0.conv3.weight" in s, "it is timm's ResNet-26"),
     (lambda s: any(".se." in key for key in s), "its blocks have squeeze-and-excitation"),
+    (lambda s: _has(s, MORE_THAN_A_BLOCK), "its blocks have more parts than a ResNet's, such as attention: another function"),
     (
         lambda s: "bn1.weight" in s and not any(key.endswith("running_mean") for key in s),
         "its norms have no running statistics (GroupNorm, or statistics left out)",
@@ -119,9 +153,22 @@ MISFITS: tuple[Reason, ...] = (
         "the shortcut of its first block has a projection, as PaddleClas builds its ResNet-18 and 34",
     ),
     (lambda s: _patch(s) != (PATCH, PATCH), f"it is a vision transformer whose patches are not of {PATCH} × {PATCH} pixels"),
+    (
+        lambda s: s.get("patch_embed.proj.weight", ())[:1] not in WIDTHS,
+        "it is a vision transformer of another size than ViT-S and ViT-B",
+    ),
+    (lambda s: _has(s, r"^blocks\.0\.attn\.relative"), "it is a vision transformer with relative positions, such as BEiT"),
     (lambda s: any(".ls1." in key for key in s), "it is a vision transformer with layer scale, such as DINOv2's"),
     (lambda s: "norm_pre.weight" in s, "it is a vision transformer with a norm before its blocks, such as CLIP's"),
     (lambda s: not {"reg_token", "dist_token"}.isdisjoint(s), "it is a vision transformer with more tokens than the class's"),
+    (
+        lambda s: "patch_embed.proj.weight" in s and "cls_token" not in s,
+        "it is a vision transformer without a class token, of which its features are read",
+    ),
+    (
+        lambda s: _has(s, r"(^|\.)fc_norm\.") and "norm.weight" not in s,
+        "it is a vision transformer that was fine-tuned on the mean of its patches (fc_norm), and has no norm before that",
+    ),
 )
 """Reasons for files in which a backbone was found that is none of the table. An example: the first block's second convolution
 (128, 4, 3, 3) has fewer inputs than outputs, so that its file is called a ResNeXt."""
@@ -157,7 +204,7 @@ def nothing_recognised(path: Path, payload: Payload, source: str | None) -> Chec
     """Return the error for a file in which nothing looks like a backbone, or none as the source named keeps it."""
     shapes = shapes_of(files.fullest(payload.content))
     reason = "it is an optimiser's state alone" if _is_optimizer(payload.content) else reason_of(STRANGERS, shapes)
-    reason = reason or (f"it has {payload.words}" if payload.words else None)
+    reason = reason or (f"it has {payload.words}" if payload.words else NOT_ITS_OWN if not source else None)
     fix = (
         "leave --source away"
         if source
@@ -169,7 +216,7 @@ def nothing_recognised(path: Path, payload: Payload, source: str | None) -> Chec
         fix = f"pass the {OWN_NAME} beside it"
     return CheckpointError(
         f"no backbone {f'of {source} ' if source else ''}recognised in {path}" + (f": {reason}" if reason else ""),
-        seen=f"{len(shapes)} tensors, the first are {list(shapes)[:3]}",
+        seen=f"{len(shapes)} tensors, the first are {list(shapes)[:3]}" if shapes else f"entries {list(payload.content)[:8]}",
         allowed=_patterns(source) if source else _families(),
         fix=fix,
     )
@@ -179,7 +226,8 @@ def _is_optimizer(content: Mapping[Any, Any]) -> bool:
     """Tell whether a file holds what `Optimizer.state_dict()` returns, at its top or in each of its entries with tensors."""
     if {"state", "param_groups"} <= content.keys():
         return True
-    inside = [value for value in content.values() if isinstance(value, Mapping) and files.fullest(value)]
+    entries = [each for value in content.values() for each in (value if isinstance(value, list) else [value])]
+    inside = [value for value in entries if isinstance(value, Mapping) and files.fullest(value)]
     return bool(inside) and all({"state", "param_groups"} <= value.keys() for value in inside)
 
 
@@ -195,6 +243,6 @@ def _patterns(source: str) -> str:
 
 
 def _families() -> str:
-    """Say which families are taken from whom."""
+    """Say which architectures are taken, and whose ViTs."""
     vits = [name for name, line in SOURCES.items() if "vit" in line.families]
-    return f"a ResNet of one of {', '.join(SOURCES)}; a ViT of {' or '.join(vits)} (`bench ls sources`)"
+    return f"{', '.join(BACKBONES)}, under any prefix; ViTs as {', '.join(vits)} keep them (`bench ls sources`)"

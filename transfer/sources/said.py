@@ -5,6 +5,7 @@ An example: timm's training script saves `{"arch": "resnet50", "args": {"mean": 
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,23 @@ from transfer.sources.backbone import COUNTER
 from transfer.sources.files import Payload
 from transfer.sources.recipe import Said, statement
 
-NAMES = ("arch", "architecture", "model_name", "model", "backbone", "encoder", "base_model", "network", "net")
-"""Entries that name a network, by text or by a mapping with a `name`."""
-ARGUMENTS = ("args", "opt", "opts", "options", "hparams", "hyper_parameters", "config", "cfg", "conf", "method_kwargs")
+NAMES = re.compile(
+    r"(?:base_)?(?:arch|architecture|model|backbone|encoder|network|net|cnn)(?:_(?:arch|name|type))?", re.IGNORECASE
+)
+"""Matches entries that name a network, by text or by a mapping with a `name`, which may say more of it."""
+ARGUMENTS = (
+    "args",
+    "opt",
+    "opts",
+    "options",
+    "hparams",
+    "hyper_parameters",
+    "config",
+    "cfg",
+    "conf",
+    "init_args",
+    "method_kwargs",
+)
 """Entries that hold the arguments of a training."""
 NEIGHBOURS = ("args.yaml", "args.json")
 """Files with such arguments: timm's and solo-learn's."""
@@ -63,18 +78,20 @@ def _telling(said: Iterable[Said]) -> list[Said]:
 
 def _arguments(content: Mapping[Any, Any], where: str, depth: int = 0) -> Iterator[Said]:
     """Yield what names and arguments say."""
-    own = [(key, content[key]) for key in NAMES if key in content]
-    for key, value in own:
+    named = [(key, value) for key, value in content.items() if isinstance(key, str) and NAMES.fullmatch(key)]
+    for key, value in named:
         inside = value if isinstance(value, Mapping) else {}
         name = next((inside[each] for each in ("name", "arch", "type") if isinstance(inside.get(each), str)), value)
         if isinstance(name, str):
             kwargs = content.get("model_kwargs")
             yield configs.of_arguments(name, {}, kwargs if isinstance(kwargs, Mapping) else {}, f"{where} {key}".strip())
     if where:
-        yield statement(where, {"mean": content.get("mean"), "std": content.get("std"), "eps": content.get("bn_eps")})
-    for key in ARGUMENTS if depth < DEEPEST else ():
-        if isinstance(content.get(key), Mapping):
-            yield from _arguments(content[key], f"{where}/{key}" if where else f"its {key}", depth + 1)
+        fields = {"mean": content.get("mean"), "std": content.get("std"), "eps": content.get("bn_eps")}
+        yield statement(where, fields, other=configs.strided_otherwise(content))
+    deeper = [(key, content[key]) for key in ARGUMENTS if key in content] + named
+    for key, value in deeper if depth < DEEPEST else ():
+        if isinstance(value, Mapping):
+            yield from _arguments(value, f"{where}/{key}" if where else f"its {key}", depth + 1)
 
 
 def _meta(content: Mapping[Any, Any]) -> Iterator[Said]:
@@ -120,7 +137,11 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
 def _beside(path: Path, source: str) -> Iterator[Said]:
     """Yield what the files beside it say."""
     for name, read in CONFIGS.items():
-        yield read(_mapping(path.with_name(name)))
+        found = _mapping(path.with_name(name))
+        known = read(found)
+        yield known
+        if known == Said(known.where):  # of a library that is not known there: its arguments may have the usual names
+            yield from _arguments(found, f"{name} beside it")
     for name in NEIGHBOURS:
         yield from _arguments(_mapping(path.with_name(name)), f"{name} beside it")
     if source == "detectron2":

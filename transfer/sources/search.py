@@ -47,6 +47,12 @@ class Place:
         return not self.fit.amiss
 
     @property
+    def stranger(self) -> bool:
+        """Return whether it is another network, which shares some names: without a stem, and with too few of the others."""
+        missing = self.fit.expected.keys() - self.trunk.keys()
+        return backbones.get(self.fit.name).first in missing and len(missing) > len(self.fit.expected) / 3
+
+    @property
     def family(self) -> str:
         """Family of the nearest architecture."""
         return backbones.get(self.fit.name).family
@@ -250,6 +256,8 @@ def _none(file: File, path: Path, places: list[Place]) -> CheckpointError:
     if not places:
         return nothing_recognised(path, file.payload, None)
     near = min(places, key=lambda place: len(place.fit.amiss) / len(place.fit.expected))
+    if near.stranger:
+        return nothing_recognised(path, file.payload, None)
     beside = [key.removeprefix(near.prefix) for key in near.level.tensors if key not in {k for k, _ in near.trunk.values()}]
     return misfit(near.fit, shapes_of(near.tensors), path, f"what lies {near.title}", tuple(beside))
 

@@ -226,6 +226,27 @@ OTHERS: dict[str, tuple[Callable[[State], Any], dict[str, str], str]] = {
         {},
         "dilations",
     ),
+    "dilated, by DETR's arguments": (
+        lambda s: {"model": {f"backbone.0.body.{k}": v for k, v in s.items()}, "args": {"dilation": True}},
+        {},
+        "dilation True",
+    ),
+    "dilated, by another library's configuration": (plain, {"config.json": '{"model_type": "detr", "dilation": true}'}, "True"),
+    "dilated, by torchvision's argument": (
+        lambda s: {"hyper_parameters": {"net": {"replace_stride_with_dilation": [False, True, True]}}, "model": s},
+        {},
+        "replace_stride_with_dilation",
+    ),
+    "without a pooling, by pl_bolts' hyper-parameters": (
+        lambda s: {"hyper_parameters": {"arch": "resnet50", "maxpool1": False}, "state_dict": s},
+        {},
+        "maxpool1 False",
+    ),
+    "another depth, by nested hyper-parameters": (
+        lambda s: {"hyper_parameters": {"model": {"encoder": {"backbone_name": "resnet101"}}}, "state_dict": s},
+        {},
+        "resnet101",
+    ),
 }
 
 
@@ -235,6 +256,12 @@ def test_another_function_with_the_same_names_is_refused_by_its_name(name: str, 
     case = Case(content, beside, {}, None, imagenet, ())
     with pytest.raises(CheckpointError, match=f"another network behind the names of resnet50(.|\\n)*{words}"):
         sources.load(str(lay(case, weights, tmp_path)))
+
+
+def test_arguments_that_leave_strides_as_they_are_are_no_other_function(weights: State, tmp_path: Path) -> None:
+    usual = {"dilation": False, "output_stride": 32, "replace_stride_with_dilation": None, "maxpool1": True, "net": "mlp"}
+    torch.save({"args": usual, "state_dict": weights}, tmp_path / "model.pth")
+    assert sources.load(str(tmp_path / "model.pth")).arch == "resnet50"
 
 
 CONTRADICTIONS: dict[str, tuple[Callable[[State], Any], dict[str, str], dict[str, Any], str]] = {
