@@ -97,6 +97,12 @@ def maps_of(paths: Sequence[Path], named: Named | None, spare: Sequence[str] | N
         seen = {codes[int(value)] for path in paths for value in np.unique(_coded(path))}
         return Maps(_names(seen - {IGNORE}, named, spare), codes)
     seen = {value for path in paths for value in _values(path)}
+    if seen == {IGNORE}:
+        raise DataError(
+            f"all pixels of the label maps are {IGNORE}, which is ignored",
+            allowed=f"ids from 0, or 0 and {IGNORE} for the background and one class",
+            fix="write the ids of the classes",
+        )
     if seen == BINARY:
         names = (BACKGROUND, *named.names) if named is not None and len(named.names) == 1 else _names({0, 1}, named, None)
         return Maps(names, binary=True)
@@ -125,7 +131,8 @@ def _names(seen: set[int], named: Named | None, spare: Sequence[str] | None) -> 
             "the classes of the label maps have no names",
             seen=f"ids {ids} up to {highest}, and {given}",
             allowed=f"{highest + 1} names, in the order of the ids from 0",
-            fix="name them: --classes background,cat,dog, or --classes FILE with one a line",
+            fix="name them: --classes background,cat,dog, or --classes FILE with one a line"
+            + ("; no pixel is 0, which needs a name all the same" if 0 not in seen else ""),
         )
     return named.names
 
@@ -148,12 +155,26 @@ def _read(path: Path, mode: str | None) -> NDArray[np.int64]:
 
 
 def _is_coloured(path: Path) -> bool:
-    """Tell whether a map is in colours that are no shades of grey."""
+    """Tell whether a map is in colours that are no shades of grey.
+
+    Raises:
+        DataError: If its alpha tells pixels apart that have one colour.
+    """
     with _picture(path) as picture:
-        if picture.mode not in ("RGB", "RGBA"):
-            return False
+        mode = picture.mode
+    if mode in ("LA", "RGBA") and _says_more(_read(path, "RGBA")):
+        allowed = "an opaque picture, or one whose colours alone tell the classes apart"
+        raise DataError(f"{path} has its classes in its alpha channel", allowed=allowed, fix="write that channel as a grey PNG")
+    if mode not in ("RGB", "RGBA"):
+        return False
     values = _read(path, "RGB")
     return bool((values[..., 0] != values[..., 1]).any() or (values[..., 1] != values[..., 2]).any())
+
+
+def _says_more(pixels: NDArray[np.int64]) -> bool:
+    """Tell whether the alpha of RGBA pixels (H, W, 4) differs where the colours are equal."""
+    colours = (pixels[..., 0] << 16) + (pixels[..., 1] << 8) + pixels[..., 2]
+    return len(np.unique(colours)) < len(np.unique((colours << 8) + pixels[..., 3]))
 
 
 def _coded(path: Path) -> NDArray[np.int64]:

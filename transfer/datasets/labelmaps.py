@@ -21,6 +21,8 @@ GREY_MODES = ("LA", "PA", "RGB", "RGBA")
 LABEL_IDS = 256
 """Label ids there can be."""
 OPAQUE = 255
+COLOURS = "write the training ids, not colours; `bench data arrange` turns the colours of known exports into ids"
+"""What to do with label maps in colours."""
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:
@@ -35,6 +37,8 @@ def histogram(label: Image.Image, path: Path) -> list[int]:
     Raises:
         DataError: If it can't be decoded, or isn't one number per pixel; names the path.
     """
+    if label.format == "JPEG":
+        raise _no_label_map(path, "a JPEG, which keeps no ids", "write a PNG of the ids, from what the JPEG was made of")
     try:
         if label.mode in INDEX_MODES:
             return label.histogram()
@@ -51,7 +55,7 @@ def _numbers(label: Image.Image, path: Path) -> NDArray[np.int64]:
     if label.mode in ONE_CHANNEL:
         return np.asarray(label).astype(np.int64)
     if label.mode not in GREY_MODES:
-        raise _no_label_map(path, f"a picture of mode {label.mode}")
+        raise _no_label_map(path, f"a picture of mode {label.mode}", "write whole numbers, as a PNG of 8 or 16 bits")
     channels = np.asarray(label).astype(np.int64)
     has_alpha = label.mode.endswith("A")
     if has_alpha and (channels[..., -1] != OPAQUE).any():
@@ -62,6 +66,5 @@ def _numbers(label: Image.Image, path: Path) -> NDArray[np.int64]:
     return colours[..., 0]
 
 
-def _no_label_map(path: Path, seen: str) -> DataError:
-    fix = "write the training ids, not colours; `bench data arrange` turns the colours of known exports into ids"
+def _no_label_map(path: Path, seen: str, fix: str = COLOURS) -> DataError:
     return DataError(f"{path} is not a label map", seen=seen, allowed="one training id per pixel, 0 to 255", fix=fix)

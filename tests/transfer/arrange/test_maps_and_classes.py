@@ -206,6 +206,9 @@ def test_cityscapes_of_cvat_numbers_its_own_labels(run: Run) -> None:
         (b"GIF89a nonsense", "can't decode"),
         (IDS[:20], "another size than its image"),
         (IDS * 3, "names, in the order of the ids"),
+        (IDS + 1, r"4 names[\s\S]*no pixel is 0"),
+        (np.full_like(IDS, 255), "all pixels of the label maps are 255"),
+        (Image.merge("LA", [Image.new("L", (40, 30)), Image.fromarray(IDS * 100)]), "in its alpha channel"),
     ],
 )
 def test_what_is_wrong_with_a_label_map_is_one_message(run: Run, maps: Any, words: str) -> None:
@@ -214,6 +217,21 @@ def test_what_is_wrong_with_a_label_map_is_one_message(run: Run, maps: Any, word
     files = {f"{split}/images/{split}.jpg": None for split in SPLITS} | {f"{split}/masks/{split}.png": maps for split in SPLITS}
     with pytest.raises(DataError, match=words):
         run(files, "masks", classes="sky,road,car")
+
+
+def test_jpegs_in_the_place_of_label_maps_are_recognised_to_be_refused(run: Run) -> None:
+    files = {f"{kind}/{split}/{split}.jpg": None for split in SPLITS for kind in ("images", "masks")}
+    with pytest.raises(DataError, match="a JPEG of mode"):
+        run(files, "masks", classes="sky,road,car")
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_an_alpha_that_says_no_more_than_the_colours_is_passed_over(run: Run, mode: str) -> None:
+    grey = Image.fromarray(IDS)
+    seen = Image.merge(mode, [*[grey] * (len(mode) - 1), Image.fromarray((IDS > 0).astype(np.uint8) * 255)])
+    files = {f"{split}/images/{split}.jpg": None for split in SPLITS} | {f"{split}/masks/{split}.png": seen for split in SPLITS}
+    data, _ = run(files, "masks", classes="sky,road,car")
+    check(data, ("sky", "road", "car"))
 
 
 def tiff(picture: Image.Image) -> bytes:

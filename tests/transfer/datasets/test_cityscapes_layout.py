@@ -116,6 +116,10 @@ def dead_link(root: Path) -> None:
     (root / IMAGE).symlink_to("/mnt/gone.png")
 
 
+def jpeg(root: Path) -> None:
+    Image.open(root / LABEL).convert("L").save(root / LABEL, "JPEG")
+
+
 def claim_a_billion_pixels(root: Path) -> None:
     content = bytearray((root / LABEL).read_bytes())
     content[16:24] = (40_000).to_bytes(4, "big") * 2
@@ -137,6 +141,7 @@ WRONG = {
     "a picture for a label map": (coloured, f"{LABEL} is not a label map", "mode RGB, in colours"),
     "a picture that is transparent somewhere": (transparent, f"{LABEL} is not a label map", "not opaque everywhere"),
     "a label map of numbers with fractions": (fractions, f"{LABEL} is not a label map", "mode F"),
+    "a JPEG under a PNG's name": (jpeg, f"{LABEL} is not a label map", "keeps no ids"),
     "classes in another encoding": (gbk_classes, "iconv -f gbk", "classes.json"),
     "a link that leads nowhere": (dead_link, "/mnt/gone.png, which is not there", IMAGE),
     "a text file for a label map": (lambda root: (root / LABEL).write_text("no"), "can't decode the image", LABEL),

@@ -20,6 +20,9 @@ MASKS = (
 ENDINGS = ("jpg", "jpeg", "png", "JPG", "JPEG", "bmp", "tif")
 """Endings of images, the usual first."""
 SUFFIXES = ("png", "bmp", "tif", "tiff", "gif")
+"""Endings of label maps."""
+LOSSY = ("jpg", "jpeg")
+"""Endings of what people take for label maps, and is refused for it."""
 LISTS = ("label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.txt", "codes.txt", "labels.txt")
 """Files that name the classes, with colours or without."""
 MARKS = ("_mask", "_label", "_labels", "_gt", "_seg", "_segmentation", "_L", "-mask", "_matte")
@@ -33,7 +36,7 @@ def recognise(glance: Glance) -> bool:
     for above in ("", *(f"{name}/" for name in (*level, *deeper))):
         lower = {name.lower(): name for name in glance.folders(above.rstrip("/"))}
         for mask in (lower[name] for name in MASKS if name in lower):
-            maps = [f"{above}{mask}/{below}*.{suffix}" for below in ("", "*/") for suffix in SUFFIXES]
+            maps = [f"{above}{mask}/{below}*.{suffix}" for below in ("", "*/") for suffix in (*SUFFIXES, *LOSSY)]
             if any(name in lower for name in IMAGES) and glance.has(*maps):
                 return True
     return False
