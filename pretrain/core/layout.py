@@ -1,7 +1,7 @@
 """What to say of a folder that is not in the layout that is read: what is wrong, what lies there instead, what to do."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pretrain.core.errors import DataError
@@ -73,7 +73,12 @@ def contents(folder: Path) -> str:
         found = names(folder)
     except OSError as error:
         return f"{folder}, which can't be listed: {error.strerror}"
-    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "") or "an empty folder"
+    return contents_of(found)
+
+
+def contents_of(names: Sequence[str]) -> str:
+    """List the first of the names that are in a folder."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") or "an empty folder"
 
 
 def names(folder: Path) -> list[str]:

@@ -43,6 +43,14 @@ BROKEN = (
 MAX_PIXELS: int = 2 * (Image.MAX_IMAGE_PIXELS or 2**30 // 12)
 """Pixels of an image at most: the bound from which on Pillow refuses (half a gigabyte as RGB)."""
 REPLACE = "replace or remove that file"
+HEAD = 256
+"""Bytes that show what a file is."""
+INSTEAD = (
+    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, whose file `git lfs pull` fetches"),
+    (re.compile(rb"\s*<(?:!doctype html|html|head|\?xml)", re.IGNORECASE), "a web page, or other text in XML"),
+    (re.compile(rb"(?!P[1-7])[\t\n\r -~]+\Z"), "plain text"),
+)
+"""What lies in the place of images: how it begins, and what it is."""
 _ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 """What Pillow calls an image that was read into memory: another name in every run."""
 _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
@@ -126,10 +134,22 @@ def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno and isinstance(file, Path):
             raise unreadable(name, file, error) from None
-        raise undecodable(name, error) from None
+        raise undecodable(name, _instead(file) or error) from None
     if image.width * image.height > MAX_PIXELS:
         raise undecodable(name, f"{image.width} × {image.height} pixels", _ALLOWED)
     return image
+
+
+def _instead(file: io.BytesIO | Path) -> str | None:
+    """Say what a file is that is no image, by its beginning; None if that is of no known kind."""
+    if isinstance(file, Path):
+        with file.open("rb") as beginning:
+            head = beginning.read(HEAD)
+    else:
+        head = file.getvalue()[:HEAD]
+    if not head:
+        return "an empty file"
+    return next((what for pattern, what in INSTEAD if pattern.match(head)), None)
 
 
 def rgb(image: Image.Image, name: str, *, upright: bool = False) -> Image.Image:

@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from pretrain.core.errors import DataError, GoneError
+from pretrain.core.layout import contents, contents_of
 from pretrain.images.compact import Numbers, Texts
 from pretrain.images.decode import Picture, undecodable, unreadable
 from pretrain.images.fingerprint import fingerprint
-from pretrain.images.listing import Choice, list_split
-from pretrain.images.stores import SUFFIXES, UNLABELLED, UNREADABLE, Members
+from pretrain.images.listing import Choice, Listing, list_split
+from pretrain.images.stores import SUFFIXES, UNLABELLED, UNREADABLE, Members, zips
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,25 @@ def read(root: Path, split: str, classes: Choice = None, *, labelled: bool = Fal
     _require_names(listing.names, listing.source)
     counts = _counts(listing.names, listing.wanted)
     if 0 in counts or not counts:
-        where = listing.source / listing.inner / listing.wanted[counts.index(0)] if counts else listing.source
-        raise DataError(
-            f"no images in the class folder {where}",
-            seen=f"{len(counts)} class folders, {len(listing.names)} images",
-            allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
-            fix="remove the empty folder, or put that class's images into it",
-        )
+        raise _empty(listing, counts)
     names = listing.names if isinstance(listing.names, Texts) else Texts.of(listing.names)
     labels = Numbers(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
     wanted, folders = tuple(listing.wanted), len(listing.found)
     return ImageSet(listing.source, wanted, names, labels, listing.members, folders, listing.notes, listing.fingerprint)
+
+
+def _empty(listing: Listing, counts: Sequence[int]) -> DataError:
+    """Build the error for a class folder without an image, or a split without a class folder; says what is there instead."""
+    inside = listing.wanted[counts.index(0)] if counts else ""
+    where = listing.source / listing.inner / inside
+    there = contents(where) if where.is_dir() else zips.contents(listing.source, f"{listing.inner}{inside}")
+    fix = "remove the empty folder, or put that class's images into it"
+    return DataError(
+        f"no images in {'the class folder ' if counts else ''}{where}",
+        seen=f"{len(counts)} class folders, {len(listing.names)} images; there: {there}",
+        allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
+        fix=fix if counts and there == contents_of([]) else "unpack or convert what is there to images of these kinds",
+    )
 
 
 def whole_fingerprint(root: Path) -> str:

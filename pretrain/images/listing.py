@@ -104,7 +104,7 @@ def _wrong_layout(root: Path, split: str) -> DataError:
         first_wrong=archive if packed else root / split,
         folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",
-        fits=_holds_splits,
+        fits=_holds_classes,
         advice=lambda: _other_name(root, split) or _not_sorted(root, split),
     )
 
@@ -125,6 +125,7 @@ def _without_classes(store: stores.Store, split: str) -> DataError:
         seen=first + ", …" * (len(names) > 3),
         allowed=f"{split}/CLASS/IMAGE.jpg: a folder for each class; in tars KEY.cls beside KEY.jpg, in tables a column label",
         fix="sort them into folders of their classes"
+        + (", or label them: -1 stands for no label" if store.source.is_file() else "")
         + (f", or put beside {split}/ the file that says them: {', '.join(FILES)}" if split == "val" else "")
         + ("; --supervision self reads them as they are" if split == "train" else ""),
     )
@@ -132,6 +133,16 @@ def _without_classes(store: stores.Store, split: str) -> DataError:
 
 def _holds_splits(root: Path) -> bool:
     return all(_has(root, split) for split in SPLITS)
+
+
+def _holds_classes(root: Path) -> bool:
+    """Tell whether a folder holds splits that aren't folders of images alone, such as a class folder with splits inside."""
+    return _holds_splits(root) and any(not (root / split).is_dir() or _has_folders(root / split) for split in SPLITS)
+
+
+def _has_folders(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.is_dir() and stores.is_class(entry.name) for entry in entries)
 
 
 def _has(root: Path, split: str) -> bool:

@@ -103,7 +103,8 @@ def _train(root: Path, chosen: Choice, *, labelled: bool) -> imageset.ImageSet:
     try:
         return imageset.read(root, "train", chosen, labelled=labelled)
     except DataError as problem:
-        if Glance(root).folders("train") or (said := arrange.advice(root, "imagefolder")) is None:
+        packed = (root / "train.zip").is_file() or shards.has(root, "train")
+        if packed or Glance(root).folders("train") or (said := arrange.advice(root, "imagefolder")) is None:
             raise
         raise DataError(problem.wrong, seen=contents(root), allowed="train/CLASS/IMAGE.jpg and val/", fix=said) from None
 

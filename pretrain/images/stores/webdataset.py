@@ -80,7 +80,7 @@ def samples(file: Path, members: Iterable[Member], given: Sequence[str] | None) 
         else:
             found.unread.add([member.name])
     stems = {name: os.path.splitext(name)[0] for name in images}
-    _require_pairs(file, stems.values(), fields, found.unread)
+    _require_pairs(file, stems, fields, found.unread)
     for name, member in images.items():
         if _is_second(name, images):
             found.unread.endings["." + name.rpartition("/")[2].partition(".")[2].lower()] += 1
@@ -201,17 +201,18 @@ def _twice(name: str, source: Path) -> DataError:
     return DataError(f"{name} is there twice in {source}", allowed="one image of each name", fix="pack it again")
 
 
-def _require_pairs(file: Path, stems: Iterable[str], fields: Mapping[str, Mapping[str, Member]], unread: Unread) -> None:
-    """Refuse a label without an image, or with two."""
-    counts = Counter(stems)
+def _require_pairs(file: Path, stems: Mapping[str, str], fields: Mapping[str, Mapping[str, Member]], unread: Unread) -> None:
+    """Refuse a label without an image, or with two; `stems`: name of each image → without its ending."""
+    counts = Counter(stems.values())
     labelled = [stem for stem, its in fields.items() if ".cls" in its]
     without = [stem for stem in labelled if not counts[stem]]
     if without:
+        its = [name for name in stems if name.startswith(f"{without[0]}.")]
         raise DataError(
             f"{len(without)} labels in {file} have no image, the first is {without[0]}.cls",
-            seen=f"other files: {_counted(unread)}",
-            allowed=f"an image beside each, which ends in {', '.join(sorted(SUFFIXES))}",
-            fix="pack it again",
+            seen=f"{len(its)} images of that sample: {', '.join(its[:4])}" if its else f"other files: {_counted(unread)}",
+            allowed=f"one image beside each, KEY.cls and KEY with one of {', '.join(sorted(SUFFIXES))}",
+            fix="pack one image for each label" if its else "pack it again",
         )
     several = [stem for stem in labelled if counts[stem] > 1]
     if several:

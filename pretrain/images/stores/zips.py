@@ -1,6 +1,7 @@
 """A zip of class folders: its listing, and the bytes of a member by its index."""
 
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -14,9 +15,14 @@ from typing import Self
 import numpy as np
 
 from pretrain.core.errors import DataError
+from pretrain.core.layout import contents_of
 from pretrain.images.stores import JUNK, LARGEST_IMAGE, UNLABELLED, Found, by_class, inner_folder, is_class, is_image
 from pretrain.images.unread import Unread
 
+_PRESENT = re.compile(r"^(?:\./+)+")
+"""What some tools write before every name: this folder."""
+OTHERS = {b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "Zstandard"}
+"""How archives begin that are no zips."""
 LOCAL_HEADER = 30
 """Bytes of the fixed part of a member's local header (PKWARE's APPNOTE, 4.3.7)."""
 LENGTHS = 26
@@ -126,12 +132,18 @@ def find(root: Path, split: str) -> Zip | None:
         return None
     try:
         with zipfile.ZipFile(archive) as opened:
-            infos = [info for info in opened.infolist() if info.filename.split("/", 1)[0] not in JUNK]
+            infos = opened.infolist()
     except Exception as error:  # BadZipFile, and what numbers out of range raise in Python's reader
-        raise DataError(f"can't read the zip {archive}", seen=error, fix="copy it again and compare its size") from None
+        with archive.open("rb") as file:
+            head = file.read(max(map(len, OTHERS)))
+        kind = next((kind for mark, kind in OTHERS.items() if head.startswith(mark)), None)
+        seen, fix = (f"an archive of {kind}", "pack it as a zip") if kind else (error, "copy it again and compare its size")
+        raise DataError(f"can't read the zip {archive}", seen=seen, fix=fix) from None
     for info in infos:
         if "/" not in info.filename:  # Windows' own programs wrote this separator for years
             info.filename = info.filename.replace("\\", "/")
+        info.filename = _PRESENT.sub("", info.filename)
+    infos = [info for info in infos if info.filename.split("/", 1)[0] not in JUNK]
     images = [info for info in infos if is_image(info.filename)]
     _require_plain(archive, images)
     inner = inner_folder([info.filename for info in images])
@@ -141,6 +153,14 @@ def find(root: Path, split: str) -> Zip | None:
     if beside and not any(map(is_image, everything)):
         return Zip(archive, inner, beside)
     return Zip(archive, inner, everything, len(beside))
+
+
+def contents(archive: Path, folder: str) -> str:
+    """List the first names in a folder of a zip, or in the zip itself where that is empty."""
+    with zipfile.ZipFile(archive) as opened:
+        names = [_PRESENT.sub("", name) for name in opened.namelist()]
+    below = (name.removeprefix(f"{folder}/") if folder else name for name in names if name.startswith(folder))
+    return contents_of(sorted({name.split("/", 1)[0] + "/" * ("/" in name) for name in below if name}))
 
 
 def _require_plain(archive: Path, images: Sequence[zipfile.ZipInfo]) -> None:

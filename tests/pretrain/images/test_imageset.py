@@ -75,6 +75,56 @@ def test_an_empty_class_folder_is_named(root: Path) -> None:
         imageset.read(root, "train")
 
 
+def test_what_lies_in_an_empty_class_folder_is_said(root: Path) -> None:
+    (root / "train" / "cat").mkdir()
+    (root / "train" / "cat" / "a.HEIC").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"there: a\.HEIC\n[\s\S]*convert what is there"):
+        imageset.read(root, "train")
+
+
+def test_what_lies_in_a_zip_without_images_is_said(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
+        archive.writestr("ant.zip", b"x")
+        archive.writestr("bee/a.txt", b"x")
+    with pytest.raises(DataError, match=r"class folder .*train\.zip/bee\n.*there: a\.txt"):
+        imageset.read(tmp_path, "train")
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
+        archive.writestr("ant.zip", b"x")
+    with pytest.raises(DataError, match=r"no images in .*train\.zip\n.*there: ant\.zip"):
+        imageset.read(tmp_path, "train")
+
+
+def test_an_archive_of_another_kind_is_called_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "train.zip").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(100))
+    with pytest.raises(DataError, match=r"train\.zip\n.*an archive of 7-Zip"):
+        imageset.read(tmp_path, "train")
+
+
+def test_a_class_folder_with_splits_inside_is_not_offered_as_the_data(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        for split in ("train", "val"):
+            (tmp_path / name / split).mkdir(parents=True)
+            (tmp_path / name / split / "a.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"train is missing") as refused:
+        imageset.read(tmp_path, "train", labelled=True)
+    assert "which has this layout" not in str(refused.value)
+
+
+IN_PLACE_OF_IMAGES = {
+    "an empty file": b"",
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    "a web page": b"\n<!DOCTYPE html><html>",
+    "plain text": b"404: Not Found",
+}
+
+
+@pytest.mark.parametrize("what", IN_PLACE_OF_IMAGES)
+def test_what_lies_in_the_place_of_an_image_is_called_what_it_is(root: Path, what: str) -> None:
+    (root / "train" / "ant" / "ant_0.png").write_bytes(IN_PLACE_OF_IMAGES[what])
+    with pytest.raises(DataError, match=rf"ant/ant_0\.png[\s\S]*seen: *{what}"):
+        imageset.read(root, "train").open(0)
+
+
 def test_a_file_that_is_no_image_is_named_when_it_is_opened(root: Path) -> None:
     (root / "train" / "ant" / "ant_0.png").write_text("not an image")
     with pytest.raises(DataError, match=r"ant/ant_0\.png"):

@@ -200,6 +200,10 @@ SAMPLES: dict[str, tuple[list[tuple[str, bytes]], str]] = {
         [("1.gif", PNG), ("1.cls", b"0"), ("2.png", PNG)],
         r"1 labels in .*train\.tar have no image.*1\.cls\n.*1 \.gif",
     ),
+    "two images of one sample": (
+        [("1.left.png", PNG), ("1.right.png", PNG), ("1.cls", b"0")],
+        r"1\.cls\n.*2 images of that sample: 1\.left\.png, 1\.right\.png",
+    ),
     "a key twice": (
         [("1.png", PNG), ("1.cls", b"0"), ("1.png", PNG), ("1.cls", b"0")],
         r"1\.png is there twice in .*train\.tar",

@@ -88,5 +88,9 @@ def test_a_zip_may_have_backslashes(tmp_path: Path) -> None:
         packed(tmp_path, ["..\\cat\\a.png"])
 
 
+def test_names_in_a_zip_may_begin_with_this_folder(tmp_path: Path) -> None:
+    assert packed(tmp_path, ["./", "./cat/", "./cat/a.png", "././dog/b.png"]).names == ("cat/a.png", "dog/b.png")
+
+
 def test_a_backslash_beside_slashes_is_part_of_a_name(tmp_path: Path) -> None:
     assert packed(tmp_path, ["cat/a\\b.png"]).names == ("cat/a\\b.png",)

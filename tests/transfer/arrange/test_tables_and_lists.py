@@ -143,6 +143,24 @@ def test_class_folders_below_splits_of_other_names(run: Run) -> None:
     assert classes_of(data) == (["ice/train.jpg", "sea/train.jpg"], ["ice/test.jpg", "sea/test.jpg"])
 
 
+def test_splits_inside_the_class_folders_are_kept(run: Run) -> None:
+    files: dict[str, Any] = {
+        f"{name}/{split}/{split}.jpg": None for split in ("train", "Validation", "test") for name in ("sea", "ice")
+    }
+    data, done = run(files, "class_folders")
+    assert classes_of(data) == (["ice/train.jpg", "sea/train.jpg"], ["ice/Validation.jpg", "sea/Validation.jpg"])
+    assert any("2 test images left out" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("line", ["/home/me/{0}.jpg\t{1}", "{1},{0}.jpg", "{0}.jpg;{1}"])
+def test_a_table_without_a_heading_is_images_and_classes(run: Run, line: str) -> None:
+    files: dict[str, Any] = {f"images/{name}.jpg": None for name in "abcd"}
+    files |= {"train.csv": line.format("a", "cat") + "\n" + line.format("b", "dog") + "\n"}
+    files |= {"val.csv": line.format("c", "cat") + "\n" + line.format("d", "dog") + "\n"}
+    data, _ = run(files, "csv_labels")
+    assert classes_of(data) == (["cat/a.jpg", "dog/b.jpg"], ["cat/c.jpg", "dog/d.jpg"])
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -150,7 +168,7 @@ def test_class_folders_below_splits_of_other_names(run: Run) -> None:
         ["a.jpg", "b.jpg"],
         ["images/a.jpg"],
         ["train/x/a.jpg", "val/y/b.jpg"],
-        ["t/image_2/a.jpg", "t/semantic/a.jpg"],
+        ["t/image_2/a.webp", "t/semantic/a.webp"],
     ],
 )
 def test_folders_that_are_no_classes_are_none(lay: Lay, files: list[str]) -> None:

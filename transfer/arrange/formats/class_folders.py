@@ -1,11 +1,11 @@
-"""A folder for each class, without splits, or below splits of other names: EuroSAT, Caltech-101, `seg_train/CLASS`."""
+"""A folder for each class, without splits, or with splits of any name around or inside: `seg_train/CLASS`, `CLASS/train`."""
 
 import os
 from pathlib import Path
 
 from pretrain.core.errors import DataError
 from pretrain.images.stores import SUFFIXES
-from transfer.arrange.folder import Folder, words_split
+from transfer.arrange.folder import SPLIT_NAMES, Folder, words_split
 from transfer.arrange.formats.masks import IMAGES, MASKS
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
@@ -29,10 +29,16 @@ def recognise(glance: Glance) -> bool:
             if {name.lower() for name in names} & {*IMAGES, *MASKS}:
                 continue
             classes = [f"{above}{name}" for name in names if words_split(f"{name}/") is None]
-            if sum(any(glance.has(f"{each}/*{suffix}") for suffix in SUFFIXES) for each in classes[:5]) > 1:
+            if sum(_holds_images(glance, each) for each in classes[:5]) > 1:
                 return True
         level = [f"{above}{name}/" for above in level for name in glance.folders(above.rstrip("/"))[:3]]
     return False
+
+
+def _holds_images(glance: Glance, folder: str) -> bool:
+    """Tell whether images lie in a folder, or in one of its folders that is called as a split."""
+    places = (folder, *(f"{folder}/{name}" for name in glance.folders(folder)[:5] if name.lower() in SPLIT_NAMES))
+    return any(glance.has(f"{place}/*{suffix}") for place in places for suffix in SUFFIXES)
 
 
 def read(root: Path, given: Named | None) -> Export:

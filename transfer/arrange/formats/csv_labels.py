@@ -1,10 +1,12 @@
 """Images with a table of their classes: CSV, TSV or JSON lines, with one column of classes or one for each class."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pretrain.core.errors import DataError
+from pretrain.images.stores import SUFFIXES
 from transfer.arrange.folder import Folder
 from transfer.arrange.glance import Glance
 from transfer.arrange.items import Export, Item
@@ -25,6 +27,8 @@ class Columns(NamedTuple):
     """The classes' names; None: each class has a column of zeros and ones."""
     classes: tuple[int, ...]
     split: int | None
+    first: int = 1
+    """Row of the first image: 0 in a table without a heading."""
 
 
 def recognise(glance: Glance) -> bool:
@@ -51,7 +55,7 @@ def read(root: Path, given: Named | None) -> Export:
         if columns is None:
             dropped.add("tables of another kind", path)
             continue
-        for number, row in enumerate(rows[1:], start=2):
+        for number, row in enumerate(rows[columns.first :], start=columns.first + 1):
             item = _item(folder, path, columns, rows[0], row, f"row {number} of {folder.path(path)}", dropped)
             if item is not None:
                 where = f"row {number} of {folder.path(path)}"
@@ -85,12 +89,20 @@ def _columns(rows: Sequence[Sequence[str]]) -> Columns | None:
     heading = plain(rows[0])
     name, label, split = (column(heading, names) for names in (NAMES, LABELS, SPLITS))
     if name is None or set(heading) & BOXES:
-        return None
+        return _without_heading(rows[0])
     classes = tuple(at for at, cell in enumerate(heading) if at not in (name, split) and cell)
     one_each = len(classes) > 1 and len(rows) > 1 and len(rows[1]) == len(heading)
     if label is None and not (one_each and all(rows[1][at].strip() in YES + NO for at in classes)):
         return None
     return Columns(name, label, classes, split)
+
+
+def _without_heading(row: Sequence[str]) -> Columns | None:
+    """Find the columns of a table that begins with an image and its class, in either order; None if it doesn't."""
+    images = [os.path.splitext(cell.strip())[1].lower() in SUFFIXES for cell in row]
+    if len(row) != 2 or sum(images) != 1:
+        return None
+    return Columns(images.index(True), images.index(False), (), None, first=0)
 
 
 def _item(

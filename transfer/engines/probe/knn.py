@@ -36,7 +36,8 @@ def knn_metrics(job: Job, model: nn.Module) -> dict[str, float | None]:
     assert isinstance(settings, KnnSettings)
     assert isinstance(data, ClassificationData)
     if settings.neighbours > len(data.train):
-        raise DataError("more neighbours than training images", seen=f"{settings.neighbours} of {len(data.train)}")
+        seen, fix = f"{settings.neighbours} of {len(data.train)}", f"--set neighbours={len(data.train)}, or fewer"
+        raise DataError("more neighbours than training images", seen=seen, allowed="as many as images, or fewer", fix=fix)
     train, train_labels = frozen.mapped(job, model, data.train, "train")
     val, val_labels = frozen.features(job, model, data.val, "val")
     if distributed.rank():
