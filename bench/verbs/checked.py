@@ -8,6 +8,7 @@ from rich.text import Text
 
 from bench.answers import Checked, Counted
 from pretrain.core.counts import counted
+from pretrain.core.errors import printable
 
 LISTED_CLASSES = 100
 """Classes listed at most."""
@@ -28,7 +29,7 @@ def show(found: Checked, console: Console) -> None:
     if found.counts:
         console.print(_table(found))
     for note in found.notes:
-        console.print("to know:", note, soft_wrap=True)
+        console.print("to know:", printable(note, ""), soft_wrap=True)
     for line in _wrong(found):
         console.print(line, soft_wrap=True)
 
@@ -52,7 +53,7 @@ def _indented(classes: list[Counted]) -> Iterator[Line]:
 
 
 def _line(row: Counted) -> Line:
-    return row.name, _number(row.train), _number(row.val)
+    return printable(row.name, ""), _number(row.train), _number(row.val)
 
 
 def _number(count: float) -> str:

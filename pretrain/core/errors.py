@@ -48,7 +48,7 @@ class BenchError(Exception):
             lines.append(f"  allowed: {allowed}")
         if fix is not None:
             lines.append(f"  do:      {fix}")
-        super().__init__(_printable("\n".join(lines)))
+        super().__init__(printable("\n".join(lines)))
 
     @classmethod
     def _without_worker(cls, text: str) -> str:
@@ -75,9 +75,14 @@ def _nearest(name: str, names: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(name, names, n=1)), None)
 
 
-def _printable(text: str) -> str:
-    """Escape control characters: names come from other people's files, and could move a terminal's cursor or colour it."""
-    return "".join(char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text)
+def printable(text: str, spared: str = "\n") -> str:
+    """Escape control characters: names come from other people's files, and could move a terminal's cursor or colour it.
+
+    Args:
+        text: The text.
+        spared: Control characters that stay.
+    """
+    return "".join(char if char.isprintable() or char in spared else char.encode("unicode_escape").decode() for char in text)
 
 
 class ConfigError(BenchError):

@@ -174,6 +174,16 @@ def test_names_that_the_terminal_can_not_print_are_escaped(lay_voc, monkeypatch:
         assert "\\u732b" in terminal.read()
 
 
+def test_a_name_of_several_lines_is_one_row(
+    lay_coco, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = lay_coco(train=2, val=2)
+    for path in (root / "annotations").iterdir():
+        path.write_text(path.read_text().replace('"red"', '"red\\nface"'))
+    check(monkeypatch, "--task", "coco-c4", "--data", str(root))
+    assert "red\\nface" in capsys.readouterr().out
+
+
 def test_images_without_classes_are_enough_for_a_pre_training_and_for_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

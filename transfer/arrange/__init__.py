@@ -1,7 +1,8 @@
 """Another tool's export as one of the project's layouts: links to its images, annotations written anew.
 
 Adding a format is one module of `formats` and one line of `FORMATS`. A module has `recognise(glance)`, which looks at a few
-entries, and `read(root, given)`, which returns an `Export`, or `Links` where the files need other names alone.
+entries, and `read(root, given)`, which returns an `Export`, or `Links` where the files need other names alone. One whose files
+are a layout's, too, has `is_layout(glance)`, so that the layout can be written as another one, or anew.
 """
 
 import importlib
@@ -78,6 +79,16 @@ def recognised_at(root: Path, layout: str | None = None) -> str | None:
     glance = Glance(root)
     fitting = [name for name, each in FORMATS.items() if layout in (None, *each.layouts)]
     return next((name for name in fitting if module(name).recognise(glance)), None)
+
+
+def layout_itself(root: Path) -> str | None:
+    """Name the format that reads a folder which is in a layout already; None if it is in none of those that have one."""
+    glance = Glance(root)
+    return next((name for name in FORMATS if getattr(module(name), "is_layout", _never)(glance)), None)
+
+
+def _never(_: Glance) -> bool:
+    return False
 
 
 def recognise(root: Path, layout: str | None = None) -> str | None:

@@ -67,6 +67,8 @@ class Folder:
             each for suffix in SUFFIXES for each in self._by_name.get(_plain(base + suffix), [])
         ]
         found = _nearest(found, os.path.dirname(os.path.normpath(f"{near}/{written}")))
+        if len(found) > 1 and near:  # a path or an address of elsewhere, whose last part lies in several splits
+            found = [each for each in found if os.path.dirname(each) in (near, f"{near}/images")] or found
         if len(found) > 1:
             raise DataError(
                 f"several images fit the name {name!r}", seen=", ".join(found[:3]), fix="leave one of them in the export"

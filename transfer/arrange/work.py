@@ -11,7 +11,7 @@ from typing import Any
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Progress
 from pretrain.core.layout import contents
-from transfer.arrange import FORMATS, inside, module, placing, recognised_at, writers
+from transfer.arrange import FORMATS, inside, layout_itself, module, placing, recognised_at, writers
 from transfer.arrange.folder import TRAIN, VAL
 from transfer.arrange.items import Export, Links
 from transfer.arrange.naming import Named, check_names, named, narrowed
@@ -65,7 +65,7 @@ def arrange(source: Path, target: Path, wanted: Wanted, progress: Progress) -> A
     if wanted.layout not in (None, *writers.WRITERS):
         raise ConfigError.unknown("layout", str(wanted.layout), writers.WRITERS)
     root, target = _checked(source, target)
-    name = recognised_at(root, wanted.layout) or recognised_at(root)
+    name = recognised_at(root, wanted.layout) or recognised_at(root) or layout_itself(root)
     if name is None:
         allowed = "; ".join(each.title for each in FORMATS.values())
         raise DataError(f"{source} is no export that is known", seen=contents(root), allowed=allowed, fix="see docs/data.md")

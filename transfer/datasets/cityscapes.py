@@ -177,6 +177,8 @@ def _make_labels(root: Path) -> str:
 
 def _wrong_layout(root: Path, first_wrong: Path) -> DataError:
     fix = "point --data at the folder that holds leftImg8bit/ and gtFine/"
+    if (root / IMAGES).is_dir() or (root / LABELS).is_dir():
+        fix = f"put {first_wrong.name} into {first_wrong.parent}"
     return wrong_layout(
         root,
         layout="cityscapes",

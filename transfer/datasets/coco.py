@@ -87,12 +87,20 @@ def _file(root: Path, split: str) -> Path:
                 layout="COCO",
                 looked_for=LOOKED_FOR,
                 first_wrong=needed,
-                fix="pass the folder that contains annotations and the image folders with --data",
+                fix=_in_its_place(root, needed),
                 folder=folder,
                 fits=lambda other: any(_splits(other)),
                 advice=lambda: _advice(root, split),
             )
     return path
+
+
+def _in_its_place(root: Path, needed: Path) -> str:
+    """Say what to do about something that is missing, where nothing better is known."""
+    others = [root / ANNOTATIONS, *(root / split for split in ("train2017", "val2017"))]
+    if not any(each.is_dir() for each in others):
+        return "pass the folder that contains annotations and the image folders with --data"
+    return f"put {needed.name} into {needed.parent}; what of other tools `bench data arrange` reads is in docs/data.md"
 
 
 def _advice(root: Path, split: str) -> str | None:

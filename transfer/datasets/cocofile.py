@@ -85,6 +85,9 @@ class CocoFile:
                 f"{self.path} must hold each category once", seen=f"categories[{index}] has the id {identity} again"
             )
         self._category_ids[identity] = index
+        if isinstance(number := entry.get("name"), int) and not isinstance(number, bool):
+            self.remarks.add("categories whose name is a number", where)
+            entry = {**entry, "name": str(number)}
         self.categories[identity] = _text(entry, "name", where)
 
     def add_annotation(self, index: int, entry: Mapping[str, Any]) -> None:
@@ -171,14 +174,21 @@ class CocoFile:
             value = int(value)
         if not isinstance(value, int) or not least <= value <= most or isinstance(value, bool):
             allowed = "an integer" if most == LARGEST_ID else f"an integer, {least} to {most}"
-            raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=allowed)
+            raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=allowed, fix=_anew(value))
         return value
+
+
+def _anew(value: object) -> str | None:
+    """Say what to do about text in the place of a number, which other tools' exports have."""
+    return "write numbers, or the whole file anew: `bench data arrange` reads text" if isinstance(value, str) else None
 
 
 def _number(entry: Mapping[str, Any], name: str, where: str, *, least: float, most: float, absent: float) -> float:
     value = absent if entry.get(name) is None else entry[name]
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
-        raise DataError(f"{where} has no valid {name!r}", seen=shown(value), allowed=f"a number, {least:g} to {most:g}")
+        raise DataError(
+            f"{where} has no valid {name!r}", seen=shown(value), allowed=f"a number, {least:g} to {most:g}", fix=_anew(value)
+        )
     return float(value)
 
 

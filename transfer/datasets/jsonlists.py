@@ -17,6 +17,8 @@ from transfer.datasets import Tell, shown
 
 CHUNK = 2**20
 """Characters read at once."""
+SHOWN = 24
+"""Characters of the text that a message shows."""
 LARGEST = 2**22
 """Characters of an entry at most; bounds the window."""
 
@@ -96,7 +98,9 @@ def _reason(error: Exception, window: "_Window | None", read: Mapping[str, int])
         return str(error)
     where = f" after {list(read)[-1]}[{read[list(read)[-1]] - 1}]" if any(read.values()) else ""
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at character {window.before + error.pos}{where}"
+        there = window.text_at(error.pos)
+        seen = f"at character {window.before + error.pos}{where}, {shown(there)}" if there else f"where the file ends{where}"
+        return f"{error.msg} {seen}" if there or window.before + error.pos else "an empty file"
     return f"{'nested too deeply' if isinstance(error, RecursionError) else error}{where}"
 
 
@@ -145,6 +149,10 @@ class _Window:
             self._at = space.end()
             if self._at < len(self._text) or not self._more():
                 return self._text[self._at : self._at + 1]
+
+    def text_at(self, position: int) -> str:
+        """Return the first characters at a position of the window."""
+        return self._text[position : position + SHOWN].strip()
 
     def take(self, allowed: str) -> str:
         """Return the next character that isn't white space, and move past it.

@@ -117,11 +117,14 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: If it is no image that can be read; names the path.
     """
     with opened(path, str(path)) as image:
-        try:
-            turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
-        except BROKEN as error:
-            raise undecodable(str(path), error) from None
-        return (image.height, image.width) if turned else image.size
+        return (image.height, image.width) if _turned(image, path) else image.size
+
+
+def _turned(image: Image.Image, path: Path) -> bool:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation) in TURNED
+    except BROKEN as error:
+        raise undecodable(str(path), error) from None
 
 
 def read_image(picture: Picture) -> Image.Image:
@@ -147,4 +150,17 @@ def require_size(picture: Picture, size: tuple[int, int]) -> None:
     if size != (picture.width, picture.height):
         allowed = f"{picture.width} × {picture.height}, as annotated"
         seen, fix = f"{size[0]} × {size[1]} pixels", "correct the size in its annotation"
+        if size == (picture.height, picture.width):
+            fix = _exchanged(picture.path)
         raise DataError(f"{picture.path} has another size than annotated", seen=seen, allowed=allowed, fix=fix)
+
+
+def _exchanged(path: Path) -> str:
+    """Say what to do about sides that are exchanged."""
+    with opened(path, str(path)) as image:
+        if not _turned(image, path):
+            return "exchange width and height in its annotation"
+    return (
+        "its EXIF orientation turns the picture, as viewers show it: annotate it so, "
+        "or, if the boxes are of the stored pixels, remove the orientation (exiftool -Orientation= FILE)"
+    )

@@ -14,6 +14,7 @@ from transfer.arrange import FORMATS, advice, formats, module, placing, recognis
 from transfer.arrange.naming import file_names
 from transfer.arrange.splitting import drawn
 from transfer.arrange.work import Arranged, Wanted, arrange
+from transfer.datasets import coco
 
 Lay = Callable[[dict[str, Any]], Path]
 YOLO = "0 0.5 0.5 0.5 0.5\n"
@@ -171,3 +172,17 @@ def test_advice_names_the_command_and_the_layout(lay: Lay) -> None:
     )
     assert str(advice(root, "voc")).endswith("NEW_FOLDER --as voc")
     assert advice(root, "imagefolder") is None
+
+
+def test_a_layout_itself_is_written_as_another_one_or_anew(lay: Lay, tmp_path: Path) -> None:
+    image = {"id": "one", "file_name": "https://example.org/a.jpg", "width": "40", "height": "30"}
+    content = {"images": [image], "annotations": [{"image_id": "one", "category_id": 1, "bbox": [2, 3, 10, 20]}]}
+    content["categories"] = [{"id": 1, "name": "cat"}]
+    files = {f"annotations/instances_{split}2017.json": content for split in ("train", "val")}
+    root = lay(files | {"train2017/a.jpg": None, "val2017/a.jpg": None})
+    assert recognise(root) is None  # it needs none, and no advice names it
+    assert done(root, tmp_path / "anew").layout == "coco"
+    assert coco.read(tmp_path / "anew", masks=False).train[0].boxes.tolist() == [[2, 3, 12, 23]]
+    assert done(root, tmp_path / "voc", layout="voc").layout == "voc"
+    assert done(tmp_path / "voc", tmp_path / "back", layout="coco").format == "voc_xml"
+    assert coco.read(tmp_path / "back", masks=False).val[0].boxes.tolist() == [[2, 3, 12, 23]]

@@ -130,8 +130,8 @@ def claim_a_billion_pixels(root: Path) -> None:
 WRONG = {
     "no folder at all": (shutil.rmtree, "scenes is missing", "the folder does not exist"),
     "no images": (lambda root: shutil.rmtree(root / "leftImg8bit"), "leftImg8bit is missing", "gtFine/"),
-    "no labels of a split": (lambda root: shutil.rmtree(root / "gtFine/val"), "gtFine/val is missing", "--data"),
-    "an empty split": (empty_the_split, "leftImg8bit/train/CITY/*_leftImg8bit.png is missing", "--data"),
+    "no labels of a split": (lambda root: shutil.rmtree(root / "gtFine/val"), "gtFine/val is missing", "put val into"),
+    "an empty split": (empty_the_split, "leftImg8bit/train/CITY/*_leftImg8bit.png is missing", "put *_leftImg8bit.png into"),
     "a missing label map": (lambda root: (root / LABEL).unlink(), f"{LABEL} is missing", IMAGE),
     "a missing image": (lambda root: (root / IMAGE).unlink(), f"{IMAGE} is missing", LABEL),
     "raw labels only": (only_downloaded_labels, "no training ids", "bench data check --task cityscapes", "--make"),

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from pretrain.core.errors import DataError
 from transfer.datasets import coco
+from transfer.datasets.objects import read_image
 
 FACADE = Path(__file__).resolve().parents[4] / "shared/data/coco_facade"
 Lay = Callable[..., Path]
@@ -101,6 +103,33 @@ def test_the_measures_are_the_files_own_numbers_in_double_precision(lay_coco: La
     assert data.train[0].measures is not None
     assert data.train[0].measures[0].tolist() == [1.1, 2.3, 10.7, 20.9, 99.123456789]
     assert data.train[0].measures[1][4] == data.train[0].measures[1][2] * data.train[0].measures[1][3]
+
+
+def test_what_is_missing_is_to_be_put_where_the_rest_is(lay_coco: Lay) -> None:
+    root = lay_coco()
+    (root / "annotations/instances_val2017.json").rename(root / "annotations/other.json")
+    with pytest.raises(DataError, match=r"do: *put instances_val2017\.json into .*annotations"):
+        coco.read(root)
+
+
+@pytest.mark.parametrize(("orientation", "words"), [(6, "EXIF orientation turns"), (1, "exchange width and height")])
+def test_sides_that_are_exchanged_are_said_with_their_cause(lay_coco: Lay, orientation: int, words: str) -> None:
+    root = lay_coco(train=1)
+    path, exif = root / "train2017/000000.png", Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        (image if orientation == 6 else image.rotate(90, expand=True)).save(path, exif=exif)
+    with pytest.raises(DataError, match=words):
+        read_image(coco.read(root).train[0])
+
+
+def test_a_number_is_a_category_s_name_and_noted(lay_coco: Lay) -> None:
+    root = lay_coco()
+    for split in ("train", "val"):
+        edit(root, lambda content: content["categories"][0].update(name=7), f"{split}2017")
+    data = coco.read(root)
+    assert "7" in data.classes
+    assert any(note.startswith("2 categories whose name is a number") for note in data.notes)
 
 
 @pytest.mark.parametrize("missing", ["annotations", "annotations/instances_train2017.json", "train2017", "val2017"])

@@ -43,10 +43,11 @@ def test_windows_of_any_size_give_the_same_entries(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "Expecting { at character 0"),
-        ("[1]", "Expecting {"),
-        ('{"a": [{}, {}', "Expecting , or ] at character 13 after a[1]"),
-        ('{"a": [{}, {"b": }]}', "Expecting value at character 17 after a[0]"),
+        ("", "an empty file"),
+        ("[1]", "Expecting { at character 0, '[1]'"),
+        ("version https://git-lfs", "'version https://git-lfs'"),
+        ('{"a": [{}, {}', "Expecting , or ] where the file ends after a[1]"),
+        ('{"a": [{}, {"b": }]}', "Expecting value at character 17 after a[0], '}]}'"),
         ('{"a": [{}]} {}', "Extra data"),
         ('{"a": [{}] "b"}', "Expecting , or }"),
         ('{"a": ' + "[" * 100_000, "nested too deeply"),

@@ -12,9 +12,14 @@ OWN = [f"annotations/instances_{split}2017.json" for split in ("train", "val")]
 """The layout itself, which needs no arranging."""
 
 
+def is_layout(glance: Glance) -> bool:
+    """Tell whether this is the layout itself."""
+    return all(map(glance.has, OWN))
+
+
 def recognise(glance: Glance) -> bool:
     """Tell whether a JSON file of COCO's is there, but not the layout itself."""
-    return not all(map(glance.has, OWN)) and looks_like_coco(glance, "annotations/*.json", "*.json", "*/*.json")
+    return not is_layout(glance) and looks_like_coco(glance, "annotations/*.json", "*.json", "*/*.json")
 
 
 def read(root: Path, given: Named | None) -> Export:

@@ -21,10 +21,15 @@ IMAGES = ("JPEGImages", "images", "Images", "imgs")
 ROTATED = ("robndbox", "rotated_bndbox")
 
 
+def is_layout(glance: Glance) -> bool:
+    """Tell whether this is the layout itself."""
+    return all(map(glance.has, OWN))
+
+
 def recognise(glance: Glance) -> bool:
     """Tell whether an XML file is VOC's, but the lists aren't the layout's."""
     heads = (glance.head(pattern) for pattern in PATTERNS)
-    return not all(map(glance.has, OWN)) and any("<annotation" in head and "<annotations" not in head for head in heads)
+    return not is_layout(glance) and any("<annotation" in head and "<annotations" not in head for head in heads)
 
 
 def read(root: Path, given: Named | None) -> Export:
