@@ -13,6 +13,7 @@ from torch import Tensor
 from pretrain import augment
 from pretrain.config import PretrainConfig
 from pretrain.core import launcher
+from pretrain.core.counts import counted
 from pretrain.core.devices import TIMED, WARMED
 from pretrain.core.errors import DataError
 from pretrain.core.workers import count
@@ -75,7 +76,8 @@ class Pace:
 
     def bound(self) -> str:
         """Say what an image takes on either side, and which side is waited for."""
-        each = f"{self.step * 1000:.2g} ms an image in a step, {self.load * 1000:.2g} ms by {self.workers} loader workers"
+        workers = counted(self.workers, "loader worker")
+        each = f"{self.step * 1000:.2g} ms an image in a step, {self.load * 1000:.2g} ms by {workers}"
         slower = f"{each}: the {'loader' if self.load > self.step else 'step'} is the slower one"
         return slower + ("; what the GPU takes to decode and crop JPEGs is not in it" if self.gpu_decodes else "")
 
@@ -129,12 +131,12 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str, proc
 def loading(config: PretrainConfig, images: Images, labels: Sequence[int], device: str = "cpu") -> float:
     """Time a few images as the loader workers load them; returns the seconds for each image, of all workers together."""
     skipped = Skipped(len(images)) if config.on_bad_image == "skip" else None
-    few, drawn = _few(config, images), crops(config, images, labels, skipped, encoded=config.decode == "gpu")
-    drawn.__getitems__(few[:1])  # the first one also waits for what is imported with it, which a run does once
+    some, drawn = few(config, images), crops(config, images, labels, skipped, encoded=config.decode == "gpu")
+    drawn.__getitems__(some[:1])  # the first one also waits for what is imported with it, which a run does once
     began = time.monotonic()
-    drawn.__getitems__(few)
+    drawn.__getitems__(some)
     side_by_side = max(1, min(count(config.num_workers, device), launcher.cores() // launcher.processes_here()))
-    return (time.monotonic() - began) / len(few) / side_by_side
+    return (time.monotonic() - began) / len(some) / side_by_side
 
 
 def as_kept(config: PretrainConfig, images: ImageSet) -> Images:
@@ -143,7 +145,7 @@ def as_kept(config: PretrainConfig, images: ImageSet) -> Images:
     if config.cache is None:
         return opened
     held = _Held(opened)
-    for _, index in _few(config, images):
+    for _, index in few(config, images):
         with contextlib.suppress(DataError):  # the loader says it, or takes another image
             held.kept[index] = opened.picture(index)
     return held
@@ -163,7 +165,8 @@ class _Held:
         return self.kept.get(index) or self.images.picture(index)
 
 
-def _few(config: PretrainConfig, images: Images) -> list[Position]:
+def few(config: PretrainConfig, images: Images) -> list[Position]:
+    """Name images of the run's first batch, by epoch and index."""
     return next(iter(Epochs(len(images), batch=config.recipe.batch, epochs=1, seed=config.seed)))[:LOADED]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pretrain import describe
+from pretrain import describe, diverged
 from pretrain.checkpoint import save_backbone
 from pretrain.collapse import CollapseWatch
 from pretrain.config import PretrainConfig
@@ -23,7 +23,7 @@ from pretrain.images.loading import Batch, Epochs, Images, loader
 from pretrain.images.skipping import Ledger, Skipped, note
 from pretrain.images.training_set import TrainingSet
 from pretrain.inputs import crops
-from pretrain.plan import Pace, loading, measure
+from pretrain.plan import Pace, few, loading, measure
 from pretrain.provenance import Drawn, Provenance
 from pretrain.trainer import STATE, Trainer
 
@@ -52,6 +52,8 @@ class Trained:
     """What is to say of projections that collapsed; empty where they didn't."""
     went_on: str = ""
     """What is to say of a run that began as one that stops at unreadable images; empty where it didn't."""
+    diverged: str = ""
+    """What is to say of features out of all proportion; empty where they aren't."""
 
 
 def training_set(config: PretrainConfig, images: ImageSet, drawn: Drawn | None = None) -> TrainingSet:
@@ -100,7 +102,7 @@ def train(
         monitor: Measures the backbone every `monitor_every` epochs.
 
     Raises:
-        TrainingError: If the loss is not finite; the last good checkpoint stays.
+        TrainingError: If the loss is not finite, or what the last step left; the last good checkpoint stays.
         Interrupted: If a signal asked for a stop, once the step is done and saved.
     """
     images = data.images
@@ -116,13 +118,17 @@ def train(
     keeper.begin(data)
     began = time.monotonic()
     losses = _steps(trainer, batches_of(trainer, opened, data.labels, start, ledger), keeper, start, losses)
+    drawn = crops(config, opened, data.labels, skipped)
+    exploded = diverged.looked_at(config, trainer.learner.export().backbone, drawn, few(config, opened), device)
     keeper.finished()
     done = (trainer.steps - start) * config.recipe.batch
     speed = done / (time.monotonic() - began) if done else None
     replaced = tuple(ledger.names()) if ledger else ()
     if replaced:
         journal.say(note(replaced, len(images)))
-    loss, said = sum(losses) / len(losses), (keeper.watch.note, trainer.went_on)
+    if exploded:
+        journal.say(exploded)
+    loss, said = sum(losses) / len(losses), (keeper.watch.note, trainer.went_on, exploded)
     return Trained(folder / BACKBONE, keeper.provenance, loss, speed, replaced, *said)
 
 

@@ -24,6 +24,7 @@ from pretrain.config import PretrainConfig
 from pretrain.core import devices, distributed
 from pretrain.core.errors import ConfigError, TrainingError
 from pretrain.core.journal import Journal
+from pretrain.diverged import REMEDY
 from pretrain.guides import guides
 from pretrain.images.encoded import on_device, require_decoder
 from pretrain.inputs import LEARNER, Inputs, generator, step_seed
@@ -238,7 +239,7 @@ class Trainer:
         return TrainingError(
             f"the loss is {float(losses.total.detach())} at step {progress.step} (epoch {progress.epoch})",
             seen=f"{terms}; learning rate {lr:g}, batch {self.recipe.batch}",
-            fix=f"lower base_lr; the last good checkpoint is {STATE} in the run's folder",
+            fix=f"{REMEDY}; checkpoints of before stay in the run's folder",
         )
 
 

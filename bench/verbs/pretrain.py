@@ -96,7 +96,11 @@ class PretrainPlan(Plan):
             seed=settings.seed,
             metrics={"loss": trained.loss},
             notes=notes(
-                self.generated, *self.content.notes, *crops, *skipped, *filter(None, [trained.went_on, trained.collapsed])
+                self.generated,
+                *self.content.notes,
+                *crops,
+                *skipped,
+                *filter(None, [trained.went_on, trained.collapsed, trained.diverged]),
             ),
             images_per_second=trained.images_per_second,
         )

@@ -115,7 +115,7 @@ def test_what_the_first_image_waits_for_once_is_not_the_time_of_each(monkeypatch
     config, images = PretrainConfig.published("mocov2"), SimpleNamespace()
     cold = Cold()
     monkeypatch.setattr(plan, "crops", lambda *_, **__: cold)
-    monkeypatch.setattr(plan, "_few", lambda *_: list(range(LOADED)))
+    monkeypatch.setattr(plan, "few", lambda *_: list(range(LOADED)))
     assert loading(config, images, []) < Cold.wait / LOADED / 10  # type: ignore[arg-type]
 
 
