@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from pretrain import augment, fields, methods
 from pretrain.core.plain import is_file
-from pretrain.core.ranges import Workers
+from pretrain.core.ranges import Side, Workers
 from pretrain.core.settings import ComputeSettings, TextFile
 from pretrain.methods import Method, Shape
 from pretrain.recipe import Recipe
@@ -119,7 +119,7 @@ class PretrainConfig(ComputeSettings):
     """Backbone, such as resnet18 or vit_small."""
     stem: Literal["imagenet", "small"] = "imagenet"
     """The backbone's first layers: the published ones, or one 3 × 3 convolution of stride 1 for views of up to 64 pixels."""
-    size: int = Field(224, ge=16)
+    size: Side = 224
     """Side of a view, in pixels."""
     bn_splits: int = Field(1, ge=1)
     """Parts in which a batch passes through the encoders, each with its own batch statistics, the keys shuffled:

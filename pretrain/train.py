@@ -19,7 +19,7 @@ from pretrain.feed import Feed
 from pretrain.images import cache, classes
 from pretrain.images import labels as labelling
 from pretrain.images.imageset import ImageSet
-from pretrain.images.loading import Batch, Epochs, Images, loader
+from pretrain.images.loading import Batch, Crops, Epochs, Images, loader
 from pretrain.images.skipping import Ledger, Skipped, note
 from pretrain.images.training_set import TrainingSet
 from pretrain.inputs import crops
@@ -118,16 +118,13 @@ def train(
     keeper.begin(data)
     began = time.monotonic()
     losses = _steps(trainer, batches_of(trainer, opened, data.labels, start, ledger), keeper, start, losses)
-    drawn = crops(config, opened, data.labels, skipped)
-    exploded = diverged.looked_at(config, trainer.learner.export().backbone, drawn, few(config, opened), device)
+    exploded = _looked_at(trainer, opened, crops(config, opened, data.labels, skipped), journal)
     keeper.finished()
     done = (trainer.steps - start) * config.recipe.batch
     speed = done / (time.monotonic() - began) if done else None
     replaced = tuple(ledger.names()) if ledger else ()
     if replaced:
         journal.say(note(replaced, len(images)))
-    if exploded:
-        journal.say(exploded)
     loss, said = sum(losses) / len(losses), (keeper.watch.note, trainer.went_on, exploded)
     return Trained(folder / BACKBONE, keeper.provenance, loss, speed, replaced, *said)
 
@@ -163,6 +160,15 @@ def _announce(trainer: Trainer, images: Images, labels: Sequence[int], start: in
     pace = Pace.of(config, device, step=measure(trainer, world)[0], load=loading(config, images, labels, device))
     seconds = pace.seconds * batch / world * left
     journal.say(f"estimated time: {duration(seconds)} ({left:,} steps of {batch} images, a few timed now; {pace.bound()})")
+
+
+def _looked_at(trainer: Trainer, images: Images, drawn: Crops, journal: Journal) -> str:
+    """Refuse a backbone that is no backbone, before it is written; returns, and logs, what is to say of another one."""
+    config, state = trainer.config, trainer.learner.export().backbone
+    said = diverged.looked_at(config, state, drawn, few(config, images), trainer.device)
+    if said:
+        journal.say(said)
+    return said
 
 
 def _steps(trainer: Trainer, batches: Iterable[Batch], keeper: "_Keeper", start: int, losses: list[float]) -> list[float]:

@@ -21,6 +21,10 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 Count = Annotated[int, Field(ge=1)]
+LARGEST = 8192
+"""Pixels of the longest side that settings take."""
+Side = Annotated[int, Field(ge=16, le=LARGEST)]
+"""Side of images in pixels: networks see nothing in smaller ones, and larger ones fit no memory."""
 Workers = Annotated[int, Field(ge=0)] | Literal["auto"]
 """Loader processes, see `pretrain.core.workers.count`."""
 CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]

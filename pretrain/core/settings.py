@@ -100,7 +100,7 @@ class TextFile(Settings):
 def _as_config_error(error: ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     wrong = f"bad value for {field!r} in {where}" if field else f"contradiction in {where}"
     seen = shown(first["input"]) if field else None
     fix = "give it such a value, or leave it away" if field else None

@@ -15,7 +15,7 @@ from pretrain.augment.mixed import Augmentation, Mixed
 from pretrain.augment.pipelines import PIPELINES
 from pretrain.backbones import Architecture
 from pretrain.core.errors import ConfigError
-from pretrain.core.ranges import Workers
+from pretrain.core.ranges import Side, Workers
 from pretrain.core.settings import ComputeSettings, Settings
 from pretrain.images.crops import Crop
 from pretrain.images.normalise import IMAGENET, Input
@@ -35,7 +35,7 @@ class MeasureSettings(ComputeSettings):
     """Augmented views of each image."""
     images: int = Field(5000, ge=4)
     """Held-out images at most, spread evenly over the classes' order."""
-    size: int = Field(224, ge=16)
+    size: Side = 224
     """Side of a view, in pixels."""
     batch: int = Field(32, ge=2)
     """Images per forward pass, times `views` + 1. A blend's partners are of the same batch, which is drawn from all classes."""

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pretrain.core.ranges import LARGEST, Side
 from transfer.tasks import TaskSettings
 
 PYRAMID_MAPS = 5
@@ -44,11 +45,11 @@ class DetectionSettings(TaskSettings):
     """Momentum of SGD."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Weight decay of every parameter but those of normalisation layers, which have none."""
-    min_sizes: tuple[int, ...] = Field(min_length=1)
+    min_sizes: tuple[Side, ...] = Field(min_length=1)
     """Short sides in pixels, one drawn per training image."""
-    test_size: int = Field(default=800, gt=0)
+    test_size: Side = 800
     """Short side in pixels of test images."""
-    max_size: int = Field(default=1333, gt=0)
+    max_size: int = Field(default=1333, gt=0, le=LARGEST)
     """Largest long side in pixels; a longer image is scaled down to it."""
     anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
     """Square roots of the anchors' areas, in pixels."""
@@ -102,7 +103,7 @@ class DetectionSettings(TaskSettings):
 
     def with_size(self, size: int) -> Self:
         """Set one short side in pixels, for training and test."""
-        return self.replace({"min_sizes": (size,), "test_size": size, "max_size": max(self.max_size, size)})
+        return self.replace({"min_sizes": (size,), "test_size": size, "max_size": max(self.max_size, size)}, where="--size")
 
     def with_rois(self, rois: int) -> Self:
         """Change the number of regions per image."""

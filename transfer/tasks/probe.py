@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
-from pretrain.core.ranges import Workers
+from pretrain.core.ranges import Side, Workers
 from transfer.tasks import TaskSettings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class ProbeSettings(TaskSettings):
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"num_workers", "verify_data"})
     OPTIONAL: ClassVar[frozenset[str]] = TaskSettings.OPTIONAL | {"features"}
 
-    size: int = Field(224, ge=16)
+    size: Side = 224
     """Side of a crop, in pixels."""
     batch: int = Field(256, ge=1)
     """Images per step."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator
 
 from pretrain.core.errors import ConfigError
+from pretrain.core.ranges import LARGEST
 from transfer.tasks import TaskSettings
 
 METRICS = ("mIoU", "mAcc", "aAcc")
@@ -57,7 +58,7 @@ class SegmentationSettings(TaskSettings):
     class_balance: float = Field(default=0.0, ge=0, le=1)
     """Weigh a class in the loss with its fraction of the training pixels to the power of minus this; 0: all the same, as
     published; 1: by the inverse of the fraction (median frequency balancing, arXiv 1411.4734)."""
-    crop: int = Field(default=769, ge=32)
+    crop: int = Field(default=769, ge=32, le=LARGEST)
     """Height of the training crops, in pixels."""
     crop_aspect: float = Field(default=1.0, gt=0)
     """Width of the training crops, in their heights."""
@@ -65,7 +66,7 @@ class SegmentationSettings(TaskSettings):
     """Range of the random scaling before the crop."""
     scale_choices: int | None = Field(default=None, ge=2)
     """Draw the scaling from that many evenly spaced values of the range; null: from anything between."""
-    short_side: int | None = Field(default=None, ge=32)
+    short_side: int | None = Field(default=None, ge=32, le=LARGEST)
     """Short side, in pixels, that images are resized to, for training (before the random scaling) and for testing; null
     for their own size. Predictions are always compared with the truth at its own size."""
     window_stride: int | None = Field(default=None, ge=1)
