@@ -42,9 +42,11 @@ def test_memory_that_is_too_small_is_said_with_what_to_lower(error: Exception, w
     with pytest.raises(WorkerError) as caught, translating_os_errors("write", Path("x")):
         raise error
     wrong, saw, do = str(caught.value).splitlines()
-    assert wrong.startswith("out of memory") and wrong.endswith(where)
+    assert wrong.startswith("out of memory")
+    assert wrong.endswith(where)
     assert saw.endswith(seen)
-    assert "--batch" in do and "--dry-run" in do
+    assert "--batch" in do
+    assert "--dry-run" in do
 
 
 def test_another_runtime_error_is_a_bug_of_ours() -> None:
