@@ -122,8 +122,7 @@ def train(
     keeper.finished()
     done = (trainer.steps - start) * config.recipe.batch
     speed = done / (time.monotonic() - began) if done else None
-    replaced = tuple(ledger.names()) if ledger else ()
-    if replaced:
+    if replaced := tuple(ledger.names()) if ledger else ():
         journal.say(note(replaced, len(images)))
     loss, said = sum(losses) / len(losses), (keeper.watch.note, trainer.went_on, exploded)
     return Trained(folder / BACKBONE, keeper.provenance, loss, speed, replaced, *said)
