@@ -1,5 +1,6 @@
 """Options that several commands share, each declared once. Most come in groups, which the verbs take as they are."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -149,7 +150,7 @@ class Reading:
         from pretrain.core.settings import assignments
         from transfer import sources
 
-        told = assignments(word for word in (self.provenance or "").split(",") if word.strip())
+        told = assignments((word for word in (self.provenance or "").split(",") if word.strip()), "--provenance")
         how = {"source": self.source, "branch": self.branch, "prefix": self.prefix}
         return sources.load(checkpoint, **how, told=told, recipe=self.recipe(), trust=self.trust_checkpoint, journal=journal)
 
@@ -160,16 +161,16 @@ class Reading:
             "mean": _numbers(self.mean),
             "std": _numbers(self.std),
             "eps": self.eps,
-            "stride": self.stride_in,
+            "stride": self.stride_in and self.stride_in.lower(),
         }
 
 
 def _numbers(text: str | None) -> Any:
-    """Read `0.5`, `1/255` or three such, joined by commas; the text itself where it is none, and whoever checks it says so."""
+    """Read `0.5`, `1/255` or three such, joined by commas or blanks; the text itself where it is none, for who checks it."""
     if text is None:
         return None
     try:
-        values = [float(Fraction(word)) for word in text.split(",")]
+        values = [float(Fraction(word)) for word in re.split(r"[,\s]+", text.strip("[]() "))]
     except (ValueError, ZeroDivisionError, OverflowError):
         return text
     return values[0] if len(values) == 1 else values

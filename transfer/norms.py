@@ -49,11 +49,11 @@ def _ratios(state: Mapping[str, Tensor], architecture: Architecture) -> Iterator
 
 
 def warning(state: Mapping[str, Tensor], arch: str) -> str | None:
-    """Return what to say of large weights; None for others, and where a large norm says nothing."""
-    if not backbones.get(arch).scale_free:
-        return None
+    """Return what to say of weights that are 0, and of large ones; None for others, and where a large norm says nothing."""
     ratio = norm_ratio(state, arch)
-    if ratio <= LARGE:
+    if not ratio:
+        return "empty weights: most of its layers hold zeros only, so that its features say nothing of an image"
+    if not backbones.get(arch).scale_free or ratio <= LARGE:
         return None
     return (
         f"large weights: a typical convolution has {ratio:.1f} times the norm of a fresh one; SGD leaves 1 or less, LARS ten "

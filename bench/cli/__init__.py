@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,6 +30,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": showing.doctor,
 }
 """Command → its function, in the order of the help."""
+
+_AT_HOME = re.compile(r"^(--[\w-]+=)~/")
+"""Matches paths that begin at home, and that no shell expands."""
 
 app = typer.Typer(
     help="Pre-train backbones, transfer them to detection and segmentation, and compare: pretrain → transfer → report.",
@@ -83,6 +87,7 @@ def main() -> None:
     from pretrain.core.errors import BenchError
 
     _escape_unprintable()
+    sys.argv[1:] = [_AT_HOME.sub(lambda found: found[1] + os.path.expanduser("~/"), word) for word in sys.argv[1:]]
     try:
         with outcome.noted(), interrupt.at_once(), machine_errors.translating_os_errors("write here", Path()):
             app()

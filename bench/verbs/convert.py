@@ -16,7 +16,7 @@ from transfer import convert, norms, sources
 from transfer.audit import UNSEEN
 from transfer.datasets import imagefolder
 from transfer.norms import Scope
-from transfer.sources import Backbone
+from transfer.sources import Backbone, published
 from transfer.sources.recipe import relevant
 
 STRIDE = {
@@ -77,6 +77,7 @@ def run(
     for name in convert.unbuilt(to, backbone.recipe.variant):
         journal.say(f"{to} has no setting for {name}, which is unusual here: change it in its network, as OUT.json says")
     content = convert.encoded(to, backbone.architecture, state, out.suffix)
+    _require_ours(out, content)
     convert.write(out, content)
     said = about(out.name, content, to, backbone, checkpoint, rescaled)
     said["audit"] = None if audit is None else verdict.plain()
@@ -138,6 +139,17 @@ def _require_writable(out: Path, checkpoint: str) -> None:
         raise ConfigError("no folder to write into", seen=out.parent, fix=f"mkdir -p {out.parent}")
     if out.exists() and os.path.exists(checkpoint) and out.samefile(checkpoint):
         raise ConfigError("the output is the checkpoint itself", seen=out, fix="choose another --out")
+
+
+def _require_ours(out: Path, content: bytes) -> None:
+    """Refuse to write over a file that no `bench convert` wrote."""
+    if out.exists() and not published.beside(out) and out.read_bytes() != content:
+        raise ConfigError(
+            "there is another file already, which bench convert didn't write",
+            seen=out,
+            allowed="a new name, or a file that bench convert wrote",
+            fix="choose another --out, or move that file away",
+        )
 
 
 def _rescaled(backbone: Backbone, anchor: str, scope: str, journal: Journal) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

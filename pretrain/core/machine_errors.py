@@ -18,6 +18,8 @@ GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 """The folder was removed while it was in use."""
 FAILING = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EMFILE, errno.ENFILE})
 """A disk that fails; too many open files."""
+UNNAMEABLE = frozenset({errno.ENAMETOOLONG, errno.EILSEQ})
+"""A name that no disk can have."""
 NO_ROOM, UNSENDABLE = 121, 122
 """Exit codes of a loader worker that can't send a batch: for want of shared memory, or for another reason, which it prints."""
 SHARED_MEMORY = re.compile(r"shared memory|\(shm\)|Bus error", re.IGNORECASE)
@@ -51,7 +53,7 @@ def translating_os_errors(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         gone = error.errno in GONE and not path.exists()
-        if not gone and error.errno not in FULL | LOCKED | FAILING:
+        if not gone and error.errno not in FULL | LOCKED | FAILING | UNNAMEABLE:
             raise
         raise unwritable(f"can't {what}", error, path) from None
     except (RuntimeError, MemoryError) as error:
@@ -71,6 +73,8 @@ def unwritable(wrong: str, error: OSError, path: Path) -> BenchError:
         fix = "free some space and give the same command again: it resumes from the last checkpoint"
     elif error.errno in GONE:
         fix = "it was there before: mount or restore it, and give the same command again"
+    elif error.errno in UNNAMEABLE:
+        fix = "choose a shorter name"
     elif error.errno in FAILING:
         fix = "see the machine's log, and give the same command again"
     room = "" if error.errno in LOCKED else f"; {free(at)}"

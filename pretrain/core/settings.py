@@ -112,8 +112,8 @@ def digest(plain: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def assignments(words: Iterable[str]) -> dict[str, Any]:
-    """Parse `["lr=0.1", "steps=[1,2]"]` into a mapping; values are YAML.
+def assignments(words: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """Parse `["lr=0.1", "steps=[1,2]"]`, given with an option, into a mapping; values are YAML.
 
     Raises:
         ConfigError: If a word has no `=`, or a value isn't YAML.
@@ -122,8 +122,10 @@ def assignments(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise ConfigError("not an assignment", seen=word, allowed="field=value", fix="write for instance --set lr=0.1")
-        values[key.strip().replace("-", "_")] = parse(text, where=f"--set {word}")
+            example = "method=simclr" if option == "--provenance" else "lr=0.1"
+            fix = f"write for instance {option} {example}"
+            raise ConfigError("not an assignment", seen=f"{option} {word}", allowed="field=value", fix=fix)
+        values[key.strip().replace("-", "_")] = parse(text, where=f"{option} {word}")
     return values
 
 

@@ -258,6 +258,10 @@ WRONG = {
         ["convert", "--ckpt", "random:resnet18", "--to", "mmseg", "--out", "a.pth", "--scope", "all"],
         "nothing is rescaled",
     ),
+    "a name that no disk can have": (
+        ["convert", "--ckpt", "random:resnet18", "--to", "mmseg", "--out", "a" * 300 + ".pth"],
+        "(?s)File name too long.*shorter name",
+    ),
     "folders beside a difference": (["report", "one", "--diff", "two", "three"], "leave the rest away"),
     "a run folder of a former version": (
         ["measure", "--ckpt", "random:resnet18", "--budget", "small", "--data", "images", "--out", "former"],
@@ -291,6 +295,12 @@ def test_an_interrupted_setting_is_refused_with_what_differs(
     assert bench(monkeypatch, *PRETRAIN, *TINY, "--out", "here") == 0
     assert bench(monkeypatch, *PRETRAIN, *TINY, "--out", "here", "--set", "temperature=0.5") == 2
     assert "temperature" in capsys.readouterr().err
+
+
+def test_a_path_behind_an_option_s_equals_sign_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    assert bench(monkeypatch, "convert", "--ckpt=random:resnet18", "--to=timm", "--out=~/at-home.pth") == 0
+    assert (here / "at-home.pth").is_file()
 
 
 @pytest.mark.parametrize("what", ["tasks", "augs", "methods", "configs", "runs"])

@@ -292,3 +292,14 @@ def test_sources_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert all(name in shown for name in sources.SOURCES)
     assert all(scheme.form in shown for scheme in addresses.SCHEMES.values())
+
+
+def test_a_file_of_anyone_else_is_not_written_over(tmp_path: Path) -> None:
+    out = tmp_path / "out.pth"
+    out.write_text("theirs")
+    with pytest.raises(ConfigError, match="another file already"):
+        convert.run("random:resnet18", "torchvision", out, silent)
+    assert out.read_text() == "theirs"
+    out.unlink()
+    convert.run("random:resnet18", "torchvision", out, silent)
+    convert.run("random:resnet18:1", "torchvision", out, silent)  # over its own

@@ -162,6 +162,7 @@ class _Tamer:
         total = 1
         plain: dict[Any, Any] = {}
         for key, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
+            key = key.decode("latin1") if isinstance(key, bytes) else key  # Python 2's text, read by Python 3 and written again
             named = isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**63)
             plain[key if named else f"<{type(key).__name__} {len(plain)}>"], size = self.tame(inside, depth + 1)
             total += size

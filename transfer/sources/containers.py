@@ -1,12 +1,15 @@
 """Files around a checkpoint: archives and folders that hold one, and shards that make one together."""
 
+import contextlib
 import gzip
 import json
+import os
 import re
 import tarfile
 import zipfile
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -15,27 +18,73 @@ from transfer.sources import bounds
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pdparams", ".tar", ".pth.tar", ".torch", ".gz", ".zip")
 """Endings of checkpoints, in a folder or an archive."""
-BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state|training_args|random_states)[\w-]*\.\w+")
-"""Matches files that trainers keep beside the weights."""
+BESIDE = re.compile(
+    r"(optimizer|lr_scheduler|scheduler|scaler|rng_state|training_args|random_states|sampler|dl_state_dict|custom_checkpoint|meta)"
+    r"[\w-]*\.\w+|\w*optim_states\.pt|\..*"
+)
+"""Matches files that trainers keep beside the weights, and hidden ones, such as macOS's."""
 SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.safetensors|\.bin)")
 INDEX = ".index.json"
+ENCRYPTED = 1
+"""Bit of a zip's members that have a password."""
 LONGEST_INDEX = 2**24
 """Bytes of an index: 2 million tensors."""
-FOLDERS: tuple[tuple[str, str, str], ...] = (
-    ("saved_model.pb", "a SavedModel of TensorFlow", "load it with TensorFlow and save the tensors by torchvision's names"),
+OTHERS_ARCHIVES = (
+    ("model.weights.h5", "Keras's (.keras)"),
+    ("serialized_exported_program.json", "torch.export's (.pt2)"),
+    ("model_weights_config.json", "torch.export's (.pt2)"),
+)
+"""(a member's name, whose archive it is then)."""
+DEEPEST, MOST_FOLDERS, MOST_NAMES = 4, 100, 1000
+"""Folders inside each other that are looked into where one has no weights itself, of each depth, and names in each."""
+TENSORFLOW = "load it with TensorFlow (tf.train.load_checkpoint) and save the tensors by torchvision's names"
+KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (re.compile(r"saved_model\.pb"), "a SavedModel of TensorFlow", TENSORFLOW),
     (
-        ".metadata",
+        re.compile(r"\.metadata|.+\.distcp"),
         "a distributed checkpoint of torch",
         "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE",
     ),
-    ("zero_to_fp32.py", "a checkpoint of DeepSpeed", "python zero_to_fp32.py . pytorch_model.bin, in that folder"),
+    (re.compile(r".+\.(index|data-\d{5}-of-\d{5})"), "a checkpoint of TensorFlow", TENSORFLOW),
     (
-        "checkpoint",
+        re.compile(r"zero_to_fp32\.py"),
+        "a checkpoint of DeepSpeed",
+        "python zero_to_fp32.py . pytorch_model.bin, in that folder",
+    ),
+    (
+        re.compile(r"checkpoint|manifest\.ocdbt|_METADATA|_CHECKPOINT_METADATA"),
         "likely a checkpoint of Flax or Orbax",
         "load it there, and torch.save(jax.tree.map(numpy.asarray, …), OUT)",
     ),
 )
-"""(a file in it, what a folder then is, what to do)."""
+"""(names of files in it, what a folder without other weights is, what to do)."""
+PART = re.compile(r"(?P<name>.*)\.(metadata|distcp|index|meta|data-\d{5}-of-\d{5})")
+"""Matches the files of a checkpoint that is several, none of which can be read alone."""
+
+
+def require_no_part(path: str | Path) -> None:
+    """Refuse one file of a distributed checkpoint or of TensorFlow's, and the name that TensorFlow's have in common.
+
+    Raises:
+        CheckpointError: With what the files are, and what to do.
+    """
+    folder, name = os.path.split(path)
+    part = PART.fullmatch(name)
+    index = (part["name"] if part else name) + ".index"
+    names = [name, *([index] if os.path.isfile(os.path.join(folder, index)) else [])]
+    kind = _kind(names) if part or len(names) > 1 else None
+    if kind is not None:
+        raise CheckpointError(
+            f"{path} is a part of a checkpoint that is several files",
+            seen=kind[0],
+            allowed="a file of torch.save or safetensors",
+            fix=kind[1],
+        )
+
+
+def _kind(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return what a folder with these files is, and what to do; None where nothing tells."""
+    return next(((words, fix) for mark, words, fix in KINDS if any(map(mark.fullmatch, names))), None)
 
 
 def in_folder(folder: Path) -> Path:
@@ -54,8 +103,8 @@ def in_folder(folder: Path) -> Path:
     shards = [name for name in found if SHARD.fullmatch(name)]
     if found and shards == found and len({SHARD.fullmatch(name)[1] for name in found}) == 1:  # type: ignore[index]
         return folder / found[0]
-    deeper = [] if found else [path for path in sorted(folder.glob("*/*")) if weights_among([path.name]) and path.is_file()]
-    kind = None if deeper else next(((words, fix) for name, words, fix in FOLDERS if name in names), None)
+    kind = None if found else _kind(names)
+    deeper = [] if found or kind else _below(folder)
     raise CheckpointError(
         f"{folder} is a folder of {len(found)} checkpoints" if found else f"no checkpoint in the folder {folder}",
         seen=_some(found or [str(path.relative_to(folder)) for path in deeper] or names)
@@ -66,17 +115,38 @@ def in_folder(folder: Path) -> Path:
     )
 
 
+def _below(folder: Path) -> list[Path]:
+    """List the checkpoints in the folders below one, of the first depth that has some; an index stands for its shards."""
+    level = [folder]
+    for _ in range(DEEPEST):
+        level = [each for at in level for each in _entries(at) if each.is_dir()][:MOST_FOLDERS]
+        names = {at: [each.name for each in _entries(at) if each.is_file()] for at in level}
+        found = [at / name for at in level for name in weights_among(names[at])]
+        if found:
+            return found
+    return []
+
+
+def _entries(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):  # of a folder that is closed to us nothing is said
+        return sorted(islice(folder.iterdir(), MOST_NAMES))
+    return []
+
+
 def _pass(files: Sequence[Path]) -> str:
     return f"pass {'one of them: ' if len(files) > 1 else ''}{files[0]}" if files else "pass the file of the weights"
 
 
 def weights_among(names: Sequence[str]) -> list[str]:
-    """Return the names in a folder that are a checkpoint's: indices of shards before files, safetensors before other forms."""
+    """Return the names in a folder or an archive that are a checkpoint's: indices of shards before files, safetensors before
+    other forms.
+    """
+    last = {name: name.rpartition("/")[2] for name in names}
     found = [name for name in names if name.endswith(INDEX)] or [
-        name for name in names if name.lower().endswith(ENDINGS) and not BESIDE.fullmatch(name)
+        name for name in names if name.lower().endswith(ENDINGS) and not BESIDE.fullmatch(last[name])
     ]
     safe = [name for name in found if name.endswith((".safetensors", f".safetensors{INDEX}"))]
-    if len(found) > 1 and len(safe) == 1 and {name.partition(".")[0] for name in found} <= {"model", "pytorch_model"}:
+    if len(found) > 1 and len(safe) == 1 and {last[name].partition(".")[0] for name in found} <= {"model", "pytorch_model"}:
         return safe  # Hugging Face keeps the same weights in both forms
     return found
 
@@ -156,7 +226,12 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
     if form == "zip":
         bounds.require_bounded(file, size, path, 0)
         with zipfile.ZipFile(file) as archive:
-            return BytesIO(archive.read(_only([name for name in archive.namelist() if not name.endswith("/")], path)))
+            name = _only([name for name in archive.namelist() if not name.endswith("/")], path)
+            if archive.getinfo(name).flag_bits & ENCRYPTED:
+                raise CheckpointError(
+                    f"{path} is locked with a password", seen=name, fix="unpack it, and pass the file of the weights"
+                )
+            return BytesIO(archive.read(name))
     with tarfile.open(fileobj=file, mode="r:") as tape:
         members = {member.name: member for member in tape.getmembers() if member.isreg() and member.size <= size}
         if {"sys_info", "pickle", "storages"} <= members.keys():
@@ -173,18 +248,16 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
 
 def _only(names: list[str], path: Path) -> str:
     """Return the name of the one checkpoint among an archive's members."""
-    found = [name for name in names if name.lower().endswith(ENDINGS) and not name.rpartition("/")[2].startswith(".")]
-    if len(found) == 1:
-        return found[0]
     parts = {name.rpartition("/")[2] for name in names}
-    kind = (
-        "Keras's (.keras)" if "model.weights.h5" in parts else "torch.export's" if any("exported" in p for p in parts) else ""
-    )
+    kind = next((words for part, words in OTHERS_ARCHIVES if part in parts), "")
+    found = weights_among(names)
+    if len(found) == 1 and not kind:
+        return found[0]
     raise CheckpointError(
         f"{path} is an archive of {len(found)} checkpoints" if found else f"{path} is an archive without a checkpoint",
         seen=(f"{kind}: " if kind else "") + _some(found or names),
         allowed="an archive with one file of weights, or such a file",
-        fix="unpack it, and pass the file of the weights" if not kind else "save the state_dict with torch.save",
+        fix="unpack it, and pass the file of the weights" if not kind else "load it there, and torch.save its state_dict",
     )
 
 

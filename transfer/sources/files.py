@@ -5,6 +5,7 @@ a loader that only makes tensors and stand-ins; what is made to run code is refu
 """
 
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +25,8 @@ from transfer.sources.signatures import Form
 
 PACKED = ("gzip", "tar", "zip")
 """Forms of what only holds a checkpoint."""
+PLAIN_NAME = re.compile(r"\w[\w.=-]{0,200}")
+"""Matches the names of checkpoints."""
 MOST_PACKINGS = 3
 """Most archives inside each other."""
 
@@ -52,6 +55,7 @@ def read(path: Path, *, trust: bool = False) -> Payload:
     Raises:
         CheckpointError: If there is no file, it is broken or no checkpoint, or its pickle wants to run code.
     """
+    containers.require_no_part(path)
     if path.is_dir():
         path = containers.in_folder(path)
     elif not path.is_file():
@@ -92,13 +96,15 @@ def _read(path: Path, trust: bool) -> Payload:
     except RefusedError as refused:
         raise _needs_more(path, refused.name) from None
     except ModuleNotFoundError as error:
-        raise _lacks_package(path, error.name or str(error)) from None
+        raise _lacks_code(path, error.name or str(error)) from None
+    except AttributeError as error:
+        raise (_lacks_code(path, str(error)) if trust else _unreadable(path, error)) from None
     except Exception as error:  # a broken file raises anything from EOFError to UnpicklingError
         raise _unreadable(path, error) from None
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{path} holds no named tensors",
-            seen=type(content).__name__,
+            seen=f"a list of {len(content)}" if isinstance(content, list) else type(content).__name__,
             allowed="a mapping of names to tensors",
             fix="save the network's state_dict",
         )
@@ -106,8 +112,15 @@ def _read(path: Path, trust: bool) -> Payload:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a value holds: of a module that a trusted file made, its tensors by name."""
+    """Return what a value holds: of a module that a trusted file made, its tensors by name; of pairs of these, a mapping."""
+    if isinstance(value, (list, tuple)) and value and all(map(_is_named, value)):
+        return dict(value)
     return value.state_dict() if isinstance(value, nn.Module) else inert.opened(value)
+
+
+def _is_named(value: Any) -> bool:
+    """Tell whether a value is a tensor with its name, as `list(model.state_dict().items())` has them."""
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], Tensor)
 
 
 def _opened(file: IO[bytes], size: int, path: Path, trust: bool) -> tuple[Form, Any, tuple[str, ...]]:
@@ -143,12 +156,21 @@ def _content(file: IO[bytes], size: int, form: Form, path: Path, trust: bool) ->
 def _no_checkpoint(file: IO[bytes], size: int, path: Path) -> CheckpointError:
     head = file.read(signatures.HEAD)
     words, fix = signatures.stranger(head) or ("it begins like none", "get the file itself, and save its state_dict")
+    if (named := _named_in(head, path)) is not None:
+        words, fix = "it is text that names one", f"pass {named}"
     return CheckpointError(
         f"can't read {path} as a checkpoint: it is none; {words}",
         seen=f"{size} bytes that begin with {head[:40]!r}",
         allowed="a file of torch.save or safetensors, a .pkl of Detectron2, or TorchScript",
         fix=fix,
     )
+
+
+def _named_in(head: bytes, path: Path) -> Path | None:
+    """Return what lies beside a file whose only line is its name, such as Detectron2's `last_checkpoint`."""
+    name = head.decode("utf-8", errors="replace").strip().rpartition("/")[2]
+    beside = path.with_name(name) if len(head) < signatures.HEAD and PLAIN_NAME.fullmatch(name) else path
+    return beside if beside != path and beside.exists() else None
 
 
 def _needs_more(path: Path, wanted: str) -> CheckpointError:
@@ -160,12 +182,13 @@ def _needs_more(path: Path, wanted: str) -> CheckpointError:
     )
 
 
-def _lacks_package(path: Path, name: str) -> CheckpointError:
+def _lacks_code(path: Path, name: str) -> CheckpointError:
     return CheckpointError(
-        f"{path} was trusted, and needs a package that is not installed",
+        f"{path} was trusted, and needs code that is not here",
         seen=name,
-        allowed="what its pickle names, installed",
-        fix=f"leave --trust-checkpoint away: tensors are read without it; or pip install {name.partition('.')[0]}",
+        allowed="what its pickle names, installed or on PYTHONPATH",
+        fix="leave --trust-checkpoint away: tensors are read without it; or give the code"
+        + (f", such as pip install {name.partition('.')[0]}" if name.replace(".", "_").isidentifier() else ""),
     )
 
 

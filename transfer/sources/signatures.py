@@ -1,5 +1,6 @@
 """What a file is, by its first bytes: its name proves nothing. The most specific signatures are tested first."""
 
+import codecs
 import pickletools
 import zipfile
 from collections.abc import Callable
@@ -18,6 +19,18 @@ PROTOCOLS = b"\x02\x03\x04\x05"
 OLDEST_PICKLE = (b"(d", b"(l", b"c", b"}", b"]")
 """How pickles of protocols 0 and 1, which have no signature, may begin: with a container or a class."""
 
+
+def _text(head: bytes) -> bytes:
+    """Return how a text begins: without a byte order mark and blanks."""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
+
+
+def _is_text(head: bytes) -> bool:
+    """Tell whether bytes are UTF-8 that can be printed; the last character may be cut."""
+    text = head.decode("utf-8", errors="ignore")
+    return len(text.encode()) > len(head) - 4 and all(each.isprintable() or each.isspace() for each in text)
+
+
 STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (lambda b: not b, "it is empty", "get the file itself: the download didn't begin"),
     (
@@ -25,8 +38,14 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "it is a Git LFS pointer, and not the file that it names",
         "git lfs pull, or download the file itself",
     ),
+    (lambda b: not b.strip(b"\0"), "it begins with zeros only, as a download that broke off", "get the file again"),
     (
-        lambda b: b.lstrip()[:1] == b"<",
+        lambda b: b.startswith(b"\x00\x05\x16\x07"),
+        "it is what macOS keeps beside a file, and not the file",
+        "pass the file of that name without ._ before it",
+    ),
+    (
+        lambda b: _text(b)[:1] == b"<",
         "it is a web page, or XML",
         "get the file itself: the address gave a page in its place, which may ask for a login or a confirmation",
     ),
@@ -35,6 +54,11 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "it is HDF5, which Keras, TensorFlow and h5py write",
         "load it with Keras or h5py and save the tensors by torchvision's names with torch.save; Keras's own ResNets differ "
         "from torchvision's in the stride's place, padding and eps",
+    ),
+    (
+        lambda b: b.startswith(b"\x08\x01\x12"),
+        "it is a SavedModel of TensorFlow",
+        "load it with TensorFlow and save the tensors by torchvision's names",
     ),
     (
         lambda b: b[:1] == b"\x08" and b[1:2] < b"\x20" and b[2:3] in (b"\x12", b"\x1a", b":", b"B"),
@@ -65,12 +89,30 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "it is an image",
         "pass a checkpoint with --ckpt, data with --data",
     ),
-    (lambda b: b.lstrip()[:1] in (b"{", b"["), "it is JSON", "pass the file of the weights beside it"),
+    (lambda b: b"brain.Event:" in b[:64], "it is a log of TensorBoard", "pass the file of the weights beside it"),
+    (
+        lambda b: b[:8] in (b"\x04\0\0\0\x01\0\0\0", b"\x03\0\0\0\x01\0\0\0"),
+        "it is of Torch7 (Lua)",
+        "torch.save of the tensors that torchfile.load(FILE) gives, by torchvision's names",
+    ),
+    (
+        lambda b: b.startswith(b"\x12\x01\0\0\0\0\0\0"),
+        "it is of MXNet (Gluon)",
+        "mxnet.nd.load(FILE), and torch.save of its arrays by torchvision's names; its norms have another eps in some models",
+    ),
+    (
+        lambda b: b[:1] == b"\n" and b"\xa2\x06" in b[:80],
+        "it is likely Caffe's (.caffemodel)",
+        "take the checkpoint in torch's names, or port it; MSRA's ResNets are read with --source caffe",
+    ),
+    (lambda b: b[:4] in (b"ftrt", b"ptrt"), "it is an engine of TensorRT", "take the checkpoint that it was built from"),
+    (lambda b: _text(b)[:1] in (b"{", b"["), "it is JSON", "pass the file of the weights beside it"),
     (
         lambda b: b[:1] in (b"\x82", b"\x83", b"\x84", b"\xde", b"\xdf"),
         "it is likely MessagePack, which Flax writes",
         "torch.save(jax.tree.map(numpy.asarray, flax.serialization.msgpack_restore(open(FILE, 'rb').read())), OUT)",
     ),
+    (lambda b: _is_text(b), "it is text", "pass the file of the weights"),
 )
 """Tests of the first bytes, what a file is that passes, and what to do."""
 

@@ -1,5 +1,7 @@
 """Addresses: which forms there are, and which form is named where another was written."""
 
+from pathlib import Path
+
 import pytest
 
 from pretrain.core.errors import CheckpointError
@@ -71,3 +73,23 @@ def test_a_path_means_itself(tmp_path: object) -> None:
 def test_timm_s_weights_are_named_with_their_tag() -> None:
     with pytest.raises(CheckpointError, match=r"which weights of resnet18(.|\n)*timm:resnet18\.a1_in1k"):
         sources.load("timm:resnet18")
+
+
+def test_a_path_may_begin_at_home_and_its_neighbours_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model.pth").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="it is empty"):
+        sources.load("~/model.pth")
+    with pytest.raises(CheckpointError, match=r"nothing; near it: model\.pth"):
+        sources.load("~/model.pt")
+
+
+def test_a_link_that_leads_nowhere_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "last.pth").symlink_to("epoch_9.pth")
+    with pytest.raises(CheckpointError, match=r"a link to epoch_9\.pth, which is not there"):
+        sources.load(str(tmp_path / "last.pth"))
+
+
+def test_the_name_of_an_architecture_is_no_checkpoint() -> None:
+    with pytest.raises(CheckpointError, match="random:resnet18, untrained"):
+        sources.load("resnet18")

@@ -179,6 +179,19 @@ NAMED = {
     "bzip2": (b"BZh91AY", "compressed with bzip2"),
     "JSON": (b'{"a": 1}', "it is JSON"),
     "GGUF": (b"GGUF\x03", "it is GGUF"),
+    "a page with a byte order mark": (b"\xef\xbb\xbf<html>", "a web page"),
+    "zeros": (bytes(600), "zeros only"),
+    "macOS's": (b"\0\5\x16\7\0\2\0\0Mac OS X", "what macOS keeps beside a file"),
+    "a SavedModel": (b"\x08\x01\x12\xf0\x05", "a SavedModel of TensorFlow"),
+    "TensorBoard": (
+        b"\x18\0\0\0\0\0\0\0\xa3\x7f\x4b\x22\x09\0\0\xc0\x16\xc0\x9a\xd9A\x1a\rbrain.Event:2",
+        "log of TensorBoard",
+    ),
+    "Torch7": (b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1", "Torch7"),
+    "MXNet": (b"\x12\x01\0\0\0\0\0\0" + bytes(16), "of MXNet"),
+    "Caffe": (b"\n\tResNet-50\xa2\x06\x92\x01\n\x04data", "likely Caffe's"),
+    "TensorRT": (b"ftrt\0\0", "TensorRT"),
+    "text": ("model:\n  name: resnet18 # é\n".encode(), "it is text"),
 }
 
 
@@ -188,6 +201,105 @@ def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, name: str) -
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"it is none; (.|\n)*{words}"):
         sources.load(str(tmp_path / "x.pth"))
+
+
+def test_a_text_that_names_a_checkpoint_beside_it_names_it(tmp_path: Path) -> None:
+    (tmp_path / "model_0004999.pth").write_bytes(saved(weights()))
+    for text in ("model_0004999.pth", "/work/of/another/machine/model_0004999.pth\n"):
+        (tmp_path / "last_checkpoint").write_text(text)
+        with pytest.raises(CheckpointError, match=rf"it is text that names one(.|\n)*do: +pass {tmp_path}/model_0004999\.pth"):
+            sources.load(str(tmp_path / "last_checkpoint"))
+
+
+IN_FOLDERS = {
+    "macOS's beside it": (["model.pth", "._model.pth", ".DS_Store"], "model.pth"),
+    "accelerate's": (
+        ["model.safetensors", "sampler.bin", "custom_checkpoint_0.pkl", "random_states_0.pkl"],
+        "model.safetensors",
+    ),
+    "DeepSpeed's": (["mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"], "mp_rank_00_model_states.pt"),
+}
+
+
+@pytest.mark.parametrize("name", IN_FOLDERS)
+def test_what_trainers_keep_beside_the_weights_is_no_checkpoint(tmp_path: Path, name: str) -> None:
+    names, taken = IN_FOLDERS[name]
+    for each in names:
+        (tmp_path / each).write_bytes(b"x")
+    if taken.endswith(".safetensors"):
+        safetensors.torch.save_file(weights(), tmp_path / taken)
+    else:
+        (tmp_path / taken).write_bytes(saved(weights()))
+    assert is_read(tmp_path)
+
+
+IN_SEVERAL_FILES = {
+    "torch's": (["meta.pt", ".metadata", "__0_0.distcp"], "__0_0.distcp", "a distributed checkpoint of torch"),
+    "TensorFlow's": (
+        ["checkpoint", "m.ckpt-1.index", "m.ckpt-1.data-00000-of-00001"],
+        "m.ckpt-1",
+        "a checkpoint of TensorFlow",
+    ),
+    "Orbax's": (["_METADATA", "manifest.ocdbt"], None, "Flax or Orbax"),
+}
+
+
+@pytest.mark.parametrize("name", IN_SEVERAL_FILES)
+def test_a_checkpoint_of_several_files_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    names, part, words = IN_SEVERAL_FILES[name]
+    for each in names:
+        (tmp_path / each).write_bytes(b"x")
+    for path in (tmp_path, *([tmp_path / part] if part else [])):
+        with pytest.raises(CheckpointError, match=rf"seen: .*{words}"):
+            sources.load(str(path))
+
+
+def test_weights_deep_in_a_cache_of_the_hub_are_named(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"do: +pass .*/snapshots/abc/model\.safetensors"):
+        sources.load(str(tmp_path / "models--a--b"))
+
+
+def test_an_archive_of_a_folder_is_read_as_the_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("run/pytorch_model.bin", saved(weights()))
+        archive.writestr("run/optimizer.pt", saved({}))
+        archive.writestr("__MACOSX/run/._pytorch_model.bin", b"x")
+    assert is_read(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        ("m/data/weights/model_weights_config.json", "torch.export's"),
+        ("model.weights.h5", "Keras's"),
+    ],
+)
+def test_archives_of_others_are_named_whatever_lies_in_them(tmp_path: Path, member: str, words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(member, "{}")
+        archive.writestr("m/data/sample_inputs/model.pt", saved({}))
+    with pytest.raises(CheckpointError, match=f"seen: +{words}"):
+        sources.load(str(tmp_path / "a.zip"))
+
+
+def test_an_archive_with_a_password_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("model.pth", b"x")
+    raw = bytearray((tmp_path / "a.zip").read_bytes())
+    raw[raw.rfind(b"PK\x01\x02") + 8] |= 1  # its flag in the list of members
+    (tmp_path / "a.zip").write_bytes(raw)
+    with pytest.raises(CheckpointError, match="locked with a password"):
+        sources.load(str(tmp_path / "a.zip"))
+
+
+def test_pairs_of_names_and_tensors_and_names_in_bytes_are_read(tmp_path: Path) -> None:
+    (tmp_path / "pairs.pth").write_bytes(saved({"model": list(weights().items())}))
+    (tmp_path / "bytes.pth").write_bytes(saved({b"state_dict": {name.encode(): each for name, each in weights().items()}}))
+    assert is_read(tmp_path / "pairs.pth")
+    assert is_read(tmp_path / "bytes.pth")
 
 
 def test_numpy_s_archives_are_named(tmp_path: Path) -> None:
@@ -209,6 +321,12 @@ def test_a_class_of_ours_can_t_be_changed_by_a_pickle(tmp_path: Path) -> None:
 def test_a_trusted_file_that_lacks_a_package_says_which(tmp_path: Path) -> None:
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(collections.Counter(), 0).replace(b"collections", b"nosuchpackage"))
     with pytest.raises(CheckpointError, match="pip install nosuchpackage"):
+        sources.load(str(tmp_path / "x.pkl"), trust=True)
+
+
+def test_a_trusted_file_whose_class_is_gone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(collections.Counter(), 0).replace(b"Counter", b"NoSuchName"))
+    with pytest.raises(CheckpointError, match=r"needs code that is not here(.|\n)*NoSuchName(.|\n)*do: +leave --trust"):
         sources.load(str(tmp_path / "x.pkl"), trust=True)
 
 

@@ -1,16 +1,22 @@
 """What `--ckpt` takes beside paths: the table of address schemes, each a module with `find`."""
 
+import contextlib
+import difflib
+import errno
 import importlib
 import os
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from pretrain.backbones import BACKBONES
+from pretrain.core.access import why_not
 from pretrain.core.errors import CheckpointError
 from pretrain.core.journal import Journal
 from transfer.sources.addresses.located import Located
 from transfer.sources.backbone import Backbone
-from transfer.sources.containers import ENDINGS
+from transfer.sources.containers import ENDINGS, require_no_part
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
 """Other ways to write an address or a file (whole text, the first that fits) → how it is written here."""
 
 
+MOST_NAMES = 10_000
+"""Names in a folder that a missing one is compared with."""
+
+
 def find(checkpoint: str, journal: Journal) -> Located | Backbone:
     """Find what `--ckpt` names: a path means itself, an address what its scheme says.
 
@@ -68,6 +78,7 @@ def find(checkpoint: str, journal: Journal) -> Located | Backbone:
     """
     scheme = scheme_of(checkpoint)
     if scheme is None:
+        checkpoint = os.path.expanduser(checkpoint)  # no shell expands --ckpt=~/x.pth
         _require_path(checkpoint)
         return Located(Path(checkpoint))
     if right := _respelled(checkpoint):
@@ -95,10 +106,11 @@ def _require_path(checkpoint: str) -> None:
     """Refuse what is no path and nothing that is fetched, with the form that may be meant.
 
     Raises:
-        CheckpointError: If there is no such file and it looks like an address or a model's name.
+        CheckpointError: If there is no such file, with what it may be: an address, a model's name, what files have in common.
     """
     if os.path.exists(checkpoint):  # of a name that no disk can have it says no, where Path raises
         return
+    require_no_part(checkpoint)
     address = re.match(r"[A-Za-z][\w+.-]+:/", checkpoint) is not None
     right = _respelled(checkpoint)
     if address:
@@ -106,9 +118,21 @@ def _require_path(checkpoint: str) -> None:
         raise CheckpointError("--ckpt takes no address of that form", seen=checkpoint, allowed=FORMS, fix=fix)
     model = right is not None and not checkpoint.lower().endswith(ENDINGS)
     raise CheckpointError(
-        f"no checkpoint at {checkpoint}",
-        seen="nothing",
+        f"no checkpoint at {checkpoint or chr(39) * 2}",
+        seen=_what_is_there(checkpoint),
         allowed=FORMS,
         fix="pass a file, for instance runs/<id>/backbone.pth"
-        + (f"; or, for the model of that name on the Hugging Face hub, --ckpt {right}" if model else ""),
+        + (f"; or, for the model of that name on the Hugging Face hub, --ckpt {right}" if model else "")
+        + (f"; or --ckpt random:{checkpoint}, untrained, or timm:{checkpoint}.TAG" if checkpoint in BACKBONES else ""),
     )
+
+
+def _what_is_there(path: str) -> str:
+    """Say what is in the place of a path where no file is: a link that leads nowhere, names that are nearly the same."""
+    if os.path.islink(path):
+        return why_not(path, FileNotFoundError(errno.ENOENT, ""))[0]
+    folder, name = os.path.split(path)
+    with contextlib.suppress(OSError, ValueError):
+        near = difflib.get_close_matches(name, islice(sorted(os.listdir(folder or ".")), MOST_NAMES))
+        return f"nothing; near it: {', '.join(near)}" if near else "nothing"
+    return "nothing" if not folder else f"nothing, and no folder {folder}"
