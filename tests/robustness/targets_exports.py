@@ -72,6 +72,21 @@ def coco_json() -> bytes:
     ).encode()
 
 
+def datumaro() -> bytes:
+    kinds = (
+        {"type": "bbox", "bbox": [1.5, 2, 4, 6], "attributes": {"rotation": 0}},
+        {"type": "polygon", "points": [10.0, 5.0, 20.0, 5.0, 10.0, 15.0]},
+        {"type": "mask", "rle": {"size": [HEIGHT, WIDTH], "counts": [5, 3, HEIGHT * WIDTH - 8]}},
+        {"type": "label"},
+    )
+    annotations = [{"id": number, "label_id": number % 2, **kind} for number, kind in enumerate(kinds)]
+    items = [
+        {"id": name, "image": {"path": f"{name}.png", "size": [HEIGHT, WIDTH]}, "annotations": annotations} for name in "ab"
+    ]
+    categories = {"label": {"labels": [{"name": "dog", "parent": ""}, {"name": "cat", "parent": ""}]}}
+    return json.dumps({"info": {}, "categories": categories, "items": items}).encode()
+
+
 def cvat_xml() -> bytes:
     box = '<box label="cat" xtl="1.5" ytl="2" xbr="5.5" ybr="8" rotation="0"/>'
     polygon = '<polygon label="dog" points="10.0,5.0;20.0,5.0;10.0,15.0"/>'
@@ -162,6 +177,7 @@ IMAGES = {f"images/{name}.png": PICTURE for name in "ab"}
 CASES: dict[str, tuple[str, str, dict[str, bytes], list[bytes]]] = {
     "arrange-coco": ("cvat_coco", "annotations/instances_default.json", IMAGES, [coco_json()]),
     "arrange-cvat": ("cvat_xml", "annotations.xml", IMAGES, [cvat_xml()]),
+    "arrange-datumaro": ("datumaro", "annotations/default.json", IMAGES, [datumaro()]),
     "arrange-supervisely": (
         "supervisely",
         "d/ann/a.png.json",

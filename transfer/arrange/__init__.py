@@ -33,6 +33,7 @@ FORMATS: dict[str, Format] = {
     "cvat_coco": Format("CVAT's COCO export, annotations/instances_default.json", OBJECTS),
     "label_studio": Format("Label Studio's COCO export, result.json", OBJECTS),
     "coco_json": Format("COCO's annotations under other names", OBJECTS),
+    "datumaro": Format("Datumaro's JSON, annotations/SUBSET.json with items", (*OBJECTS, "imagefolder")),
     "cvat_xml": Format("CVAT for images, annotations.xml", (*OBJECTS, "imagefolder")),
     "supervisely": Format("Supervisely, meta.json and DATASET/ann", OBJECTS),
     "via": Format("VGG Image Annotator, JSON or CSV with shape_attributes", OBJECTS),

@@ -111,11 +111,10 @@ def _checked(source: Path, target: Path) -> tuple[Path, Path]:
 def _prepared(export: Export, given: Named | None, wanted: Wanted) -> Export:
     """Keep the classes asked for, and divide the images."""
     if not export.items:
-        raise DataError(
-            "the export has no image that can be used",
-            seen="; ".join(export.dropped.notes()) or "no image",
-            fix="export the images, too",
-        )
+        seen = "; ".join(export.dropped.notes()) or "no image"
+        annotated = "aren't there" in seen or not export.dropped.notes()
+        fix = "export the images, too" if annotated else "export annotations of each image, such as COCO's, together with it"
+        raise DataError("the export has no image that can be used", seen=seen, fix=fix)
     counts = Counter(item.image for item in export.items)
     if max(counts.values()) > 1:
         image, count = counts.most_common(1)[0]

@@ -343,6 +343,54 @@ def test_labelme_outlines_are_drawn_as_label_maps(run: Run) -> None:
     assert data.pixels == (600, 300, 300)
 
 
+@pytest.mark.parametrize("ending", [".png", ""])
+def test_supervisely_s_files_have_the_image_s_ending_or_not(run: Run, ending: str) -> None:
+    thing = {"classTitle": "cat", "geometryType": "rectangle", "points": {"exterior": [[2, 3], [12, 23]], "interior": []}}
+    files: dict[str, Any] = {"meta.json": {"classes": [{"title": "cat"}]}}
+    for split in ("train", "val"):
+        files |= {f"{split}/img/a_{split}.png": None, f"{split}/ann/a_{split}{ending}.json": {"objects": [thing]}}
+    data, _ = run(files, "supervisely", reading=BOXES)
+    assert boxes(data.train[0], data) == {"cat": [2, 3, 12, 23]}
+
+
+def datumaro(image: str, *annotations: dict[str, Any]) -> dict[str, Any]:
+    labels = [{"name": name, "parent": "", "attributes": []} for name in ("dog", "cat")]
+    item = {"id": Path(image).stem, "annotations": list(annotations), "image": {"path": image, "size": [HEIGHT, WIDTH]}}
+    return {"info": {}, "categories": {"label": {"labels": labels, "attributes": []}}, "items": [item]}
+
+
+def test_datumaro_s_boxes_outlines_and_masks(run: Run) -> None:
+    things = (
+        {"type": "bbox", "label_id": 1, "bbox": [2, 3, 10, 20], "attributes": {"rotation": 0.0}},
+        {"type": "polygon", "label_id": 0, "points": TRIANGLE},
+        {"type": "points", "label_id": 0, "points": [1, 1]},
+        {"type": "bbox", "label_id": 1, "bbox": [2, 3, 10, 20], "attributes": {"rotation": 30.0}},
+    )
+    mask = {"type": "mask", "label_id": 1, "rle": {"size": [HEIGHT, WIDTH], "counts": [HEIGHT, HEIGHT, (WIDTH - 2) * HEIGHT]}}
+    files: dict[str, Any] = {"images/train/a.jpg": None, "images/val/a.jpg": None}
+    files |= {"annotations/train.json": datumaro("a.jpg", *things), "annotations/val.json": datumaro("a.jpg", mask)}
+    data, done = run(files, "datumaro", reading=BOXES)
+    assert data.classes == ("dog", "cat")
+    assert boxes(data.train[0], data) == {"cat": [2, 3, 12, 23], "dog": [10, 5, 30, 25]}
+    assert boxes(data.val[0], data) == {"cat": [1, 0, 2, HEIGHT]}
+    assert {note.split(" left out")[0] for note in done.notes if "left out" in note} == {
+        "1 rotated boxes",
+        "1 annotations of the kind 'points'",
+    }
+
+
+def test_datumaro_s_labels_alone_are_classes(run: Run) -> None:
+    files: dict[str, Any] = {}
+    for number, (split, name) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("val", "d"))):
+        files |= {f"images/{split}/{name}.jpg": None}
+        content = datumaro(f"{name}.jpg", {"type": "label", "label_id": number % 2})
+        items = files.setdefault(f"annotations/{split}.json", content | {"items": []})["items"]
+        items += content["items"]
+    data, _ = run(files, "datumaro")
+    assert data.train.classes == ("cat", "dog")
+    assert list(data.val.names) == ["cat/d.jpg", "dog/c.jpg"]
+
+
 def test_supervisely_shapes_holes_and_bitmaps(run: Run) -> None:
     part = np.zeros((2, 3, 4), np.uint8)
     part[0, :, 3] = 255
@@ -474,6 +522,17 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "an id of many digits": ("cvat_coco", {INSTANCES: numbered(coco_file("a.jpg"), "9" * 400)}, "is no id"),
     "an image twice": ("cvat_coco", {INSTANCES: coco_file("a.jpg", "images/a.jpg")}, "annotated 2 times"),
     "runs too long": ("cvat_xml", {"annotations.xml": CVAT.replace("1, 2, 3, 2", "1, 2, 3, 3"), "b.png": None}, "doesn't fit"),
+    "tracks alone": (
+        "cvat_xml",
+        {"annotations.xml": "<annotations><meta/><track label='cat'><box frame='0'/></track></annotations>"},
+        r"1 tracks of a video[\s\S]*annotations of each image",
+    ),
+    "pictures in the JSON": (
+        "labelme",
+        {"b.json": labelme(image="b.jpg") | {"imageData": "AA=="}},
+        r"as imageData[\s\S]*images, too",
+    ),
+    "a label without a name": ("datumaro", {"a.json": datumaro("a.jpg", {"type": "label", "label_id": 2})}, "without a name"),
     "half a file": ("cvat_xml", {"annotations.xml": CVAT[:500], "b.png": None}, "not XML"),
     "no names": ("yolo", {"labels/a.txt": YOLO}, "have no names"),
     "pixels": ("yolo", {"labels/a.txt": "0 .1 .1 .1 .1\n0 5 6 7 8\n", "classes.txt": "cat\n"}, "isn't in shares"),

@@ -50,7 +50,8 @@ def _item(folder: Folder, path: str, dropped: Dropped) -> Item | None:
         name.removesuffix(".json"), above
     )
     if image is None:
-        dropped.add("images that aren't there", path)
+        embedded = " but in their JSON, as imageData" if found.get("imageData") else ""
+        dropped.add(f"images that aren't there{embedded}", path)
         return None
     size = size_of(found.get("imageWidth"), found.get("imageHeight"), path) or image_size(folder.path(image))
     collector, groups = Collector(path, dropped), dict[tuple[str, int], list[list[float]]]()

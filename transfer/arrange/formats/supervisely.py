@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,10 @@ def read(root: Path, given: Named | None) -> Export:
         above, _, name = image.rpartition("/")
         if above.rpartition("/")[2] != "img":
             continue
-        path = f"{above.removesuffix('img')}ann/{name}.json"
-        if not folder.has(path):
+        # The first releases left the image's own ending out.
+        places = (f"{above.removesuffix('img')}ann/{each}.json" for each in (name, os.path.splitext(name)[0]))
+        path = next(filter(folder.has, places), None)
+        if path is None:
             dropped.add("images without a file of annotations", image)
             continue
         items.append(_item(folder, path, image, dropped))
