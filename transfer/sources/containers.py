@@ -29,12 +29,13 @@ ENCRYPTED = 1
 """Bit of a zip's members that have a password."""
 LONGEST_INDEX = 2**24
 """Bytes of an index: 2 million tensors."""
+EXPORTED = ("torch.export's (.pt2)", "torch.save(torch.export.load(FILE).state_dict, OUT)")
 OTHERS_ARCHIVES = (
-    ("model.weights.h5", "Keras's (.keras)"),
-    ("serialized_exported_program.json", "torch.export's (.pt2)"),
-    ("model_weights_config.json", "torch.export's (.pt2)"),
+    ("model.weights.h5", "Keras's (.keras)", "load it with Keras and save the tensors by torchvision's names with torch.save"),
+    ("serialized_exported_program.json", *EXPORTED),
+    ("model_weights_config.json", *EXPORTED),
 )
-"""(a member's name, whose archive it is then)."""
+"""(a member's name, whose archive it is then, what to do)."""
 DEEPEST, MOST_FOLDERS, MOST_NAMES = 4, 100, 1000
 """Folders inside each other that are looked into where one has no weights itself, of each depth, and names in each."""
 TENSORFLOW = "load it with TensorFlow (tf.train.load_checkpoint) and save the tensors by torchvision's names"
@@ -249,15 +250,17 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
 def _only(names: list[str], path: Path) -> str:
     """Return the name of the one checkpoint among an archive's members."""
     parts = {name.rpartition("/")[2] for name in names}
-    kind = next((words for part, words in OTHERS_ARCHIVES if part in parts), "")
+    for part, words, fix in OTHERS_ARCHIVES:
+        if part in parts:
+            raise CheckpointError(f"{path} is {words}, which is not read", seen=f"an archive with {part}", fix=fix)
     found = weights_among(names)
-    if len(found) == 1 and not kind:
+    if len(found) == 1:
         return found[0]
     raise CheckpointError(
         f"{path} is an archive of {len(found)} checkpoints" if found else f"{path} is an archive without a checkpoint",
-        seen=(f"{kind}: " if kind else "") + _some(found or names),
+        seen=_some(found or names),
         allowed="an archive with one file of weights, or such a file",
-        fix="unpack it, and pass the file of the weights" if not kind else "load it there, and torch.save its state_dict",
+        fix="unpack it, and pass the file of the weights",
     )
 
 

@@ -61,7 +61,7 @@ def read(path: Path, *, trust: bool = False) -> Payload:
     elif not path.is_file():
         raise CheckpointError(
             f"no checkpoint at {path}",
-            seen="nothing",
+            seen="a device or a pipe" if path.exists() else "nothing",
             allowed="a file, or a folder with one",
             fix="pass a file, for instance runs/<id>/backbone.pth",
         )

@@ -125,6 +125,8 @@ def settled(
 ) -> tuple[Recipe, tuple[str, ...]]:
     """Return the recipe that all agree on, and the fields that nobody says, which are read as declared.
 
+    Who says ImageNet's mean backwards says that channels are BGR.
+
     Args:
         architecture: What the tensors are of.
         path: The file, for messages.
@@ -143,6 +145,9 @@ def settled(
             first = fields.setdefault(name, (each.where, value))
             if not _agree(name, first[1], value):
                 raise _contradiction(path, name, first, (each.where, value))
+    mean = fields.get("mean")
+    if mean is not None and _agree("mean", mean[1], IMAGENET.mean[::-1]):
+        fields.setdefault("order", (mean[0], "BGR"))
     recipe = _usual(declared.replaced({name: value for name, (_, value) in fields.items()}), architecture)
     return recipe, tuple(name for name in relevant(architecture) if name not in fields)
 

@@ -81,6 +81,7 @@ EMPTY: Reason = (
     lambda s: sum(0 in shape for shape in s.values()) > len(s) / 4,
     "its tensors are empty, the weights lie in other files (ZeRO stage 3, FSDP): join them first (zero_to_fp32.py)",
 )
+FROZEN = "it is TorchScript whose weights are constants of its code (frozen, or made for phones): save it before that"
 NOT_ITS_OWN = "its names are those of no network that is read here"
 STRANGERS: tuple[Reason, ...] = (
     (lambda s: not s, "it holds no tensors by name"),
@@ -204,6 +205,7 @@ def nothing_recognised(path: Path, payload: Payload, source: str | None) -> Chec
     """Return the error for a file in which nothing looks like a backbone, or none as the source named keeps it."""
     shapes = shapes_of(files.fullest(payload.content))
     reason = "it is an optimiser's state alone" if _is_optimizer(payload.content) else reason_of(STRANGERS, shapes)
+    reason = FROZEN if payload.form == "TorchScript" and not shapes else reason
     reason = reason or (f"it has {payload.words}" if payload.words else NOT_ITS_OWN if not source else None)
     fix = (
         "leave --source away"

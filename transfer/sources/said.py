@@ -16,7 +16,7 @@ from torch import Tensor
 from pretrain.core import plain
 from pretrain.core.errors import BenchError
 from pretrain.core.texts import read_text
-from transfer.sources import configs
+from transfer.sources import configs, files
 from transfer.sources.backbone import COUNTER
 from transfer.sources.files import Payload
 from transfer.sources.recipe import Said, statement
@@ -39,6 +39,9 @@ ARGUMENTS = (
     "method_kwargs",
 )
 """Entries that hold the arguments of a training."""
+NORMALISER = re.compile(r"(?:.*\.)?(?:pixel_|image_|img_|new_)?(?:mean|std)")
+"""Matches buffers of what is subtracted from pixels and what these are divided by."""
+COLOURS = 3
 NEIGHBOURS = ("args.yaml", "args.json")
 """Files with such arguments: timm's and solo-learn's."""
 CONFIGS = {"config.json": configs.of_config, "preprocessor_config.json": configs.of_preprocessor}
@@ -56,7 +59,7 @@ def inside(payload: Payload, path: Path) -> list[Said]:
         payload: The file's content.
         path: Where it lies.
     """
-    said = [*_arguments(payload.content, ""), *_meta(payload.content)]
+    said = [*_arguments(payload.content, ""), *_meta(payload.content), *_normalisers(payload.content)]
     if payload.form == "safetensors":
         said += _arguments(_metadata(path), "its metadata")
     return _telling(said)
@@ -92,6 +95,18 @@ def _arguments(content: Mapping[Any, Any], where: str, depth: int = 0) -> Iterat
     for key, value in deeper if depth < DEEPEST else ():
         if isinstance(value, Mapping):
             yield from _arguments(value, f"{where}/{key}" if where else f"its {key}", depth + 1)
+
+
+def _normalisers(content: Mapping[Any, Any]) -> Iterator[Said]:
+    """Yield the means and deviations that networks keep as buffers, such as Detectron2's `pixel_mean`, and subtract first."""
+    own = files.tensors({key: value for key, value in content.items() if isinstance(key, str) and NORMALISER.fullmatch(key)})
+    for key, mean in own.items():
+        std = own.get(key.removesuffix("mean") + "std")
+        if std is not None and mean.numel() == std.numel() == COLOURS:
+            yield statement(f"its {key}", {"mean": mean.flatten().tolist(), "std": std.flatten().tolist()})
+    for value in content.values():
+        if isinstance(value, Mapping):
+            yield from _normalisers(value)
 
 
 def _meta(content: Mapping[Any, Any]) -> Iterator[Said]:

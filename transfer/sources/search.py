@@ -4,6 +4,7 @@ An example: a Lightning module that keeps its network as `self.model` saves `{"s
 code base of the table does so, yet below `model.` in `state_dict` lies a whole ResNet, and nothing else in the file does.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def search(file: File, path: Path, *, prefix: str | None = None, branch: str | N
     chosen, branches = _chosen(groups, branch)
     if chosen is None:
         raise _several(path, groups)
-    if branch == "momentum" and _branch(chosen) != "momentum":
+    if branch == "momentum" and not branches and _branch(chosen) != "momentum":
         raise _no_momentum(path, chosen)
     return _found(file, chosen, next(group for group in groups if chosen in group), branches, alone=alone)
 
@@ -186,27 +187,31 @@ def _chosen(groups: list[list[Place]], branch: str | None) -> tuple[Place | None
 
 
 def _are_pair(online: Place, momentum: Place) -> bool:
-    """Tell whether two places differ in one word, and some code base of the table tells its encoders apart by those words."""
+    """Tell whether two places differ in one word, or a part of one, by which a code base of the table tells its encoders."""
     first, second = _words(online), _words(momentum)
+    return _difference(first, second) in _PAIRS or _difference(_parts(first), _parts(second)) in _PARTS
+
+
+def _difference(first: list[str], second: list[str]) -> tuple[str, str] | None:
+    """Return the two words in which two rows of words differ; None where that isn't one place."""
     differ = [(a, b) for a, b in zip(first, second, strict=False) if a != b]
-    return len(first) == len(second) and len(differ) == 1 and differ[0] in _PAIRS
+    return differ[0] if len(first) == len(second) and len(differ) == 1 else None
+
+
+def _parts(words: list[str]) -> list[str]:
+    return [part for word in words for part in word.split("_")]
 
 
 def _table_pairs() -> set[tuple[str, str]]:
-    found = set()
-    for line in SOURCES.values():
-        for layout in line.layouts:
-            if layout.momentum is not None:
-                first, second = (
-                    place.replace(":", "/").replace(".", "/").split("/") for place in (layout.online, layout.momentum)
-                )
-                differ = [(a, b) for a, b in zip(first, second, strict=False) if a != b]
-                found |= set(differ[:1]) if len(first) == len(second) and len(differ) == 1 else set()
-    return found
+    layouts = [layout for line in SOURCES.values() for layout in line.layouts if layout.momentum is not None]
+    places = [[re.split(r"[:./]", place or "") for place in (layout.online, layout.momentum)] for layout in layouts]
+    return {found for first, second in places if (found := _difference(first, second))}
 
 
 _PAIRS = _table_pairs()
-"""(word of the online encoder, word of the momentum encoder), as the table's code bases have them."""
+"""(word of the online encoder, word of the momentum encoder), as the table's code bases have them: `encoder_q`, `encoder_k`."""
+_PARTS = {found for first, second in _PAIRS if (found := _difference(_parts([first]), _parts([second])))}
+"""The parts in which these differ: `q`, `k`."""
 _MOMENTUM = {second for _, second in _PAIRS} - {first for first, _ in _PAIRS}
 
 
@@ -227,15 +232,18 @@ def _found(file: File, place: Place, same: list[Place], pair: tuple[Place, ...],
     used = {key for key, _ in place.trunk.values()}
     level = place.level
     dropped = level.unused(used) + files.elsewhere(file.payload.content, level.raw)
+    branch: Branch = _branch(place) if not pair else "momentum" if place is pair[1] else "online"
     reasons = [f"a whole {place.fit.name} {place.title}; none of the code bases in `bench ls sources` writes it so"]
     if pair:
         other = pair[1] if place is pair[0] else pair[0]
-        reasons.append(f"the {_branch(place)} encoder; the {_branch(other)} one is {other.title} (--branch)")
+        reasons.append(
+            f"the {branch} encoder; the {'online' if branch == 'momentum' else 'momentum'} one is {other.title} (--branch)"
+        )
     others = [each.title for each in same if each is not place and each not in pair]
     reasons += [f"the same tensors also {', '.join(others)}"] if others else []
     own_choice = alone or (bool(pair) and place is pair[0])
     remarks = level.remarks(used)
-    return Found(PLAIN, _branch(place), place.tensors, tuple(dropped), "; ".join(reasons), own_choice, remarks=remarks)
+    return Found(PLAIN, branch, place.tensors, tuple(dropped), "; ".join(reasons), own_choice, remarks=remarks)
 
 
 def _several(path: Path, groups: list[list[Place]]) -> CheckpointError:

@@ -88,6 +88,17 @@ def test_torchscript_gives_its_tensors(tmp_path: Path) -> None:
     assert is_read(tmp_path / "s.pt", trust=True)
 
 
+def test_torchscript_without_tensors_is_said_to_be_frozen(tmp_path: Path) -> None:
+    torch.jit.freeze(torch.jit.script(torch.nn.Linear(2, 2).eval())).save(str(tmp_path / "s.pt"))
+    with pytest.raises(CheckpointError, match="weights are constants of its code"):
+        sources.load(str(tmp_path / "s.pt"))
+
+
+def test_a_device_is_no_file() -> None:
+    with pytest.raises(CheckpointError, match="seen: +a device or a pipe"):
+        sources.load("/dev/zero")
+
+
 def test_archives_with_one_checkpoint_are_read(tmp_path: Path) -> None:
     content = saved(weights())
     (tmp_path / "a.gz").write_bytes(gzip.compress(content))
@@ -281,7 +292,7 @@ def test_archives_of_others_are_named_whatever_lies_in_them(tmp_path: Path, memb
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(member, "{}")
         archive.writestr("m/data/sample_inputs/model.pt", saved({}))
-    with pytest.raises(CheckpointError, match=f"seen: +{words}"):
+    with pytest.raises(CheckpointError, match=f"is {words}"):
         sources.load(str(tmp_path / "a.zip"))
 
 

@@ -135,6 +135,14 @@ def test_a_pair_that_code_bases_name_so_is_told_by_the_branch(tmp_path: Path) ->
         load(tmp_path, prefixed("net.", weights()), branch="momentum")
 
 
+def test_a_pair_is_one_too_where_a_part_of_a_word_tells_its_encoders(tmp_path: Path) -> None:
+    content = prefixed("student_model.net.", weights(1)) | prefixed("teacher_model.net.", weights(2))
+    online, momentum = load(tmp_path, content), load(tmp_path, content, branch="momentum")
+    assert (online.branch, is_read(online, weights(1))) == ("online", True)
+    assert (momentum.branch, is_read(momentum, weights(2))) == ("momentum", True)
+    assert "the online encoder; the momentum one is below teacher_model.net." in online.why
+
+
 def clip() -> State:
     stem = {"conv1.weight": (32, 3, 3, 3), "conv2.weight": (32, 32, 3, 3), "conv3.weight": (64, 32, 3, 3)}
     return weights() | {name: torch.zeros(()).expand(shape) for name, shape in stem.items()}

@@ -124,6 +124,12 @@ def in_detectron2_s_names(state: State) -> Any:
     return {"model": {f"backbone.bottom_up.{name}": tensor for name, tensor in to_detectron2(trunk).items()}}
 
 
+def with_buffers(mean: list[float], std: list[float], name: str) -> Callable[[State], Any]:
+    """The network keeps its normalisation: Detectron2's `pixel_mean` (until 2020), robustness' `normalizer.new_mean`."""
+    buffers = {name: torch.tensor(mean).view(3, 1, 1), name.replace("mean", "std"): torch.tensor(std).view(3, 1, 1)}
+    return lambda state: {"model": {f"backbone.{key}": tensor for key, tensor in state.items()} | buffers}
+
+
 CASES: dict[str, Case] = {
     "nobody says anything": Case(plain, {}, {}, None, imagenet, ()),
     "stride in the 1x1, by the user": Case(plain, {}, {"stride": "1x1"}, strided_in_1x1, imagenet, ("stride",)),
@@ -143,6 +149,12 @@ CASES: dict[str, Case] = {
     "BGR, by the user": Case(plain, {}, CAFFE_TOLD, None, bgr_bytes_less_mean, ALL_SEEN),
     "BGR, by a configuration": Case(
         mm_run("pytorch", images=CAFFE_IMAGES), {}, {}, None, bgr_bytes_less_mean, (*ALL_SEEN, "stride")
+    ),
+    "BGR, by a mean backwards in a buffer": Case(
+        with_buffers([103.53, 116.28, 123.675], [1.0, 1.0, 1.0], "pixel_mean"), {}, {}, None, bgr_bytes_less_mean, ALL_SEEN
+    ),
+    "mean of a half, by a buffer": Case(
+        with_buffers([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "normalizer.new_mean"), {}, {}, None, from_minus_1_to_1, ("mean", "std")
     ),
     "0 to 255, by the user": Case(plain, {}, {"mean": 0.0, "std": 1 / 255}, None, bytes_as_they_are, ("mean", "std")),
     "MSRA's, by Detectron2's configuration": Case(
