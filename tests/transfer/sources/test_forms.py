@@ -95,7 +95,7 @@ def test_torchscript_without_tensors_is_said_to_be_frozen(tmp_path: Path) -> Non
 
 
 def test_a_device_is_no_file() -> None:
-    with pytest.raises(CheckpointError, match="seen: +a device or a pipe"):
+    with pytest.raises(CheckpointError, match=r"seen: +a device or a pipe"):
         sources.load("/dev/zero")
 
 
