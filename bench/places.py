@@ -161,11 +161,9 @@ def _existing(root: Path, why: str) -> Path:
         wrong, remedy = amiss(root, folder=True)
         there = next((parent for parent in root.absolute().parents if parent.is_dir()), Path())
         seen = f"it {wrong} ({why})" if remedy else f"nothing ({why}); in {there}: {contents(there)}"
-        raise DataError(
-            f"no data at {root}",
-            seen=seen,
-            allowed="a folder in the task's layout",
-            fix=f"pass the folder with --data, set BENCH_DATA to the folder that holds {', '.join(ROOTS.values())}, "
-            "or leave both away to use generated data",
-        )
+        fix = f"pass the folder with --data, set BENCH_DATA to the folder that holds {', '.join(ROOTS.values())}, "
+        fix += "or leave both away to use generated data"
+        if root.is_file():
+            fix = f"pass the folder of the whole data set, which the file lies in: --data {root.parent}"
+        raise DataError(f"no data at {root}", seen=seen, allowed="a folder in the task's layout", fix=fix)
     return root

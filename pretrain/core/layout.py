@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from pretrain.core.errors import DataError
@@ -97,11 +98,11 @@ def _listed(root: Path, path: Path) -> str:
     return contents(there) if there == root else f"in {there}: {contents(there)}"
 
 
-def near(root: Path, fits: Callable[[Path], bool], *, above: bool = True) -> Path | None:
-    """Find a folder that fits below the root, or, with `above`, first above it; the nearest one."""
+def near(root: Path, fits: Callable[[Path], bool], *, above: bool = True, below: bool = True) -> Path | None:
+    """Find a folder that fits, with `above` above the root first, with `below` below it; the nearest one."""
     parents = [parent for parent in root.absolute().parents[:HIGH] if parent != parent.parent] if above else []
     try:
-        return next((folder for folder in (*parents, *_below(root)) if fits(folder)), None)
+        return next((folder for folder in chain(parents, _below(root) if below else ()) if fits(folder)), None)
     except OSError:
         return None
 

@@ -26,6 +26,14 @@ MARKS = (
 HEAD = 4
 """Bytes that tell an encoding."""
 GZIP = b"\x1f\x8b"
+BINARY = {
+    b"PK\3\4": "a zip",
+    b"7z\xbc\xaf": "an archive of 7-Zip",
+    b"Rar!": "a RAR archive",
+    b"\x89PNG": "a PNG",
+    b"\xff\xd8": "a JPEG",
+}
+"""How files begin that people take for text, and what they are."""
 ALLOWED = "UTF-8, or UTF-16 with a byte order mark"
 DECLARABLE = re.compile(r"ascii|utf|iso8859|iso2022|cp|gb|hz|big5|euc|shift_jis|johab|koi8|mac|kz1048|ptcp|tis")
 """How Python names the encodings that a text may declare; others, such as punycode, are none of files."""
@@ -114,7 +122,12 @@ def encoding_of(head: bytes) -> str:
 
 
 def undecodable(path: Path, error: UnicodeDecodeError, kind: type[BenchError] = DataError) -> BenchError:
-    """Build the error for a text in another encoding."""
+    """Build the error for a text in another encoding, or for what is no text at all."""
+    kind_of = next((what for mark, what in BINARY.items() if error.object.startswith(mark)), None)
+    if kind_of is not None:
+        return kind(
+            f"can't read {path}: it is no text", seen=kind_of, allowed=ALLOWED, fix="unpack it, or put the text in its place"
+        )
     found = likely(error.object[error.start :])
     seen = f"the byte {error.object[error.start]:#04x}, which is no {error.encoding}; likely {found}"
     fix = f"iconv -f {found} -t utf-8 {shlex.quote(str(path))} > recoded, and put that in its place"
@@ -123,11 +136,13 @@ def undecodable(path: Path, error: UnicodeDecodeError, kind: type[BenchError] = 
 
 def likely(data: bytes) -> str:
     """Name the likely encoding of a text that is no UTF-8, from its bytes outside ASCII."""
-    runs = re.findall(rb"[\x80-\xff]+", data[:-1] if len(data) > 1 else data)  # the last character may be cut
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    if len(runs) > 1 and data.endswith(runs[-1]):  # its last character may be cut
+        runs[-1] = runs[-1][: len(runs[-1]) // 2 * 2]
     try:
         # GB 2312 writes pairs of bytes, both from 0xa1 on; a Western text has single ones among its letters.
-        if runs and all(len(run) % 2 == 0 for run in runs[:-1]):
-            b" ".join(run[: len(run) // 2 * 2] for run in runs).decode("gb2312")
+        if runs and all(len(run) % 2 == 0 for run in runs):
+            b" ".join(runs).decode("gb2312")
             return "gbk"
     except UnicodeDecodeError:
         pass

@@ -104,7 +104,7 @@ def _wrong_layout(root: Path, split: str) -> DataError:
         first_wrong=archive if packed else root / split,
         folder=not packed,
         fix="pass the folder that holds train/ and val/ with --data",
-        fits=_holds_classes,
+        fits=holds_classes,
         advice=lambda: _other_name(root, split) or _not_sorted(root, split),
     )
 
@@ -135,7 +135,7 @@ def _holds_splits(root: Path) -> bool:
     return all(_has(root, split) for split in SPLITS)
 
 
-def _holds_classes(root: Path) -> bool:
+def holds_classes(root: Path) -> bool:
     """Tell whether a folder holds splits that aren't folders of images alone, such as a class folder with splits inside."""
     return _holds_splits(root) and any(not (root / split).is_dir() or _has_folders(root / split) for split in SPLITS)
 

@@ -89,6 +89,20 @@ def test_a_table_of_classes_is_advised_to_be_arranged_but_not_beside_class_folde
     assert "bench data arrange" not in capsys.readouterr().out
 
 
+def test_a_split_or_a_file_that_is_passed_is_answered_with_the_folder_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        for name in ("ant", "bee"):
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / "a.jpg").write_bytes(b"x")
+    assert bench(monkeypatch, "check", "--task", "linear", "--data", str(tmp_path / "train")) == 2
+    assert f"pass --data {tmp_path}, which has this layout" in capsys.readouterr().out
+    (tmp_path / "x.zip").write_bytes(b"x")
+    assert bench(monkeypatch, "check", "--task", "linear", "--data", str(tmp_path / "x.zip")) == 2
+    assert f"which the file lies in: --data {tmp_path}" in capsys.readouterr().err
+
+
 def test_every_layout_has_a_task_to_check_it() -> None:
     assert TASK.keys() == set(WRITERS)
     assert all(tasks.get(task).layout == layout for layout, task in TASK.items())

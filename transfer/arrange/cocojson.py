@@ -119,6 +119,12 @@ class _File:
         self.found.setdefault(image, []).extend((category, thing) for thing in collector.things)
         return None
 
+    def number_categories(self) -> None:
+        """Put the id of a category in the place of its name, which some write in its stead."""
+        numbers = {name: number for number, name in self.names.items()}
+        for image, things in self.found.items():
+            self.found[image] = [(key if key in self.names else numbers.get(str(key), key), thing) for key, thing in things]
+
 
 def read_sources(folder: Folder, sources: Sequence[Source], *, masks_are_crowds: bool = False) -> Export:
     """Read files of COCO's as one export.
@@ -137,6 +143,7 @@ def read_sources(folder: Folder, sources: Sequence[Source], *, masks_are_crowds:
         file = _File(folder.path(source.path), dropped)
         takers = {"images": file.add_image, "annotations": file.add_annotation, "categories": file.add_category}
         read_lists(file.path, takers, stop)
+        file.number_categories()
         single = (masks_are_crowds or file.of_cvat) and file.masks[1] > 0 and not file.masks[0]
         if single:
             notes.append(

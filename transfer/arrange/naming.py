@@ -101,11 +101,9 @@ def check_names(classes: Iterable[str]) -> None:
     """Check that the classes have names that every layout can hold.
 
     Raises:
-        DataError: If there is none, two have one name, or one has characters that can't be printed.
+        DataError: If two have one name, or one has characters that can't be printed.
     """
     names = list(classes)
-    if not names:
-        raise DataError("the export has no class", allowed="one class or more", fix="see whether the annotations were exported")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         numbers = ", ".join(str(number) for number, name in enumerate(names) if name == twice)

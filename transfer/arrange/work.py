@@ -17,6 +17,9 @@ from transfer.arrange.items import Export, Links
 from transfer.arrange.naming import Named, check_names, named, narrowed
 from transfer.arrange.splitting import divided
 
+ANNOTATE = "export annotations of each image, such as COCO's, together with it"
+"""What to do where nothing of an export can be used."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -113,7 +116,7 @@ def _prepared(export: Export, given: Named | None, wanted: Wanted) -> Export:
     if not export.items:
         seen = "; ".join(export.dropped.notes()) or "no image"
         annotated = "aren't there" in seen or not export.dropped.notes()
-        fix = "export the images, too" if annotated else "export annotations of each image, such as COCO's, together with it"
+        fix = "export the images, too" if annotated else ANNOTATE
         raise DataError("the export has no image that can be used", seen=seen, fix=fix)
     counts = Counter(item.image for item in export.items)
     if max(counts.values()) > 1:
@@ -123,6 +126,11 @@ def _prepared(export: Export, given: Named | None, wanted: Wanted) -> Export:
         )
     if given is not None and export.holds != "maps":
         export = narrowed(export, given.names)
+    if not export.classes:
+        seen = "; ".join((*export.notes, *export.dropped.notes())) or f"{len(export.items)} images"
+        raise DataError(
+            "the export has no class", seen=seen, allowed="one class or more, with a box or an outline", fix=ANNOTATE
+        )
     check_names(export.classes)
     return divided(export, wanted.val, wanted.seed)
 

@@ -57,8 +57,10 @@ def read(
     categories = files[val].named_categories()
     for split in train:
         if files[split].named_categories() != categories:
-            allowed = "the same ids and names in both"
-            tell(DataError(f"{paths[split]} and {paths[val]} name other categories", allowed=allowed))
+            seen = _differing(files[split].named_categories(), categories)
+            fix = f"write the same list in both, or both anew, by names: bench data arrange {root} NEW_FOLDER"
+            wrong, allowed = f"{paths[split]} and {paths[val]} name other categories", "the same ids and names in both"
+            tell(DataError(wrong, seen=seen, allowed=allowed, fix=fix))
     ids = tuple(categories)
     pictures = {split: _pictures(root / split, files.pop(split), ids, tell) for split in splits}
     images = [picture.path for split in pictures.values() for picture in split]
@@ -76,6 +78,12 @@ def read(
         max_val_images=max_val_images,
         tell=tell,
     )
+
+
+def _differing(train: Mapping[int, str], val: Mapping[int, str]) -> str:
+    """Show the first id that means something else in both."""
+    first = next(each for each in sorted({*train, *val}) if train.get(each) != val.get(each))
+    return f"the id {first} is {shown(train.get(first))} in the first, {shown(val.get(first))} in the second"
 
 
 def _file(root: Path, split: str) -> Path:

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from pretrain.core.errors import DataError
-from pretrain.core.layout import contents
+from pretrain.core.layout import contents, near
 from pretrain.core.settings import digest
 from pretrain.images import classes as choosing
 from pretrain.images import imageset
-from pretrain.images.listing import Choice
+from pretrain.images.listing import Choice, holds_classes
 from pretrain.images.stores import index, shards
 from transfer import arrange
 from transfer.arrange.glance import Glance
@@ -103,8 +103,8 @@ def _train(root: Path, chosen: Choice, *, labelled: bool) -> imageset.ImageSet:
     try:
         return imageset.read(root, "train", chosen, labelled=labelled)
     except DataError as problem:
-        packed = (root / "train.zip").is_file() or shards.has(root, "train")
-        if packed or Glance(root).folders("train") or (said := arrange.advice(root, "imagefolder")) is None:
+        there = (root / "train.zip").is_file() or shards.has(root, "train") or Glance(root).folders("train")
+        if there or near(root, holds_classes, below=False) or (said := arrange.advice(root, "imagefolder")) is None:
             raise
         raise DataError(problem.wrong, seen=contents(root), allowed="train/CLASS/IMAGE.jpg and val/", fix=said) from None
 

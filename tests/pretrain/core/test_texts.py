@@ -32,7 +32,12 @@ def test_a_text_is_read_whole_and_as_a_stream_whatever_its_marks(tmp_path: Path,
 
 @pytest.mark.parametrize(
     ("encoding", "text", "likely"),
-    [("gbk", "猫 and 狗, 图片\n", "gbk"), ("latin-1", "grün, café\n", "latin-1"), ("cp1252", "“grün”\n", "cp1252")],
+    [
+        ("gbk", "猫 and 狗, 图片\n", "gbk"),
+        ("latin-1", "grün, café\n", "latin-1"),
+        ("latin-1", "carré'\n", "latin-1"),
+        ("cp1252", "“grün”\n", "cp1252"),
+    ],
 )
 def test_another_encoding_is_named_with_the_command_that_recodes_it(
     tmp_path: Path, encoding: str, text: str, likely: str
@@ -71,3 +76,10 @@ def test_a_file_is_bounded_packed_or_not(tmp_path: Path) -> None:
 
 def test_the_head_of_a_short_text_tells_its_encoding() -> None:
     assert [texts.encoding_of(head) for head in (b"", b"a", b"\0\0", b"ab")] == ["utf-8"] * 4
+
+
+@pytest.mark.parametrize(("data", "what"), [(b"PK\3\4\x14\0\xff", "a zip"), (b"\x89PNG\r\n\x1a\n", "a PNG")])
+def test_what_is_no_text_is_called_what_it_is(tmp_path: Path, data: bytes, what: str) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(DataError, match=rf"it is no text\n.*{what}"):
+        texts.read_text(tmp_path / "a.json", 1000)

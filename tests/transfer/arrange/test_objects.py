@@ -522,6 +522,11 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "an id of many digits": ("cvat_coco", {INSTANCES: numbered(coco_file("a.jpg"), "9" * 400)}, "is no id"),
     "an image twice": ("cvat_coco", {INSTANCES: coco_file("a.jpg", "images/a.jpg")}, "annotated 2 times"),
     "runs too long": ("cvat_xml", {"annotations.xml": CVAT.replace("1, 2, 3, 2", "1, 2, 3, 3"), "b.png": None}, "doesn't fit"),
+    "polygons alone": (
+        "voc_xml",
+        {"a.xml": "<annotation><object><name>cat</name><polygon><x1>1</x1></polygon></object></annotation>"},
+        r"has no class[\s\S]*1 objects without a box",
+    ),
     "tracks alone": (
         "cvat_xml",
         {"annotations.xml": "<annotations><meta/><track label='cat'><box frame='0'/></track></annotations>"},

@@ -178,11 +178,12 @@ def test_a_layout_itself_is_written_as_another_one_or_anew(lay: Lay, tmp_path: P
     image = {"id": "one", "file_name": "https://example.org/a.jpg", "width": "40", "height": "30"}
     content = {"images": [image], "annotations": [{"image_id": "one", "category_id": 1, "bbox": [2, 3, 10, 20]}]}
     content["categories"] = [{"id": 1, "name": "cat"}]
+    content["annotations"].append({"image_id": "one", "category_id": "cat", "bbox": [1, 1, 5, 5]})
     files = {f"annotations/instances_{split}2017.json": content for split in ("train", "val")}
     root = lay(files | {"train2017/a.jpg": None, "val2017/a.jpg": None})
     assert recognise(root) is None  # it needs none, and no advice names it
     assert done(root, tmp_path / "anew").layout == "coco"
-    assert coco.read(tmp_path / "anew", masks=False).train[0].boxes.tolist() == [[2, 3, 12, 23]]
+    assert coco.read(tmp_path / "anew", masks=False).train[0].boxes.tolist() == [[2, 3, 12, 23], [1, 1, 6, 6]]
     assert done(root, tmp_path / "voc", layout="voc").layout == "voc"
     assert done(tmp_path / "voc", tmp_path / "back", layout="coco").format == "voc_xml"
-    assert coco.read(tmp_path / "back", masks=False).val[0].boxes.tolist() == [[2, 3, 12, 23]]
+    assert coco.read(tmp_path / "back", masks=False).val[0].boxes.tolist() == [[2, 3, 12, 23], [1, 1, 6, 6]]

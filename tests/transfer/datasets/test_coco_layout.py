@@ -107,8 +107,9 @@ def test_the_measures_are_the_files_own_numbers_in_double_precision(lay_coco: La
 
 def test_what_is_missing_is_to_be_put_where_the_rest_is(lay_coco: Lay) -> None:
     root = lay_coco()
-    (root / "annotations/instances_val2017.json").rename(root / "annotations/other.json")
-    with pytest.raises(DataError, match=r"do: *put instances_val2017\.json into .*annotations"):
+    for path in (root / "annotations").iterdir():
+        path.rename(path.with_name("other.txt"))
+    with pytest.raises(DataError, match=r"do: *put instances_train2017\.json into .*annotations"):
         coco.read(root)
 
 
@@ -160,7 +161,7 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (broken("images", file_name="away.png"), "away.png is missing"),
         (broken("categories", id=90), "each category once"),
         (broken("categories", id="8"), r"categories\[1\].*'id'"),
-        (broken("categories", name=7), r"categories\[1\].*'name'"),
+        (broken("categories", name=[7]), r"categories\[1\].*'name'"),
         (broken("categories", name="\ud800"), r"categories\[1\].*'name'"),
         (lambda content: content.update(categories=[]), "seen:    no category"),
         (broken("images", id=5), r"images\[1\].*has the id 5 of images\[0\]"),
@@ -195,7 +196,10 @@ def broken(group: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (broken("annotations", segmentation=[[1, 2, 3, 4, 5, 1e12]]), r"annotations\[1\].*'segmentation'"),
         (lambda content: content.pop("annotations"), "no list 'annotations'"),
         (lambda content: content["images"].append(3), r"images\[6\].*not an object"),
-        (broken("categories", name="violet"), "name other categories"),
+        (
+            broken("categories", name="violet"),
+            r"name other categories\n.*the id 3 is 'violet' in the first, 'blue' in the second",
+        ),
         (lambda content: content["annotations"].clear(), "no objects to train on"),
     ],
 )

@@ -267,9 +267,13 @@ def test_one_class_has_no_accuracy(tmp_path: Path, task: str) -> None:
     assert len(datasets.read("imagefolder", root, TaskSettings()).train) == 2
 
 
-def test_class_folders_that_differ_by_case_and_splits_that_are_one_are_noted(tmp_path: Path) -> None:
+def test_class_folders_that_differ_by_case_or_are_one_and_splits_that_are_one_are_noted(tmp_path: Path) -> None:
     root = lay_folders(tmp_path / "data", "Ant", "ant", "bee")
     assert "'Ant' and 'ant'" in the_notes("knn", root)
+    (root / "train" / "wasp").symlink_to("bee")
+    (root / "val" / "wasp").symlink_to("bee")
+    assert "one folder, so that nothing tells them apart: 'bee', 'wasp'" in the_notes("knn", root)
+    (root / "val" / "wasp").unlink()
     for path in sorted((root / "val").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (root / "val").rmdir()

@@ -39,10 +39,25 @@ def one_place(truth: Folders) -> Iterator[Finding]:
         yield f"{truth.val} and {truth.train} are one: all images are both trained on and evaluated on"
 
 
+def one_class_folder(truth: Folders) -> Iterator[Finding]:
+    """Note classes whose folders are one folder, under whatever links: their images can't be told apart."""
+    places: dict[object, list[str]] = {}
+    for name in truth.classes if len(truth.classes) > 1 and truth.train.is_dir() else ():
+        places.setdefault(identity(truth.train / name), []).append(name)
+    for names in places.values():
+        if len(names) > 1:
+            yield f"classes that are one folder, so that nothing tells them apart: {', '.join(map(repr, names))}"
+
+
 def names_alike(truth: Folders) -> Iterator[Finding]:
     """Note classes whose names differ by case alone."""
     yield from alike(truth.classes)
 
 
-CLASSIFICATION: tuple[Callable[[Folders], Iterator[Finding]], ...] = (one_class_alone, one_place, names_alike)
+CLASSIFICATION: tuple[Callable[[Folders], Iterator[Finding]], ...] = (
+    one_class_alone,
+    one_place,
+    one_class_folder,
+    names_alike,
+)
 """The degenerate truths, in the order in which they are told."""
