@@ -169,11 +169,13 @@ def of_mm(config: Config, where: str) -> Said:
         said |= {"order": "RGB" if rgb else "BGR", "mean": images["mean"], "std": images.get("std")}
     elif "mean" in former:
         said |= {"order": "RGB" if former.get("to_rgb", True) else "BGR", "mean": former["mean"], "std": former.get("std")}
-    if str(backbone.get("type")).rpartition(".")[2] != "ResNet":
+    kind = str(backbone.get("type")).rpartition(".")[2]
+    if not kind.startswith("ResNet"):
         return statement(where, said, largest=LARGEST)
     said["stride"] = {"caffe": STRIDES[1], "pytorch": STRIDES[0]}.get(str(backbone.get("style")))
     said["eps"] = _inside(backbone, "norm_cfg").get("eps")
-    return statement(where, said, largest=LARGEST, architecture=f"resnet{backbone.get('depth')}", other=_odd_strides(backbone))
+    other = _odd_strides(backbone) or (f"it is a {kind}" if kind != "ResNet" else "")
+    return statement(where, said, largest=LARGEST, architecture=f"resnet{backbone.get('depth')}", other=other)
 
 
 def _odd_strides(backbone: Config) -> str:

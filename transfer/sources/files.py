@@ -115,6 +115,8 @@ def _plain(value: Any) -> Any:
     """Return what a value holds: of a module that a trusted file made, its tensors by name; of pairs of these, a mapping."""
     if isinstance(value, (list, tuple)) and value and all(map(_is_named, value)):
         return dict(value)
+    if isinstance(value, Tensor):
+        return getattr(value, inert.LOCAL, value)
     return value.state_dict() if isinstance(value, nn.Module) else inert.opened(value)
 
 

@@ -26,6 +26,8 @@ HARMFUL_BUILTINS = frozenset({"eval", "exec", "execfile", "compile", "__import__
 BUILTINS = ("builtins", "__builtin__")
 SCRIPTED = "__torch__"
 """How the modules of TorchScript's classes begin."""
+LOCAL = "_local_tensor"
+"""Attribute of a distributed tensor (FSDP2's DTensor): what of it lay in the process that wrote it, which may be all."""
 MOST_PARTS = 1_000_000
 """Most tensors and parts of a pickled module, those that stand in several places counted in each."""
 
@@ -128,8 +130,9 @@ def _newobj(cls: Any, *_: Any) -> Any:
 
 
 def _from_type(function: Any, kind: Any, given: Any, state: Any) -> Any:
-    """Stands for `torch._tensor._rebuild_from_type_v2`: a tensor of a subclass is a tensor."""
-    return _call(function, given)
+    """Stands for `torch._tensor._rebuild_from_type_v2`: a tensor of a subclass is a tensor, or has one."""
+    local = state.get(LOCAL) if isinstance(state, Mapping) else None
+    return local if isinstance(local, Tensor) else _call(function, given)
 
 
 NAMES: dict[tuple[str, str], Any] = {

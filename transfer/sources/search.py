@@ -187,9 +187,13 @@ def _chosen(groups: list[list[Place]], branch: str | None) -> tuple[Place | None
 
 
 def _are_pair(online: Place, momentum: Place) -> bool:
-    """Tell whether two places differ in one word, or a part of one, by which a code base of the table tells its encoders."""
+    """Tell whether two places hold one architecture, and differ as the encoders of a code base of the table do."""
     first, second = _words(online), _words(momentum)
-    return _difference(first, second) in _PAIRS or _difference(_parts(first), _parts(second)) in _PARTS
+    if online.fit.name != momentum.fit.name:
+        return False
+    bare = [[part for part in _parts(words) if part not in marks] for words, marks in ((first, _ONLINE), (second, _AVERAGE))]
+    told = bare[0] == bare[1] and not _AVERAGE.isdisjoint(_parts(second)) and _AVERAGE.isdisjoint(_parts(first))
+    return told or _difference(first, second) in _PAIRS
 
 
 def _difference(first: list[str], second: list[str]) -> tuple[str, str] | None:
@@ -210,8 +214,9 @@ def _table_pairs() -> set[tuple[str, str]]:
 
 _PAIRS = _table_pairs()
 """(word of the online encoder, word of the momentum encoder), as the table's code bases have them: `encoder_q`, `encoder_k`."""
-_PARTS = {found for first, second in _PAIRS if (found := _difference(_parts([first]), _parts([second])))}
-"""The parts in which these differ: `q`, `k`."""
+_ONLINE = {part for first, second in _PAIRS for part in set(_parts([first])) - set(_parts([second]))}
+_AVERAGE = {part for first, second in _PAIRS for part in set(_parts([second])) - set(_parts([first]))}
+"""Parts of words that only the one's have, such as `q`, or only the other's, such as `k` and `ema`."""
 _MOMENTUM = {second for _, second in _PAIRS} - {first for first, _ in _PAIRS}
 
 

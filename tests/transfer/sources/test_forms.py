@@ -72,6 +72,27 @@ def test_harmless_objects_beside_the_weights_stop_nothing(tmp_path: Path) -> Non
     assert f"{__name__}.History" in payload.strangers
 
 
+class Distributed:
+    """Is pickled as torch's DTensor is, which needs a group of processes: as a call, with its tensor in a state."""
+
+    def __init__(self, local: Tensor) -> None:
+        self.local = local
+
+    def __reduce__(self) -> Any:
+        whole = (Distributed, torch.float32, self.local.shape)
+        return torch._tensor._rebuild_from_type_v2, (
+            torch._utils._rebuild_wrapper_subclass,
+            Distributed,
+            whole,
+            {"_local_tensor": self.local},
+        )
+
+
+def test_distributed_tensors_of_one_process_are_read(tmp_path: Path) -> None:
+    (tmp_path / "d.pt").write_bytes(saved({"model": {name: Distributed(tensor) for name, tensor in weights().items()}}))
+    assert is_read(tmp_path / "d.pt")
+
+
 @pytest.mark.parametrize("trust", [False, True])
 @pytest.mark.parametrize("old", [False, True])
 def test_a_pickled_module_gives_its_tensors(tmp_path: Path, trust: bool, old: bool) -> None:

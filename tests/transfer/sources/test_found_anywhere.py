@@ -135,12 +135,29 @@ def test_a_pair_that_code_bases_name_so_is_told_by_the_branch(tmp_path: Path) ->
         load(tmp_path, prefixed("net.", weights()), branch="momentum")
 
 
-def test_a_pair_is_one_too_where_a_part_of_a_word_tells_its_encoders(tmp_path: Path) -> None:
-    content = prefixed("student_model.net.", weights(1)) | prefixed("teacher_model.net.", weights(2))
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("state_dict/student_model.net.", "state_dict/teacher_model.net."),
+        ("state_dict/net.", "ema_state_dict/net."),
+        ("encoder/module.", "target_encoder/module."),
+    ],
+)
+def test_a_pair_is_one_too_where_a_part_of_a_word_tells_its_encoders(tmp_path: Path, first: str, second: str) -> None:
+    content: dict[str, State] = {}
+    for place, seed in ((first, 1), (second, 2)):
+        level, prefix = place.split("/")
+        content[level] = content.get(level, {}) | prefixed(prefix, weights(seed))
     online, momentum = load(tmp_path, content), load(tmp_path, content, branch="momentum")
     assert (online.branch, is_read(online, weights(1))) == ("online", True)
     assert (momentum.branch, is_read(momentum, weights(2))) == ("momentum", True)
-    assert "the online encoder; the momentum one is below teacher_model.net." in online.why
+    assert "the online encoder; the momentum one is below" in online.why
+
+
+def test_a_teacher_of_another_architecture_is_no_average(tmp_path: Path) -> None:
+    content = prefixed("student.", weights(1)) | prefixed("teacher.", weights(2, "resnet34"))
+    with pytest.raises(CheckpointError, match=r"2 whole backbones(.|\n)*--prefix student\. or --prefix teacher\."):
+        load(tmp_path, content)
 
 
 def clip() -> State:

@@ -238,6 +238,14 @@ OTHERS: dict[str, tuple[Callable[[State], Any], dict[str, str], str]] = {
         {},
         "dilations",
     ),
+    "with averages in its shortcuts, by a configuration": (
+        lambda s: {
+            "meta": {"cfg": "model = dict(backbone=dict(type='mmpretrain.ResNetV1d', depth=50))"},
+            "state_dict": {f"backbone.{k}": v for k, v in s.items()},
+        },
+        {},
+        "ResNetV1d",
+    ),
     "dilated, by DETR's arguments": (
         lambda s: {"model": {f"backbone.0.body.{k}": v for k, v in s.items()}, "args": {"dilation": True}},
         {},
