@@ -81,8 +81,13 @@ def read_map(path: Path) -> dict[str, str]:
     return labels
 
 
-def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
+def relabelled(images: ImageSet, labels: Mapping[str, str], what: str = "class folders of the label map") -> ImageSet:
     """Give the images other labels: their classes become the labels in use, sorted.
+
+    Args:
+        images: The images.
+        labels: Class folder → label.
+        what: What a note calls folders that are there in another form than `labels` writes them.
 
     Raises:
         DataError: If a class has no label; names the first ones.
@@ -99,7 +104,7 @@ def relabelled(images: ImageSet, labels: Mapping[str, str]) -> ImageSet:
     given = [labels[name] for name in meant.values() if name is not None]
     classes = tuple(sorted(set(given)))
     new = np.array([classes.index(label) for label in given], np.int32)
-    notes = (*images.notes, *renamed_note("class folders of the label map", meant))
+    notes = (*images.notes, *renamed_note(what, meant))
     return replace(images, classes=classes, labels=Numbers(new[np.asarray(images.labels)]), notes=notes, mapped=True)
 
 

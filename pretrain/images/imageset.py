@@ -131,7 +131,7 @@ def _empty(listing: Listing, counts: Sequence[int]) -> DataError:
         f"no images in {'the class folder ' if counts else ''}{where}",
         seen=f"{len(counts)} class folders, {len(listing.names)} images; there: {there}",
         allowed=f"files ending in {', '.join(sorted(SUFFIXES))} in every class folder",
-        fix=fix if counts and there == contents_of([]) else "unpack or convert what is there to images of these kinds",
+        fix=fix if counts and there == contents_of([]) else "unpack or convert what is there, or name it as images are",
     )
 
 

@@ -65,8 +65,18 @@ def list_split(root: Path, split: str, classes: Choice, *, labelled: bool) -> Li
         raise _without_classes(store, split)
     wanted, renamed = _wanted(store.classes, classes, store.source)
     found = store.images(wanted)
-    notes = (*found.unread.notes(split), *renamed)
+    notes = (*found.unread.notes(split), *renamed, *_beside(root, split, store.source))
     return Listing(store.source, store.inner, store.classes, wanted, found.names, found.members, notes, found.fingerprint)
+
+
+def _beside(root: Path, split: str, source: Path) -> tuple[str, ...]:
+    """Say which archives of a split lie beside its folder, or beside its zip, which goes before them."""
+    names = [f"{split}{ending}" for ending in (".zip", ".tar", ".parquet")]
+    goes_before = (root / split, root / names[0])
+    if source not in goes_before:
+        return ()
+    others = ", ".join(name for name in names if (root / name).is_file() and root / name != source)
+    return (f"{others} beside {source.name} not read: a folder goes before a zip, and that before others",) if others else ()
 
 
 def _wanted(found: list[str], classes: Choice, source: Path) -> tuple[list[str], tuple[str, ...]]:

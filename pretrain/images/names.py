@@ -44,6 +44,9 @@ class Names:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
+    def __len__(self) -> int:
+        return len(self._names)
+
     def find(self, name: str) -> str | None:
         """Return the name itself if it is there, or else the one that differs from it in form only; None if there is none.
 

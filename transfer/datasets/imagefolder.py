@@ -88,6 +88,17 @@ def read(
     return ClassificationData(train, val, ref, (*notes, *settle(CLASSIFICATION, truth, tell)))
 
 
+def _called_as(train: imageset.ImageSet, val: imageset.ImageSet) -> imageset.ImageSet:
+    """Give validation classes the names of those of training that differ from theirs in form only, if so for each of them."""
+    if train.classes == val.classes or len(train.classes) != len(val.classes):
+        return val
+    try:
+        found = choosing.relabelled(val, {name: name for name in train.classes}, "class folders of train, in val")
+    except DataError:
+        return val
+    return found if found.classes == train.classes else val
+
+
 def _differing(root: Path, train: imageset.ImageSet, val: imageset.ImageSet) -> DataError:
     differing = sorted(set(train.classes) ^ set(val.classes))
     return DataError(
@@ -118,7 +129,7 @@ def _validation(
         DataError: If they are needed and can't be read.
     """
     try:
-        return imageset.read(root, "val", classes, labelled=train.has_classes), ()
+        return _called_as(train, imageset.read(root, "val", classes, labelled=train.has_classes)), ()
     except DataError as problem:
         if needed:
             raise

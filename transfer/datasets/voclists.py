@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pretrain.core.access import other_locale
 from pretrain.core.errors import DataError
+from pretrain.core.layout import contents
 from pretrain.images.names import RENAMED, Files, Names, is_outside
 from pretrain.images.stores import SUFFIXES
 from transfer.datasets import shown
@@ -49,11 +50,16 @@ class Listed:
         """List both folders; odd names are counted in `remarks`.
 
         Raises:
-            DataError: If one can't be listed.
+            DataError: If one can't be listed, or holds nothing of its kind.
         """
         self._annotations = Stems(folder / "Annotations", (XML,))
         self._images = Stems(folder / "JPEGImages", SUFFIXES)
         self._remarks = remarks
+        for kind, stems in (("annotations", self._annotations), ("images", self._images)):
+            if not stems.names:
+                place = stems.folder.folder
+                fix = f"put the files into {place} itself"
+                raise DataError(f"no {kind} in {place}", seen=contents(place), allowed="a file for each image", fix=fix)
 
     def identity(self, line: str) -> str:
         """Return the stem that a line means: its own, or that of a file name, or what stands before its numbers.

@@ -85,3 +85,23 @@ def test_images_without_class_folders_have_no_classes(root: Path, split: str) ->
     found = imagefolder.read(root, needs=())
     assert (found.ref.train, found.ref.val, found.ref.classes) == ((8, 4, 0) if split == "train" else (8, 0, 4))
     assert any("without class folders" in note or "no classes" in note for note in found.notes)
+
+
+def test_classes_of_both_splits_may_differ_in_form_which_is_noted(root: Path) -> None:
+    (root / "train/dog").rename(root / "train/Caf\u00e9")
+    (root / "val/dog").rename(root / "val/cafe\u0301")
+    data = imagefolder.read(root)
+    assert data.train.classes == data.val.classes == ("Caf\u00e9", "ant", "bee", "cat")
+    assert {data.val.classes[label] for name, label in zip(data.val.names, data.val.labels, strict=True) if "dog" in name} == {
+        "Caf\u00e9"
+    }
+    assert any(note.startswith("1 class folders of train, in val found under a name of another form") for note in data.notes)
+    (root / "val/cat").rename(root / "val/cow")
+    with pytest.raises(DataError, match="different classes"):
+        imagefolder.read(root)
+
+
+def test_an_archive_beside_a_folder_is_noted(root: Path) -> None:
+    with zipfile.ZipFile(root / "train.zip", "w") as archive:
+        archive.writestr("ant/a.png", b"x")
+    assert "train.zip beside train not read: a folder goes before a zip, and that before others" in imagefolder.read(root).notes

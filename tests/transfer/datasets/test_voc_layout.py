@@ -372,3 +372,12 @@ def test_objects_that_would_be_passed_over_are_an_error(lay_voc: Lay, xml: str, 
     annotation(root).write_text(xml)
     with pytest.raises(DataError, match=said):
         voc.read(root)
+
+
+def test_annotations_in_folders_of_their_own_are_one_message(lay_voc: Lay) -> None:
+    root = lay_voc()
+    (root / "VOC2007/Annotations/part").mkdir()
+    for path in (root / "VOC2007/Annotations").glob("*.xml"):
+        path.rename(path.parent / "part" / path.name)
+    with pytest.raises(DataError, match=r"no annotations in .*\n.*seen: *part/\n"):
+        voc.read(root)
