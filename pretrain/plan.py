@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import torch
-from torch import Tensor
 
 from pretrain import augment
 from pretrain.config import PretrainConfig
-from pretrain.core import launcher
+from pretrain.core import kept, launcher
 from pretrain.core.counts import counted
 from pretrain.core.devices import TIMED, WARMED
 from pretrain.core.errors import DataError
@@ -30,7 +29,6 @@ TIMED_PIXELS = 2**18
 """Pixels of the largest view of the batch that an estimate is timed on: 5 images of 224 pixels a side, 64 of 64."""
 LOADED = 32
 """Images loaded for an estimate."""
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,10 @@ class Plan:
     """Wall seconds of the training."""
     bound: str
     """Which is the slower one, the steps or the loader workers, in words."""
-    state_mib: float
-    """Encoders, gradients, optimiser state and queue, in every process."""
-    activations_mib: float
-    """What the backward pass of one process's batch needs."""
+    state: int
+    """Bytes of encoders, gradients, optimiser state and queue, in every process."""
+    activations: float
+    """Bytes that the backward pass of one process's batch needs."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +114,14 @@ def plan(config: PretrainConfig, *, images: int, classes: int, device: str, proc
     pace = Pace.of(config, device, step=step, load=load)
     trained = [parameter for _, parameter in trainer.learner.trained()]
     held = [*trainer.learner.parameters(), *trainer.learner.buffers()]
-    state = sum(map(_bytes, held)) + (1 + config.recipe.optimizer.MOMENTS) * sum(map(_bytes, trained))
     each = config.recipe.batch / processes
     return Plan(
         parameters=sum(p.numel() for p in trained),
         steps=trainer.steps,
         seconds=pace.seconds * each * trainer.steps,
         bound=pace.bound(),
-        state_mib=state / MIB,
-        activations_mib=activations * each / MIB,
+        state=kept.state(held, trained, config.recipe.optimizer.MOMENTS),
+        activations=activations * each,
     )
 
 
@@ -188,29 +185,17 @@ def measure(trainer: Trainer, processes: int) -> tuple[float, float]:
         n = min(n, max(2, TIMED_PIXELS // largest**2) * config.bn_splits)
     images = [torch.zeros((n, 3, view.size, view.size), dtype=torch.uint8, device=trainer.device) for view in views]
     labels = torch.zeros(n, dtype=torch.long, device=trainer.device)
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
     times = []
     for _ in range(WARMED + TIMED if gpu else 3):
         began = time.monotonic()
         learner.before_forward(progress)
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with kept.keeping() as saved:
             batch = trainer.batch(images, labels, progress, learner=learner)
             if batch.before is None:  # what an augmentation asked is answered and gone
-                kept.clear()
+                saved.clear()
             loss = learner(batch).total
         loss.backward()
         float(loss.detach())  # a GPU is done when its result is here
         times.append((time.monotonic() - began) / n)
-        for held in (*learner.parameters(), *learner.buffers()):
-            kept.pop(held.untyped_storage().data_ptr(), None)
-        activations, kept = sum(kept.values()) / n, {}
+        activations = kept.beside(saved, (*learner.parameters(), *learner.buffers())) / n
     return min(times[WARMED:] if gpu else times), activations  # other processes only ever slow one down
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()

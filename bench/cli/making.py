@@ -25,6 +25,9 @@ Engine = Annotated[
     str | None,
     typer.Option(help="detectron2, torchvision, ...; without it the first installed.", autocompletion=completion.of("engines")),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would run, and the memory and time it would take; write nothing.")
+]
 
 
 def pretrain(
@@ -32,7 +35,7 @@ def pretrain(
     setup: Annotated[Setup, Only("config", "budget")],
     place: Place,
     set_: Set = None,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would run, and the memory and time it would take.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Make a backbone: a method under an augmentation and a supervision regime."""
     from bench import api
@@ -81,24 +84,38 @@ def transfer(
         int | None, typer.Option(help="Run that many seeds, counted up from --seed; mean and spread at the end.")
     ] = None,
     set_: Set = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Fine-tune or probe a backbone on a task."""
     from functools import partial
 
     from bench import api
     from bench.progress import Display
+    from bench.selection import Selection
+    from bench.verbs import transfer as verb
     from bench.verbs import trials as seeds
     from pretrain.core.settings import assignments
 
+    settings = assignments(set_ or [])
+    how: dict[str, Any] = {"schedule": schedule, "engine": engine, "reading": reading}
     with Display() as display:
+        if dry_run:
+            chosen = Selection.read(selection, where="the options")
+            what: dict[str, Any] = {
+                "task": task,
+                "checkpoint": ckpt,
+                "adjustments": adjustments,
+                "options": settings,
+                "selection": chosen,
+            }
+            asked = partial(verb.Transfer, **what, **how)
+            return seeds.explain(trials, setup, place, display.hook, lambda setup, *at: verb.explain(asked(setup=setup), *at))
         one = partial(
             api.transfer,
             task,
             ckpt,
-            schedule=schedule,
-            engine=engine,
-            reading=reading,
-            settings=assignments(set_ or []),
+            **how,
+            settings=settings,
             progress=display.hook,
             command=command_line(),
             **selection,
@@ -109,6 +126,7 @@ def transfer(
         _print(each, "bench report")
     for line in seeds.summary(done) if PRINTS else ():
         print(line)
+    return None
 
 
 def measure(

@@ -14,7 +14,7 @@ from bench.options import Ckpt, Json, Place, Reading, Runs, Set, Setup
 
 def views(
     fields: Annotated[dict[str, Any], VIEWS],
-    setup: Annotated[Setup, Only("config")],
+    setup: Annotated[Setup, Only("config", "budget")],
     place: Annotated[Place, Only("data")],
     set_: Set = None,
     images: Annotated[int, typer.Option(help="Rows of the grid.")] = 6,

@@ -25,7 +25,11 @@ PRETRAIN = FieldOptions(
     },
     lists={"method": "methods", "aug": "augs", "arch": "backbones"},
 )
-VIEWS = FieldOptions("Augmentation", {"pretrain/config.py:PretrainConfig": ("aug", "seed")}, lists={"aug": "augs"})
+VIEWS = FieldOptions(
+    "Augmentation",
+    {"pretrain/config.py:PretrainConfig": ("method", "aug", "supervision", "seed")},
+    lists={"method": "methods", "aug": "augs"},
+)
 ADJUSTMENTS = FieldOptions(
     "Adjustments of the task",
     {"bench/verbs/adjustments.py:Adjustments": ("iters", "batch", "size", "rois", "precise_bn", "lr_search", "on_bad_image")},

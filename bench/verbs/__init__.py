@@ -5,6 +5,7 @@ A verb that makes a run resolves everything into a `Plan` and refuses what is wr
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -81,6 +82,11 @@ class Plan(ABC):
             **self.selection.plain(),
             **self.settings.model_dump(mode="json"),
         }
+
+    @property
+    @abstractmethod
+    def changed(self) -> Mapping[str, Any]:
+        """What differs from what is published."""
 
     @abstractmethod
     def name(self) -> str:

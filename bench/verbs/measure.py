@@ -63,6 +63,11 @@ class MeasurePlan(Plan):
     splits: int
     seed: int
 
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What differs from the published measure."""
+        return changes(self.settings)
+
     def name(self) -> str:
         """Name the backbone, the data and the seed."""
         return f"representation-{slug(self.backbone)}-{self.data.name}-s{self.seed}"
@@ -113,7 +118,7 @@ class MeasurePlan(Plan):
             task=REPRESENTATION,
             protocol=settings.protocol,
             version=measure.VERSION,
-            changed=changes(settings),
+            changed=self.changed,
             engine="probe",
             probe=settings.probed(),
             schedule=f"{settings.views} views of each image, pipeline {settings.pipeline}, probe {settings.probe}",

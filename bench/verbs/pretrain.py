@@ -1,24 +1,23 @@
 """`bench pretrain`: make a backbone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench.options import Place, Setup
-from bench.verbs import Finished, Plan, Produced
+from bench.verbs import Finished, Plan, Produced, dry_run
 from bench.verbs.execute import execute
 from bench.verbs.pretrain_settings import configuration, drawn, find, lengthened
 from bench.verbs.recording import checkpoint_ref, notes
-from pretrain import fields
 from pretrain import plan as planning
 from pretrain import train as training
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.counts import counted
 from pretrain.core.group import group
-from pretrain.core.journal import Journal, Progress, duration
+from pretrain.core.journal import Journal, Progress
 from pretrain.core.workers import count
 from pretrain.images import skipping
 from pretrain.images.training_set import TrainingSet
@@ -74,6 +73,22 @@ class PretrainPlan(Plan):
     def subject(self) -> dict[str, Any]:
         """Nothing beside settings and data."""
         return {}
+
+    def foretold(self, place: Place) -> Iterator[str]:
+        """Say what it would take."""
+        settings, images, recipe = self.settings, self.content.train, self.settings.recipe
+        load = planning.loading(settings, planning.as_kept(settings, images), self.training_set.labels, self.device)
+        size = {"images": len(images), "classes": len(images.classes), "processes": place.processes}
+        estimate = planning.plan(settings, **size, device=self.device, load=load)
+        yield from self.arithmetic()
+        yield f"a step costs {planning.cost(settings)}"
+        yield f"{estimate.parameters / 1e6:.1f} million trained parameters"
+        epochs = f"{counted(recipe.epochs, 'epoch')} of {counted(len(images), 'image')}"
+        yield f"{counted(estimate.steps, 'step')}: {epochs} in batches of {recipe.batch}"
+        yield dry_run.memory(estimate.state, estimate.activations)
+        yield dry_run.time(estimate.seconds, self.device, place, f"from a few images timed now; {estimate.bound}")
+        if settings.cache is not None:
+            yield "before that the images are cached, where none of an earlier run are there; its time is not in this estimate"
 
     def work(self, journal: Journal, folder: Path) -> Produced:
         """Train, and read the backbone back for its hash."""
@@ -153,30 +168,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
 def explain(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress) -> None:
     """Say what `run` would do and what it would take: the resolved configuration, parameters, steps, memory, time."""
     plan = _resolve(options, setup, place, progress, place.device_name())
-    settings, images, say = plan.settings, plan.content.train, Journal(progress=progress).say
-    for key, value in fields.leaves(settings).items():
-        say(f"{key}: {value}" + ("  # not as published" if key in plan.changed else ""))
-    load = planning.loading(settings, planning.as_kept(settings, images), plan.training_set.labels, plan.device)
-    estimate = planning.plan(
-        settings,
-        images=len(images),
-        classes=len(images.classes),
-        device=plan.device,
-        processes=place.processes,
-        load=load,
-    )
-    for line in plan.arithmetic():
-        say(line)
-    say(f"a step costs {planning.cost(settings)}")
-    say(f"{estimate.parameters / 1e6:.1f} million trained parameters")
-    recipe = settings.recipe
-    epochs = f"{counted(recipe.epochs, 'epoch')} of {counted(len(images), 'image')}"
-    say(f"{counted(estimate.steps, 'step')}: {epochs} in batches of {recipe.batch}")
-    say(f"memory: {estimate.state_mib:.0f} MiB of state, {estimate.activations_mib:.0f} MiB of activations")
-    where = f"on one {plan.device}" if place.processes == 1 else f"on {place.processes} of {plan.device}"
-    say(f"time: {duration(estimate.seconds)} {where}, from a few images timed now; {estimate.bound}")
-    if settings.cache is not None:
-        say("before that the images are cached, where none of an earlier run are there; its time is not in this estimate")
+    dry_run.explain(plan, place, plan.foretold(place), progress)
 
 
 def _resolve(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progress, device: str) -> PretrainPlan:

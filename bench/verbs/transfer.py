@@ -1,6 +1,7 @@
 """`bench transfer`: fine-tune or probe a backbone on a task."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 from bench import places
 from bench.options import READING, SETUP, SMALL, Place, Reading, Setup
 from bench.selection import ALL, Selection
-from bench.verbs import Finished, Plan, Produced
+from bench.verbs import Finished, Plan, Produced, dry_run
 from bench.verbs.adjustments import adjust
 from bench.verbs.execute import execute
 from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug
 from pretrain.core import distributed
+from pretrain.core.counts import counted
 from pretrain.core.group import group
 from pretrain.core.journal import Journal, Progress
 from transfer import datasets, engines, tasks
 from transfer.datasets.skipping import Unread, without_unreadable
 from transfer.engines import Outcome
+from transfer.engines.foretelling import foretell
 from transfer.record import RunFields
 from transfer.sources import Backbone
 from transfer.tasks import Task, TaskSettings
@@ -129,6 +132,11 @@ class TransferPlan(Plan):
 
     def _fit(self, journal: Journal, folder: Path) -> tuple[Outcome, tuple[str, ...]]:
         """Run the engine; returns what it yields, and a note on images that were left out."""
+        job, skipped = self._job(journal, folder)
+        return engines.get(self.engine).fit(job), skipped
+
+    def _job(self, journal: Journal, folder: Path) -> tuple[engines.Job, tuple[str, ...]]:
+        """Make the engine's job, without images that can't be read; returns a note on these, too."""
         content, skipped = self.content, tuple[str, ...]()
         if self.settings.on_bad_image == "skip":
             evaluated = self.settings.numbers().get("max_val_images")
@@ -144,7 +152,20 @@ class TransferPlan(Plan):
             journal,
             announce_time=not self.generated,
         )
-        return engines.get(self.engine).fit(job), skipped
+        return job, skipped
+
+    def foretold(self, journal: Journal, place: Place) -> Iterator[str]:
+        """Say what it would take; what the engine writes lies in a folder that is removed."""
+        self._announce(journal)
+        with tempfile.TemporaryDirectory() as folder:
+            job, _ = self._job(journal, Path(folder))
+            found = foretell(engines.get(self.engine).of(job))
+        batch = (self.settings.numbers().get("batch") or 1) / place.processes
+        does = "trained" if found.trains else "whose features are read"
+        yield f"engine {self.engine}: a network of {found.parameters / 1e6:.1f} million parameters, {does}"
+        yield f"{self.settings.schedule()}; {counted(self.data.train, 'training image')}, {self.data.val} to evaluate"
+        yield dry_run.memory(found.state, found.activations * batch)
+        yield dry_run.time(found.seconds / place.processes, self.device, place, "from one step timed now")
 
 
 def run(asked: Transfer, place: Place, progress: Progress, command: str | None = None) -> Finished:
@@ -153,11 +174,23 @@ def run(asked: Transfer, place: Place, progress: Progress, command: str | None =
     Raises:
         BenchError: For whatever is wrong with the input, before anything is written.
     """
-    task = tasks.get(asked.task, asked.schedule)
-    asked.selection.require_folders(task.name, task.layout)
-    engine = engines.choose(task, asked.engine)
+    task, engine = _checked(asked)
     with group(place.device_name()) as device:
         return execute(_resolve(asked, place, progress, task, engine, device), place, progress, command)
+
+
+def explain(asked: Transfer, place: Place, progress: Progress) -> None:
+    """Say what `run` would do and what it would take: settings, how the checkpoint is read, parameters, memory, time."""
+    task, engine = _checked(asked)
+    plan = _resolve(asked, place, progress, task, engine, place.device_name())
+    dry_run.explain(plan, place, plan.foretold(Journal(progress=progress), place), progress)
+
+
+def _checked(asked: Transfer) -> tuple[Task, str]:
+    """Find the task and the engine before anything is read."""
+    task = tasks.get(asked.task, asked.schedule)
+    asked.selection.require_folders(task.name, task.layout)
+    return task, engines.choose(task, asked.engine)
 
 
 def _resolve(asked: Transfer, place: Place, progress: Progress, task: Task, engine: str, device: str) -> TransferPlan:

@@ -9,6 +9,7 @@ from bench.verbs import Finished
 from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError
 from pretrain.core.group import group
+from pretrain.core.journal import Journal, Progress
 
 
 def run(trials: int | None, setup: Setup, place: Place, one: Callable[[Setup, Place], Finished]) -> list[Finished]:
@@ -22,11 +23,31 @@ def run(trials: int | None, setup: Setup, place: Place, one: Callable[[Setup, Pl
     """
     if trials is None:
         return [one(setup, place)]
-    if trials < 1:
-        raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
+    _require(trials)
     seeds = range(setup.seed, setup.seed + trials)
     with group(place.device_name()):  # one for all: torch can't make it twice for the same launcher
         return [one(replace(setup, seed=seed), replace(place, out=place.out and place.out / f"s{seed}")) for seed in seeds]
+
+
+def explain(
+    trials: int | None, setup: Setup, place: Place, progress: Progress, one: Callable[[Setup, Place, Progress], None]
+) -> None:
+    """Say by `one` what the first seed would do, and that the others would take as much.
+
+    Raises:
+        ConfigError: If there is not at least one.
+    """
+    if trials is not None:
+        _require(trials)
+        place = replace(place, out=place.out and place.out / f"s{setup.seed}")
+    one(setup, place, progress)
+    if trials is not None and trials > 1:
+        Journal(progress=progress).say(f"{counted(trials, 'seed')}, from {setup.seed} on: each takes that")
+
+
+def _require(trials: int) -> None:
+    if trials < 1:
+        raise ConfigError("at least one trial is needed", seen=f"--trials {trials}")
 
 
 def summary(done: Sequence[Finished]) -> Iterator[str]:

@@ -42,7 +42,7 @@ def run(options: Mapping[str, Any], setup: Setup, place: Place, progress: Progre
 
     Args:
         options: Fields of `PretrainConfig`, as for `bench pretrain`.
-        setup: Of it, the configuration.
+        setup: Of it, the configuration and the budget.
         place: Of it, the data.
         progress: Called while data is generated.
         out: The picture.

@@ -36,7 +36,7 @@ def test_neither_torch_nor_pandas_is_imported_until_needed() -> None:
     assert shown.stdout == "[]\n"
 
 
-REPEATED = {"measure": {"sweep"}, "transfer": {"trials"}, "pretrain": {"dry_run"}}
+REPEATED = {"measure": {"sweep"}, "transfer": {"trials", "dry_run"}, "pretrain": {"dry_run"}}
 """Options without a keyword: what a command repeats is a loop in Python, and `--dry-run` makes no run."""
 OTHERWISE = {"ckpt": "checkpoint", "set_": "settings"}
 

@@ -232,3 +232,11 @@ def test_an_older_picture_is_replaced(here: Path, monkeypatch: pytest.MonkeyPatc
     assert bench_views(monkeypatch, "--data", "images", "--images", "2") == 0
     with Image.open("views.png") as sheet:
         assert sheet.width > 3
+
+
+def test_a_small_budget_draws_what_it_trains_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, side in (((), 224), (("--budget", "small"), 32)):
+        assert bench_views(monkeypatch, *words, "--data", "images", "--images", "2", fields={}) == 0
+        assert f", {side} px," in capsys.readouterr().out

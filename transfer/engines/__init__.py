@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pretrain import backbones
 from pretrain.backbones import IMAGENET, SMALL
@@ -17,6 +17,9 @@ from transfer.engines.job import Job, Outcome
 from transfer.sources import Backbone
 from transfer.tasks import Task
 
+if TYPE_CHECKING:
+    from transfer.engines.driver import Engine
+
 __all__ = ["ENGINES", "EngineInfo", "Job", "Outcome", "choose", "get", "missing", "require_usable"]
 
 
@@ -25,6 +28,9 @@ class Runs(Protocol):
 
     def fit(self, job: Job) -> Outcome:
         """Run a job."""
+
+    def of(self, job: Job) -> "Engine[Any, Any]":
+        """Make the engine for a job."""
 
 
 @dataclass(frozen=True)

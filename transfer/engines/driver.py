@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.core import distributed
 from pretrain.core.errors import EngineError
 from pretrain.core.journal import Journal, duration
+from pretrain.diverged import require_finite
 from transfer.engines import estimate
 from transfer.engines.estimate import Step, Work
 from transfer.engines.job import Job, Outcome
@@ -20,6 +21,8 @@ from transfer.tasks import TaskSettings
 
 S = TypeVar("S", bound=TaskSettings)
 D = TypeVar("D")
+LOWER = "lower the learning rate (--set lr=...), or lengthen the warm-up where the task has one"
+"""What to do where weights are not finite."""
 PREDICTIONS = "predictions.png"
 """The picture of some predictions in a run's folder."""
 
@@ -85,7 +88,7 @@ class Engine(ABC, Generic[S, D]):
             ProofError: If the model is not the backbone it was given.
             CheckpointError: If the folder holds a broken resume file, or one of another run.
             DataError: If an image can't be read.
-            TrainingError: If the loss is not finite.
+            TrainingError: If the loss, or what the last step left, is not finite.
             Interrupted: If a signal asked for a stop; what was done until then is saved.
         """
         return run(cls.of(job))
@@ -102,6 +105,11 @@ class Engine(ABC, Generic[S, D]):
     @abstractmethod
     def prepared(self, path: Path) -> Tensor:
         """Read a picture and normalise it as the model sees it, at its own size: (3, H, W)."""
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The network that is trained, or whose features are read, once `build` has made it."""
 
     @abstractmethod
     def prove(self) -> dict[str, float]:
@@ -151,19 +159,25 @@ def run(engine: Engine[Any, Any]) -> Outcome:
     """Run a job from the backbone to the metrics; what processes after the first return holds the proof alone."""
     job = engine.job
     with engine.session():
-        engine.build()
-        prove_input(engine.prepared, job.backbone.recipe.seen)
-        proof = engine.prove()
+        proof = proven(engine)
         if job.announce_time:
             announce_time(engine)
         engine.resume().announce(job.journal)
         engine.train()
+        require_finite(engine.network.state_dict(), "the network's weights", LOWER)
         engine.evaluate()
     if distributed.rank():
         return Outcome({}, proof)
     metrics = engine.measure()
     engine.draw()
     return Outcome(metrics, {**proof, **engine.chosen()}, engine.notes(), engine.spent())
+
+
+def proven(engine: Engine[Any, Any]) -> dict[str, float]:
+    """Build the model, and prove that it is the backbone and sees the same pixels."""
+    engine.build()
+    prove_input(engine.prepared, engine.job.backbone.recipe.seen)
+    return engine.prove()
 
 
 def announce_time(engine: Engine[Any, Any]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
-from pretrain.core import distributed
+from pretrain.core import distributed, kept
 from pretrain.core.devices import TIMED, WARMED
 
 BACKWARD_COST = 2.0
@@ -31,11 +32,20 @@ class Work:
         return self.trained * (1 + BACKWARD_COST) + self.forwarded
 
 
-Step = Callable[[], Work]
-"""Do a little of a run's work on a copy of the model; return how much it was."""
+@dataclass(frozen=True)
+class Step:
+    """A little of a run's work on a copy of the model; called, it does it and returns how much it was."""
+
+    network: nn.Module
+    """The copy."""
+    do: Callable[[], Work]
+
+    def __call__(self) -> Work:
+        """Do it."""
+        return self.do()
 
 
-def seconds(whole: Work, step: Step, device: str) -> float:
+def seconds(whole: Work, step: Callable[[], Work], device: str) -> float:
     """Time a step, and return the seconds that all processes together need for the whole work at that speed."""
     warmed, timed = (1, 1) if device == "cpu" else (WARMED, TIMED)
     for _ in range(warmed):
@@ -45,6 +55,14 @@ def seconds(whole: Work, step: Step, device: str) -> float:
     done = [step().passes for _ in range(timed)]
     _finish(device)
     return (time.monotonic() - began) * whole.passes / sum(done) / distributed.world()
+
+
+def activations(step: Step) -> float:
+    """Do a step, and return the bytes that are kept of each trained image for the backward pass; 0 where none is trained."""
+    with kept.keeping() as saved:
+        done = step()
+    beside = kept.beside(saved, (*step.network.parameters(), *step.network.buffers()))
+    return beside / done.trained if done.trained else 0.0
 
 
 def together(device: str, batch: int, few: int) -> int:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain import backbones
 from pretrain.checkpoint import IMAGENET_MEAN, IMAGENET_STD
-from pretrain.core.errors import CheckpointError, ProofError
+from pretrain.core.errors import CheckpointError, ProofError, TrainingError
 from pretrain.core.journal import Journal
 from transfer import engines, sources, tasks
 from transfer.engines import Job
@@ -63,6 +63,10 @@ class Recording(Engine[TaskSettings, Any]):
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, IMAGENET_STD))
         return (torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1) / 255 - mean) / std
 
+    @property
+    def network(self) -> nn.Module:
+        return nn.Identity()
+
     def prove(self) -> dict[str, float]:
         return {"tensors": 1.0}
 
@@ -70,7 +74,7 @@ class Recording(Engine[TaskSettings, Any]):
         return Work(trained=10, forwarded=3)
 
     def step(self) -> Step:
-        return lambda: Work(trained=1)
+        return Step(self.network, lambda: Work(trained=1))
 
     def resume(self) -> Resumed:
         return Resumed(3, 10, stages={"train": 3})
@@ -146,3 +150,13 @@ def test_an_engine_takes_only_its_families_of_architectures(monkeypatch: pytest.
     with pytest.raises(CheckpointError, match=r"a\.pth is a resnet18, which voc07 can't use yet"):
         engines.require_usable(backbone, "torchvision", task, "a.pth")
     engines.require_usable(backbone, "probe", tasks.get("knn"), "a.pth")
+
+
+def test_a_network_that_its_last_step_broke_is_not_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = nn.Linear(1, 1)
+    nn.init.constant_(broken.bias, float("nan"))
+    monkeypatch.setattr(Recording, "calls", [])
+    monkeypatch.setattr(Recording, "network", broken)
+    with pytest.raises(TrainingError, match="the network's weights are not finite(.|\n)*bias(.|\n)*lower the learning rate"):
+        Recording.fit(job(tmp_path)[0])
+    assert "evaluate" not in Recording.calls

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.checkpoint import save_atomically
 from pretrain.core import distributed, interrupt
@@ -100,6 +100,12 @@ class Detectron2(DetectionEngine):
         seen: Tensor = bare(self.trainer.model).preprocess_image([{"image": image}]).tensor[0]
         return seen
 
+    @property
+    def network(self) -> nn.Module:
+        """See `Engine`."""
+        model: nn.Module = bare(self.trainer.model)
+        return model
+
     def prove(self) -> dict[str, float]:
         """See `Engine`."""
         return proven(self.job.backbone, bare(self.trainer.model), self.settings)
@@ -117,7 +123,7 @@ class Detectron2(DetectionEngine):
                 sum(trial(batch).values()).backward()
             return Work(trained=len(batch))
 
-        return step
+        return Step(trial, step)
 
     def resume(self) -> Resumed:
         """Load the last checkpoint, if there is one."""

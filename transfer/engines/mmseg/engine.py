@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.checkpoint import save_atomically
 from pretrain.core import distributed, interrupt
@@ -112,6 +112,12 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
         seen: Tensor = bare(self.runner.model).data_preprocessor({"inputs": [bgr]}, False)["inputs"][0]
         return seen
 
+    @property
+    def network(self) -> nn.Module:
+        """See `Engine`."""
+        model: nn.Module = bare(self.runner.model)
+        return model
+
     def prove(self) -> dict[str, float]:
         """See `Engine`."""
         return proven(self.job.backbone, bare(self.runner.model), self.settings)
@@ -138,7 +144,7 @@ class MMSegmentation(Engine[SegmentationSettings, SegmentationData]):
             trial(**trial.data_preprocessor(raw, True), mode="loss")["decode.loss_ce"].backward()
             return Work(trained=count)
 
-        return step
+        return Step(trial, step)
 
     def resume(self) -> Resumed:
         """Have the runner load the last checkpoint, if there is one.

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.core.errors import EngineError
+from pretrain.diverged import require_finite
 from pretrain.inputs import normalised
 from transfer.datasets.imagefolder import ClassificationData
 from transfer.engines import estimate
-from transfer.engines.driver import Engine, Resumed
+from transfer.engines.driver import LOWER, Engine, Resumed
 from transfer.engines.estimate import Step, Work
 from transfer.engines.job import Job
 from transfer.engines.probe.knn import knn_metrics
@@ -49,6 +50,11 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
         """See `Engine`."""
         return normalised(pixels_of(path)[None].float() / 255, self.job.backbone.recipe.seen)[0]
 
+    @property
+    def network(self) -> nn.Module:
+        """Return the frozen backbone."""
+        return self.model
+
     def prove(self) -> dict[str, float]:
         """Return the proof that came with the frozen backbone."""
         return self.proof
@@ -63,7 +69,7 @@ class Probe(Engine[ProbeSettings, ClassificationData]):
                 self.model(images)
             return Work(forwarded=count)
 
-        return step
+        return Step(self.model, step)
 
     def work(self) -> Work:
         """Count one forward pass of every image."""
@@ -129,6 +135,8 @@ class Linear(Probe):
     def train(self) -> None:
         """Train the classifiers, and keep the one to report."""
         self.training.train(self.model)
+        reported = self.training.classifiers.linears[self.training.best.head]
+        require_finite(reported.state_dict(), "the classifier's weights", LOWER)
 
     def measure(self) -> Mapping[str, float | None]:
         """Return the reported classifier's accuracies."""

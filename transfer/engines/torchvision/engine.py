@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import yaml
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretrain.core import distributed
 from transfer import prove
@@ -78,6 +78,11 @@ class Torchvision(DetectionEngine):
         picture = Picture(path, "probe", *size, boxes=boxes, labels=labels, difficult=no, crowd=no, masks=None)
         return self.model.batch([as_tensor(np.asarray(read_image(picture)))])[0][0]
 
+    @property
+    def network(self) -> nn.Module:
+        """See `Engine`."""
+        return self.model
+
     def prove(self) -> dict[str, float]:
         """Prove the model on the CPU, where equal means equal to the last bit, then move it to the device."""
         model, backbone = self.model.eval(), self.job.backbone
@@ -98,7 +103,7 @@ class Torchvision(DetectionEngine):
             torch.stack(list(losses.values())).sum().backward()
             return Work(trained=len(batch))
 
-        return step
+        return Step(trial, step)
 
     def resume(self) -> Resumed:
         """Load model and optimiser from `last.pth`, if it is there."""
