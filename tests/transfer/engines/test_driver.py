@@ -157,6 +157,6 @@ def test_a_network_that_its_last_step_broke_is_not_evaluated(tmp_path: Path, mon
     nn.init.constant_(broken.bias, float("nan"))
     monkeypatch.setattr(Recording, "calls", [])
     monkeypatch.setattr(Recording, "network", broken)
-    with pytest.raises(TrainingError, match="the network's weights are not finite(.|\n)*bias(.|\n)*lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"weights are not finite(.|\n)*bias(.|\n)*lower the learning rate"):
         Recording.fit(job(tmp_path)[0])
     assert "evaluate" not in Recording.calls
