@@ -28,6 +28,7 @@ Engine = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would run, and the memory and time it would take; write nothing.")
 ]
+Trials = Annotated[int | None, typer.Option(help="Run that many seeds, counted up from --seed; mean and spread at the end.")]
 
 
 def pretrain(
@@ -80,9 +81,7 @@ def transfer(
     reading: Reading,
     schedule: Annotated[str | None, typer.Option(help="The same as @SCHEDULE: 1x or 2x.")] = None,
     engine: Engine = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Run that many seeds, counted up from --seed; mean and spread at the end.")
-    ] = None,
+    trials: Trials = None,
     set_: Set = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -100,15 +99,8 @@ def transfer(
     how: dict[str, Any] = {"schedule": schedule, "engine": engine, "reading": reading}
     with Display() as display:
         if dry_run:
-            chosen = Selection.read(selection, where="the options")
-            what: dict[str, Any] = {
-                "task": task,
-                "checkpoint": ckpt,
-                "adjustments": adjustments,
-                "options": settings,
-                "selection": chosen,
-            }
-            asked = partial(verb.Transfer, **what, **how)
+            how |= {"selection": Selection.read(selection, where="the options"), "options": settings}
+            asked = partial(verb.Transfer, task=task, checkpoint=ckpt, adjustments=adjustments, **how)
             return seeds.explain(trials, setup, place, display.hook, lambda setup, *at: verb.explain(asked(setup=setup), *at))
         one = partial(
             api.transfer,
@@ -124,9 +116,7 @@ def transfer(
         done = seeds.run(trials, setup, place, lambda setup, place: one(**vars(setup), **vars(place)))
     for each in done:
         _print(each, "bench report")
-    for line in seeds.summary(done) if PRINTS else ():
-        print(line)
-    return None
+    return print(*seeds.summary(done), sep="\n") if PRINTS and len(done) > 1 else None
 
 
 def measure(
