@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from bench.selection import ALL, Selection
 from bench.study import records
 from bench.study.file import Resource
 
@@ -72,6 +73,8 @@ class Cell:
     """Of a pre-training."""
     settings: Any = None
     """Of a pre-training: its `PretrainConfig`; of a task: its settings."""
+    selection: Selection = ALL
+    """Of a task or a measure: the classes that it reads."""
     resource: Resource = field(default_factory=Resource)
     first: int = 0
     """Which condition of `order.first` it fits, from 0."""

@@ -53,9 +53,10 @@ class DataHere:
             _, images, _ = pretrain_settings.find(cell.settings, cell.data, _silent)
             return images.ref.fingerprint
         root, _ = places.data_root(cell.data, cell.layout, Journal())
+        chosen = cell.selection.arguments()
         if cell.kind == "measure":
-            return imagefolder.read(root).ref.fingerprint
-        fingerprint: str = datasets.read(cell.layout, root, cell.settings).ref.fingerprint
+            return imagefolder.read(root, **chosen).ref.fingerprint
+        fingerprint: str = datasets.read(cell.layout, root, cell.settings, **chosen).ref.fingerprint
         return fingerprint
 
 
@@ -74,7 +75,8 @@ def _choice(cell: Cell, *, any_seed: bool) -> Any:
     if isinstance(settings, PretrainConfig):
         drawn = settings.seed if isinstance(settings.classes, float) and not any_seed else None
         return settings.classes, settings.label_map, drawn, pretrain_settings.needs(settings)
-    return None if settings is None or cell.kind == "measure" else settings.splits()
+    splits = None if settings is None or cell.kind == "measure" else settings.splits()
+    return splits, cell.selection.plain()
 
 
 def _require_there(data: str) -> None:

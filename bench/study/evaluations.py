@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.options import Setup
 from bench.places import is_generated
+from bench.selection import ALL, Selection
 from bench.study.cells import Cell, Subject
 from bench.study.file import Evaluation, Study
 from bench.study.problems import Problems
@@ -25,6 +26,8 @@ from transfer.sources.addresses import SCHEMES
 
 RANDOM = "random"
 IMAGES = "imagefolder"
+CHOICE = frozenset(Selection.model_fields)
+"""Options of the commands that choose classes; in a study they stand among the settings, as a pre-training's do."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class What:
     changed: Mapping[str, Any]
     words: tuple[str, ...]
     settings: Any
+    selection: Selection = ALL
 
     def takes(self, values: Mapping[str, Any]) -> str:
         """Say why it can't take the backbone of a pre-training with those settings; an empty text where it can."""
@@ -110,16 +114,17 @@ class Evaluations:
         """Resolve what an entry asks for; what is wrong in it is noted."""
         for chosen in combinations(entry.grid, {}):
             options = {**entry.set, **chosen}
+            choice = {name: value for name in sorted(CHOICE) if (value := options.pop(name, None)) is not None}
             for name in entry.task:
                 with self.problems.noting(f"{where}, {name}"):
-                    yield self._task(name, options, entry.engine)
+                    yield self._task(name, options, choice, entry.engine)
             if entry.measure is None:
                 continue
             strengths = [{"probe_options": each} for each in combinations(entry.measure.sweep, {})]
             for probe in entry.measure.probe:
                 for strength in strengths if entry.measure.sweep else [{}]:
                     with self.problems.noting(f"{where}, probe {probe}"):
-                        yield self._measure({**options, "probe": probe, **strength})
+                        yield self._measure({**options, "probe": probe, **strength}, choice)
 
     def _data(self, layout: str) -> str:
         if layout not in self.study.data:
@@ -130,25 +135,25 @@ class Evaluations:
     def _setup(self) -> Setup:
         return Setup(budget=self.study.budget)
 
-    def _task(self, name: str, options: Mapping[str, Any], engine: str | None) -> What:
-        task = tasks.get(name)
+    def _task(self, name: str, options: Mapping[str, Any], choice: Mapping[str, Any], engine: str | None) -> What:
+        task, selection = tasks.get(name), Selection.read(choice, where="the entry")
+        selection.require_folders(name, task.layout)
         data = self._data(task.layout)
         engine = engines.choose(task, engine)
         asked = transfer.Transfer(task=name, checkpoint="", options=options, setup=self._setup)
         settings, _ = transfer.settings_of(asked, task, is_generated(data))
-        words = ("--task", name, "--engine", engine, *typed(options), "--data", data)
+        words = self._with_budget(("--task", name, "--engine", engine, *typed(options), *typed(choice, CHOICE), "--data", data))
         changed = settings.differences(task.settings)
         return What(
-            "transfer", task.name, task.protocol, task.version, engine, task.layout, changed, self._with_budget(words), settings
+            "transfer", task.name, task.protocol, task.version, engine, task.layout, changed, words, settings, selection
         )
 
-    def _measure(self, options: Mapping[str, Any]) -> What:
+    def _measure(self, options: Mapping[str, Any], choice: Mapping[str, Any]) -> What:
         data = self._data(IMAGES)
         settings = measure.settings_of(measure.Measure(options=options, setup=self._setup), is_generated(data))
-        words = (*typed(options, frozenset({"probe"})), "--data", data)
-        changed = measure.changes(settings)
-        protocol = settings.protocol
-        return What("measure", REPRESENTATION, protocol, VERSION, "probe", IMAGES, changed, self._with_budget(words), settings)
+        words = self._with_budget((*typed({**options, **choice}, CHOICE | {"probe"}), "--data", data))
+        changed, selection = measure.changes(settings), Selection.read(choice, where="the entry")
+        return What("measure", REPRESENTATION, settings.protocol, VERSION, "probe", IMAGES, changed, words, settings, selection)
 
     def _with_budget(self, words: tuple[str, ...]) -> tuple[str, ...]:
         return words if self.study.budget is None else (*words, "--budget", self.study.budget)
@@ -156,6 +161,7 @@ class Evaluations:
     def _add(self, what: What, subject: Subject, trial: int) -> None:
         data = self.study.data[what.layout]
         said = [what.kind, what.protocol, what.version, what.changed, what.engine, data, trial]
+        said += [chosen] if (chosen := what.selection.plain()) else []
         key = digest([subject.key, subject.epoch, *said])
         if key in self.cells:
             self.doubles += 1
@@ -186,6 +192,7 @@ class Evaluations:
             rank=max(subject.rank, trial),
             subject=subject,
             settings=what.settings,
+            selection=what.selection,
             blocks=(subject.block,),
         )
 

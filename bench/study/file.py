@@ -130,7 +130,7 @@ class Evaluation(Settings):
     trials: PositiveInt = 1
     """Seeds of the evaluation, counted from 0."""
     set: Fields = {}
-    """Fields of the settings of the task or the measure."""
+    """Fields of the settings of the task or the measure; and `classes`, `label_map`, as `--classes` and `--label-map`."""
     grid: dict[str, Values] = {}
     """Field → values, all combined with all."""
 

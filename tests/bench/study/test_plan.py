@@ -164,6 +164,20 @@ def test_a_task_that_can_not_take_a_backbone_is_refused_before_anything_runs(tmp
     assert said == ["evaluate, entry 1: voc07 can't use a vit_small, of a; leave it out by `where`"]
 
 
+def test_an_evaluation_of_some_classes_is_another_cell_of_the_same_data(tmp_path: Path) -> None:
+    asked = 'evaluate: [{{of: "random:resnet18", task: knn{0}}}, {{of: "random:resnet18", measure: {{}}{0}}}]\n'
+    of_all = read(tmp_path, asked.format(""))
+    chosen = read(tmp_path, asked.format(", grid: {classes: [null, imagenet100, 0.5]}"))
+    assert len(chosen.cells) == 6
+    assert {*of_all.cells} == {key for key, cell in chosen.cells.items() if "classes" not in cell.line()}
+    assert sorted(re.findall(r"--classes \S+", "\n".join(cell.line() for cell in chosen.cells.values()))) == [
+        *["--classes 0.5"] * 2,
+        *["--classes imagenet100"] * 2,
+    ]
+    boxes = 'evaluate: [{of: "random:resnet18", task: voc07, set: {classes: imagenet100}}]\n'
+    assert refused(tmp_path, boxes) == ["evaluate, entry 1, voc07: voc07 has no --classes"]
+
+
 def test_resources_and_what_comes_first_are_those_of_the_first_condition_that_fits(tmp_path: Path) -> None:
     found = read(
         tmp_path,

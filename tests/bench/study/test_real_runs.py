@@ -26,7 +26,8 @@ pretrain:
     checkpoints: [1, final]
 evaluate:
   - {of: a, task: knn, set: {size: 32, neighbours: 2}}
-  - {of: "random:resnet18", measure: {probe: cutout, sweep: {side: [0.2]}}, set: {size: 32, views: 2, batch: 2}}
+  - {of: "random:resnet18", measure: {probe: cutout, sweep: {side: [0.2]}}, set: {size: 32, views: 2, batch: 2},
+     grid: {classes: [null, 0.5]}}
 """
 
 
@@ -51,7 +52,7 @@ def test_a_study_of_real_runs_is_done_by_the_records_that_they_write_wherever_th
     said: list[str] = []
     assert Coordinator(path, (), Machine(("0",), gpus=False), said.append, poll=0.1).run() == 0, said
     whole = plan.read(path)
-    assert len(whole.cells) == 4
+    assert len(whole.cells) == 5
     assert set(Observer.of(whole).look(whole).states.values()) == {State.DONE}
     stand_where_they_were_planned(whole)
     Path("runs").rename("kept")
@@ -61,7 +62,8 @@ def test_a_study_of_real_runs_is_done_by_the_records_that_they_write_wherever_th
         file.rename(file.with_suffix(".gone"))
     assert set(Observer.of(whole, [Path("kept")]).look(whole).states.values()) == {State.DONE}  # records alone are enough
     (tmp_path / "images" / "train" / "ant" / "ant_0.png").unlink()
-    assert State.DONE not in Observer.of(whole, [Path("kept")]).look(whole).states.values()  # it is other data now
+    states = Observer.of(whole, [Path("kept")]).look(whole).states  # it is other data now, but for the half that has no ants
+    assert ["--classes 0.5" in whole.cells[key].line() for key, state in states.items() if state is State.DONE] == [True]
 
 
 DRAWN = """
