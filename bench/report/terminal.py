@@ -67,8 +67,8 @@ def _cell(content: Content, row: int, column: Column) -> Text:
 
 
 def _heading(column: Column) -> str:
-    """Write task, metric and direction, one below the other; the metrics of a representation name themselves."""
-    task = words.heading(column.protocol).removeprefix(REPRESENTATION).strip()
+    """Write task, what tells it from others, metric and direction below each other; measures name themselves."""
+    task = words.heading(column.protocol).removeprefix(REPRESENTATION).strip().replace(" ", "\n", 1)
     return "\n".join(filter(None, [task, words.clean(column.name), column.metric.direction]))
 
 

@@ -16,6 +16,12 @@ REPRESENTATION = "representation"
 """The task whose columns are measures of the representation."""
 NO_PROBE = "none"
 """The probe that adds no augmentation; any other makes a protocol of its own, `representation@PROBE`."""
+PUBLISHED = "{}"
+"""What is changed of the published protocol, as JSON."""
+ABSENT = "–"
+"""The value of a setting that is as published."""
+LONGEST = 24
+"""Characters that a heading has for what tells it from others of its name."""
 PROBED = f"{REPRESENTATION}@"
 
 
@@ -38,7 +44,7 @@ class Protocol:
 
     key: ProtocolKey
     heading: str
-    """The protocol's name, `#2` if it has several groups, `*` where it isn't the published protocol."""
+    """The protocol's name, what tells it from others of that name (or `#2`), `*` where it isn't the published protocol."""
     changed: dict[str, Any]
     data: Data | None
     """None where nothing was measured yet."""
@@ -128,7 +134,7 @@ def protocol_key(record: RunRecord) -> ProtocolKey:
 def _protocol_order(key: ProtocolKey) -> tuple[Any, ...]:
     """Sort by the tasks' table, others after it; the published protocol before its variants."""
     tasks = list(TASKS)
-    return (tasks.index(key.task) if key.task in TASKS else len(tasks), key.task, key.changed != "{}", key)
+    return (tasks.index(key.task) if key.task in TASKS else len(tasks), key.task, key.changed != PUBLISHED, key)
 
 
 def _name(key: ProtocolKey) -> str:
@@ -138,9 +144,32 @@ def _name(key: ProtocolKey) -> str:
 
 def _heading(key: ProtocolKey, every: Sequence[ProtocolKey]) -> str:
     """Write what stands over a protocol's columns; `every` are the keys of all of them, in their order."""
-    alike = [other for other in every if _name(other) == _name(key)]
-    number = f" #{alike.index(key) + 1}" if len(alike) > 1 else ""
-    return _name(key) + number + ("*" if json.loads(key.changed) else "")
+    alike = [other for other in every if (_name(other), _star(other)) == (_name(key), _star(key))]
+    if len(alike) == 1:
+        return _name(key) + _star(key)
+    return f"{_name(key)} {_difference(key, alike) or f'#{alike.index(key) + 1}'}{_star(key)}"
+
+
+def _star(key: ProtocolKey) -> str:
+    return "" if key.changed == PUBLISHED else "*"
+
+
+def _difference(key: ProtocolKey, alike: Sequence[ProtocolKey]) -> str:
+    """Say in what a protocol differs from those of its name, by the first thing that tells all of them apart; empty where
+    none does, or not in a few words.
+    """
+    said = [_particulars(other) for other in alike]
+    for thing in dict.fromkeys(name for each in said for name in each):
+        words = [each.get(thing, f"{thing} {ABSENT}") for each in said]
+        if len(set(words)) == len(words) and all(len(each) <= LONGEST for each in words):
+            return words[alike.index(key)]
+    return ""
+
+
+def _particulars(key: ProtocolKey) -> dict[str, str]:
+    """Say what a heading could tell a protocol by: its data, its engine, its version, and each setting that was changed."""
+    changed = {name: f"{name} {json.dumps(value).strip(chr(34))}" for name, value in json.loads(key.changed).items()}
+    return {"data": key.data, "engine": key.engine, "version": f"version {key.version}", **changed}
 
 
 def _protocol(key: ProtocolKey, records: Sequence[RunRecord], every: Sequence[ProtocolKey]) -> Protocol:

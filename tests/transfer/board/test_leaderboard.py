@@ -87,7 +87,7 @@ def test_runs_that_were_measured_differently_never_share_a_column(change):
 
 def test_two_ways_of_changing_a_protocol_never_share_a_column():
     board = _board(made(changed={"iters": 60}), made(changed={"iters": 90}, aug="cutmix"))
-    assert [column.protocol.heading for column in board.columns] == ["linear #1*", "linear #2*"]
+    assert [column.protocol.heading for column in board.columns] == ["linear iters 60*", "linear iters 90*"]
     assert len({column for _, column in board.cells}) == 2
 
 
@@ -238,3 +238,18 @@ def test_one_file_that_is_read_in_two_ways_is_two_rows_and_the_usual_way_is_as_i
     assert sorted(row.variant for row in rows) == ["read.order BGR", "read.order as published"]
     assert usual.identity == assumed.identity != other.identity
     assert len(_board(usual, assumed).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "headings"),
+    [
+        ([{}, {"changed": {"lr": 3}}], ["linear", "linear*"]),
+        ([{"of_name": "coco"}, {"of_name": "pets"}], ["linear coco", "linear pets"]),
+        ([{"changed": {"lr": 1, "size": 9}}, {"changed": {"lr": 1}}], ["linear size 9*", "linear size –*"]),
+        ([{"changed": {"a": [1] * 30}}, {"changed": {"a": [2] * 30}}], ["linear #1*", "linear #2*"]),
+        ([{"of_fingerprint": "f1"}, {"of_fingerprint": "f2"}], ["linear #1", "linear #2"]),
+    ],
+)
+def test_a_heading_says_in_what_a_column_differs_from_others_of_its_name(changes, headings):
+    board = _board(*(made(**change, aug=aug) for change, aug in zip(changes, ("none", "cutmix"), strict=True)))
+    assert sorted(column.protocol.heading for column in board.columns) == sorted(headings)
