@@ -4,6 +4,7 @@ Engines load what they can and warn about the rest; a wrong prefix, stride, norm
 silence.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from pretrain.backbones import resnet
 from pretrain.backbones.resnet import Dilation
-from pretrain.core.errors import ProofError
+from pretrain.core.errors import CheckpointError, ProofError
 from pretrain.images.normalise import IMAGENET, Input
 from transfer.sources import Backbone, groups
 
@@ -79,6 +80,7 @@ def prove(
 
     Raises:
         ProofError: With the grouped list of what is fatal, what is new as expected, and what was dropped from the checkpoint.
+        CheckpointError: If the backbone's own features are not finite.
     """
     others = {"expected-new": new, "dropped": backbone.dropped}
     wrong = _wrong_tensors(backbone, loaded)
@@ -89,7 +91,11 @@ def prove(
             allowed="every tensor of the backbone equal",
             fix="this is a fault of the conversion or of the engine's model: report it with the checkpoint's source",
         )
-    differences = _differences(features, lambda images: backbone.architecture.maps(expected, images))
+    images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = backbone.architecture.maps(expected, images)
+        _require_finite(backbone, wanted)
+        differences = [_difference(a, b) for a, b in zip(features(images), wanted, strict=True)]
     if max(differences) > FEATURE_TOLERANCE:
         names = backbone.architecture.map_names
         by_layer = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, differences, strict=True))
@@ -157,11 +163,17 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:NAMED_KEYS]) + (", …" if len(names) > NAMED_KEYS else "")
 
 
-def _differences(features: Features, expected: Features) -> list[float]:
-    """Return the largest difference of each feature map on the probe batch."""
-    images = torch.randn(PROBE_SHAPE, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return [_difference(a, b) for a, b in zip(features(images), expected(images), strict=True)]
+def _require_finite(backbone: Backbone, maps: list[Tensor]) -> None:
+    """Refuse a backbone whose weights, each a number, make features that are none: nothing could be compared with them."""
+    names = backbone.architecture.map_names
+    broken = [name for name, each in zip(names, maps, strict=True) if not bool(each.isfinite().all())]
+    if broken:
+        raise CheckpointError(
+            f"the features of this {backbone.arch} are not finite: its weights make numbers beyond float32",
+            seen=f"{broken[0]} is the first such map, of a picture of noise",
+            allowed="a trained backbone, or one that was drawn at random",
+            fix="take another checkpoint: the training diverged, or weights were averaged or rescaled wrongly",
+        )
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
@@ -172,4 +184,4 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 def _difference(a: Tensor, b: Tensor) -> float:
     if a.shape != b.shape:
         return float("inf")
-    return float((a.cpu() - b.cpu()).abs().max())
+    return float((a.cpu() - b.cpu()).abs().nan_to_num(nan=math.inf).max())  # of what is no number, nothing is small

@@ -1,6 +1,7 @@
 """Our own files, torchvision's and random backbones; converting and proving them."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,19 @@ def test_a_proof_passes_only_for_the_same_model() -> None:
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("fc.")}
     proof = prove.prove(backbone(), state, maps(model), prove.reference(backbone()))
     assert proof == {"tensors": 318.0, "max_feature_difference": 0.0}
+
+
+def test_features_that_are_not_finite_prove_nothing() -> None:
+    given = sources.load("random:resnet18")
+    huge = dataclasses.replace(given, state={name: tensor * 1e30 for name, tensor in given.state.items()})
+    model = huge.network()
+    with pytest.raises(CheckpointError, match=r"features of this resnet18 are not finite(.|\n)*layer\d is the first"):
+        prove.prove(huge, model.state_dict(), partial(huge.architecture.maps, model), huge.network())
+    usual = given.network()
+    with pytest.raises(ProofError, match="layer1 inf"):
+        prove.prove(
+            given, usual.state_dict(), lambda images: [each * math.nan for each in maps(usual)(images)], given.network()
+        )
 
 
 def test_a_vision_transformer_is_proven_and_another_number_of_heads_is_caught() -> None:

@@ -131,8 +131,10 @@ def _newobj(cls: Any, *_: Any) -> Any:
 
 def _from_type(function: Any, kind: Any, given: Any, state: Any) -> Any:
     """Stands for `torch._tensor._rebuild_from_type_v2`: a tensor of a subclass is a tensor, or has one."""
-    local = state.get(LOCAL) if isinstance(state, Mapping) else None
-    return local if isinstance(local, Tensor) else _call(function, given)
+    for each in state if isinstance(state, tuple) else (state,):  # a pair where the class has slots
+        if isinstance(each, Mapping) and isinstance(each.get(LOCAL), Tensor):
+            return each[LOCAL]
+    return _call(function, given)
 
 
 NAMES: dict[tuple[str, str], Any] = {

@@ -106,7 +106,10 @@ STRANGERS: tuple[Reason, ...] = (
     ),
     (lambda s: _has_positions(s) and _convolves(s), "it is a ResNet with a pooling by attention, such as CLIP's"),
     (lambda s: _has_positions(s), "it is a vision transformer"),
-    (lambda s: all(len(shape) < 4 for shape in s.values()), "it is a head or projector only, without a convolution"),
+    (
+        lambda s: all(len(shape) < 4 for shape in s.values()),
+        "it has no convolution: it is a head or projector only, or no network of images",
+    ),
     (
         lambda s: "res2_0_branch2a_w" in s,
         "it is one of MSRA's ResNets (Caffe2's names): stride in the 1×1 convolutions and BGR images, another function",

@@ -84,7 +84,7 @@ class Distributed:
             torch._utils._rebuild_wrapper_subclass,
             Distributed,
             whole,
-            {"_local_tensor": self.local},
+            (None, {"_local_tensor": self.local}),
         )
 
 
