@@ -6,7 +6,7 @@ from typing import Any
 
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal
-from pretrain.core.layout import amiss, contents
+from pretrain.core.layout import amiss, contents, namesakes
 from pretrain.core.plain import is_file, read_yaml
 from pretrain.fields import merged
 from pretrain.images.stores import shards
@@ -160,7 +160,9 @@ def _existing(root: Path, why: str) -> Path:
     if not root.is_dir():
         wrong, remedy = amiss(root, folder=True)
         there = next((parent for parent in root.absolute().parents if parent.is_dir()), Path())
-        seen = f"it {wrong} ({why})" if remedy else f"nothing ({why}); in {there}: {contents(there)}"
+        alike = namesakes(root)
+        listed = f"near it: {', '.join(alike)}" if alike else f"in {there}: {contents(there)}"
+        seen = f"it {wrong} ({why})" if remedy else f"nothing ({why}); {listed}"
         fix = f"pass the folder with --data, set BENCH_DATA to the folder that holds {', '.join(ROOTS.values())}, "
         fix += "or leave both away to use generated data"
         if root.is_file():

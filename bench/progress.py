@@ -12,7 +12,7 @@ from bench import FIRST
 
 QUIET_EVERY = 20.0
 """Seconds between lines where the output is no terminal."""
-_SHOWN = {"loss": "loss {:.3f}", "lr": "lr {:.2g}", "images_per_second": "{:.0f} img/s", "accuracy": "{:.0%}"}
+_SHOWN = {"loss": "loss {:.3f}", "lr": "lr {:.2g}", "images_per_second": "{:.0f} img/s", "accuracy": "accuracy {:.0%}"}
 """Value of a step → how it is shown; others are not."""
 
 

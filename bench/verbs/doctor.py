@@ -13,6 +13,7 @@ from rich.table import Table
 from bench import __version__, output, places
 from bench.answers import Examined, Finding
 from bench.runs.environment import OPTIONAL, PACKAGES, PROJECT
+from pretrain.core.counts import counted
 
 Line = tuple[str, str, str]
 """What was looked for, what was found, what to do about it; the last is empty where nothing is wrong."""
@@ -44,7 +45,7 @@ def _versions() -> Iterator[Line]:
 def _devices() -> Iterator[Line]:
     import torch
 
-    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    cores = f"{counted(os.cpu_count() or 1, 'core')}, {counted(torch.get_num_threads(), 'thread')}"
     yield "cpu", cores, ""
     yield _gpus()
     free = shutil.disk_usage(Path.cwd()).free / 2**30

@@ -1,5 +1,6 @@
 """What to say of a folder that is not in the layout that is read: what is wrong, what lies there instead, what to do."""
 
+import difflib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -8,6 +9,8 @@ from pathlib import Path
 from pretrain.core.errors import DataError
 
 SHOWN = 8
+COMPARED = 10_000
+"""Names of a folder that are compared with one that is not there."""
 """Names that a message lists at most."""
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 """Endings of archives."""
@@ -86,6 +89,14 @@ def names(folder: Path) -> list[str]:
     """Name what is in a folder, sorted, folders with a slash at their end."""
     with os.scandir(folder) as entries:
         return sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+
+
+def namesakes(path: Path) -> list[str]:
+    """Name what lies in a path's folder under nearly the same name, the nearest first; nothing where it can't be read."""
+    try:
+        return difflib.get_close_matches(path.name, names(path.parent)[:COMPARED])
+    except OSError:
+        return []
 
 
 def _listed(root: Path, path: Path) -> str:

@@ -92,7 +92,7 @@ def test_what_breaks_no_run_is_said_and_the_exit_code_is_0(
     assert f"1 boxes reach out of their image: training clips them; the first is object 1 of {root}" in shown
     assert "1 boxes lie outside their image" in shown
     assert "1 boxes without area left out, the first is annotations[2] in instances_train2017.json" in shown
-    assert "1 classes without an object in train: [red]violet" in shown
+    assert "1 class without an object in train: [red]violet" in shown
     assert "crowd" in shown
 
 

@@ -125,3 +125,10 @@ def test_wrong_input_gives_one_message_before_any_work(name: str, bench: Bench, 
     assert re.search(message, shown), shown
     assert len(shown.splitlines()) <= 4
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_folder_of_nearly_that_name_is_named(
+    here: Path, typed: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("data", "check", "--task", "knn", "--data", "image") == 2
+    assert "near it: images/" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrain.core.counts import counted
 from pretrain.images.imageset import ImageSet
 from pretrain.images.stores import UNLABELLED
 from transfer.datasets.imagefolder import ClassificationData
@@ -93,7 +94,7 @@ def _absent(classes: Sequence[str], counts: Sequence[Sequence[int]], what: str) 
     for split, found in zip(SPLITS, counts, strict=True):
         names = [name for name, count in zip(classes, found, strict=True) if not count]
         if names:
-            yield f"{len(names)} classes without {what} in {split}: {few(names)}"
+            yield f"{counted(len(names), 'class', 'classes')} without {what} in {split}: {few(names)}"
 
 
 def _segmentation(data: SegmentationData) -> Survey:
