@@ -51,6 +51,7 @@ def find(root: Path, split: str) -> listed.Listed | None:
             if number == 0:
                 _require_bytes(opened, columns, file)
             its_labels, its_paths = _read(opened, columns)
+            _require_one_length(rows[-1], its_labels, its_paths)
         except Exception as error:  # ArrowException, and what numbers out of range raise in it
             raise error if isinstance(error, DataError) else _broken(file, error) from None
         labels += its_labels
@@ -185,6 +186,13 @@ def _read(opened: Any, columns: Columns) -> tuple[list[Label], list[str]]:
     if not columns.named:
         return [_label(each) for each in labels], [""] * total
     return [_label(each) for each in labels], [str((each or {}).get("path") or "") for each in table[column].to_pylist()]
+
+
+def _require_one_length(*columns: Any) -> None:
+    """Refuse a damaged file, whose columns, row groups and number of rows contradict each other."""
+    counts = [len(column) for column in columns]
+    if len({*counts}) > 1:
+        raise ValueError(f"row groups, labels and paths of {counts[0]}, {counts[1]} and {counts[2]} rows")
 
 
 def _label(value: Any) -> Label:

@@ -144,7 +144,16 @@ def in_the_second_group(data: bytes) -> bytes:
     return data[: at - 16] + bytes(16) + data[at:]
 
 
-@pytest.mark.parametrize(("damage", "when"), [(cut, "listed"), (lambda data: b"", "listed"), (in_the_second_group, "read")])
+def of_three_rows(data: bytes) -> bytes:
+    """Say 3 rows in the place of 4, in the count of the whole file (thrift: field, number, field of the row groups)."""
+    before, _, rest = data.rpartition(b"\x16\x08\x19")
+    return before + b"\x16\x06\x19" + rest
+
+
+@pytest.mark.parametrize(
+    ("damage", "when"),
+    [(cut, "listed"), (lambda data: b"", "listed"), (of_three_rows, "listed"), (in_the_second_group, "read")],
+)
 def test_a_damaged_table_is_one_message(tmp_path: Path, damage: Callable[[bytes], bytes], when: str) -> None:
     file = table(tmp_path, {"image": structs(PATHS)}) / "train.parquet"
     file.write_bytes(damage(file.read_bytes()))
