@@ -237,7 +237,7 @@ def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, name: str) -
 
 def test_a_text_that_names_a_checkpoint_beside_it_names_it(tmp_path: Path) -> None:
     (tmp_path / "model_0004999.pth").write_bytes(saved(weights()))
-    for text in ("model_0004999.pth", "/work/of/another/machine/model_0004999.pth\n"):
+    for text in ("model_0004999.pth", "/elsewhere/output/model_0004999.pth\n"):
         (tmp_path / "last_checkpoint").write_text(text)
         with pytest.raises(CheckpointError, match=rf"it is text that names one(.|\n)*do: +pass {tmp_path}/model_0004999\.pth"):
             sources.load(str(tmp_path / "last_checkpoint"))
