@@ -12,10 +12,16 @@ from pretrain.images.loading import Crops, Position
 from pretrain.inputs import normalised
 
 EXPLODED = 1e4
-"""Root mean square of features above which the weights have grown out of all proportion; trained backbones stay below 100."""
+"""Root mean square of features above which the weights have grown out of all proportion: 82 trained ResNet-18 of several methods
+and epochs had 0.57 to 2.4, runs with a learning rate of 1000 had 3e14."""
 LOOKED_AT = 8
 """Training images whose features are looked at."""
 REMEDY = "lower base_lr (--set base_lr=...), or lengthen the warm-up (--set warmup_epochs=...)"
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the tensors with values that are not finite."""
+    return [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
 
 
 def require_finite(state: Mapping[str, Tensor], what: str, fix: str) -> None:
@@ -29,7 +35,7 @@ def require_finite(state: Mapping[str, Tensor], what: str, fix: str) -> None:
     Raises:
         TrainingError: If there are such tensors; it names the first.
     """
-    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    broken = not_finite(state)
     if broken:
         seen = f"inf or nan in {len(broken)} of {len(state)} tensors, the first is {broken[0]}"
         raise TrainingError(f"{what} are not finite after the last step", seen=seen, fix=fix)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pretrain.backbones import resnet
 from pretrain.backbones.resnet import Dilation
 from pretrain.core.errors import CheckpointError, ProofError
+from pretrain.diverged import not_finite
 from pretrain.images.normalise import IMAGENET, Input
 from transfer.sources import Backbone, groups
 
@@ -166,7 +167,7 @@ def _few(names: list[str]) -> str:
 def _require_finite(backbone: Backbone, maps: list[Tensor]) -> None:
     """Refuse a backbone whose weights, each a number, make features that are none: nothing could be compared with them."""
     names = backbone.architecture.map_names
-    broken = [name for name, each in zip(names, maps, strict=True) if not bool(each.isfinite().all())]
+    broken = not_finite(dict(zip(names, maps, strict=True)))
     if broken:
         raise CheckpointError(
             f"the features of this {backbone.arch} are not finite: its weights make numbers beyond float32",

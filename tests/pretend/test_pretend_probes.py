@@ -28,7 +28,7 @@ HEADS = {
 ONCE = {
     "transfer/engines/probe/engine.py Probe.build: copied there",
     "transfer/engines/probe/engine.py Probe.evaluate: equal",  # whether the backbone stayed frozen
-    "pretrain/diverged.py require_finite: _local_scalar_dense",  # after the last step
+    "pretrain/diverged.py not_finite: _local_scalar_dense",  # after the last step
     "transfer/engines/probe/linear.py Training.__init__: copied there",
     "transfer/representation/features.py extractor: copied there",
 }
