@@ -12,8 +12,8 @@ from pretrain.images.loading import Crops, Position
 from pretrain.inputs import normalised
 
 EXPLODED = 1e4
-"""Root mean square of features above which the weights have grown out of all proportion: 82 trained ResNet-18 of several methods
-and epochs had 0.57 to 2.4, runs with a learning rate of 1000 had 3e14."""
+"""Root mean square of features above which weights have grown out of all proportion: 82 trained ResNet-18 of several methods
+had 0.57 to 2.4, a run with a learning rate of 1000 had 3e14."""
 LOOKED_AT = 8
 """Training images whose features are looked at."""
 REMEDY = "lower base_lr (--set base_lr=...), or lengthen the warm-up (--set warmup_epochs=...)"
