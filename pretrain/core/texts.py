@@ -26,14 +26,17 @@ MARKS = (
 HEAD = 4
 """Bytes that tell an encoding."""
 GZIP = b"\x1f\x8b"
+ZIP = "a zip"
 BINARY = {
-    b"PK\3\4": "a zip",
+    b"PK\3\4": ZIP,
     b"7z\xbc\xaf": "an archive of 7-Zip",
-    b"Rar!": "a RAR archive",
+    b"Rar!": "an archive of RAR",
+    GZIP: "an archive of gzip",
+    b"\x28\xb5\x2f\xfd": "an archive of Zstandard",
     b"\x89PNG": "a PNG",
     b"\xff\xd8": "a JPEG",
 }
-"""How files begin that people take for text, and what they are."""
+"""How files begin that people take for text or for a zip, and what they are."""
 ALLOWED = "UTF-8, or UTF-16 with a byte order mark"
 DECLARABLE = re.compile(r"ascii|utf|iso8859|iso2022|cp|gb|hz|big5|euc|shift_jis|johab|koi8|mac|kz1048|ptcp|tis")
 """How Python names the encodings that a text may declare; others, such as punycode, are none of files."""
@@ -121,12 +124,17 @@ def encoding_of(head: bytes) -> str:
     return "utf-8"
 
 
+def binary_of(head: bytes) -> str | None:
+    """Say what a file is, by its first bytes; None if that is no kind of `BINARY`."""
+    return next((what for mark, what in BINARY.items() if head.startswith(mark)), None)
+
+
 def undecodable(path: Path, error: UnicodeDecodeError, kind: type[BenchError] = DataError) -> BenchError:
     """Build the error for a text in another encoding, or for what is no text at all."""
-    kind_of = next((what for mark, what in BINARY.items() if error.object.startswith(mark)), None)
-    if kind_of is not None:
+    binary = binary_of(error.object)
+    if binary is not None:
         return kind(
-            f"can't read {path}: it is no text", seen=kind_of, allowed=ALLOWED, fix="unpack it, or put the text in its place"
+            f"can't read {path}: it is no text", seen=binary, allowed=ALLOWED, fix="unpack it, or put the text in its place"
         )
     found = likely(error.object[error.start :])
     seen = f"the byte {error.object[error.start]:#04x}, which is no {error.encoding}; likely {found}"

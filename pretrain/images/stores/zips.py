@@ -16,13 +16,12 @@ import numpy as np
 
 from pretrain.core.errors import DataError
 from pretrain.core.layout import contents_of
+from pretrain.core.texts import HEAD, ZIP, binary_of
 from pretrain.images.stores import JUNK, LARGEST_IMAGE, UNLABELLED, Found, by_class, inner_folder, is_class, is_image
 from pretrain.images.unread import Unread
 
 _PRESENT = re.compile(r"^(?:\./+)+")
 """What some tools write before every name: this folder."""
-OTHERS = {b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "Zstandard"}
-"""How archives begin that are no zips."""
 LOCAL_HEADER = 30
 """Bytes of the fixed part of a member's local header (PKWARE's APPNOTE, 4.3.7)."""
 LENGTHS = 26
@@ -135,9 +134,8 @@ def find(root: Path, split: str) -> Zip | None:
             infos = opened.infolist()
     except Exception as error:  # BadZipFile, and what numbers out of range raise in Python's reader
         with archive.open("rb") as file:
-            head = file.read(max(map(len, OTHERS)))
-        kind = next((kind for mark, kind in OTHERS.items() if head.startswith(mark)), None)
-        seen, fix = (f"an archive of {kind}", "pack it as a zip") if kind else (error, "copy it again and compare its size")
+            kind = binary_of(file.read(HEAD))
+        seen, fix = (kind, "pack it as a zip") if kind not in (None, ZIP) else (error, "copy it again and compare its size")
         raise DataError(f"can't read the zip {archive}", seen=seen, fix=fix) from None
     for info in infos:
         if "/" not in info.filename:  # Windows' own programs wrote this separator for years
