@@ -72,7 +72,11 @@ def arrange(
     source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of another tool's export; it is never changed.")],
     target: Annotated[Path, typer.Argument(metavar="TO", help="Folder to write, new or empty.")],
     as_: Annotated[
-        str | None, typer.Option("--as", help="coco, voc, cityscapes or imagefolder; the usual one of the export without it.")
+        str | None,
+        typer.Option(
+            "--as",
+            help="coco, voc, cityscapes, imagefolder, or crops (an image folder of the objects); the usual one without it.",
+        ),
     ] = None,
     classes: Annotated[
         str | None,

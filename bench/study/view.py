@@ -47,6 +47,7 @@ def _time(forecast: Forecast) -> Iterator[str]:
     unknown = forecast.unknown
     if unknown:
         yield "time unknown, no record is like: " + ", ".join(f"{task} × {count}" for task, count in unknown.items())
+        yield "  --dry-run estimates one of them: `bench pretrain --dry-run`, `bench transfer --dry-run`"
 
 
 def summary(look: Look) -> str:

@@ -9,7 +9,7 @@ from transfer.arrange import FORMATS
 from transfer.arrange.work import Arranged, Wanted, arrange
 from transfer.tasks import TASKS
 
-TASK = {"coco": "coco-c4", "voc": "voc07", "cityscapes": "cityscapes", "imagefolder": "linear"}
+TASK = {"coco": "coco-c4", "voc": "voc07", "cityscapes": "cityscapes", "imagefolder": "linear", "crops": "linear"}
 """Layout → the task whose check is advised."""
 BOXES = "coco-c4-box"
 """The task for objects without masks."""

@@ -7,9 +7,10 @@ of its own, and the names are in memory. JSON: `theirs` is torchvision's listing
 `first` lists, looks at all files and digests; `again` finds the index. `wall_s` and `cpu_s` are seconds until the images are
 known, those of `to_first_batch` until a batch of 64 is decoded; `first_over_theirs` is the quotient of them (below 10,000
 images no index is kept, and of few images starting up is most of it). `memory_mib` is what the process has resident beyond
-`import torch`, `peak_mib` the most it had; `growth_mib` is what each of 4 forked processes has copied of it after 64,000
-reads. `parent` is `bench pretrain --devices 2` on the indexed folder, when it starts its processes: until then in `wall_s`, and
-`memory_mib` that it keeps for itself, beyond what it had before it looked at its options.
+`import torch` and `import torchvision`, which every network needs, `peak_mib` the most it had; `growth_mib` is what each of 4
+forked processes has copied of it after 64,000 reads. `parent` is `bench pretrain --devices 2` on the indexed folder, when it
+starts its processes: until then in `wall_s`, and `memory_mib` that it keeps for itself, beyond what it had before it looked at
+its options.
 """
 
 import argparse
@@ -62,6 +63,8 @@ def theirs(root: Path) -> dict[str, Any]:
 
 def ours(root: Path) -> dict[str, Any]:
     """Read the images as a run does, up to the first step's data."""
+    import torchvision  # noqa: F401, whose import takes longer, and more memory, than all that is measured
+
     from pretrain.images import imageset
     from pretrain.images.crops import Crop
     from pretrain.images.loading import Crops, Epochs

@@ -23,11 +23,11 @@ class Format(NamedTuple):
     """Layouts that it can be written as, the usual one first."""
 
 
-OBJECTS = ("coco", "voc", "cityscapes")
+OBJECTS = ("coco", "voc", "cityscapes", "crops")
 FORMATS: dict[str, Format] = {
     "imagenet_kaggle": Format("ImageNet as Kaggle has it, with LOC_val_solution.csv", ("imagefolder",)),
     "cub": Format("CUB's lists, images.txt and image_class_labels.txt", ("imagefolder",)),
-    "cub_boxes": Format("CUB's lists with bounding_boxes.txt", ("coco", "voc")),
+    "cub_boxes": Format("CUB's lists with bounding_boxes.txt", ("coco", "voc", "crops")),
     "coco2014": Format("COCO's 2014 images, under their names", ("coco",)),
     "roboflow_coco": Format("Roboflow's COCO export, SPLIT/_annotations.coco.json", OBJECTS),
     "cvat_coco": Format("CVAT's COCO export, annotations/instances_default.json", OBJECTS),
@@ -40,15 +40,15 @@ FORMATS: dict[str, Format] = {
     "bdd100k": Format("BDD100K or Scalabel, JSON with box2d or poly2d", OBJECTS),
     "labelme": Format("LabelMe, one JSON beside each image", OBJECTS),
     "yolo": Format("YOLO or Darknet, one text file for each image", OBJECTS),
-    "visdrone": Format("VisDrone DET, annotations/*.txt", ("coco", "voc")),
+    "visdrone": Format("VisDrone DET, annotations/*.txt", ("coco", "voc", "crops")),
     "vocdevkit": Format("VOC below VOCdevkit", ("voc",)),
-    "voc_xml": Format("VOC's XML files in other folders", ("voc", "coco")),
+    "voc_xml": Format("VOC's XML files in other folders", ("voc", "coco", "crops")),
     "voc_masks": Format("label maps of VOC or CVAT, SegmentationClass", ("cityscapes",)),
     "cityscapes_ids": Format("CVAT's Cityscapes export, with label_colors.txt", ("cityscapes",)),
     "roboflow_masks": Format("Roboflow's masks, NAME_mask.png and _classes.csv", ("cityscapes",)),
     "camvid": Format("CamVid and CVAT's export of its kind, SUBSETannot beside SUBSET", ("cityscapes",)),
     "masks": Format("folders of images and of label maps", ("cityscapes",)),
-    "csv_boxes": Format("a table of boxes, one a row", ("coco", "voc")),
+    "csv_boxes": Format("a table of boxes, one a row", ("coco", "voc", "crops")),
     "csv_labels": Format("images with a table of their classes", ("imagefolder",)),
     "txt_lists": Format("images with lists of their classes, train.txt and the like", ("imagefolder",)),
     "class_folders": Format("a folder for each class, without train and val", ("imagefolder",)),

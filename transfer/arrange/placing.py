@@ -7,12 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pretrain.core.errors import DataError
+from pretrain.core.journal import Progress
 
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system without links answers."""
 
-Place = Callable[[Path, Path], None]
-"""Called with a file or folder of the export, and where it is to be in the new folder."""
+How = Callable[[Path, Path], None]
+"""Called with a file or folder of the export, and where it is to be in the new folder: `link` or `copy`."""
+
+
+class Place:
+    """Puts images of an export into the new folder, and says how many are done."""
+
+    def __init__(self, how: How, total: int, progress: Progress) -> None:
+        """Begin with none of `total` images."""
+        self._how, self._total, self._progress, self._done = how, total, progress, 0
+
+    def __call__(self, source: Path, target: Path) -> None:
+        """Put an image of the export where it is to be."""
+        self._how(source, target)
+        self.count()
+
+    def count(self) -> None:
+        """Count an image that its writer has dealt with itself."""
+        self._done += 1
+        self._progress("images arranged", self._done, self._total, {})
 
 
 def link(source: Path, target: Path) -> None:

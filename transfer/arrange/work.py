@@ -80,15 +80,14 @@ def arrange_as(name: str, root: Path, target: Path, wanted: Wanted, progress: Pr
     given = None if wanted.classes is None else named(wanted.classes)
     found = module(name).read(root, given)
     building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    place = placing.copy if wanted.copy else placing.link
+    how = placing.copy if wanted.copy else placing.link
     try:
         building.mkdir(parents=True)
         if isinstance(found, Links):
-            arranged = _link(found, name, wanted, building, place)
+            arranged = _link(found, name, wanted, building, how)
         else:
-            arranged = _write(
-                _prepared(found, given, wanted), root, name, wanted, building, _counting(place, len(found.items), progress)
-            )
+            place = placing.Place(how, len(found.items), progress)
+            arranged = _write(_prepared(found, given, wanted), root, name, wanted, building, place)
         os.replace(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -160,7 +159,7 @@ def _count(export: Export, of: Any) -> tuple[int, int]:
     return train, val
 
 
-def _link(found: Links, name: str, wanted: Wanted, target: Path, place: placing.Place) -> Arranged:
+def _link(found: Links, name: str, wanted: Wanted, target: Path, how: placing.How) -> Arranged:
     """Make the links, which is all that such an export needs."""
     asked = {"--as": wanted.layout, "--classes": wanted.classes, "--val": wanted.val}
     refused = [option for option, value in asked.items() if value not in (None, found.layout)]
@@ -169,17 +168,5 @@ def _link(found: Links, name: str, wanted: Wanted, target: Path, place: placing.
             f"{FORMATS[name].title}: its files are linked as they are", seen=", ".join(refused), fix="leave that away"
         )
     for path, source in found.links.items():
-        place(source, target / path)
+        how(source, target / path)
     return Arranged(name, found.layout, {}, True, found.notes)
-
-
-def _counting(place: placing.Place, total: int, progress: Progress) -> placing.Place:
-    done = 0
-
-    def placed(source: Path, target: Path) -> None:
-        nonlocal done
-        place(source, target)
-        done += 1
-        progress("images arranged", done, total, {})
-
-    return placed

@@ -16,6 +16,7 @@ from transfer.datasets import cityscapes, coco, imagefolder, voc
 
 WIDTH, HEIGHT = 40, 30
 READERS = {"coco": coco.read, "voc": voc.read, "cityscapes": cityscapes.read, "imagefolder": imagefolder.read}
+READERS["crops"] = imagefolder.read
 
 Lay = Callable[[dict[str, Any]], Path]
 Run = Callable[..., tuple[Any, Arranged]]

@@ -7,8 +7,8 @@ writes the layout into the folder `target` and returns remarks; and a line of `W
 import importlib
 from types import ModuleType
 
-WRITERS = ("coco", "voc", "cityscapes", "imagefolder")
-"""Names of the layouts, which are those of `transfer.datasets`."""
+WRITERS = ("coco", "voc", "cityscapes", "imagefolder", "crops")
+"""Names of the layouts, which are those of `transfer.datasets`, and `crops`, an image folder of the objects."""
 
 
 def module(layout: str) -> ModuleType:
