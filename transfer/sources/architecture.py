@@ -8,7 +8,9 @@ from torch import Tensor
 
 from pretrain import backbones
 from pretrain.backbones import BACKBONES, IMAGENET, Architecture, Shapes, shapes_of
+from pretrain.core.counts import counted
 from pretrain.core.errors import CheckpointError
+from transfer.sources.anatomy import differences
 from transfer.sources.backbone import COUNTER, listed
 from transfer.sources.refusals import MISFITS, reason_of
 
@@ -81,16 +83,19 @@ def misfit(fit: Fit, shapes: Shapes, path: Path, place: str, beside: tuple[str, 
     kinds = {
         "missing": [key for key in fit.amiss if key not in shapes],
         "extra": [key for key in fit.amiss if key not in expected],
-        "of another shape": [f"{key} {list(shapes[key])}" for key in fit.amiss if key in shapes and key in expected],
+        "of another shape": [
+            f"{key} {list(shapes[key])} for {list(expected[key])}" for key in fit.amiss if key in shapes and key in expected
+        ],
     }
-    seen = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in kinds.items() if keys)
-    seen += f"; dropped: {listed(beside)}" if beside else ""
+    parts = differences(shapes, fit.name, expected, backbones.get(fit.name).family)
+    amiss = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in kinds.items() if keys)
+    seen = f"{place}; nearest is {fit.name}, with {counted(len(fit.amiss), 'tensor')} amiss: {amiss}"
     reason = reason_of(MISFITS, {**dict.fromkeys(beside, ()), **shapes})
+    why = reason or " and ".join(parts[:2])
+    whole = f"part of a backbone transfers as noise{'; if it is cut,' if parts else ';'} get the whole checkpoint"
     return CheckpointError(
-        f"{path} holds no whole backbone" + (f": {reason}" if reason else ""),
-        seen=f"{place}; nearest is {fit.name}, with {len(fit.amiss)} tensors amiss: {seen}",
+        f"{path} holds no whole backbone" + (f": {why}" if why else ""),
+        seen="; ".join([seen, *(parts if reason else parts[2:])]) + (f"; dropped: {listed(beside)}" if beside else ""),
         allowed=", ".join(BACKBONES) + ", as torchvision and timm build them",
-        fix="take a checkpoint of one of those"
-        if reason or not kinds["missing"]
-        else "part of a backbone transfers as noise; get the whole checkpoint",
+        fix="take a checkpoint of one of those" if reason or not kinds["missing"] else whole,
     )

@@ -34,6 +34,11 @@ def _conv1(shapes: Shapes) -> tuple[int, ...]:
     return _of_convolution(shapes, "conv1.weight", (64, 3, 7, 7))
 
 
+def _ends_stem(shapes: Shapes) -> bool:
+    """Tell whether the first block takes what the first convolution puts out."""
+    return shapes.get("layer1.0.conv1.weight", ())[1:2] == _conv1(shapes)[:1]
+
+
 def _middle(shapes: Shapes) -> tuple[int, ...]:
     """(outputs, inputs, height, width) of the first block's second convolution, which is 64 wide in every ResNet."""
     return _of_convolution(shapes, "layer1.0.conv2.weight", (64, 64, 3, 3))
@@ -129,6 +134,7 @@ MISFITS: tuple[Reason, ...] = (
         lambda s: any(len(shape) == 5 for shape in s.values()),
         "it is a network of videos or volumes, whose kernels have three sides",
     ),
+    (lambda s: len(s.get("conv1.weight", ())) == 3, "it is a network of signals such as sound, whose kernels have one side"),
     (
         lambda s: _has(s, r"fake_quant|activation_post_process|\._packed_params"),
         "it was quantised, or trained for that: another function",
@@ -139,8 +145,8 @@ MISFITS: tuple[Reason, ...] = (
     ),
     (lambda s: _has(s, r"(^|\.)filt$"), "it blurs (anti-aliasing) where it is strided"),
     (lambda s: _has(s, r"^(?!.*layer\d\.).*(stem|conv1)\.0\.weight$"), DEEP),
-    (lambda s: _conv1(s)[2] == 3 and _conv1(s)[0] < 64, DEEP),
-    (lambda s: _conv1(s)[2] == 3, "its stem is one 3×3 convolution, for images of 32 pixels (CIFAR)"),
+    (lambda s: _conv1(s)[2] == 3 and not _ends_stem(s), DEEP),
+    (lambda s: _conv1(s)[2:] == (3, 3), "its stem is one 3×3 convolution, for images of 32 pixels (CIFAR)"),
     (lambda s: _conv1(s)[1] != 3, "its first convolution does not take 3 channels"),
     (lambda s: _middle(s)[1] < _middle(s)[0], "it is a ResNeXt (grouped convolutions)"),
     (lambda s: _conv1(s)[0] > 64 or _middle(s)[0] > 64, "it is wider than a ResNet"),

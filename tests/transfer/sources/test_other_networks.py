@@ -90,6 +90,78 @@ OTHERS: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+class Sized(torchvision.models.ResNet):
+    """A ResNet of any depth, width and stem."""
+
+    def __init__(
+        self, *depths: int, stem: int = 7, width: int = 64, taken: int = 3, kernel: int = 3, biased: bool = False
+    ) -> None:
+        super().__init__(torchvision.models.resnet.BasicBlock, list(depths))
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d):
+                side = stem if name == "conv1" else module.kernel_size[0] if "downsample" in name else kernel
+                channels = (module.in_channels * width // 64, module.out_channels * width // 64)
+                made = nn.Conv2d(taken if name == "conv1" else channels[0], channels[1], side, bias=biased)
+                self.get_submodule(name.rpartition(".")[0]).add_module(name.rpartition(".")[2], made)
+            elif isinstance(module, nn.BatchNorm2d):
+                norm = nn.BatchNorm2d(module.num_features * width // 64)
+                self.get_submodule(name.rpartition(".")[0]).add_module(name.rpartition(".")[2], norm)
+
+
+def sized(*depths: int, **how: Any) -> Callable[[], State]:
+    return lambda: state_of(lambda: Sized(*depths, **how))
+
+
+PARTS: dict[str, tuple[Callable[[], State], tuple[str, ...]]] = {
+    "a stem of 5 × 5": (sized(2, 2, 2, 2, stem=5), ("backbone: its stem is one convolution of 5 × 5 (resnet18: 7 × 7)\n",)),
+    "half as wide": (
+        sized(2, 2, 2, 2, width=32),
+        (
+            "backbone: its stem puts out 32 channels (resnet18: 64) and "
+            "layer1 to layer4 put out 32, 64, 128, 256 channels (resnet18: 64, 128, 256, 512)\n",
+        ),
+    ),
+    "a half wider": (
+        sized(2, 2, 2, 2, width=96),
+        ("wider than a ResNet", "96, 192, 384, 768 channels (resnet18: 64, 128, 256"),
+    ),
+    "two channels": (sized(2, 2, 2, 2, taken=2), ("does not take 3", "its first convolution takes 2 channels (resnet18: 3)")),
+    "ResNet-10": (sized(1, 1, 1, 1), ("backbone: layer1 to layer4 have 1, 1, 1, 1 blocks (resnet18: 2, 2, 2, 2)\n",)),
+    "blocks of 5 × 5": (sized(2, 2, 2, 2, kernel=5), ("conv1 of its blocks is 5 × 5 (resnet18: 3 × 3) and conv2 of",)),
+    "biases": (sized(3, 4, 6, 3, biased=True), ("backbone: its convolutions have biases (resnet34: no biases)\n",)),
+    "32 groups": (
+        lambda: state_of(torchvision.models.resnext50_32x4d),
+        ("it is a ResNeXt", "conv2 of its blocks works in 32 groups (resnet50: 1)", "are 128, 256, 512, 1024 channels"),
+    ),
+    "CIFAR's, narrow": (sized(2, 2, 2, 2, stem=3, width=16), ("its stem is one 3×3 convolution", "put out 16, 32, 64, 128")),
+    "a network of sound": (
+        lambda: {name: tensor[..., 0] if tensor.dim() == 4 else tensor for name, tensor in resnet18().items()},
+        ("a network of signals such as sound", "its stem is one convolution of 7 (resnet18: 7 × 7)"),
+    ),
+    "a ViT of 6 blocks": (
+        of_timm("vit_small_patch16_224", depth=6, mlp_ratio=2),
+        ("backbone: it has 6 blocks (vit_small: 12) and its perceptrons are 768 wide (vit_small: 1536)\n",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_part_that_differs_is_named_with_what_was_seen_and_what_is_taken(tmp_path: Path, name: str) -> None:
+    make, words = PARTS[name]
+    torch.save({"encoder": make()}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError) as caught:
+        sources.load(str(tmp_path / "other.pth"))
+    assert all(each in str(caught.value) for each in words)
+    assert "take a checkpoint of one of those" in str(caught.value) or "if it is cut" in str(caught.value)
+
+
+def test_a_network_without_its_last_layer_is_cut_and_not_of_another_depth(tmp_path: Path) -> None:
+    torch.save({name: tensor for name, tensor in resnet18().items() if "layer4" not in name}, tmp_path / "cut.pth")
+    with pytest.raises(CheckpointError, match="noise; get the whole checkpoint") as caught:
+        sources.load(str(tmp_path / "cut.pth"))
+    assert " blocks (resnet18" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_it_is_refused_and_called_what_it_is(tmp_path: Path, name: str) -> None:
     make, words = OTHERS[name]
