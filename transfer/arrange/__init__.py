@@ -32,6 +32,7 @@ FORMATS: dict[str, Format] = {
     "roboflow_coco": Format("Roboflow's COCO export, SPLIT/_annotations.coco.json", OBJECTS),
     "cvat_coco": Format("CVAT's COCO export, annotations/instances_default.json", OBJECTS),
     "label_studio": Format("Label Studio's COCO export, result.json", OBJECTS),
+    "label_studio_json": Format("Label Studio's own JSON or JSON-MIN", (*OBJECTS, "imagefolder")),
     "coco_json": Format("COCO's annotations under other names", OBJECTS),
     "datumaro": Format("Datumaro's JSON, annotations/SUBSET.json with items", (*OBJECTS, "imagefolder")),
     "cvat_xml": Format("CVAT for images, annotations.xml", (*OBJECTS, "imagefolder")),

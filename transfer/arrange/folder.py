@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from pretrain.core.errors import DataError
 from pretrain.images.stores import SUFFIXES
@@ -51,11 +51,16 @@ class Folder:
         """Find the image that an annotation in the folder `near` names; None if there is none.
 
         A path is looked for from there, from `images/` and from the export's folder; then the one image of its base name
-        counts, whatever its folder, upper or lower case, its form in Unicode, %20 or its ending.
+        counts, whatever its folder, upper or lower case, its form in Unicode, %20 or its ending. Of an address its query
+        counts for nothing, except Label Studio's `?d=PATH`.
 
         Raises:
             DataError: If several images fit.
         """
+        found = self._image(name, near)
+        return self._image(path_in(name), near) if found is None and "?" in name else found
+
+    def _image(self, name: str, near: str) -> str | None:
         written = unquote(name).replace("\\", "/")
         for each in (name, written):
             for base in dict.fromkeys((near, f"{near}/images", "images", "")):
@@ -102,6 +107,12 @@ class Folder:
         for path in self.files:
             found.setdefault(_plain(path), []).append(path)
         return found
+
+
+def path_in(address: str) -> str:
+    """Return the path in an address, without its query, or the path that Label Studio's `?d=PATH` names."""
+    path, _, query = address.partition("?")
+    return parse_qs(query).get("d", [path])[0]
 
 
 def split_of(path: str) -> str | None:

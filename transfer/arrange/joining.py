@@ -38,7 +38,7 @@ def joined(folder: Folder, every: Iterable[Said], dropped: Dropped) -> Export:
     for path, image, things in every:
         images.setdefault(image, {}).setdefault(path, []).extend(things)
     items = [
-        Item(image, image_size(folder.path(image)), _split(image, files), tuple(united(files.values())))
+        Item(image, image_size(folder.path(image)), split_by_files(image, files), tuple(united(files.values())))
         for image, files in images.items()
     ]
     for image in sorted(set(folder.images) - images.keys()):
@@ -53,7 +53,7 @@ def united(files: Iterable[Sequence[Thing]]) -> list[Thing]:
     for things in files:
         here = Counter[tuple[object, ...]]()
         for thing in things:
-            key = _key(thing)
+            key = identity(thing)
             here[key] += 1
             if here[key] > had[key]:
                 found.append(thing)
@@ -61,7 +61,7 @@ def united(files: Iterable[Sequence[Thing]]) -> list[Thing]:
     return found
 
 
-def _key(thing: Thing) -> tuple[object, ...]:
+def identity(thing: Thing) -> tuple[object, ...]:
     """Return what equal objects have in common: all of an object, the numbers of its mask in place of the arrays."""
     mask = thing.mask
     if isinstance(mask, tuple):
@@ -71,7 +71,12 @@ def _key(thing: Thing) -> tuple[object, ...]:
     return thing.name, thing.box, numbers, thing.crowd, thing.difficult, thing.area
 
 
-def _split(image: str, files: Iterable[str]) -> str | None:
+def split_by_files(image: str, files: Iterable[str]) -> str | None:
+    """Tell an image's split by the files that name it, or by its folder; None: none says it.
+
+    Raises:
+        DataError: If they say several.
+    """
     splits = {split: path for path in files if (split := split_in(path, image)) is not None}
     if len(splits) > 1:
         seen = ", ".join(f"{path}: {split}" for split, path in splits.items())

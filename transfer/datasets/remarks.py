@@ -18,6 +18,12 @@ class Remarks:
         self._counts[what] = self._counts.get(what, 0) + 1
         self._first.setdefault(what, where)
 
+    def include(self, other: "Remarks") -> None:
+        """Count what another one counted, too."""
+        for what, count in other._counts.items():
+            self._counts[what] = self._counts.get(what, 0) + count
+            self._first.setdefault(what, other._first[what])
+
     def notes(self) -> tuple[str, ...]:
         """Write one line for each kind."""
         return tuple(
