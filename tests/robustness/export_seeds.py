@@ -139,6 +139,11 @@ def label_studio() -> list[bytes]:
     return [tasks([*shapes]), tasks([*chosen]), json.dumps(entries).encode()]
 
 
+def createml() -> bytes:
+    box = {"label": "cat", "coordinates": {"x": 9.5, "y": 8, "width": 12, "height": 10}}
+    return json.dumps([{"image": f"{name}.png", "annotations": [box, box | {"label": "dog"}]} for name in "ab"]).encode()
+
+
 VIA_TABLE = (
     b"#filename,file_size,region_count,region_id,region_shape_attributes,region_attributes\n"
     b'a.png,1,1,0,"{""name"":""rect"",""x"":1,""y"":2,""width"":5,""height"":6}","{""class"":""cat""}"\nb.png,1,0,0,"{}","{}"\n'
@@ -151,6 +156,10 @@ CUB = {
     "bounding_boxes.txt": b"1 1.0 2.0 9.0 8.0\n2 1.0 2.0 9.0 8.0\n",
 }
 YOLO = b"0 0.5 0.5 0.5 0.6\n1 0.2 0.2 0.7 0.2 0.7 0.9\n"
+KITTI = (
+    b"Car 0.00 1 -1.57 2.00 3.00 20.00 12.00 1.5 1.6 3.9 1.0 1.7 20.1 -1.62\n"
+    b"DontCare -1 -1 -10 5 6 9 9 -1 -1 -1 -1000 -1000 -1000 -10\n"
+)
 NAMES = b"path: .\ntrain: images\nkpt_shape: [1, 3]\nnames: {0: cat, 1: dog}\n"
 COLOURS = b"0 0 0 sky\n128 0 0 road\n0 128 0 big car\n"
 TABLE = b"filename,label,split\na.png,cat,train\nb.png,dog,val\n"
