@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from transfer.sources import networks
+from transfer.sources.arguments import changed, unknown
 from transfer.sources.recipe import LARGEST, STRIDES, Said, statement
 
 Config = Mapping[str, Any]
@@ -24,37 +25,6 @@ VIT_TYPES = ("vit", "deit", "vit_mae", "vit_msn")
 """What transformers calls its plain vision transformers; what a configuration leaves out is as in its ViT-B."""
 VITS = {(384, 12): "vit_small", (768, 12): "vit_base"}
 """Width and number of blocks → the name of the one with the usual heads."""
-FUNCTION_KEYS = {
-    "aa_layer": ("",),
-    "avg_down": (False,),
-    "replace_stem_pool": (False,),
-    "stem_type": ("",),
-    "output_stride": (32,),
-    "block_args": ({},),
-    "global_pool": ("avg", "token", ""),
-}
-"""Arguments of timm's models → values that leave a network the function it is; others change none, or tensors."""
-
-STRIDES_OF_ARGUMENTS = {
-    "dilation": ("False", "0", "1"),
-    "dilations": ("1",),
-    "replace_stride_with_dilation": ("False",),
-    "output_stride": ("32",),
-    "maxpool1": ("True",),
-}
-"""Arguments of trainings (DETR's, MMDetection's, torchvision's, DeepLab's, pl_bolts') → values, as text, that leave a ResNet's
-strides as they are."""
-
-
-def strided_otherwise(arguments: Config) -> str:
-    """Say which arguments of a training changed its ResNet's strides, which no tensor shows; empty where none did."""
-    changed = []
-    for key, usual in STRIDES_OF_ARGUMENTS.items():
-        value = arguments.get(key)
-        every = value if isinstance(value, (list, tuple)) else [value]
-        if any(isinstance(each, (bool, int, str)) and str(each) not in usual for each in every):
-            changed.append(f"{key} {value}")
-    return f"it was trained with {', '.join(changed)}" if changed else ""
 
 
 def named(where: str, name: Any, said: Config | None = None, **how: Any) -> Said:
@@ -89,23 +59,26 @@ def of_config(config: Config, where: str = "config.json beside it") -> Said:
     return of_arguments(name, about, arguments if isinstance(arguments, Mapping) else {}, where)
 
 
-def of_arguments(name: str, about: Config, arguments: Config, where: str) -> Said:
-    """Read what timm says of a model: its name, mean and deviation, and the arguments that it is made with."""
+def of_arguments(name: str, about: Config, arguments: Config, where: str, family: str = "") -> Said:
+    """Read what timm says of a model: its name, mean and deviation, and the arguments that it is made with.
+
+    Args:
+        name: Its name.
+        about: What says mean and deviation.
+        arguments: What it is made with.
+        where: What messages call it.
+        family: Of its tensors; empty: of its name.
+    """
+    family = family or ("resnet" if "res" in name else "vit")
     eps = arguments.get("bn_eps", about.get("bn_eps"))
     found = named(where, name, {"mean": about.get("mean"), "std": about.get("std"), "eps": eps})
     if found.architecture is not None and not found.other and "num_heads" in arguments:
         called, other = networks.with_heads(found.architecture, arguments["num_heads"])
         found = replace(found, architecture=called, other=other)
-    changed = [f"{key} {value}" for key, value in arguments.items() if value is not None and not _harmless(name, key, value)]
-    if found.other or not changed:
-        return found
-    return Said(where, found.fields, name, f"it is made with {', '.join(changed)}")
-
-
-def _harmless(name: str, key: str, value: Any) -> bool:
-    if key == "act_layer":
-        return bool(value == ("relu" if "res" in name else "gelu"))
-    return key not in FUNCTION_KEYS or value in FUNCTION_KEYS[key]
+    other = changed(arguments, family, of_network=True)
+    if found.other or not other:
+        return replace(found, unknown=unknown(arguments))
+    return Said(where, found.fields, name, f"it is made with {other}")
 
 
 def _transformers_resnet(config: Config, where: str) -> Said:
@@ -174,15 +147,9 @@ def of_mm(config: Config, where: str) -> Said:
         return statement(where, said, largest=LARGEST)
     said["stride"] = {"caffe": STRIDES[1], "pytorch": STRIDES[0]}.get(str(backbone.get("style")))
     said["eps"] = _inside(backbone, "norm_cfg").get("eps")
-    other = _odd_strides(backbone) or (f"it is a {kind}" if kind != "ResNet" else "")
+    odd = changed(backbone, "resnet", of_network=True)
+    other = f"its backbone has {odd}" if odd else f"it is a {kind}" if kind != "ResNet" else ""
     return statement(where, said, largest=LARGEST, architecture=f"resnet{backbone.get('depth')}", other=other)
-
-
-def _odd_strides(backbone: Config) -> str:
-    usual = {"strides": [1, 2, 2, 2], "dilations": [1, 1, 1, 1]}
-    given = {key: backbone.get(key, value) for key, value in usual.items()}
-    said = {key: list(value) for key, value in given.items() if isinstance(value, (list, tuple))}
-    return " and ".join(f"its {key} are {value}" for key, value in said.items() if value != usual[key])
 
 
 def _inside(config: Config, key: str) -> Config:

@@ -17,6 +17,8 @@ from transfer.sources.own import OWN
 from transfer.sources.recipe import USUAL, Said, by_hand, relevant, settled
 from transfer.sources.said import beside, inside, is_folded
 
+MOST_NAMED = 6
+"""Arguments of which nothing is known that a remark names."""
 TELLS_FOLDED = {"order", "stride"}
 """Fields of which one must be said of a network with Caffe's norms."""
 
@@ -49,7 +51,20 @@ def read_as(
     if source is None and open_still and backbone.source != OWN:
         _require_unfolded(backbone.state, path)
     doubted = line is not None and line.beware and {"order", "stride"} & set(assumed)
-    return replace(backbone, recipe=recipe, assumed=assumed, beware=line.beware if line and doubted else "")
+    remarks = tuple(dict.fromkeys((*backbone.remarks, *_unknown(said))))
+    beware = line.beware if line and doubted else ""
+    return replace(backbone, recipe=recipe, assumed=assumed, beware=beware, remarks=remarks)
+
+
+def _unknown(said: Sequence[Said]) -> list[str]:
+    """Say which of a network's arguments nothing is known of, a remark for each row of them."""
+    every = {words.unknown: words.where for words in said if words.unknown}
+    return [f"assumed to change nothing that the network computes: {_some(found)} ({where})" for found, where in every.items()]
+
+
+def _some(found: Sequence[str]) -> str:
+    more = len(found) - MOST_NAMED
+    return ", ".join(found[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _called(backbone: Backbone, said: Sequence[Said]) -> Backbone:
@@ -71,12 +86,12 @@ def _said(backbone: Backbone, payload: Payload, path: Path, *, sure: bool) -> li
         library = {"stride": "3x3", "eps": backbone.architecture.eps}
         seen = own.recipe_said(payload) if backbone.source == OWN else Said("torchvision", USUAL.fields())
         return [Said(f"{backbone.source}'s networks", library), seen]
-    own_words, line = inside(payload, path), SOURCES.get(backbone.source)
+    own_words, line = inside(payload, path, backbone.architecture.family), SOURCES.get(backbone.source)
     if line is not None:  # in the file stands what that code base calls its network; what lies beside it may be anyone's
         own_words = [replace(each, architecture=line.architecture(each.architecture)) for each in own_words]
     written = published.beside(path)
     ours = [published.recipe_said(written, f"{published.about(path).name} beside it")] if written else []
-    return [*own_words, *beside(path, backbone.source), *ours]
+    return [*own_words, *beside(path, backbone.source, backbone.architecture.family), *ours]
 
 
 def _require_unfolded(state: Mapping[str, Tensor], path: Path) -> None:

@@ -84,6 +84,8 @@ class Said:
     """What it is called there."""
     other: str = ""
     """What makes it a function that no architecture here computes, in words."""
+    unknown: tuple[str, ...] = ()
+    """Arguments of the network, with their values, of which nobody here knows whether they change it."""
 
 
 def statement(where: str, said: Mapping[str, Any], *, largest: float | None = None, **more: Any) -> Said:

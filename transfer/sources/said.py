@@ -17,6 +17,7 @@ from pretrain.core import plain
 from pretrain.core.errors import BenchError
 from pretrain.core.texts import read_text
 from transfer.sources import configs, files
+from transfer.sources.arguments import ARGUMENTS, OF_NETWORK, changed, unknown
 from transfer.sources.backbone import COUNTER
 from transfer.sources.files import Payload
 from transfer.sources.recipe import Said, statement
@@ -25,20 +26,6 @@ NAMES = re.compile(
     r"(?:base_)?(?:arch|architecture|model|backbone|encoder|network|net|cnn)(?:_(?:arch|name|type))?", re.IGNORECASE
 )
 """Matches entries that name a network, by text or by a mapping with a `name`, which may say more of it."""
-ARGUMENTS = (
-    "args",
-    "opt",
-    "opts",
-    "options",
-    "hparams",
-    "hyper_parameters",
-    "config",
-    "cfg",
-    "conf",
-    "init_args",
-    "method_kwargs",
-)
-"""Entries that hold the arguments of a training."""
 NORMALISER = re.compile(r"(?:.*\.)?(?:pixel_|image_|img_|new_)?(?:mean|std)")
 """Matches buffers of what is subtracted from pixels and what these are divided by."""
 COLOURS = 3
@@ -52,49 +39,65 @@ DEEPEST = 3
 """Levels of arguments inside each other that are read."""
 
 
-def inside(payload: Payload, path: Path) -> list[Said]:
+def inside(payload: Payload, path: Path, family: str) -> list[Said]:
     """List what a file says itself; each line says where.
 
     Args:
         payload: The file's content.
         path: Where it lies.
+        family: Of its tensors, such as `resnet`.
     """
-    said = [*_arguments(payload.content, ""), *_meta(payload.content), *_normalisers(payload.content)]
+    said = [*_arguments(payload.content, "", family), *_meta(payload.content), *_normalisers(payload.content)]
     if payload.form == "safetensors":
-        said += _arguments(_metadata(path), "its metadata")
+        said += _arguments(_metadata(path), "its metadata", family)
     return _telling(said)
 
 
-def beside(path: Path, source: str) -> list[Said]:
+def beside(path: Path, source: str, family: str) -> list[Said]:
     """List what a file's neighbours say; each line says where.
 
     Args:
         path: Where the file lies.
         source: The line of `SOURCES` that recognised it.
+        family: Of its tensors.
     """
-    return _telling(_beside(path, source))
+    return _telling(_beside(path, source, family))
 
 
 def _telling(said: Iterable[Said]) -> list[Said]:
-    return [each for each in said if each.fields or each.architecture or each.other]
+    return [each for each in said if each.fields or each.architecture or each.other or each.unknown]
 
 
-def _arguments(content: Mapping[Any, Any], where: str, depth: int = 0) -> Iterator[Said]:
-    """Yield what names and arguments say."""
-    named = [(key, value) for key, value in content.items() if isinstance(key, str) and NAMES.fullmatch(key)]
+def _arguments(
+    content: Mapping[Any, Any], where: str, family: str, depth: int = 0, *, of_network: bool = False
+) -> Iterator[Said]:
+    """Yield what names and arguments say.
+
+    Args:
+        content: What the file, or an entry of it, holds.
+        where: What messages call it; empty: the file itself.
+        family: Of the file's tensors.
+        depth: How many entries it lies in.
+        of_network: Whether it is a network's arguments and nothing else's.
+    """
+    inner = [(key, value) for key, value in content.items() if isinstance(key, str)]
+    named = [(key, value) for key, value in inner if NAMES.fullmatch(key)]
     for key, value in named:
         inside = value if isinstance(value, Mapping) else {}
         name = next((inside[each] for each in ("name", "arch", "type") if isinstance(inside.get(each), str)), value)
         if isinstance(name, str):
             kwargs = content.get("model_kwargs")
-            yield configs.of_arguments(name, {}, kwargs if isinstance(kwargs, Mapping) else {}, f"{where} {key}".strip())
-    if where:
-        fields = {"mean": content.get("mean"), "std": content.get("std"), "eps": content.get("bn_eps")}
-        yield statement(where, fields, other=configs.strided_otherwise(content))
-    deeper = [(key, content[key]) for key in ARGUMENTS if key in content] + named
-    for key, value in deeper if depth < DEEPEST else ():
-        if isinstance(value, Mapping):
-            yield from _arguments(value, f"{where}/{key}" if where else f"its {key}", depth + 1)
+            yield configs.of_arguments(
+                name, {}, kwargs if isinstance(kwargs, Mapping) else {}, f"{where} {key}".strip(), family
+            )
+    fields = {"mean": content.get("mean"), "std": content.get("std"), "eps": content.get("bn_eps")} if where else {}
+    other = changed(content, family, of_network=of_network)
+    left = unknown(content) if of_network else ()
+    yield statement(where or "its entries", fields, other=f"it was trained with {other}" if other else "", unknown=left)
+    for key, value in inner if depth < DEEPEST else ():
+        whole = bool(OF_NETWORK.fullmatch(key.lower()))
+        if isinstance(value, Mapping) and (whole or NAMES.fullmatch(key) or re.fullmatch(ARGUMENTS, key.lower())):
+            yield from _arguments(value, f"{where}/{key}" if where else f"its {key}", family, depth + 1, of_network=whole)
 
 
 def _normalisers(content: Mapping[Any, Any]) -> Iterator[Said]:
@@ -149,16 +152,16 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         return None
 
 
-def _beside(path: Path, source: str) -> Iterator[Said]:
+def _beside(path: Path, source: str, family: str) -> Iterator[Said]:
     """Yield what the files beside it say."""
     for name, read in CONFIGS.items():
         found = _mapping(path.with_name(name))
         known = read(found)
         yield known
         if known == Said(known.where):  # of a library that is not known there: its arguments may have the usual names
-            yield from _arguments(found, f"{name} beside it")
+            yield from _arguments(found, f"{name} beside it", family)
     for name in NEIGHBOURS:
-        yield from _arguments(_mapping(path.with_name(name)), f"{name} beside it")
+        yield from _arguments(_mapping(path.with_name(name)), f"{name} beside it", family)
     if source == "detectron2":
         yield configs.of_detectron2(_mapping(path.with_name("config.yaml")))
 
