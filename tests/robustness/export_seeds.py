@@ -144,6 +144,26 @@ def createml() -> bytes:
     return json.dumps([{"image": f"{name}.png", "annotations": [box, box | {"label": "dog"}]} for name in "ab"]).encode()
 
 
+def labelbox() -> list[bytes]:
+    """Objects, a line for each image; classes, as a list."""
+    box = {"name": "cat", "bounding_box": {"top": 2, "left": 3, "height": 9, "width": 12.5}}
+    outline = {"name": "dog", "polygon": [{"x": x, "y": y} for x, y in OUTLINE]}
+    chosen = {"name": "class", "radio_answer": {"name": "cat"}}
+
+    def rows(objects: list[object], classes: list[object]) -> list[dict[str, object]]:
+        label = {"performance_details": {"skipped": False}, "annotations": {"objects": objects, "classifications": classes}}
+        return [
+            {
+                "data_row": {"external_id": f"{name}.png", "row_data": "https://x/y?z=1"},
+                "media_attributes": {"height": HEIGHT, "width": WIDTH},
+                "projects": {"p": {"name": "p", "labels": [label]}},
+            }
+            for name in "ab"
+        ]
+
+    return ["\n".join(map(json.dumps, rows([box, outline], []))).encode(), json.dumps(rows([], [chosen])).encode()]
+
+
 VIA_TABLE = (
     b"#filename,file_size,region_count,region_id,region_shape_attributes,region_attributes\n"
     b'a.png,1,1,0,"{""name"":""rect"",""x"":1,""y"":2,""width"":5,""height"":6}","{""class"":""cat""}"\nb.png,1,0,0,"{}","{}"\n'

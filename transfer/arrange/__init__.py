@@ -33,6 +33,7 @@ FORMATS: dict[str, Format] = {
     "cvat_coco": Format("CVAT's COCO export, annotations/instances_default.json", OBJECTS),
     "label_studio": Format("Label Studio's COCO export, result.json", OBJECTS),
     "label_studio_json": Format("Label Studio's own JSON or JSON-MIN", (*OBJECTS, "imagefolder")),
+    "labelbox": Format("Labelbox's export, NDJSON or JSON with data_row", (*OBJECTS, "imagefolder")),
     "createml": Format("Create ML, JSON with the coordinates of centres, also Roboflow's", ("coco", "voc", "crops")),
     "coco_json": Format("COCO's annotations under other names", OBJECTS),
     "datumaro": Format("Datumaro's JSON, annotations/SUBSET.json with items", (*OBJECTS, "imagefolder")),

@@ -75,9 +75,9 @@ def rows_in(text: str, where: str) -> list[list[str]]:
     Raises:
         DataError: If it can't be read.
     """
-    lines = text.removeprefix("\ufeff").splitlines()
     if where.endswith(LINES):
-        return _objects([line for line in lines if line.strip()], where)
+        return _objects(json_lines(text, where))
+    lines = text.removeprefix("\ufeff").splitlines()
     separator = max(",;\t", key=lines[0].count) if lines else ","
     try:
         return [row for row in csv.reader(lines, delimiter=separator) if any(cell.strip() for cell in row)]
@@ -85,12 +85,24 @@ def rows_in(text: str, where: str) -> list[list[str]]:
         raise DataError(f"can't read {where} as a table", seen=error) from None
 
 
-def _objects(lines: Sequence[str], where: str) -> list[list[str]]:
-    try:
-        found = [json.loads(line) for line in lines]
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"can't read {where} as JSON, an object a line", seen=str(error) or "nested too deeply") from None
-    rows = [mapping(each, f"line {number} of {where}") for number, each in enumerate(found, start=1)]
+def json_lines(text: str, where: str) -> list[dict[str, Any]]:
+    """Read JSON objects, one a line; empty lines are passed over.
+
+    Raises:
+        DataError: If a line can't be read, or holds something else.
+    """
+    found = list[dict[str, Any]]()
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):  # other line ends may stand in a text
+        if line.strip():
+            try:
+                found.append(mapping(json.loads(line), f"line {number} of {where}"))
+            except (ValueError, RecursionError) as error:
+                seen = f"line {number}: {str(error) or 'nested too deeply'}"
+                raise DataError(f"can't read {where} as JSON, an object a line", seen=seen) from None
+    return found
+
+
+def _objects(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     heading = list(dict.fromkeys(key for row in rows for key in row))
     return [heading, *([_cell(row.get(key)) for key in heading] for row in rows)] if rows else []
 
