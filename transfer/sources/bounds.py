@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from pretrain.core.errors import CheckpointError
+from pretrain.core.memory import free_memory, gib
+from transfer.sources import signatures
 
 INFLATION = 10
-"""Largest unpacked size of a zip, in sizes of the file: torch.save doesn't compress, and weights hardly can be."""
-SPARE = 2**20
-"""Bytes beyond that, for small files."""
+"""How many times its size trained weights unpack to at most: they hardly can be packed."""
+LARGEST = 2**31
+"""Bytes that any file may unpack to, however small it is, as far as half of the free memory takes them: a pair of ViT-B and
+their optimiser are fewer. Tensors of one number, of heads or of untrained networks, pack a thousand to one."""
+CHUNK = 2**20
+"""Bytes that are unpacked at once."""
 DEPTH = 100
 """Most containers inside each other. Python hashes nested tuples by recursion, without a limit: deep ones end the process."""
 ENTRIES = 10_000_000
-"""Most values in a file, those that stand in several places counted in each."""
+"""Most values in a file, those that stand in several places counted in each; and most operations of its pickles."""
 LEGACY_PICKLES = 5
 """Pickles at the start of a file of torch.save before 1.6: magic number, version, system, content, names of the storages."""
 
@@ -34,7 +39,7 @@ def require_bounded(file: IO[bytes], size: int, path: Path, pickles: int) -> Non
         pickles: How many pickles it begins with; 0 for a zip.
 
     Raises:
-        CheckpointError: For a zip bomb, or containers that are nested too deep.
+        CheckpointError: For a zip bomb, containers that are nested too deep, or a pickle without end.
         Exception: Whatever a broken zip or pickle makes of Python's readers.
     """
     for _ in range(pickles):
@@ -48,31 +53,41 @@ def require_bounded(file: IO[bytes], size: int, path: Path, pickles: int) -> Non
     file.seek(0)
 
 
-def unpacked(read: Callable[[int], bytes], size: int, path: Path) -> bytes:
-    """Read what a compressed file of so many bytes unpacks to.
+def unpacked(read: Callable[[int], bytes], size: int, path: Path) -> BytesIO:
+    """Read what a compressed file of so many bytes unpacks to; of what begins like no checkpoint, the beginning.
 
     Raises:
         CheckpointError: If it is far more than the file.
     """
-    bound = INFLATION * size + SPARE
-    content = read(bound + 1)
-    if len(content) > bound:
-        raise _bomb(path, size, f"more than {bound:,}")
+    most = _most(size)
+    content = BytesIO()
+    while chunk := read(CHUNK):
+        content.write(chunk)
+        if content.tell() > most:
+            raise _bomb(path, size, f"more than {gib(most)}")
+        if content.tell() == len(chunk) and not signatures.begins(chunk):
+            break
+    content.seek(0)
     return content
+
+
+def _most(size: int) -> int:
+    """Return how many bytes a file of that size may unpack to."""
+    return max(INFLATION * size, min(LARGEST, free_memory(0) // 2))
 
 
 def _require_plain(entries: list[zipfile.ZipInfo], size: int, path: Path) -> None:
     claimed = sum(entry.file_size for entry in entries)
-    if claimed > INFLATION * size + SPARE:
-        raise _bomb(path, size, f"{claimed:,}")
+    if claimed > _most(size):
+        raise _bomb(path, size, gib(claimed))
 
 
 def _bomb(path: Path, size: int, claimed: str) -> CheckpointError:
     return CheckpointError(
         f"{path} would unpack to far more than it is",
         seen=f"{size:,} bytes, {claimed} unpacked",
-        allowed=f"{INFLATION} times the file: weights can hardly be packed",
-        fix="get the file from who made it; this one was made to fill a memory",
+        allowed=f"{INFLATION} times the file; or {gib(LARGEST)}, and half of the free memory",
+        fix="get it from who made it, if it was made to fill a memory; else unpack it, and pass the file of the weights",
     )
 
 
@@ -83,8 +98,11 @@ def require_shallow(file: IO[bytes], path: Path) -> None:
         CheckpointError: If they are.
         Exception: Whatever a broken pickle makes of Python's reader.
     """
-    if max(_depths(file), default=0) > DEPTH:
-        raise _too_deep(path)
+    for count, depth in enumerate(_depths(file)):
+        if depth > DEPTH:
+            raise _too_deep(path)
+        if count > ENTRIES:
+            raise _endless(path, "operations of its pickle")
 
 
 def _depths(file: IO[bytes]) -> Iterator[int]:
@@ -167,8 +185,7 @@ class _Tamer:
             plain[key if named else f"<{type(key).__name__} {len(plain)}>"], size = self.tame(inside, depth + 1)
             total += size
             if total > ENTRIES:
-                seen = f"more than {ENTRIES:,} values"
-                raise CheckpointError(f"{self._path} is written out endless", seen=seen, fix="save its state_dict alone")
+                raise _endless(self._path, "values")
         return (plain if isinstance(value, Mapping) else list(plain.values())), total
 
 
@@ -178,4 +195,10 @@ def _too_deep(path: Path) -> CheckpointError:
         seen=f"containers inside each other, more than {DEPTH} deep",
         allowed=f"{DEPTH}",
         fix="save its state_dict alone",
+    )
+
+
+def _endless(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is written out endless", seen=f"more than {ENTRIES:,} {what}", fix="save its state_dict alone"
     )

@@ -223,7 +223,7 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
     """
     if form == "gzip":
         with gzip.GzipFile(fileobj=file) as stream:
-            return BytesIO(bounds.unpacked(stream.read, size, path))
+            return bounds.unpacked(stream.read, size, path)
     if form == "zip":
         bounds.require_bounded(file, size, path, 0)
         with zipfile.ZipFile(file) as archive:
@@ -244,7 +244,7 @@ def unpacked(file: IO[bytes], size: int, form: str, path: Path) -> IO[bytes]:
             )
         stream_of = tape.extractfile(members[_only(list(members), path)])
         assert stream_of is not None
-        return BytesIO(bounds.unpacked(stream_of.read, size, path))
+        return bounds.unpacked(stream_of.read, size, path)
 
 
 def _only(names: list[str], path: Path) -> str:

@@ -162,7 +162,7 @@ def _no_checkpoint(file: IO[bytes], size: int, path: Path) -> CheckpointError:
         words, fix = "it is text that names one", f"pass {named}"
     return CheckpointError(
         f"can't read {path} as a checkpoint: it is none; {words}",
-        seen=f"{size} bytes that begin with {head[:40]!r}",
+        seen=f"{'unpacked, it begins' if isinstance(file, BytesIO) else f'{size} bytes that begin'} with {head[:40]!r}",
         allowed="a file of torch.save or safetensors, a .pkl of Detectron2, or TorchScript",
         fix=fix,
     )

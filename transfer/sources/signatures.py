@@ -13,6 +13,7 @@ Form = Literal["torch", "old torch", "TorchScript", "safetensors", "pickle", "gz
 HEAD = 512
 """Bytes that tell a form; a tar says what it is in its 257th."""
 ZIP = b"PK\x03\x04"
+GZIP = b"\x1f\x8b"
 OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How torch.save began before version 1.6: its magic number, pickled."""
 PROTOCOLS = b"\x02\x03\x04\x05"
@@ -122,6 +123,12 @@ def stranger(head: bytes) -> tuple[str, str] | None:
     return next(((words, fix) for fits, words, fix in STRANGERS if fits(head)), None)
 
 
+def begins(head: bytes) -> bool:
+    """Tell whether a file may be of a form that is read, by its first bytes."""
+    known = head.startswith((OLD_TORCH, ZIP, GZIP, *OLDEST_PICKLE)) or head[8:9] == b"{" or head[257:262] == b"ustar"
+    return known or (head[:1] == b"\x80" and head[1:2] in PROTOCOLS)
+
+
 def form_of(file: IO[bytes], size: int) -> Form | None:
     """Tell the form of a file, which is left at its beginning; None where it is of none that is read."""
     head = file.read(HEAD)
@@ -134,7 +141,7 @@ def form_of(file: IO[bytes], size: int) -> Form | None:
         return "safetensors"  # the length of a header of JSON, then the header
     if head[:1] == b"\x80" and head[1:2] in PROTOCOLS and head[1:2]:
         return "pickle"
-    if head.startswith(b"\x1f\x8b"):
+    if head.startswith(GZIP):
         return "gzip"
     if head[257:262] == b"ustar":
         return "tar"

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pretrain.core.errors import CheckpointError
 from transfer import sources
-from transfer.sources import files
+from transfer.sources import bounds, files
 
 State = dict[str, Tensor]
 
@@ -134,9 +134,41 @@ def test_archives_with_one_checkpoint_are_read(tmp_path: Path) -> None:
     assert all(is_read(tmp_path / name) for name in ("a.gz", "a.zip", "a.tar", "a.tar.gz"))
 
 
-def test_a_bomb_in_gzip_is_refused(tmp_path: Path) -> None:
+def constant() -> State:
+    """An untrained network of one number each, 45 MB of it: as gzip, a hundredth."""
+    return {name: torch.full_like(tensor, 2) for name, tensor in torchvision.models.resnet18().state_dict().items()}
+
+
+@pytest.mark.parametrize("packed", ["gzip", "a zip in gzip", "a zip", "a pickle in gzip"])
+def test_what_packs_well_is_read(tmp_path: Path, packed: str) -> None:
+    state = constant()
+    content = saved(state) if packed != "a pickle in gzip" else pickle.dumps({k: t.numpy() for k, t in state.items()})
+    if "zip" in packed.split():
+        deflated = io.BytesIO()
+        with zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("model.pth", content)
+        content = deflated.getvalue()
+    (tmp_path / "a").write_bytes(gzip.compress(content, 1) if "gzip" in packed else content)
+    assert (tmp_path / "a").stat().st_size * 20 < 45e6
+    read = sources.load(str(tmp_path / "a"))
+    assert all(torch.equal(tensor.float(), state[name].float()) for name, tensor in read.state.items())
+
+
+def test_a_bomb_in_gzip_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "LARGEST", 2**23)
+    begun = saved(weights())[:1000]
+    (tmp_path / "a.gz").write_bytes(gzip.compress(begun + bytes(30 * 2**20)))
+    with pytest.raises(CheckpointError, match=r"would unpack to far more than it is(.|\n)*more than 8\.0 MiB unpacked"):
+        sources.load(str(tmp_path / "a.gz"))
+
+
+def test_zeros_without_end_in_gzip_are_unpacked_no_further_than_their_beginning(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(30 * 2**20)))
-    with pytest.raises(CheckpointError, match="would unpack to far more than it is"):
+    asked: list[int] = []
+    with gzip.open(tmp_path / "a.gz") as stream:
+        bounds.unpacked(lambda size: asked.append(size) or stream.read(size), 30_000, tmp_path)  # type: ignore[func-returns-value]
+    assert asked == [bounds.CHUNK]
+    with pytest.raises(CheckpointError, match=r"it begins with zeros only(.|\n)*unpacked, it begins with"):
         sources.load(str(tmp_path / "a.gz"))
 
 
