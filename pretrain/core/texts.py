@@ -42,6 +42,11 @@ DECLARABLE = re.compile(r"ascii|utf|iso8859|iso2022|cp|gb|hz|big5|euc|shift_jis|
 """How Python names the encodings that a text may declare; others, such as punycode, are none of files."""
 
 
+def escaped(name: str) -> str:
+    """Write a file's name as lists and records have it: a byte that is no UTF-8 as `\\udcff`; every other name as it is."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def read(path: Path, most: int, kind: type[BenchError] = DataError) -> bytes:
     """Read the bytes of a small file, unpacked if they are gzip's.
 

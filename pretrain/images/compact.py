@@ -70,8 +70,8 @@ class Texts(Sequence[str]):
         chosen = np.asarray(indices, np.int64)
         return Texts(self.data, self.ends, chosen if self._chosen is None else self._chosen[chosen], self.before)
 
-    def is_plain(self) -> bool:
-        """Return whether all are UTF-8 without line breaks, so that a list with one of them on each line can hold them.
+    def are_lines(self) -> bool:
+        """Return whether none has a line break, so that a list with one of them on each line can hold them.
 
         NOTE: takes strings that end in ASCII, as names of images do: a character can't begin in one and end in the next.
         """
@@ -79,10 +79,7 @@ class Texts(Sequence[str]):
         while first < len(self.ends):
             start = int(self.ends[first - 1]) if first else 0
             first = max(int(np.searchsorted(self.ends, start + BLOCK, side="right")), first + 1)
-            try:
-                text = self.data[start : int(self.ends[first - 1])].tobytes().decode()
-            except UnicodeDecodeError:
-                return False
+            text = self.data[start : int(self.ends[first - 1])].tobytes().decode(errors="surrogateescape")
             if len(text.splitlines()) > 1:
                 return False
         return True

@@ -1,6 +1,7 @@
 """The images of one split: their names, classes and bytes, whatever they lie in."""
 
 import os
+import shlex
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from PIL import Image
 
 from pretrain.core.errors import DataError, GoneError
 from pretrain.core.layout import contents, contents_of
+from pretrain.core.texts import escaped
 from pretrain.images.compact import Numbers, Texts
 from pretrain.images.decode import Picture, undecodable, unreadable
 from pretrain.images.fingerprint import fingerprint
@@ -111,7 +113,7 @@ def read(root: Path, split: str, classes: Choice = None, *, labelled: bool = Fal
             have no classes and some are asked for.
     """
     listing = list_split(root, split, classes, labelled=labelled)
-    _require_names(listing.names, listing.source)
+    _require_names(listing)
     counts = _counts(listing.names, listing.wanted)
     if 0 in counts or not counts:
         raise _empty(listing, counts)
@@ -152,16 +154,22 @@ def _counts(names: Sequence[str], classes: Sequence[str]) -> list[int]:
     return [end - start for start, end in pairwise([0, *ends])]
 
 
-def _require_names(names: Sequence[str], source: Path) -> None:
-    """Refuse names that a list with one name per line couldn't hold: bytes other than UTF-8, or line breaks."""
-    if isinstance(names, Texts):
-        plain = names.is_plain()
-    else:
-        joined = "\0".join(names)
-        plain = joined.encode(errors="replace").decode() == joined and len(joined.splitlines()) <= 1
-    if not plain:
-        wrong = next(name for name in names if len(name.splitlines()) > 1 or name != name.encode(errors="replace").decode())
-        raise DataError(f"an image in {source} has a name that is no line of text", seen=repr(wrong), fix="rename that file")
+def _require_names(listing: Listing) -> None:
+    """Refuse names that lists and records can't hold: of classes, bytes other than UTF-8; of images, line breaks."""
+    odd = next((name for name in listing.wanted if name != escaped(name)), None)
+    if odd is not None:
+        raise DataError(
+            f"a class folder in {listing.source} has a name that is no UTF-8",
+            seen=repr(odd),
+            allowed="classes in UTF-8; images may be called anything without a line break",
+            fix=f"rename it; convmv -f latin1 -t utf8 -r --notest {shlex.quote(str(listing.source))} renames all that Western "
+            "systems wrote (gbk, shift-jis: others)",
+        )
+    names = listing.names
+    if names.are_lines() if isinstance(names, Texts) else len("\0".join(names).splitlines()) <= 1:
+        return
+    wrong = next(name for name in names if len(name.splitlines()) > 1)
+    raise DataError(f"an image in {listing.source} has a name of several lines", seen=repr(wrong), fix="rename that file")
 
 
 def _unreadable(source: Path, name: str, error: Exception) -> DataError:

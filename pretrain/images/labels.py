@@ -7,6 +7,7 @@ import numpy as np
 
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import DataError
+from pretrain.core.texts import escaped
 from pretrain.images.compact import Numbers
 from pretrain.images.imageset import ImageSet
 from pretrain.images.names import canonical
@@ -100,6 +101,7 @@ def listed(images: ImageSet, names: Sequence[str]) -> list[int]:
 
 def _forms(name: str) -> set[str]:
     """Return the names by which a list may refer to an image."""
+    name = escaped(name)
     stem = name.rpartition(".")[0]
     return {name, stem, name.rpartition("/")[2], stem.rpartition("/")[2]}
 
@@ -113,4 +115,4 @@ def save(folder: Path, images: ImageSet, labels: Sequence[int]) -> None:
     """Write the names of the images that keep their label into the run's folder."""
     kept = images.names.part(np.flatnonzero(np.asarray(labels) != UNLABELLED).tolist())
     with replacing(folder / LABELLED) as file:
-        file.writelines(f"{name}\n".encode() for name in kept)
+        file.writelines(f"{escaped(name)}\n".encode() for name in kept)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pretrain.core.errors import DataError
 from pretrain.core.journal import append_line
 from pretrain.core.settings import text_lines
+from pretrain.core.texts import escaped
 from pretrain.core.workers import shared_bytes
 
 SKIPPED = "skipped.txt"
@@ -68,7 +69,7 @@ class Ledger:
 
     def update(self) -> None:
         """Append the images replaced since the last call; called before the next checkpoint, so that none is lost."""
-        for name in (self._names[index] for index in self.skipped.new()):
+        for name in (escaped(self._names[index]) for index in self.skipped.new()):
             if name not in self._listed:
                 append_line(self._file, name)
                 self._listed.add(name)
@@ -91,4 +92,4 @@ def note(names: Sequence[str], total: int) -> str:
 
 def shown(names: Sequence[str]) -> str:
     """List the first names of a note."""
-    return ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+    return ", ".join(map(escaped, names[:SHOWN_NAMES])) + (", …" if len(names) > SHOWN_NAMES else "")

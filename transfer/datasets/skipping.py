@@ -12,6 +12,7 @@ from pretrain.core import distributed
 from pretrain.core.atomic import replacing
 from pretrain.core.errors import DataError, GoneError, ImageError
 from pretrain.core.journal import Journal
+from pretrain.core.texts import escaped
 from pretrain.images.skipping import SKIPPED, shown
 from transfer.datasets import stop
 from transfer.datasets.decoding import Listed, decoded, listed
@@ -62,7 +63,7 @@ def without_unreadable(
         return kept, ()
     if distributed.rank() == 0:
         with replacing(folder / SKIPPED) as file:
-            file.write("".join(f"{name}\n" for name in names).encode(errors="backslashreplace"))
+            file.write("".join(f"{escaped(name)}\n" for name in names).encode())
     total = len(data.train) + len(unread)
     note = f"{len(names)} of {total:,} training images can't be decoded and were left out ({SKIPPED}): {shown(names)}"
     journal.say(note)

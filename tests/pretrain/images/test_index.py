@@ -221,9 +221,10 @@ def test_packed_names_are_the_names() -> None:
     assert packed.beginning("x/")[0] == "x/a/1.png"
     assert packed != names[:-1]
     assert packed != [*names[:-1], "z"]
-    assert not packed.is_plain()
-    assert not Texts.of(["a\nb"]).is_plain()
-    assert Texts.of(["é.png", "b.png"]).is_plain()
+    assert not packed.are_lines()
+    assert not Texts.of(["a\nb"]).are_lines()
+    assert not Texts.of(["a\u2028b"]).are_lines()
+    assert Texts.of(["é.png", "\udcff.png", "\udc85.png", "b.png"]).are_lines()
     with pytest.raises(IndexError):
         packed[len(names)]
     assert Texts.of([]) == ()
