@@ -30,6 +30,8 @@ class Answer:
     """What of it can't be carried."""
     preferred: bool = False
     """Whether the tool marks it as the one that counts, such as a ground truth."""
+    given: bool = True
+    """Whether the annotator said anything; if not, `dropped` tells why."""
 
     def key(self) -> tuple[object, ...]:
         """Return what equal answers have in common, in whatever order their objects are."""
@@ -55,22 +57,27 @@ def agreed(folder: Folder, answers: Iterable[Answer], dropped: Dropped) -> Expor
         groups.setdefault((answer.path, answer.image), []).append(answer)
     chosen, overruled = list[Answer](), 0
     for (path, image), group in groups.items():
-        counting = [answer for answer in group if answer.preferred] or group
+        for answer in group:
+            if not answer.given:
+                dropped.include(answer.dropped)
+        given = [answer for answer in group if answer.given]
+        counting = [answer for answer in given if answer.preferred] or given
         keys = [answer.key() for answer in counting]
         if keys != keys[:1] * len(keys):
             dropped.add(DIFFER, f"{image} in {path}")
-            continue
-        overruled += any(answer.key() != keys[0] for answer in group)
-        dropped.include(counting[0].dropped)
-        chosen.append(counting[0])
+        elif counting:
+            overruled += any(answer.key() != keys[0] for answer in given)
+            dropped.include(counting[0].dropped)
+            chosen.append(counting[0])
+    known = {image for _, image in groups}
     notes = [f"of {overruled} images the annotation counts that is marked as right; others differ"] if overruled else []
     if any(answer.choices for answer in chosen) and not any(answer.things for answer in chosen):
-        return _classes(folder, chosen, dropped, notes)
-    return _objects(folder, chosen, dropped, notes)
+        return _classes(folder, chosen, known, dropped, notes)
+    return _objects(folder, chosen, known, dropped, notes)
 
 
-def _objects(folder: Folder, chosen: Sequence[Answer], dropped: Dropped, notes: list[str]) -> Export:
-    export = joined(folder, [Said(answer.path, answer.image, answer.things) for answer in chosen], dropped)
+def _objects(folder: Folder, chosen: Sequence[Answer], known: set[str], dropped: Dropped, notes: list[str]) -> Export:
+    export = joined(folder, [Said(answer.path, answer.image, answer.things) for answer in chosen], dropped, known)
     classified = sum(bool(answer.choices) for answer in chosen)
     empty = sum(not item.things for item in export.items)
     notes += [f"classes of {classified} images left out: objects are read"] if classified else []
@@ -78,13 +85,13 @@ def _objects(folder: Folder, chosen: Sequence[Answer], dropped: Dropped, notes: 
     return Export("objects", export.items, export.classes, dropped, (*export.notes, *notes))
 
 
-def _classes(folder: Folder, chosen: Sequence[Answer], dropped: Dropped, notes: list[str]) -> Export:
+def _classes(folder: Folder, chosen: Sequence[Answer], known: set[str], dropped: Dropped, notes: list[str]) -> Export:
     question = _question(chosen)
     images: dict[str, dict[str, tuple[str, ...]]] = {}
     for answer in chosen:
         images.setdefault(answer.image, {})[answer.path] = answer.choices.get(question, ())
     items = list(_labelled(images, dropped))
-    for image in sorted(set(folder.images) - images.keys()):
+    for image in sorted(set(folder.images) - known):
         dropped.add("images that no file names", image)
     return Export("classes", tuple(items), tuple(sorted({str(item.label) for item in items})), dropped, tuple(notes))
 

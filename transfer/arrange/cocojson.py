@@ -39,6 +39,8 @@ def looks_like_coco(glance: Glance, *patterns: str) -> bool:
 
 
 def _is_coco(head: str) -> bool:
+    if '"from_name"' in head:  # of Label Studio, whose tasks may hold any field
+        return False
     return '"file_name"' in head or ('"image_id"' in head and '"category_id"' in head)
 
 

@@ -1,7 +1,7 @@
 """Joins what several files of an export say of one image, as a project and its own export in one folder do."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pretrain.core.errors import DataError
@@ -21,7 +21,7 @@ class Said(NamedTuple):
     things: Sequence[Thing]
 
 
-def joined(folder: Folder, every: Iterable[Said], dropped: Dropped) -> Export:
+def joined(folder: Folder, every: Iterable[Said], dropped: Dropped, known: Collection[str] = ()) -> Export:
     """Return an export's images with the objects of all its files; those equal in different files count once, with a note.
 
     Objects that are equal within one file all stay: there the user drew them twice.
@@ -30,6 +30,7 @@ def joined(folder: Folder, every: Iterable[Said], dropped: Dropped) -> Export:
         folder: The export.
         every: What its files say, file by file; a file may have several entries of an image.
         dropped: Counts what is left out, here the images that no file names.
+        known: Images that files name, and that are left out for another reason.
 
     Raises:
         DataError: If files give an image different splits.
@@ -41,7 +42,7 @@ def joined(folder: Folder, every: Iterable[Said], dropped: Dropped) -> Export:
         Item(image, image_size(folder.path(image)), split_by_files(image, files), tuple(united(files.values())))
         for image, files in images.items()
     ]
-    for image in sorted(set(folder.images) - images.keys()):
+    for image in sorted(set(folder.images) - images.keys() - set(known)):
         dropped.add("images that no file names", image)
     classes = sorted({thing.name for item in items for thing in item.things})
     return Export("objects", tuple(items), tuple(classes), dropped, tuple(_notes(images, items)))

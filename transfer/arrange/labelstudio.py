@@ -35,6 +35,7 @@ class Result(NamedTuple):
     """Width and height of the image, as they are written."""
     turned: bool
     """Whether the annotator had turned the image."""
+    where: str
 
 
 class Annotation(NamedTuple):
@@ -45,15 +46,17 @@ class Annotation(NamedTuple):
     results: list[Result]
     ground_truth: bool
     where: str
+    left_out: str | None = None
+    """Why it doesn't count; None: it does."""
 
 
 def annotations_in(path: Path, below: str, dropped: Dropped) -> Iterator[Annotation]:
-    """Yield the annotations of a file, in either form; those that were cancelled, and tasks without one, are counted.
+    """Yield the annotations of a file, in either form, also those that don't count.
 
     Args:
         path: The file.
         below: Its path below the export's folder.
-        dropped: Counts what is left out.
+        dropped: Counts the files that have none.
 
     Raises:
         DataError: If the file can't be read, or something in it is no task.
@@ -63,7 +66,7 @@ def annotations_in(path: Path, below: str, dropped: Dropped) -> Iterator[Annotat
     tasks = listed if isinstance(listed, list) and all(isinstance(each, dict) for each in listed) else []
     if any(map(_is_task, tasks)):
         for at, entry in enumerate(tasks):
-            yield from _of_task(entry, f"task {shown(entry.get('id', at))} of {path}", dropped)
+            yield from _of_task(entry, f"task {shown(entry.get('id', at))} of {path}")
     elif any(map(_is_short, tasks)):
         for at, entry in enumerate(tasks):
             yield _of_short(entry, f"entry {at} of {path}")
@@ -100,27 +103,26 @@ def _is_short(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _of_task(entry: Mapping[str, Any], where: str, dropped: Dropped) -> Iterator[Annotation]:
+def _of_task(entry: Mapping[str, Any], where: str) -> Iterator[Annotation]:
     """Yield the annotations of a task; one that its storage keeps by itself has the task inside it."""
     alone = isinstance(entry.get("task"), dict)
     data = mapping((entry["task"] if alone else entry).get("data"), f"'data' of {where}")
     given = next((entry[name] for name in LISTS if entry.get(name) is not None), None)
     every = [dict(entry)] if alone else entries(given, f"the annotations of {where}")
-    kept = [each for each in every if not any(each.get(mark) for mark in CANCELLED)]
-    for _ in range(len(every) - len(kept)):
-        dropped.add("annotations that were cancelled", where)
     if not every:
-        dropped.add("tasks without an annotation", where)
-    for each in kept:
-        results = [_result(one, f"result {at} of {where}") for at, one in enumerate(entries(each.get("result"), where))]
-        yield Annotation(data, results, bool(each.get("ground_truth")), where)
+        yield Annotation(data, [], False, where, "tasks without an annotation")
+    for each in every:
+        cancelled = "annotations that were cancelled" if any(each.get(mark) for mark in CANCELLED) else None
+        found = [] if cancelled else entries(each.get("result"), f"'result' of {where}")
+        results = [_result(one, f"result {at} of {where}") for at, one in enumerate(found)]
+        yield Annotation(data, results, bool(each.get("ground_truth")), where, cancelled)
 
 
 def _result(entry: Mapping[str, Any], where: str) -> Result:
     value = mapping(entry.get("value") or {}, f"'value' of {where}")
     kind, question = str(entry.get("type") or _kind(value)), str(entry.get("from_name") or "")
     size = entry.get("original_width"), entry.get("original_height")
-    return Result(question, kind, value, size, bool(entry.get("image_rotation")))
+    return Result(question, kind, value, size, bool(entry.get("image_rotation")), where)
 
 
 def _of_short(entry: Mapping[str, Any], where: str) -> Annotation:
@@ -128,17 +130,17 @@ def _of_short(entry: Mapping[str, Any], where: str) -> Annotation:
     names = list(entry)
     begin, end = ("id" in entry and names.index("id") + 1), (names.index("annotator") if "annotator" in entry else len(names))
     answers = [name for name in (names[begin:end] if begin < end else names) if name not in OWN]
-    results = [result for name in answers for result in _short_results(name, entry[name])]
+    results = [result for name in answers for result in _short_results(name, entry[name], where)]
     return Annotation(entry, results, False, where)
 
 
-def _short_results(question: str, said: Any) -> Iterator[Result]:
+def _short_results(question: str, said: Any, where: str) -> Iterator[Result]:
     """Yield what stands under a question: the text of a choice, or shapes."""
-    for each in said if isinstance(said, list) else [said]:
+    for at, each in enumerate(said if isinstance(said, list) else [said]):
         value = {CHOICES: [each]} if isinstance(each, str) else each
         if isinstance(value, dict):
             size = value.get("original_width"), value.get("original_height")
-            yield Result(question, _kind(value) or "unknown", value, size, False)
+            yield Result(question, _kind(value) or "unknown", value, size, False, f"result {at} of {question!r} of {where}")
 
 
 def _kind(value: Mapping[str, Any]) -> str:

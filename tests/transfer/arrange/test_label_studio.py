@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pretrain.core.errors import DataError
+from transfer.arrange import recognise
 from transfer.arrange.work import Wanted, arrange
 from transfer.datasets.objects import DetectionData
 
@@ -98,7 +99,7 @@ def test_percentages_become_pixels_under_every_kind_of_address(run: Run, form: s
     assert data.classes == ("cat", "dog")
     assert (found(data.train, data), found(data.val, data)) == EXPECTED
     said = " ".join(done.notes)
-    assert "1 images found without what an upload puts before a file's name" in said
+    assert "1 images found by the names that they had before they were uploaded" in said
     assert "1 images have no objects; they are kept as background" in said
 
 
@@ -156,7 +157,6 @@ def test_shapes_that_cannot_be_carried_are_counted_by_kind(run: Run) -> None:
         "1 images that aren't there",
         "1 tasks without an annotation",
         "1 annotations that were cancelled",
-        "2 images that no file names left out",
     ):
         assert what in said, what
 
@@ -212,8 +212,11 @@ BRUSH = result("brushlabels", {"format": "rle", "rle": [], "brushlabels": ["cat"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([task("train0.png", [box(1, 1, 5, 5, x=None)])], "'x' of task 7 .* is not a number"),
-        ([task("train0.png", [box(1, 1, 5, 5, rectanglelabels="cat")])], "'rectanglelabels' of task 7 .* is not a list"),
+        ([task("train0.png", [box(1, 1, 5, 5, x=None)])], "'x' of result 0 of task 7 .* is not a number"),
+        (
+            [task("train0.png", [box(1, 1, 5, 5, rectanglelabels="cat")])],
+            "'rectanglelabels' of result 0 of task 7 .* is not a list",
+        ),
         ([task("train0.png", [PIXELS])], "isn't in percent of the image"),
         ([task("train0.png", [{"type": "rectanglelabels", "from_name": "a", "to_name": "b", "value": 3}])], "is not an object"),
         ([task("train0.png", [BRUSH])], r"the export has no class(.|\n)*masks of the brush"),
@@ -236,3 +239,23 @@ def test_a_damaged_file_is_one_error_that_names_it(lay: Lay, tmp_path: Path) -> 
     root = lay(FILES | {"p.json": written("tasks")[:-40]})
     with pytest.raises(DataError, match=r"can't read .*p.json as JSON"):
         arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
+
+
+def test_names_that_an_upload_changed_are_found_and_two_that_became_one_refused(run: Run, lay: Lay, tmp_path: Path) -> None:
+    files: dict[str, Any] = {"train/photo (2).png": None, "val/b.png": None, "val/c.png": None}
+    names = ("0a1b2c3d-photo_2.png", "0a1b2c3e-b.png")
+    content = json.dumps([task(f"/data/upload/1/{name}", [box(2, 3, 12, 11)]) for name in names])
+    data, done = run(files | {"p.json": content}, "label_studio_json", reading={"masks": False})
+    assert [picture.path.stem for picture in (*data.train, *data.val)] == ["photo_(2)", "b"]
+    assert any("2 images found by the names that they had before they were uploaded" in note for note in done.notes)
+    assert any("1 images that no file names left out, the first is val/c.png" in note for note in done.notes)
+    lay({"val/photo_(2).png": None})
+    with pytest.raises(DataError, match=r"several images could have been uploaded as 'photo_2.png'(.|\n)*photo \(2\).png, val"):
+        arrange(tmp_path / "export", tmp_path / "wrong", Wanted(), lambda *_: None)
+
+
+def test_a_coco_file_beside_it_is_read_as_before_and_a_field_of_its_tasks_makes_it_no_coco_file(lay: Lay) -> None:
+    coco = {"images": [{"id": 1, "file_name": "train0.png"}], "annotations": [], "categories": []}
+    assert recognise(lay(FILES | {"annotations.json": coco, "project.json": written("tasks")})) == "coco_json"
+    tasks = [task("train0.png", [TRIANGLE], data={"image": "train0.png", "file_name": "x"})]
+    assert recognise(lay({"annotations.json": json.dumps(tasks), "project.json": "[]"})) == "label_studio_json"

@@ -572,3 +572,11 @@ def test_two_classes_of_one_name_are_refused_and_two_categories_are_said(
     (root / "data.yaml").unlink()
     done = arrange(root, tmp_path / "made", Wanted(), lambda *_: None)
     assert "2 categories of a_train.json are called 'cat' and become one class" in done.notes
+
+
+def test_an_address_names_an_image_by_its_path_alone(run: Run) -> None:
+    addresses = ("https://example.org/train/a.jpg?sig=x/y", "/data/local-files/?d=served/b.jpg")
+    files: dict[str, Any] = {"train/a.jpg": None, "val/b.jpg": None}
+    files |= {f"{split}.json": coco_file(name) for split, name in zip(("train", "val"), addresses, strict=True)}
+    data, _ = run(files, "coco_json", reading=BOXES)
+    assert [picture.path.name for picture in (*data.train, *data.val)] == ["a.jpg", "b.jpg"]

@@ -5,8 +5,10 @@ Boxes and outlines are in percent of the image's width and height; a box is its 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pretrain.core.errors import DataError
 from transfer.arrange.answers import Answer, agreed
@@ -26,8 +28,10 @@ PATTERNS = ("*.json", "*/*.json")
 FIELDS = (('"from_name"', '"to_name"'), ('"was_cancelled"', '"annotations"'), ('"annotation_id"', '"lead_time"'))
 """What the beginning of a file has of either form; JSON-MIN of old has none of them, but labels."""
 LABELS = ('"rectanglelabels"', '"polygonlabels"', '"brushlabels"')
-UPLOADED = re.compile("[0-9a-f]{8}-")
+UPLOADED = re.compile("^[0-9a-f]{8}-")
 """What the server puts before the name of a file that is uploaded."""
+LOST = re.compile(r"[^-\w.]")
+"""What it leaves out of that name, as Django does (`get_valid_filename`)."""
 SIDES = ("x", "y", "width", "height")
 REACH = (-100, 200)
 """Percent of the image between which a shape lies: some reach out."""
@@ -51,10 +55,11 @@ def read(root: Path, given: Named | None) -> Export:
 
 
 def _answers(folder: Folder, dropped: Dropped, remarks: Remarks) -> Iterator[Answer]:
+    images = _Images(folder, remarks)
     for path in folder.ending(".json"):
         for annotation in annotations_in(folder.path(path), path, dropped):
             name = image_name(annotation)
-            image = None if name is None else _image(folder, name, path, remarks)
+            image = None if name is None else images.find(name, path)
             if name is None:
                 dropped.add("tasks without an image", annotation.where)
             elif image is None:
@@ -63,30 +68,61 @@ def _answers(folder: Folder, dropped: Dropped, remarks: Remarks) -> Iterator[Ans
                 yield _answer(annotation, path, image, image_size(folder.path(image)), remarks)
 
 
-def _image(folder: Folder, name: str, path: str, remarks: Remarks) -> str | None:
-    """Find the image of an address, also under the name that it had before it was uploaded."""
-    near = path.rpartition("/")[0]
-    image = folder.image(name, near)
-    base = path_in(name).replace("\\", "/").rpartition("/")[2]
-    before = UPLOADED.sub("", base)
-    if image is None and before != base and (image := folder.image(before, near)) is not None:
-        remarks.add("images found without what an upload puts before a file's name", f"{image} for {name}")
-    return image
+class _Images:
+    """Finds the images of addresses, also those that had another name before they were uploaded."""
+
+    def __init__(self, folder: Folder, remarks: Remarks) -> None:
+        self._folder, self._remarks = folder, remarks
+
+    def find(self, name: str, path: str) -> str | None:
+        """Find an image; None if there is none.
+
+        Raises:
+            DataError: If several could be it.
+        """
+        near = path.rpartition("/")[0]
+        image = self._folder.image(name, near)
+        base = path_in(name).replace("\\", "/").rpartition("/")[2]
+        before = UPLOADED.sub("", base)
+        if image is not None or before == base:
+            return image
+        image = self._folder.image(before, near) or self._uploaded(unquote(before))
+        if image is not None:
+            self._remarks.add("images found by the names that they had before they were uploaded", f"{image} for {name}")
+        return image
+
+    def _uploaded(self, name: str) -> str | None:
+        found = self._as_uploaded.get(name, [])
+        if len(found) > 1:
+            seen, fix = ", ".join(found[:3]), "leave one of them in the export"
+            raise DataError(f"several images could have been uploaded as {name!r}", seen=seen, fix=fix)
+        return found[0] if found else None
+
+    @cached_property
+    def _as_uploaded(self) -> dict[str, list[str]]:
+        """Name that the server gives to a file → images that get it: blanks are `_`, and most other marks are gone."""
+        found: dict[str, list[str]] = {}
+        for path in self._folder.images:
+            found.setdefault(LOST.sub("", path.rpartition("/")[2].strip().replace(" ", "_")), []).append(path)
+        return found
 
 
 def _answer(annotation: Annotation, path: str, image: str, size: tuple[int, int], remarks: Remarks) -> Answer:
     dropped = Dropped()
+    if annotation.left_out is not None:
+        dropped.add(annotation.left_out, annotation.where)
+        return Answer(path, image, (), {}, dropped, given=False)
     collector, choices = Collector(f"{image} in {path}", dropped), dict[str, tuple[str, ...]]()
     classes = {_outline(each) for each in annotation.results if each.kind.endswith("labels")}
     scaled = False
     for result in annotation.results:
-        scaled |= _is_scaled(result, size, annotation.where)
+        scaled |= _is_scaled(result, size)
         if result.kind == CHOICES and not _is_drawn(result):
-            choices[result.question] = (*choices.get(result.question, ()), *_names(result, annotation.where))
+            choices[result.question] = (*choices.get(result.question, ()), *_names(result))
         elif result.kind in ("rectangle", "polygon") and _outline(result) in classes:
             continue  # the same shape again, without its label
         else:
-            _add(result, collector, size, annotation.where)
+            _add(result, collector, size)
     if scaled:
         remarks.add("images of another size than annotated, in the same proportions", image)
     return Answer(path, image, collector.things, choices, dropped, annotation.ground_truth)
@@ -100,31 +136,31 @@ def _outline(result: Result) -> str:
     return repr([result.value.get(name) for name in (*SIDES, "points", "rotation")])
 
 
-def _is_scaled(result: Result, size: tuple[int, int], where: str) -> bool:
+def _is_scaled(result: Result, size: tuple[int, int]) -> bool:
     """Tell whether an image was annotated in another size.
 
     Raises:
         DataError: If it was in other proportions: then it is another image, or a part of it.
     """
-    said = size_of(*result.size, where)
+    said = size_of(*result.size, result.where)
     if said is None or said == size:
         return False
     if abs(said[0] * size[1] - said[1] * size[0]) > sum(said) + sum(size):  # more than rounding explains
         seen, allowed = f"{size[0]} × {size[1]}", f"{said[0]} × {said[1]}, as annotated, or these proportions"
-        raise DataError(f"the image of {where} has other proportions than annotated", seen=seen, allowed=allowed)
+        raise DataError(f"the image of {result.where} has other proportions than annotated", seen=seen, allowed=allowed)
     return True
 
 
-def _names(result: Result, where: str) -> list[str]:
+def _names(result: Result) -> list[str]:
     found = result.value.get(result.kind)
     if not isinstance(found, list | None):
-        raise DataError(f"{result.kind!r} of {where} is not a list", seen=shown(found), allowed="a list of names")
-    return [word(name, f"{result.kind!r} of {where}") for name in found or ()]
+        raise DataError(f"{result.kind!r} of {result.where} is not a list", seen=shown(found), allowed="a list of names")
+    return [word(name, f"{result.kind!r} of {result.where}") for name in found or ()]
 
 
-def _add(result: Result, collector: Collector, size: tuple[int, int], where: str) -> None:
+def _add(result: Result, collector: Collector, size: tuple[int, int]) -> None:
     """Add a shape, or count it."""
-    value, kind = result.value, result.kind
+    value, kind, where = result.value, result.kind, result.where
     box, polygon = kind in ("rectanglelabels", "labels") and {"width", "height"} <= value.keys(), "points" in value
     if kind == CHOICES:
         collector.drop("choices of single objects")
@@ -140,7 +176,7 @@ def _add(result: Result, collector: Collector, size: tuple[int, int], where: str
         collector.drop("rotated boxes")
     elif value.get("closed") is False:
         collector.drop("open outlines")
-    elif len(names := _names(result, where)) != 1:
+    elif len(names := _names(result)) != 1:
         collector.drop("objects of several classes, or of none")
     elif box:
         collector.box(names[0], _box(value, size, where))

@@ -90,15 +90,21 @@ def _answers(folder: Folder, path: str, where: str, entry: Mapping[str, Any], dr
         dropped.add("images that aren't there", f"{shown(row.get('external_id') or row.get('row_data'))} in {path}")
         return
     labels = [label for _, each in _projects(entry, where) for label in entries(each.get("labels"), f"'labels' of {where}")]
-    kept = [label for label in labels if not _is_skipped(label)]
-    for _ in range(len(labels) - len(kept)):
-        dropped.add("labels that were skipped", where)
     if not labels:
-        dropped.add("data rows without a label", where)
-    if kept:
-        _check_size(entry, folder.path(image), where)
-    for label in kept:
-        yield _answer(path, image, mapping(label.get("annotations") or {}, f"'annotations' of {where}"), where)
+        yield _unsaid(path, image, "data rows without a label", where)
+    for at, label in enumerate(labels):
+        if _is_skipped(label):
+            yield _unsaid(path, image, "labels that were skipped", where)
+        else:
+            _check_size(entry, folder.path(image), where)
+            said = mapping(label.get("annotations") or {}, f"'annotations' of label {at} of {where}")
+            yield _answer(path, image, said, where)
+
+
+def _unsaid(path: str, image: str, why: str, where: str) -> Answer:
+    dropped = Dropped()
+    dropped.add(why, where)
+    return Answer(path, image, (), {}, dropped, given=False)
 
 
 def _image(folder: Folder, path: str, row: Mapping[str, Any], where: str) -> str | None:
@@ -133,8 +139,8 @@ def _answer(path: str, image: str, said: Mapping[str, Any], where: str) -> Answe
     collector, choices = Collector(f"{image} in {path}", dropped), dict[str, tuple[str, ...]]()
     if "frames" in said or "segments" in said:
         collector.drop("frames of a video")
-    for entry in entries(said.get("objects"), f"'objects' of {where}"):
-        _add(entry, collector, where)
+    for at, entry in enumerate(entries(said.get("objects"), f"'objects' of {where}")):
+        _add(entry, collector, f"object {at} of {where}")
     for entry in entries(said.get("classifications"), f"'classifications' of {where}"):
         question = word(entry.get("name"), f"the name of a classification of {where}")
         if not any(field in entry for field in CHOICES):
@@ -149,11 +155,11 @@ def _answer(path: str, image: str, said: Mapping[str, Any], where: str) -> Answe
 
 def _add(entry: Mapping[str, Any], collector: Collector, where: str) -> None:
     """Add an object, or count it."""
-    name = word(entry.get("name"), f"the name of an object of {where}")
+    name = word(entry.get("name"), f"the name of {where}")
     kind = next((field for field in KINDS if entry.get(field)), None)
     if kind == "bounding_box":
         box = mapping(entry[kind], f"'bounding_box' of {where}")
-        left, top, wide, high = (number(box.get(side), f"{side!r} of an object of {where}") for side in SIDES)
+        left, top, wide, high = (number(box.get(side), f"{side!r} of {where}") for side in SIDES)
         collector.box(name, (left, top, left + wide, top + high))
     elif kind == "polygon":
         found = entries(entry[kind], f"'polygon' of {where}")
