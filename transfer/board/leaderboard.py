@@ -23,6 +23,7 @@ from transfer.board.cells import Cell, Unit, collect, pooled
 from transfer.board.columns import Column, Protocol, protocol_key
 from transfer.board.columns import columns as columns_of
 from transfer.board.cost import Cost
+from transfer.board.differing import differing
 from transfer.board.entries import Conflict, Entry, newest
 from transfer.record import RunRecord
 from transfer.shapes import KINDS
@@ -199,16 +200,8 @@ def _variant(key: RowKey, alike: Sequence[RowKey]) -> str:
     if len({other.method_version for other in alike}) > 1:
         words.append(f"method version {key.method_version or 'unknown'}")
     for part in ("augmentation", "changed"):
-        words += _differing_settings(getattr(key, part), [getattr(other, part) for other in alike])
+        settings = {other: json.loads(getattr(other, part)) for other in alike}
+        words += differing(settings[key], list(settings.values()), key.method, key.method_version)
     if len({other.file for other in alike}) > 1:
         words.append(f"file {key.file or 'unknown'}")
     return ", ".join(words)
-
-
-def _differing_settings(mine: str, all_of_them: Sequence[str]) -> list[str]:
-    """The settings, in words, in which some of several differ; what one of them doesn't name is as published."""
-    plain = [json.loads(text) for text in all_of_them]
-    names = sorted({name for settings in plain for name in settings})
-    differing = [name for name in names if len({json.dumps(settings.get(name)) for settings in plain}) > 1]
-    own = json.loads(mine)
-    return [f"{name} {own[name]}" if name in own else f"{name} as published" for name in differing]
