@@ -25,6 +25,7 @@ from torch import Tensor
 
 from pretrain.core import access
 from pretrain.core.errors import ImageError
+from pretrain.core.instead import instead
 from pretrain.images.crops import Box
 
 REDUCTIONS = (8, 4, 2)
@@ -45,12 +46,8 @@ MAX_PIXELS: int = 2 * (Image.MAX_IMAGE_PIXELS or 2**30 // 12)
 REPLACE = "replace or remove that file"
 HEAD = 256
 """Bytes that show what a file is."""
-INSTEAD = (
-    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, whose file `git lfs pull` fetches"),
-    (re.compile(rb"\s*<(?:!doctype html|html|head|\?xml)", re.IGNORECASE), "a web page, or other text in XML"),
-    (re.compile(rb"(?!P[1-7])[\t\n\r -~]+\Z"), "plain text"),
-)
-"""What lies in the place of images: how it begins, and what it is."""
+TEXT = re.compile(rb"(?!P[1-7])[\t\n\r -~]+\Z")
+"""Matches the beginning of plain text, which no image's is but that of a PNM."""
 _ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 """What Pillow calls an image that was read into memory: another name in every run."""
 _ALLOWED = f"at most {MAX_PIXELS:,} pixels"
@@ -134,22 +131,21 @@ def opened(file: io.BytesIO | Path, name: str) -> Image.Image:
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno and isinstance(file, Path):
             raise unreadable(name, file, error) from None
-        raise undecodable(name, _instead(file) or error) from None
+        seen, fix = _instead(file) or (error, REPLACE)
+        raise undecodable(name, seen, fix=fix) from None
     if image.width * image.height > MAX_PIXELS:
         raise undecodable(name, f"{image.width} × {image.height} pixels", _ALLOWED)
     return image
 
 
-def _instead(file: io.BytesIO | Path) -> str | None:
-    """Say what a file is that is no image, by its beginning; None if that is of no known kind."""
+def _instead(file: io.BytesIO | Path) -> tuple[str, str] | None:
+    """Say what a file is that is no image, by its beginning, and what to do; None if that is of no known kind."""
     if isinstance(file, Path):
         with file.open("rb") as beginning:
             head = beginning.read(HEAD)
     else:
         head = file.getvalue()[:HEAD]
-    if not head:
-        return "an empty file"
-    return next((what for pattern, what in INSTEAD if pattern.match(head)), None)
+    return instead(head) or (("plain text", REPLACE) if TEXT.match(head) else None)
 
 
 def rgb(image: Image.Image, name: str, *, upright: bool = False) -> Image.Image:
@@ -222,10 +218,10 @@ def reduced_box(box: Box, factor: int) -> Box:
     return left, top, right, bottom
 
 
-def undecodable(name: str, error: object, allowed: str | None = None) -> ImageError:
+def undecodable(name: str, error: object, allowed: str | None = None, fix: str = REPLACE) -> ImageError:
     """Build the error for a file that isn't an image, or not one that can be decoded."""
     seen = _ADDRESS.sub("", f"{error}") or type(error).__name__
-    return _named(name, ImageError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix=REPLACE))
+    return _named(name, ImageError(f"can't decode the image {name}", seen=seen, allowed=allowed, fix=fix))
 
 
 def unreadable(name: str, path: Path | str, error: OSError) -> ImageError:

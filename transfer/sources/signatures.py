@@ -7,6 +7,8 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import IO, Literal
 
+from pretrain.core.instead import instead
+
 Form = Literal["torch", "old torch", "TorchScript", "safetensors", "pickle", "gzip", "tar", "zip"]
 """The forms of files that are read; of the last three, what is in them."""
 
@@ -33,23 +35,6 @@ def _is_text(head: bytes) -> bool:
 
 
 STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
-    (lambda b: not b, "it is empty", "get the file itself: the download didn't begin"),
-    (
-        lambda b: b.startswith(b"version https://git-lfs"),
-        "it is a Git LFS pointer, and not the file that it names",
-        "git lfs pull, or download the file itself",
-    ),
-    (lambda b: not b.strip(b"\0"), "it begins with zeros only, as a download that broke off", "get the file again"),
-    (
-        lambda b: b.startswith(b"\x00\x05\x16\x07"),
-        "it is what macOS keeps beside a file, and not the file",
-        "pass the file of that name without ._ before it",
-    ),
-    (
-        lambda b: _text(b)[:1] == b"<",
-        "it is a web page, or XML",
-        "get the file itself: the address gave a page in its place, which may ask for a login or a confirmation",
-    ),
     (
         lambda b: b.startswith(b"\x89HDF\r\n\x1a\n"),
         "it is HDF5, which Keras, TensorFlow and h5py write",
@@ -115,11 +100,13 @@ STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     ),
     (lambda b: _is_text(b), "it is text", "pass the file of the weights"),
 )
-"""Tests of the first bytes, what a file is that passes, and what to do."""
+"""Tests of the first bytes, what a file is that passes, and what to do; with what lies in the place of any file."""
 
 
 def stranger(head: bytes) -> tuple[str, str] | None:
     """Return what a file that is not read is, and what to do; None where its first bytes don't tell."""
+    if (found := instead(head)) is not None:
+        return f"it is {found[0]}", found[1]
     return next(((words, fix) for fits, words, fix in STRANGERS if fits(head)), None)
 
 

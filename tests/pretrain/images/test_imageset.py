@@ -112,8 +112,10 @@ def test_a_class_folder_with_splits_inside_is_not_offered_as_the_data(tmp_path: 
 
 IN_PLACE_OF_IMAGES = {
     "an empty file": b"",
-    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
     "a web page": b"\n<!DOCTYPE html><html>",
+    "a file that begins with zeros only": bytes(1000),
+    "what macOS keeps beside a file": b"\x00\x05\x16\x07\x00\x02\x00\x00",
     "plain text": b"404: Not Found",
 }
 

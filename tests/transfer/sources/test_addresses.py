@@ -78,7 +78,7 @@ def test_timm_s_weights_are_named_with_their_tag() -> None:
 def test_a_path_may_begin_at_home_and_its_neighbours_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model.pth").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="it is empty"):
+    with pytest.raises(CheckpointError, match="it is an empty file"):
         sources.load("~/model.pth")
     with pytest.raises(CheckpointError, match=r"nothing; near it: model\.pth"):
         sources.load("~/model.pt")

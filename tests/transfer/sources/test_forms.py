@@ -168,7 +168,7 @@ def test_zeros_without_end_in_gzip_are_unpacked_no_further_than_their_beginning(
     with gzip.open(tmp_path / "a.gz") as stream:
         bounds.unpacked(lambda size: asked.append(size) or stream.read(size), 30_000, tmp_path)  # type: ignore[func-returns-value]
     assert asked == [bounds.CHUNK]
-    with pytest.raises(CheckpointError, match=r"it begins with zeros only(.|\n)*unpacked, it begins with"):
+    with pytest.raises(CheckpointError, match=r"a file that begins with zeros only(.|\n)*unpacked, it begins with"):
         sources.load(str(tmp_path / "a.gz"))
 
 

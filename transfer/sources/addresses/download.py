@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.core.errors import CheckpointError, StorageError
+from pretrain.core.instead import instead
 from pretrain.core.journal import Journal
 from pretrain.core.memory import gib
 from transfer.sources import signatures
@@ -230,9 +231,9 @@ def _wrong(wanted: Wanted, file: Path) -> CheckpointError | None:
     size = file.stat().st_size if file.is_file() else 0
     with file.open("rb") as opened:
         head = opened.read(signatures.HEAD)
-    if not head or head.startswith(b"version https://git-lfs") or head.lstrip()[:1] == b"<":
-        words, fix = signatures.stranger(head) or ("", "")
-        return CheckpointError(f"{wanted.url} gave no checkpoint: {words}", seen=f"{size} bytes: {head[:40]!r}", fix=fix)
+    if (found := instead(head)) is not None:
+        what, fix = found
+        return CheckpointError(f"{wanted.url} gave no checkpoint: {what}", seen=f"{size} bytes: {head[:40]!r}", fix=fix)
     fix = "fetch it from where its digest was told; or, if the file was changed on purpose, give its new digest"
     if wanted.size is not None and size != wanted.size:
         seen, allowed = f"{size} bytes", f"{wanted.size} bytes"
