@@ -161,7 +161,11 @@ def labelbox() -> list[bytes]:
             for name in "ab"
         ]
 
-    return ["\n".join(map(json.dumps, rows([box, outline], []))).encode(), json.dumps(rows([], [chosen])).encode()]
+    objects = [{"title": "cat", "bbox": box["bounding_box"]}, {"title": "dog", "polygon": outline["polygon"]}]
+    said = {"objects": objects, "classifications": [{"title": "class", "answer": {"title": "cat"}}]}
+    former = [{"External ID": f"{name}.png", "Labeled Data": "https://x/y", "Skipped": False, "Label": said} for name in "ab"]
+    today = [rows([box, outline], []), rows([], [chosen])]
+    return ["\n".join(map(json.dumps, today[0])).encode(), json.dumps(today[1]).encode(), json.dumps(former).encode()]
 
 
 VIA_TABLE = (

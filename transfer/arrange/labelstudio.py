@@ -63,12 +63,12 @@ def annotations_in(path: Path, below: str, dropped: Dropped) -> Iterator[Annotat
     """
     content = any_json_of(path)
     listed = [content] if isinstance(content, dict) else content
-    tasks = listed if isinstance(listed, list) and all(isinstance(each, dict) for each in listed) else []
-    if any(map(_is_task, tasks)):
-        for at, entry in enumerate(tasks):
+    known = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    if any(map(_is_task, known)):
+        for at, entry in enumerate(entries(listed, str(path))):
             yield from _of_task(entry, f"task {shown(entry.get('id', at))} of {path}")
-    elif any(map(_is_short, tasks)):
-        for at, entry in enumerate(tasks):
+    elif any(map(_is_short, known)):
+        for at, entry in enumerate(entries(listed, str(path))):
             yield _of_short(entry, f"entry {at} of {path}")
     else:
         dropped.add("JSON files of another kind", below)

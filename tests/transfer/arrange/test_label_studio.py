@@ -217,6 +217,7 @@ BRUSH = result("brushlabels", {"format": "rle", "rle": [], "brushlabels": ["cat"
             [task("train0.png", [box(1, 1, 5, 5, rectanglelabels="cat")])],
             "'rectanglelabels' of result 0 of task 7 .* is not a list",
         ),
+        ([task("train0.png", [TRIANGLE]), "task"], r"p.json\[1\] is not an object"),
         ([task("train0.png", [PIXELS])], "isn't in percent of the image"),
         ([task("train0.png", [{"type": "rectanglelabels", "from_name": "a", "to_name": "b", "value": 3}])], "is not an object"),
         ([task("train0.png", [BRUSH])], r"the export has no class(.|\n)*masks of the brush"),

@@ -185,3 +185,32 @@ def test_what_is_wrong_is_one_error_that_names_the_data_row(lay: Lay, tmp_path: 
     with pytest.raises(DataError, match=words):
         arrange(root, tmp_path / "made", Wanted(val="0.5"), lambda *_: None)
     assert not (tmp_path / "made").exists()
+
+
+def former(name: str, *objects: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An entry of the export of before 2024."""
+    label = {"objects": list(objects), "classifications": []}
+    return {"ID": "l", "External ID": f"{name}.png", "Labeled Data": "https://example.org/3f", "Label": label} | more
+
+
+def test_the_former_export_is_read_alike(run: Run, tmp_path: Path) -> None:
+    cat = {"title": "big cat", "value": "big_cat", "bbox": {"top": 3, "left": 2, "height": 8, "width": 10}}
+    dog = {"title": "dog", "value": "dog", "polygon": TRIANGLE["polygon"]}
+    rows = [former("train0", cat, dog, {"title": "dog", "instanceURI": "https://example.org/mask"})]
+    rows += [former("val0", cat), former("val1", Label="Skip"), former("train1", Skipped=True)]
+    data, done = run(FILES | {"export.json": json.dumps(rows)}, "labelbox", reading={"masks": False})
+    assert found(data.train, data) == {"train0": [("big cat", [2, 3, 12, 11]), ("dog", [10, 5, 30, 25])]}
+    assert found(data.val, data) == {"val0": [("big cat", [2, 3, 12, 11])]}
+    said = " ".join(done.notes)
+    assert "1 masks, of which the export has the address alone left out" in said
+    assert "2 labels that were skipped left out" in said
+
+
+def test_the_former_export_s_answers_are_classes(run: Run) -> None:
+    def answered(name: str, answer: Any) -> dict[str, Any]:
+        return former(name, Label={"objects": [], "classifications": [{"title": "kind", "value": "kind", **answer}]})
+
+    rows = [answered("train0", {"answer": {"title": "cat"}}), answered("train1", {"answers": [{"title": "dog"}]})]
+    rows += [answered("val0", {"answer": {"title": "cat"}}), answered("val1", {"answer": {"title": "dog"}})]
+    _, done = run(FILES | {"export.json": json.dumps(rows)}, "labelbox")
+    assert (done.layout, done.counts) == ("imagefolder", {"images": (2, 2), "classes": (2, 2)})

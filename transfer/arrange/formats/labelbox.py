@@ -1,6 +1,7 @@
 """Labelbox: NDJSON, or a JSON list, of data rows, each with `data_row`, `media_attributes` and the labels of its `projects`.
 
-Boxes are their upper left corner and size, and outlines their points, in pixels.
+Boxes are their upper left corner and size, and outlines their points, in pixels. The export of before 2024, an entry for each
+label with `Labeled Data` and `Label`, is read as well.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 from transfer.datasets.objects import image_size
 
+FIELDS = (('"data_row"', '"row_data"'), ('"Labeled Data"', '"Label"'))
+"""What the beginning of a file has, of today's export and of the former one."""
 ENDINGS = (".ndjson", ".jsonl", ".json")
 PATTERNS = tuple(f"{above}*{ending}" for ending in ENDINGS for above in ("", "*/"))
 NAMES = ("external_id", "row_data", "global_key")
@@ -31,7 +34,8 @@ KINDS = ("bounding_box", "polygon", "mask", "composite_mask", "line", "point")
 
 def recognise(glance: Glance) -> bool:
     """Tell whether a file has the fields of a data row."""
-    return any('"data_row"' in head and '"row_data"' in head for _, head in glance.heads(*PATTERNS, whole=False))
+    heads = (head for _, head in glance.heads(*PATTERNS, whole=False))
+    return any(any(all(map(head.__contains__, each)) for each in FIELDS) for head in heads)
 
 
 def read(root: Path, given: Named | None) -> Export:
@@ -50,11 +54,39 @@ def _rows(folder: Folder, path: str, dropped: Dropped) -> Iterator[tuple[str, Ma
     """Yield the data rows of a file, and what names each in messages."""
     content = _content(folder.path(path))
     listed = content if isinstance(content, list) else [content]
-    if not any(isinstance(each, dict) and "data_row" in each for each in listed):
+    if not any(isinstance(each, dict) and ("data_row" in each or "Labeled Data" in each) for each in listed):
         dropped.add("JSON files of another kind", path)
         return
     for at, entry in enumerate(entries(listed, str(folder.path(path))), start=1):
-        yield f"data row {at} of {folder.path(path)}", entry
+        where = f"data row {at} of {folder.path(path)}"
+        yield where, _former(entry, where) if "Labeled Data" in entry else entry
+
+
+def _former(entry: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Write an entry of the former export as one of today's: a data row with one label."""
+    said, project = entry.get("Label"), str(entry.get("Project Name") or "")
+    said = said if isinstance(said, dict) else {}  # a text where it was skipped
+    annotations = {
+        "objects": [
+            {"name": each.get("title"), "bounding_box": each.get("bbox"), "mask": each.get("instanceURI"), **each}
+            for each in entries(said.get("objects"), f"'objects' of {where}")
+        ],
+        "classifications": [
+            _former_answer(each) for each in entries(said.get("classifications"), f"'classifications' of {where}")
+        ],
+    }
+    skipped = bool(entry.get("Skipped")) or not isinstance(entry.get("Label"), dict)
+    label = {"annotations": annotations, "performance_details": {"skipped": skipped}}
+    names = {"external_id": entry.get("External ID"), "row_data": entry.get("Labeled Data")}
+    return {"data_row": names, "projects": {project: {"name": project, "labels": [label]}}}
+
+
+def _former_answer(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = entry.get("answer", entry.get("answers"))
+    listed = given if isinstance(given, list) else [given]
+    if not all(isinstance(each, dict) for each in listed):
+        return {"name": entry.get("title")}
+    return {"name": entry.get("title"), "checklist_answers": [{"name": each.get("title")} for each in listed]}
 
 
 def _content(path: Path) -> Any:
