@@ -13,6 +13,7 @@ from bench.verbs.pretrain_settings import configuration, drawn, find, lengthened
 from bench.verbs.recording import checkpoint_ref, notes
 from pretrain import plan as planning
 from pretrain import train as training
+from pretrain.backbones import unlearnt
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.counts import counted
@@ -49,10 +50,15 @@ class PretrainPlan(Plan):
         return self.settings.differences(self.published)
 
     def arithmetic(self) -> list[str]:
-        """How the number of epochs and the learning rate came about, in words, and what speaks against the optimiser."""
+        """How epochs and learning rate came about, what speaks against the optimiser, and which weights can't learn."""
         recipe = self.settings.recipe
         rate = f"learning rate {recipe.base_lr:g} × {recipe.batch} / 256 = {recipe.lr:g}"
-        return [line for line in (self.lengthening, rate, recipe.optimizer.remark(recipe.batch)) if line]
+        return [line for line in (self.lengthening, rate, recipe.optimizer.remark(recipe.batch), self.unlearnt) if line]
+
+    @cached_property
+    def unlearnt(self) -> str:
+        """Which weights the views are too small for, in words; empty where none."""
+        return unlearnt.remark(self.settings.arch, max(view.size for view in self.settings.views()), self.settings.stem)
 
     def name(self) -> str:
         """Name the method, the augmentation, the supervision, the backbone, the data and the seed."""
@@ -115,7 +121,7 @@ class PretrainPlan(Plan):
                 *self.content.notes,
                 *crops,
                 *skipped,
-                *filter(None, [trained.went_on, trained.collapsed, trained.diverged]),
+                *filter(None, [self.unlearnt, trained.went_on, trained.collapsed, trained.diverged]),
             ),
             images_per_second=trained.images_per_second,
         )

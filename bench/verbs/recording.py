@@ -2,6 +2,7 @@
 
 import time
 
+from pretrain.backbones import IMAGENET, unlearnt
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
 from transfer import norms
@@ -10,7 +11,11 @@ from transfer.audit.verdict import Verdict
 from transfer.datasets.decoding import Content
 from transfer.record import Checkpoint
 from transfer.sources import Backbone
+from transfer.sources.own import OWN
+from transfer.tasks import Task
 
+CLASSES = "imagefolder"
+"""The layout of tasks that read one vector of an image."""
 GENERATED_NOTE = "the data is generated: this number compares with no paper"
 
 
@@ -51,6 +56,16 @@ def account(backbone: Backbone, verdict: Verdict) -> dict[str, float]:
 def remarks(backbone: Backbone, verdict: Verdict = UNSEEN) -> tuple[str, ...]:
     """Notes on a backbone: what was done to its tensors, weights that look LARS-scaled, statistics of another reading."""
     return tuple(filter(None, (*backbone.remarks, norms.warning(backbone.state, backbone.arch), verdict.warning())))
+
+
+def small_views(backbone: Backbone, task: Task) -> tuple[str, ...]:
+    """Say which weights of a backbone made here its views were too small for, where a task reads whole maps."""
+    made = backbone.provenance.changed or {}
+    size, stem = made.get("size"), made.get("stem", IMAGENET)
+    if task.layout == CLASSES or backbone.source != OWN or not isinstance(size, int) or not isinstance(stem, str):
+        return ()
+    said = unlearnt.remark(backbone.arch, size, stem)
+    return (f"pre-trained on small views: {said}",) if said else ()
 
 
 def slug(backbone: Backbone) -> str:

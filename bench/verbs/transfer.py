@@ -13,7 +13,7 @@ from bench.selection import ALL, Selection
 from bench.verbs import Finished, Plan, Produced, dry_run
 from bench.verbs.adjustments import adjust
 from bench.verbs.execute import execute
-from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug
+from bench.verbs.recording import account, audited, checkpoint_ref, introduce, notes, remarks, slug, small_views
 from pretrain.core import distributed
 from pretrain.core.counts import counted
 from pretrain.core.group import group
@@ -112,7 +112,14 @@ class TransferPlan(Plan):
             metrics=dict(outcome.metrics),
             images_per_second=_speed(journal, self.settings.numbers().get("batch"), self.data.train),
             proof={**account(self.backbone, verdict), **outcome.proof},
-            notes=notes(self.generated, *self.selection.remarks(), *remarks(self.backbone, verdict), *skipped, *outcome.notes),
+            notes=notes(
+                self.generated,
+                *self.selection.remarks(),
+                *remarks(self.backbone, verdict),
+                *small_views(self.backbone, self.task),
+                *skipped,
+                *outcome.notes,
+            ),
         )
         return Produced(fields, outcome.spent)
 
@@ -122,6 +129,8 @@ class TransferPlan(Plan):
 
     def _announce(self, journal: Journal) -> None:
         introduce(self.backbone, journal)
+        for line in small_views(self.backbone, self.task):
+            journal.say(line)
         for line in self.arithmetic:
             journal.say(line)
         if self.changed:
