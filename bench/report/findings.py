@@ -26,17 +26,5 @@ def published_label(pretraining: Sequence[str]) -> str:
     """Name a published pre-training in a few words."""
     method, aug, supervision, fraction, arch, data, epochs = map(words.clean, pretraining)
     labelled = f"{100 * float(fraction):g} % labels" if supervision == "semi" and fraction else ""
-    return " · ".join(
-        filter(
-            None,
-            [
-                method,
-                aug,
-                supervision,
-                labelled,
-                arch,
-                data,
-                f"{epochs} {'epoch' if epochs == '1' else 'epochs'}" if epochs else "",
-            ],
-        )
-    )
+    length = f"{epochs} {'epoch' if epochs == '1' else 'epochs'}" if epochs else ""
+    return " · ".join(filter(None, [method, aug, supervision, labelled, arch, data, length]))

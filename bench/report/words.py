@@ -153,8 +153,8 @@ def _label(row: Row, differing: Sequence[int]) -> str:
         text, name = texts[field], RowKey._fields[field]
         fraction_is_plain = name == "label_fraction" and WHOLE.get(row.key.supervision) == row.key.label_fraction
         if name == "arch" or not (row.baseline or fraction_is_plain):
-            epochs = "epoch" if name == "epochs" and row.key.epochs == 1 else FIELD_HEADINGS[field]
-            more.append(text if text[:1].isalpha() else f"{text} {epochs}")
+            unit = "epoch" if name == "epochs" and row.key.epochs == 1 else FIELD_HEADINGS[field]
+            more.append(text if text[:1].isalpha() else f"{text} {unit}")
     first = texts[:1] if row.baseline else texts[:2]
     return " · ".join([*first, *more, *filter(None, [clean(row.variant)])])
 

@@ -2,6 +2,7 @@
 
 import time
 
+from bench.selection import LAYOUT
 from pretrain.backbones import IMAGENET, unlearnt
 from pretrain.core import distributed
 from pretrain.core.journal import Journal
@@ -14,8 +15,6 @@ from transfer.sources import Backbone
 from transfer.sources.own import OWN
 from transfer.tasks import Task
 
-CLASSES = "imagefolder"
-"""The layout of tasks that read one vector of an image."""
 GENERATED_NOTE = "the data is generated: this number compares with no paper"
 
 
@@ -62,7 +61,7 @@ def small_views(backbone: Backbone, task: Task) -> tuple[str, ...]:
     """Say which weights of a backbone made here its views were too small for, where a task reads whole maps."""
     made = backbone.provenance.changed or {}
     size, stem = made.get("size"), made.get("stem", IMAGENET)
-    if task.layout == CLASSES or backbone.source != OWN or not isinstance(size, int) or not isinstance(stem, str):
+    if task.layout == LAYOUT or backbone.source != OWN or not isinstance(size, int) or not isinstance(stem, str):
         return ()
     said = unlearnt.remark(backbone.arch, size, stem)
     return (f"pre-trained on small views: {said}",) if said else ()

@@ -14,8 +14,8 @@ from pretrain.backbones import IMAGENET, get
 
 LEAST = 0.01
 """Share of the weights from which it is said."""
-LARGEST = 256
-"""Pixels up to which a size that reaches all weights is looked for."""
+LARGEST = 64
+"""Pixels from which every trunk's last map, at stride 32, has two cells a side, so that nothing need be computed."""
 
 
 @cache

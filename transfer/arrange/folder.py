@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote
 from pretrain.core.errors import DataError
 from pretrain.images.stores import SUFFIXES
 from transfer.arrange.glance import JUNK
+from transfer.arrange.values import lines_of
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLIT_NAMES = {
@@ -165,3 +166,21 @@ def _nearest(found: list[str], folder: str) -> list[str]:
 
     most = max(map(common, found))
     return [path for path in found if common(path) == most]
+
+
+def one_of(folder: Folder, paths: Sequence[str]) -> tuple[str, list[str]]:
+    """Read the text file of an image's objects; several must be equal. Returns the first's path, and its lines.
+
+    Raises:
+        DataError: If they differ.
+    """
+    first, *others = (lines_of(folder.path(path)) for path in paths)
+    other = next((path for path, lines in zip(paths[1:], others, strict=True) if lines != first), None)
+    if other is not None:
+        raise DataError(
+            "two text files name the objects of one image, and differ",
+            seen=f"{folder.path(paths[0])} and {folder.path(other)}",
+            allowed="one, or two that are equal",
+            fix="remove the one that is out of date",
+        )
+    return paths[0], first

@@ -143,7 +143,7 @@ def _detected(split: str, picture: Picture) -> Listed:
     path = picture.path
 
     def glance() -> None:
-        require_size(picture, image_size(path))
+        require_size(path, (picture.width, picture.height), image_size(path))
 
     return Listed(split, str(path), lambda: np.asarray(read_image(picture)), glance, path.read_bytes)
 

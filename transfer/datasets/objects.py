@@ -135,24 +135,29 @@ def read_image(picture: Picture) -> Image.Image:
     Raises:
         DataError: If it can't be read, or its size is not the annotated one; names the path.
     """
-    with opened(picture.path, str(picture.path)) as file:
-        image = rgb(file, str(picture.path), upright=True)
-    require_size(picture, image.size)
+    return read_annotated(picture.path, (picture.width, picture.height))
+
+
+def read_annotated(path: Path, annotated: tuple[int, int]) -> Image.Image:
+    """Read an image of the annotated width and height, as `read_image` does."""
+    with opened(path, str(path)) as file:
+        image = rgb(file, str(path), upright=True)
+    require_size(path, annotated, image.size)
     return image
 
 
-def require_size(picture: Picture, size: tuple[int, int]) -> None:
+def require_size(path: Path, annotated: tuple[int, int], size: tuple[int, int]) -> None:
     """Refuse an image whose width and height are not the annotated ones.
 
     Raises:
         DataError: If they aren't; names the path.
     """
-    if size != (picture.width, picture.height):
-        allowed = f"{picture.width} × {picture.height}, as annotated"
+    if size != annotated:
+        allowed = f"{annotated[0]} × {annotated[1]}, as annotated"
         seen, fix = f"{size[0]} × {size[1]} pixels", "correct the size in its annotation"
-        if size == (picture.height, picture.width):
-            fix = _exchanged(picture.path)
-        raise DataError(f"{picture.path} has another size than annotated", seen=seen, allowed=allowed, fix=fix)
+        if size == annotated[::-1]:
+            fix = _exchanged(path)
+        raise DataError(f"{path} has another size than annotated", seen=seen, allowed=allowed, fix=fix)
 
 
 def _exchanged(path: Path) -> str:

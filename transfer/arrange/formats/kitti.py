@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pretrain.core.errors import DataError
 from transfer.arrange.collect import Collector
-from transfer.arrange.folder import SPLIT_NAMES, TEST, Folder, split_of
+from transfer.arrange.folder import SPLIT_NAMES, TEST, Folder, one_of, split_of
 from transfer.arrange.glance import Glance, beginning
 from transfer.arrange.items import Box, Export, Item
 from transfer.arrange.naming import Named
@@ -82,16 +82,8 @@ def _notes(items: list[Item], scored: int) -> list[str]:
 
 def _rows(folder: Folder, paths: list[str]) -> list[Row]:
     """Read the file of an image, or several that are equal."""
-    first, *others = ([line.split() for line in lines_of(folder.path(path))] for path in paths)
-    other = next((path for path, lines in zip(paths[1:], others, strict=True) if lines != first), None)
-    if other is not None:
-        raise DataError(
-            "two text files name the objects of one image, and differ",
-            seen=f"{folder.path(paths[0])} and {folder.path(other)}",
-            allowed="one, or two that are equal",
-            fix="remove the one that is out of date",
-        )
-    return [_row(fields, f"line {at} of {folder.path(paths[0])}") for at, fields in enumerate(first, start=1)]
+    path, lines = one_of(folder, paths)
+    return [_row(line.split(), f"line {at} of {folder.path(path)}") for at, line in enumerate(lines, start=1)]
 
 
 def _row(fields: list[str], where: str) -> Row:

@@ -11,7 +11,7 @@ from typing import Any
 from pretrain.core.errors import DataError
 from pretrain.core.plain import read_yaml
 from transfer.arrange.collect import Collector
-from transfer.arrange.folder import SPLIT_NAMES, Folder, split_of
+from transfer.arrange.folder import SPLIT_NAMES, Folder, one_of, split_of
 from transfer.arrange.glance import Glance, beginning
 from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
@@ -77,16 +77,7 @@ def _label(folder: Folder, paths: Sequence[str]) -> str | None:
     if len(paths) > 1:  # a caption may lie beside an image
         heads = {path: beginning(folder.path(path)) for path in paths}
         paths = [path for path, head in heads.items() if _is_label(head) or not head.strip()] or paths[:1]
-    first = lines_of(folder.path(paths[0])) if len(paths) > 1 else []
-    other = next((path for path in paths[1:] if lines_of(folder.path(path)) != first), None)
-    if other is not None:
-        raise DataError(
-            "two text files name the objects of one image, and differ",
-            seen=f"{folder.path(paths[0])} and {folder.path(other)}",
-            allowed="one, or two that are equal",
-            fix="remove the one that is out of date",
-        )
-    return paths[0] if paths else None
+    return one_of(folder, paths)[0] if len(paths) > 1 else next(iter(paths), None)
 
 
 def _described(folder: Folder) -> Mapping[str, Any]:

@@ -4,14 +4,12 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from PIL import Image
-
 from pretrain.core.errors import DataError
-from pretrain.images.decode import opened, rgb
-from transfer.arrange.items import Box, Export, Item
+from transfer.arrange.items import Box, Export
 from transfer.arrange.naming import file_names
 from transfer.arrange.placing import Place
 from transfer.arrange.writers.imagefolder import check_folders
+from transfer.datasets.objects import read_annotated
 
 HOLDS = ("objects",)
 ROUNDING = 0.01
@@ -29,7 +27,8 @@ def write(export: Export, root: Path, target: Path, place: Place) -> list[str]:
     names, left, made = file_names(item.image for item in export.items), Counter[str](), Counter[str]()
     check_folders(export.classes)
     for item in export.items:
-        image = _read(root / item.image, item)
+        assert item.size is not None, "objects come with their image's size"
+        image = read_annotated(root / item.image, item.size)
         for number, thing in enumerate(item.things):
             corners = _inside(thing.box, image.size)
             if thing.crowd or thing.difficult:
@@ -49,16 +48,6 @@ def write(export: Export, root: Path, target: Path, place: Place) -> list[str]:
 
 def _said(left: Counter[str]) -> str:
     return ", ".join(f"{count} {what}" for what, count in left.items())
-
-
-def _read(path: Path, item: Item) -> Image.Image:
-    with opened(path, str(path)) as file:
-        image = rgb(file, str(path), upright=True)
-    if image.size != item.size:
-        assert item.size is not None, "objects come with their image's size"
-        allowed = f"{item.size[0]} × {item.size[1]}, as annotated"
-        raise DataError(f"{path} has another size than annotated", seen=f"{image.width} × {image.height}", allowed=allowed)
-    return image
 
 
 def _inside(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
