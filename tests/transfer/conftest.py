@@ -112,7 +112,8 @@ def tiny_detection() -> Callable[..., DetectionSettings]:
         tiny = {"iters": 3, "batch": 2, "lr": 0.02, "warmup": 2, "steps": (), "min_sizes": (80,), "test_size": 80, "rois": 8}
         tiny |= {"roi_resolution": 4, "rpn_batch": 32, "pre_nms_train": 100, "post_nms_train": 30, "pre_nms_test": 100}
         tiny |= {"post_nms_test": 10, "precise_bn": 2, "score_threshold": 0.01, "detections_per_image": 10, "num_workers": 0}
-        found = tasks.get(task).settings.replace(tiny | changes)
+        tiny |= changes
+        found = tasks.get(task).settings.replace({**tiny, "warmup": min(tiny["warmup"], tiny["iters"])})
         assert isinstance(found, DetectionSettings)
         return found
 

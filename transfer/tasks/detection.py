@@ -6,10 +6,9 @@ from pydantic import Field, model_validator
 
 from pretrain.core.ranges import LARGEST, Side
 from transfer.tasks import TaskSettings
+from transfer.tasks.length import require_reached, shorter_warmup
 
 PYRAMID_MAPS = 5
-WARMUP_PART = 10
-"""A shortened schedule warms up for at most one iteration in this many."""
 
 
 class DetectionSettings(TaskSettings):
@@ -87,6 +86,7 @@ class DetectionSettings(TaskSettings):
     def _consistent(self) -> Self:
         if list(self.steps) != sorted(self.steps):
             raise ValueError(f"steps must increase, got {self.steps}")
+        require_reached(self.iters, warmup=self.warmup, drops=self.steps)
         if self.max_size < max(*self.min_sizes, self.test_size):
             raise ValueError(f"max_size {self.max_size} is below a short side of {max(*self.min_sizes, self.test_size)}")
         return self
@@ -95,7 +95,7 @@ class DetectionSettings(TaskSettings):
         """Change the length: the decays move in proportion, and the warm-up takes at most a tenth of it."""
         factor = iters / self.iters if self.iters else 0.0
         steps = tuple(round(step * factor) for step in self.steps)
-        return self.replace({"iters": iters, "steps": steps, "warmup": min(self.warmup, iters // WARMUP_PART)})
+        return self.replace({"iters": iters, "steps": steps, "warmup": shorter_warmup(self.warmup, iters)})
 
     def with_batch(self, batch: int) -> Self:
         """Change the batch, and scale the learning rate linearly (Goyal et al. 2017, arXiv 1706.02677)."""

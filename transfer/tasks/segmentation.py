@@ -7,11 +7,12 @@ them counts.
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pretrain.core.errors import ConfigError
 from pretrain.core.ranges import LARGEST
 from transfer.tasks import TaskSettings
+from transfer.tasks.length import require_reached, shorter_warmup
 
 METRICS = ("mIoU", "mAcc", "aAcc")
 """Mean intersection over union, mean accuracy of the classes, accuracy of all pixels."""
@@ -19,8 +20,6 @@ OUTPUT_STRIDE = 16
 """Pixels per cell of the backbone's last map."""
 LAST_DILATION = 2
 """Dilation of the 3 × 3 convolutions of the backbone's last stage, which has no stride."""
-WARMUP_PART = 10
-"""A shortened schedule warms up for at most one iteration in this many."""
 
 
 class SegmentationSettings(TaskSettings):
@@ -104,6 +103,11 @@ class SegmentationSettings(TaskSettings):
             raise ValueError("two positive numbers, the smaller one first, such as [0.5, 2.0]")
         return scale
 
+    @model_validator(mode="after")
+    def _whole_warmup(self) -> Self:
+        require_reached(self.iters, warmup=self.warmup_iters)
+        return self
+
     @property
     def crop_size(self) -> tuple[int, int]:
         """Return the height and width of the training crops, in pixels."""
@@ -134,7 +138,7 @@ class SegmentationSettings(TaskSettings):
 
     def with_iters(self, iters: int) -> Self:
         """Change the length; the milestones keep their fraction of it, and the warm-up takes at most a tenth."""
-        return self.replace({"iters": iters, "warmup_iters": min(self.warmup_iters, iters // WARMUP_PART)}, where="--iters")
+        return self.replace({"iters": iters, "warmup_iters": shorter_warmup(self.warmup_iters, iters)}, where="--iters")
 
     def with_batch(self, batch: int) -> Self:
         """Change the batch, and scale the learning rate with it."""

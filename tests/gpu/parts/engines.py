@@ -68,7 +68,8 @@ def _run(check: Check, task: str, engine: str, root: Path) -> None:
     iterations = 20 if check.gpu else 4
     words = ["transfer", "--task", task, "--engine", engine, "--ckpt", "random:resnet18", "--data", str(root)]
     words += ["--budget", "small", "--device", check.device.partition(":")[0], "--out", str(out)]
-    for name, value in {**RUNS[task], "iters": iterations}.items():
+    words += ["--iters", str(iterations)]
+    for name, value in RUNS[task].items():
         words += ["--set", f"{name}={json.dumps(value)}"]
     done = check.bench(*words)
     result = out / "result.json"

@@ -32,6 +32,8 @@ def test_another_length_keeps_the_shares_of_the_milestones() -> None:
     shorter = FCNSettings(warmup_iters=1000).with_iters(200)
     assert (shorter.iters, shorter.steps, shorter.warmup_iters) == (200, (140, 180), 20)
     assert FCNSettings().with_iters(0).steps == (0, 0)
+    with pytest.raises(ConfigError, match="in 200 iterations: its warm-up takes 1000"):
+        FCNSettings(warmup_iters=1000).replace({"iters": 200})
 
 
 def test_the_learning_rate_is_scaled_with_the_batch() -> None:

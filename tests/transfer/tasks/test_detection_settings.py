@@ -1,5 +1,7 @@
 """The detection protocols, and how the command line's shortcuts change them."""
 
+from typing import Any
+
 import pytest
 
 from pretrain.core.errors import ConfigError
@@ -46,6 +48,21 @@ def test_the_small_budget_is_valid_and_marks_the_record(name: str) -> None:
         assert budget is not None
         assert "iters" in task.settings.replace(dict(budget)).differences(task.settings)
     assert task.settings.differences(task.settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"iters": 80}, r"in 80 iterations: it drops at \[18000, 22000\] and its warm-up takes 100; --iters"),
+        ({"iters": 20_000}, r"in 20000 iterations: it drops at \[18000, 22000\]; --iters"),
+        ({"iters": 50, "steps": []}, "in 50 iterations: its warm-up takes 100; --iters"),
+    ],
+)
+def test_a_length_changed_alone_is_refused_where_the_learning_rate_would_not_fall(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        settings("voc0712").replace(changes)
+    assert settings("voc0712").with_iters(80).steps == (60, 73)
+    assert settings("voc0712").replace({"iters": 0}).iters == 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +136,7 @@ def test_regions_and_statistics_have_their_shortcuts() -> None:
 )
 def test_contradictions_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        settings("voc07").replace(changes)
+        settings("voc0712").replace(changes)
 
 
 def test_a_pyramid_has_an_anchor_size_for_each_of_its_maps() -> None:

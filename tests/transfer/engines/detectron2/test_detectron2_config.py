@@ -102,14 +102,14 @@ def test_changes_reach_the_configuration() -> None:
 
 
 def test_only_decays_before_the_end_are_passed_on() -> None:
-    assert native("voc07", iters=2, steps=(1, 2))["SOLVER.STEPS"] == (1,)
+    assert native("voc07", iters=2, warmup=0, steps=(1, 2))["SOLVER.STEPS"] == (1,)
     assert native("voc07", iters=0, steps=(0, 0))["SOLVER.STEPS"] == ()
 
 
 @pytest.mark.parametrize("steps", [(0, 3), (3, 3)])
 def test_decays_that_detectron2_can_not_do_are_refused(steps: tuple[int, ...]) -> None:
     with pytest.raises(EngineError, match="different iterations"):
-        native("voc07", iters=5, steps=steps)
+        native("voc07", iters=5, warmup=0, steps=steps)
 
 
 def test_images_are_described_with_their_objects() -> None:

@@ -325,7 +325,7 @@ def test_masks_are_pasted_as_by_detectron2() -> None:
     assert np.array_equal(ours.astype(bool), expected)
 
 
-@pytest.mark.parametrize(("iters", "steps", "warmup"), [(50, (30, 44), 7), (20, (3, 18), 5), (6, (), 10), (8, (6,), 0)])
+@pytest.mark.parametrize(("iters", "steps", "warmup"), [(50, (30, 44), 7), (20, (3, 18), 5), (6, (), 6), (8, (6,), 0)])
 def test_learning_rates_are_detectron2s(iters: int, steps: tuple[int, ...], warmup: int) -> None:
     settings = recipe(iters=iters, steps=steps, warmup=warmup)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=settings.lr)

@@ -56,7 +56,7 @@ def check_two_processes(root: str, folder: str, plain: str) -> None:
         assert distributed.world() == 2
         _check_collection()
         _check_population()
-        _check_gradients(data, settings.replace({"iters": 1}))
+        _check_gradients(data, settings.with_iters(1))
         model = _check_resuming(data, settings, Path(folder))
         _check_findings(model, data, settings)
         _check_a_process_without_objects(settings)
