@@ -6,6 +6,7 @@ from pretrain.core.errors import DataError
 from transfer.arrange.collect import Collector
 from transfer.arrange.values import number, whole
 from transfer.datasets import shown
+from transfer.datasets.readings import Reading
 
 BOX = 5
 """Numbers of a line with a box; more are an outline, or keypoints where `kpt_shape` says so."""
@@ -19,6 +20,7 @@ class Lines:
 
     def __init__(self, names: Sequence[str], keypoints: bool) -> None:
         self._names, self._keypoints = names, keypoints
+        self._boxes = Reading("centre")
         self._outlines = self._doubtful = 0
 
     def add(self, line: str, collector: Collector, where: str, size: tuple[int, int]) -> None:
@@ -50,10 +52,17 @@ class Lines:
 
     def _box(self, name: str, values: Sequence[float], collector: Collector, size: tuple[int, int]) -> None:
         (x, y, wide, high), (width, height) = values[: BOX - 1], size
-        corners = (x - wide / 2) * width, (y - high / 2) * height, (x + wide / 2) * width, (y + high / 2) * height
-        collector.box(name, corners)
+        collector.box(name, self._boxes.corners((x * width, y * height, wide * width, high * height), size))
         if len(values) >= BOX:
             collector.drop("sets of keypoints")
+
+    def check(self, what: object) -> None:
+        """Refuse boxes that are no centres and sizes.
+
+        Raises:
+            DataError: With what they seem to be.
+        """
+        self._boxes.check(what)
 
     def notes(self) -> tuple[str, ...]:
         """Say what all outlines could be instead."""

@@ -62,8 +62,8 @@ def test_create_ml_s_centres_become_corners(run: Run, keys: tuple[str, str]) -> 
 
 def test_boxes_that_fit_as_upper_left_corners_alone_are_refused(lay: Lay, tmp_path: Path) -> None:
     corner = {"label": "cat", "coordinates": {"x": 0, "y": 0, "width": 30, "height": 20}}
-    root = lay({"a.jpg": None, "labels.json": create_ml(("a.jpg", [corner, corner, centred("cat", 5, 5, 9, 9)]))})
-    with pytest.raises(DataError, match=r"no centres and sizes(.|\n)*2 of 3 reach out(.|\n)*add half"):
+    root = lay({"a.jpg": None, "labels.json": create_ml(("a.jpg", [corner, corner, corner, centred("cat", 5, 5, 9, 9)]))})
+    with pytest.raises(DataError, match=r"are the upper left corner, width(.|\n)*3 of 4 reach out(.|\n)*add half"):
         arrange(root, tmp_path / "made", Wanted(val="0.5"), lambda *_: None)
 
 

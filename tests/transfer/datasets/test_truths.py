@@ -111,8 +111,8 @@ def test_corners_in_the_place_of_sizes_are_refused_where_most_boxes_then_reach_o
     images = {each["id"]: each for each in json.loads((root / "annotations/instances_val2017.json").read_text())["images"]}
     assert len(images) == 8
     error = the_error("coco-c4", root)
-    assert "are corners" in error
-    assert "write x, y, x2 - x, y2 - y" in error
+    assert "are two corners: x1, y1, x2, y2" in error
+    assert "write x1, y1, x2 - x1, y2 - y1" in error
 
 
 def test_what_can_give_a_number_and_is_odd_is_noted(lay_coco: Lay) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pretrain.core.errors import DataError
 from transfer.arrange.collect import Collector
 from transfer.arrange.folder import Folder
 from transfer.arrange.glance import Glance
@@ -19,6 +18,7 @@ from transfer.arrange.naming import Named
 from transfer.arrange.values import any_json_of, entries, mapping, number, word
 from transfer.datasets.cocofile import Dropped
 from transfer.datasets.objects import image_size
+from transfer.datasets.readings import Reading
 
 NAME = "_annotations.createml.json"
 PATTERNS = ("*.json", "*/*.json")
@@ -41,7 +41,7 @@ def read(root: Path, given: Named | None) -> Export:
     Raises:
         DataError: If a file can't be read, an object has no numbers or label, or the boxes can't be centres and sizes.
     """
-    folder, dropped, said, anchors = Folder(root), Dropped(), list[Said](), _Anchors()
+    folder, dropped, said, boxes = Folder(root), Dropped(), list[Said](), Reading("centre")
     for path in folder.ending(".json"):
         for name, objects, where in _images(folder, path, dropped):
             image = folder.image(name, path.rpartition("/")[0])
@@ -50,9 +50,9 @@ def read(root: Path, given: Named | None) -> Export:
                 continue
             collector, size = Collector(f"{name} in {path}", dropped), image_size(folder.path(image))
             for at, entry in enumerate(objects):
-                _add(entry, f"annotation {at} of {where}", collector, anchors, size)
+                _add(entry, f"annotation {at} of {where}", collector, boxes, size)
             said.append(Said(path, image, collector.things))
-    anchors.check(root)
+    boxes.check(root)
     return joined(folder, said, dropped)
 
 
@@ -69,39 +69,10 @@ def _images(folder: Folder, path: str, dropped: Dropped) -> Iterator[tuple[str, 
         yield word(name, f"the name of {where}"), entries(objects, f"the annotations of {where}"), where
 
 
-def _add(entry: dict[str, Any], where: str, collector: Collector, anchors: "_Anchors", size: tuple[int, int]) -> None:
+def _add(entry: dict[str, Any], where: str, collector: Collector, boxes: Reading, size: tuple[int, int]) -> None:
     name, given = (
         word(entry.get("label"), f"'label' of {where}"),
         mapping(entry.get("coordinates"), f"'coordinates' of {where}"),
     )
     x, y, wide, high = (number(given.get(side), f"{side!r} of {where}") for side in SIDES)
-    anchors.add((x, y, wide, high), size)
-    collector.box(name, (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2))
-
-
-class _Anchors:
-    """Counts the boxes that can't be what they are read as, and whether they could be another thing."""
-
-    def __init__(self) -> None:
-        self._boxes = self._out = self._out_as_corners = 0
-
-    def add(self, box: tuple[float, float, float, float], size: tuple[int, int]) -> None:
-        x, y, wide, high = box
-        self._boxes += 1
-        self._out += _reaches_out(x - wide / 2, y - high / 2, wide, high, size)
-        self._out_as_corners += _reaches_out(x, y, wide, high, size)
-
-    def check(self, root: Path) -> None:
-        """Stop where most boxes reach out of their images, and none does as an upper left corner and a size."""
-        if 2 * self._out > self._boxes and not self._out_as_corners:
-            raise DataError(
-                f"the boxes of {root} are no centres and sizes",
-                seen=f"{self._out} of {self._boxes} reach out of their images; all fit if x and y are the upper left corner",
-                allowed="x and y of the centre of a box, in pixels",
-                fix="add half of width and height to x and y",
-            )
-
-
-def _reaches_out(left: float, top: float, wide: float, high: float, size: tuple[int, int]) -> bool:
-    """Tell whether a box reaches out of its image by more than a pixel, which rounding explains."""
-    return left < -1 or top < -1 or left + wide > size[0] + 1 or top + high > size[1] + 1
+    collector.box(name, boxes.corners((x, y, wide, high), size))

@@ -9,22 +9,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.images.stores import is_image
 from transfer.arrange.collect import Collector
 from transfer.arrange.folder import Folder
 from transfer.arrange.glance import Glance
-from transfer.arrange.items import Box, Export, Item
+from transfer.arrange.items import Export, Item
 from transfer.arrange.naming import Named
 from transfer.arrange.tables import BOXES, LABELS, NAMES, PATTERNS, SPLITS, column, image_of, plain, split_in, unlike
 from transfer.arrange.values import TABLES, number, rows_in, rows_of, size_of
 from transfer.datasets import shown
 from transfer.datasets.cocofile import Dropped
 from transfer.datasets.objects import image_size
+from transfer.datasets.readings import Kind, Reading
 
-Kind = Literal["corners", "size", "centre"]
 SYSTEMS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("corners", ("xmin", "ymin", "xmax", "ymax")),
     ("corners", ("x1", "y1", "x2", "y2")),
@@ -114,13 +114,14 @@ def read(root: Path, given: Named | None) -> Export:
         checked = _rows(folder, path, table, rows)
         shares = max((max(row.values) for row in checked if row.values), default=math.inf) <= 1
         notes |= dict.fromkeys(_remarks(path, table, shares))
-        one_class = _one_class(given) if table.label is None else ""
+        one_class, boxes = _one_class(given) if table.label is None else "", Reading(table.kind)
         for image, group in _by_image(folder, path, checked, dropped).items():
             if owners.setdefault(image, path) != path:
                 raise DataError(
                     f"{image} is in two tables", seen=f"{owners[image]}, {path}", fix="leave one of them in the export"
                 )
-            items.append(_item(folder, path, image, table.kind, group, one_class, shares, dropped))
+            items.append(_item(folder, path, image, boxes, group, one_class, shares, dropped))
+        boxes.check(folder.path(path))
     for image in sorted(set(folder.images) - owners.keys()):
         dropped.add("images in no table", image)
     names = _names({thing.name for item in items for thing in item.things}, others)
@@ -213,29 +214,19 @@ def _row(table: Table, row: Sequence[str], where: str) -> Row:
 
 
 def _item(
-    folder: Folder, path: str, image: str, kind: Kind, rows: Sequence[Row], one_class: str, shares: bool, dropped: Dropped
+    folder: Folder, path: str, image: str, boxes: Reading, rows: Sequence[Row], one_class: str, shares: bool, dropped: Dropped
 ) -> Item:
     collector, first = Collector(image, dropped), rows[0]
     across, down = next((pair for pair in SIZES if set(pair) <= first.cells.keys()), ("", ""))
     size = size_of(first.cells.get(across), first.cells.get(down), first.where) or image_size(folder.path(image))
     for row in (row for row in rows if row.values):
-        left, top, right, bottom = _box(kind, row.values)
-        if shares:
-            left, top, right, bottom = left * size[0], top * size[1], right * size[0], bottom * size[1]
-        collector.box(row.label or one_class, (left, top, right, bottom), crowd=_is_crowd(row))
+        x, y, third, fourth = row.values
+        numbers = (x * size[0], y * size[1], third * size[0], fourth * size[1]) if shares else (x, y, third, fourth)
+        collector.box(row.label or one_class, boxes.corners(numbers, size), crowd=_is_crowd(row))
     splits = [split_in(path, image, next((row.cells[each] for each in SPLITS if each in row.cells), "")) for row in rows]
     if len(set(splits)) > 1:
         raise DataError(f"{image} is in several splits of {path}", seen=", ".join(sorted({str(each) for each in splits})))
     return Item(image, size, splits[0], tuple(collector.things))
-
-
-def _box(kind: Kind, values: Sequence[float]) -> Box:
-    x, y, third, fourth = values
-    if kind == "corners":
-        return x, y, third, fourth
-    if kind == "size":
-        return x, y, x + third, y + fourth
-    return x - third / 2, y - fourth / 2, x + third / 2, y + fourth / 2
 
 
 def _is_crowd(row: Row) -> bool:

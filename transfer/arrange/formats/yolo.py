@@ -61,6 +61,7 @@ def read(root: Path, given: Named | None) -> Export:
             seen=f"{len(items)} images",
             allowed="labels/NAME.txt for images/NAME.jpg, or both in one folder",
         )
+    lines.check(root)
     for path in sorted(set(folder.ending(".txt")) - used):
         if _is_label(beginning(folder.path(path))):
             dropped.add("text files with objects of no image", path)

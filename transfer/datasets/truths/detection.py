@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 
 from pretrain.core.errors import DataError
 from transfer.datasets.objects import Picture
+from transfer.datasets.readings import misread
 from transfer.datasets.truths import Finding, alike, in_both
 
 PIXELS = "boxes in pixels"
 MOST = 0.5
 """Part of the boxes from which on a fault is one of the whole file."""
-SOME = 0.1
-"""Part of the boxes from which on a fault is none of a few slips."""
-SLACK = 2
-"""Pixels by which a box may reach out of its image for having been rounded, or counted from 1."""
 
 
 class Objects(NamedTuple):
@@ -115,21 +112,12 @@ def shares_for_pixels(truth: Objects) -> Iterator[Finding]:
             yield f"{few} boxes of {split} have numbers of at most 1, like shares of the image; the first is {first}"
 
 
-def corners_for_sizes(truth: Objects) -> Iterator[Finding]:
-    """Refuse boxes of COCO that reach out of their image as sizes, and all fit into it as corners: x1, y1, x2, y2."""
+def another_reading(truth: Objects) -> Iterator[Finding]:
+    """Refuse boxes of COCO that reach out of their image as corner and size, and fit as two corners, or as centre and size."""
     images = (*truth.train, *truth.val)
-    numbers, sizes = _numbers(images), _image_sizes(images)
-    if not len(numbers) or any(each.measures is None for each in images):
-        return
-    fit = bool(((numbers[:, 2:] > numbers[:, :2]) & (numbers[:, 2:] <= sizes)).all())
-    out = np.asarray(((numbers[:, :2] + numbers[:, 2:]) > sizes + SLACK).any(axis=1))
-    first = _shown(numbers[int(out.argmax())])
-    seen = f"{int(out.sum())} of {len(out)} boxes reach out of their image, and all fit as corners; the first is {first}"
-    if fit and out.mean() > MOST:
-        fix = "write x, y, x2 - x, y2 - y"
-        yield DataError(f"the boxes in {truth.root} are corners", seen=seen, allowed="[x, y, width, height] in pixels", fix=fix)
-    elif fit and out.mean() > SOME:
-        yield f"{seen}: 'bbox' is [x, y, width, height]"
+    if images and all(each.measures is not None for each in images):
+        error = misread(_numbers(images), _image_sizes(images), "size", truth.root)
+        yield from () if error is None else (error,)
 
 
 def out_of_the_image(truth: Objects) -> Iterator[Finding]:
@@ -168,7 +156,7 @@ DETECTION: tuple[Callable[[Objects], Iterator[Finding]], ...] = (
     nothing_to_find,
     masks_missing,
     shares_for_pixels,
-    corners_for_sizes,
+    another_reading,
     out_of_the_image,
     one_file_twice,
     names_alike,
