@@ -136,7 +136,7 @@ def test_regions_and_statistics_have_their_shortcuts() -> None:
 )
 def test_contradictions_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        settings("voc0712").replace(changes)
+        settings("voc07").replace(changes)
 
 
 def test_a_pyramid_has_an_anchor_size_for_each_of_its_maps() -> None:
