@@ -39,7 +39,7 @@ REWRITE: dict[tuple[Kind, Kind], str] = {
 SLACK = 2
 """Pixels by which a box may reach out of its image for having been rounded, or counted from 1."""
 FEW = 3
-"""Boxes that reach out, from which on a file is doubted: fewer are slips."""
+"""Boxes that reach out, from which on a file is doubted: fewer are slips, unless they are most of its boxes."""
 TIMES = 5
 """Times as many boxes reach out as in another reading, where it is that one. docs/decisions.md has the rates of error."""
 
@@ -85,7 +85,8 @@ def misread(numbers: NDArray[np.float64], sizes: NDArray[np.float64], taken: Kin
     out = {kind: _reaching_out(numbers, sizes, kind) for kind in CORNERS}
     counts = {kind: int(each.sum()) for kind, each in out.items()}
     best = min(counts, key=counts.__getitem__)
-    if counts[taken] < FEW or TIMES * counts[best] > counts[taken]:
+    few = counts[taken] < FEW and 2 * counts[taken] <= len(numbers)
+    if few or TIMES * counts[best] > counts[taken]:
         return None
     first = ", ".join(f"{number:g}" for number in numbers[int(out[taken].argmax())])
     return DataError(

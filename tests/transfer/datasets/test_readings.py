@@ -64,6 +64,13 @@ def test_slips_are_not_the_whole_file(corners: Array) -> None:
         assert (misread(inside, SIZES[: len(inside)], "centre", "x") is not None) == (slips == FEW)
 
 
+def test_most_boxes_of_a_small_file_are_no_slips() -> None:
+    numbers = np.array([[60.0, 50, 90, 95], [10, 70, 40, 99], [1, 2, 30, 40]])
+    assert misread(numbers[:1], SIZES[:1], "size", "x") is not None
+    assert misread(numbers[:2], SIZES[:2], "size", "x") is not None
+    assert misread(numbers[1:], SIZES[:2], "size", "x") is None
+
+
 def test_objects_annotated_beyond_the_border_are_none_of_it() -> None:
     rng = np.random.default_rng(1)
     for _ in range(50):
