@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,14 +38,6 @@ SAVED = ("format", "step", "losses", "processes", "config", "learner", "optimize
 """Keys of `last.pth`."""
 
 
-def precision_of(device: str) -> Literal["bf16", "fp32"]:
-    """Choose bf16 where the device has instructions for it: elsewhere it is emulated, and slower than fp32."""
-    if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and later
-    return "bf16" if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16")) else "fp32"
-
-
 class Trainer:
     """One process's part of a run."""
 
@@ -70,7 +62,7 @@ class Trainer:
             self.learner = _synchronised(self.learner, device)
         self.learner.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         devices.of_one_size(device)
-        if config.precision == "bf16" and device == "cpu":
+        if device == "cpu":
             as_products(self.learner)
         if config.compile:
             _compile(self.learner)

@@ -14,9 +14,9 @@ from bench.study import live, local
 from bench.study import plan as planning
 from bench.study.plan import StudyPlan
 from pretrain.core import atomic
+from pretrain.core.devices import precision_of
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal
-from pretrain.trainer import precision_of
 from transfer.shapes.kinds import FABRICS
 
 FILE = Path("demo.yaml")

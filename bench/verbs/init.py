@@ -20,7 +20,6 @@ from pretrain.core.counts import counted
 from pretrain.core.errors import ConfigError, DataError
 from pretrain.core.journal import Journal, Progress
 from pretrain.core.machine_errors import translating_os_errors
-from pretrain.trainer import precision_of
 from transfer import arrange, engines, tasks
 from transfer.arrange.glance import Glance
 from transfer.datasets import decoding
@@ -100,7 +99,7 @@ def run(folder: Path, data: str | None, checkpoints: Sequence[str], progress: Pr
         train=len(found.content.train),
         tasks=found.tasks,
         labelled=isinstance(found.content, ClassificationData) and len(found.content.train.classes) > 1,
-        precision=precision_of(devices.choose(None, 1)),
+        precision=devices.precision_of(devices.choose(None, 1)),
         checkpoints={label: _from_here(each, folder) for label, each in _labelled(checkpoints).items()},
         arch=archs[0] if archs else "resnet18" if found.layout == "imagefolder" else "resnet50",
     )

@@ -11,12 +11,12 @@ from pretrain import fields, methods
 from pretrain.config import PretrainConfig
 from pretrain.core import distributed
 from pretrain.core.counts import counted
+from pretrain.core.devices import precision_of
 from pretrain.core.errors import ConfigError
 from pretrain.core.journal import Journal, Progress
 from pretrain.images import classes
 from pretrain.images import imageset as image_sets
 from pretrain.provenance import Drawn
-from pretrain.trainer import precision_of
 from transfer.datasets import imagefolder
 from transfer.datasets.imagefolder import ClassificationData
 

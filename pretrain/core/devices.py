@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -41,6 +42,14 @@ def choose(wanted: str | None, count: int) -> str:
         raise ConfigError.unknown("device", name, known)
     _require_one_each(name, processes() if launched() else count)
     return name
+
+
+def precision_of(device: str) -> Literal["bf16", "fp32"]:
+    """Choose bf16 where the device has instructions for it: elsewhere it is emulated, and slower than fp32."""
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and later
+    return "bf16" if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16")) else "fp32"
 
 
 def _require_one_each(name: str, count: int) -> None:

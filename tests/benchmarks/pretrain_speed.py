@@ -117,7 +117,8 @@ def one(options: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from pretrain.config import PretrainConfig
-    from pretrain.trainer import Trainer, precision_of
+    from pretrain.core.devices import precision_of
+    from pretrain.trainer import Trainer
 
     setting = Setting(**options.setting)
     device = "cuda" if torch.cuda.is_available() else "cpu"

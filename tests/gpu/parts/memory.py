@@ -7,7 +7,7 @@ import torch
 from parts import ROOT, Check, crops
 from pretrain.config import PretrainConfig
 from pretrain.core import devices
-from pretrain.trainer import Trainer, precision_of
+from pretrain.trainer import Trainer
 
 BENCH = runpy.run_path(str(ROOT / "tests/benchmarks/pretrain_speed.py"))
 MOST = 1.1
@@ -16,7 +16,7 @@ MOST = 1.1
 def check(check: Check) -> None:
     """A step of ours takes at most a tenth more than the bare step."""
     fields = {"arch": "resnet50", "size": 224, "batch": 256} if check.gpu else {"arch": "resnet18", "size": 32, "batch": 16}
-    config = PretrainConfig.read({**fields, "queue": 4 * fields["batch"], "precision": precision_of(check.device)})
+    config = PretrainConfig.read({**fields, "queue": 4 * fields["batch"], "precision": devices.precision_of(check.device)})
     peaks = {}
     for name in ("bare", "ours"):
         run = Trainer(config, 100 * config.recipe.batch, 2, check.device)

@@ -22,9 +22,10 @@ import torch
 from parts import ROOT, Check, finish
 from parts.syncs import profile
 from pretrain.config import PretrainConfig
+from pretrain.core.devices import precision_of
 from pretrain.images.imageset import read
 from pretrain.train import batches_of
-from pretrain.trainer import Trainer, precision_of
+from pretrain.trainer import Trainer
 
 BENCH = runpy.run_path(str(ROOT / "tests/benchmarks/pretrain_speed.py"))
 OVER_BARE, OVER_PUBLISHED = 0.9, 4.0

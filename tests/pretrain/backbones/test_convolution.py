@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.backbones.convolution import LARGEST, Convolution, as_products
+from pretrain.backbones import convolution
+from pretrain.backbones.convolution import Convolution, as_products
 from pretrain.backbones.vit import VIT_SMALL
 from pretrain.config import PretrainConfig
 from pretrain.trainer import Trainer
@@ -22,7 +24,10 @@ def gradients(convolution: nn.Conv2d, images: Tensor, upstream: Tensor) -> tuple
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3)])
-def test_results_and_gradients_are_those_of_the_convolution(kernel: int, stride: int, padding: int, size: int) -> None:
+def test_results_and_gradients_are_those_of_the_convolution(
+    kernel: int, stride: int, padding: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(convolution.LARGEST, torch.float64, 16)
     plain = nn.Conv2d(6, 5, kernel, stride, padding, bias=False, dtype=torch.float64)
     product = copy.deepcopy(plain)
     as_products(product)
@@ -32,15 +37,40 @@ def test_results_and_gradients_are_those_of_the_convolution(kernel: int, stride:
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("side", "product"), [(4, True), (5, False)])
-def test_only_small_results_are_products(side: int, product: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    convolution = nn.Conv2d(2, 2, 3, padding=1, bias=False)
-    as_products(convolution)
+@pytest.mark.parametrize(
+    ("dtype", "side", "product"),
+    [(torch.bfloat16, 4, True), (torch.bfloat16, 5, False), (torch.float32, 2, True), (torch.float32, 3, False)],
+)
+def test_only_small_results_are_products(dtype: torch.dtype, side: int, product: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Conv2d(2, 2, 3, padding=1, bias=False, dtype=dtype)
+    as_products(layer)
     taken = []
-    kernel = nn.Conv2d.forward
-    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, images: taken.append(True) or kernel(self, images))
-    convolution(torch.randn(2, 2, side, side))
-    assert (not taken) is product is (side * side <= LARGEST)
+    kernel = F.conv2d
+    monkeypatch.setattr(F, "conv2d", lambda *inputs: taken.append(True) or kernel(*inputs))
+    layer(torch.randn(2, 2, side, side, dtype=dtype))
+    assert (not taken) is product
+
+
+@pytest.mark.parametrize("side", [1, 2, 6])
+def test_without_bf16_instructions_operands_and_results_are_rounded_all_the_same(
+    side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = nn.Conv2d(16, 8, 3, padding=1, bias=False)
+    as_products(layer)
+    images = torch.randn(4, 16, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
+    upstream = torch.randn(4, 8, side, side, dtype=torch.bfloat16)
+    found = []
+    for native in (True, False):
+        monkeypatch.setattr(convolution, "NATIVE", native)
+        with torch.autocast("cpu", torch.bfloat16):
+            result = layer(images)
+        assert result.dtype is torch.bfloat16
+        found.append((result, *torch.autograd.grad(result, (images, layer.weight), upstream)))
+    for native, emulated in zip(*found, strict=True):
+        torch.testing.assert_close(emulated, native, rtol=2**-7, atol=2**-9)  # a step or two of bf16's 8 bits
+        assert torch.equal(emulated, emulated.bfloat16().to(emulated.dtype))
+    exact = F.conv2d(images.bfloat16().double(), layer.weight.bfloat16().double(), padding=1)
+    torch.testing.assert_close(found[1][0].double(), exact, rtol=2**-8, atol=1e-6)  # half a step
 
 
 def test_a_network_in_bf16_is_as_near_to_the_exact_result_as_with_convolutions() -> None:
@@ -59,11 +89,11 @@ def test_a_network_in_bf16_is_as_near_to_the_exact_result_as_with_convolutions()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_a_run_on_a_cpu_takes_products_in_bf16_only(precision: str) -> None:
+def test_a_run_on_a_cpu_takes_products(precision: str) -> None:
     fields: dict[str, Any] = {"arch": "resnet18", "size": 32, "batch": 2, "queue": 4, "precision": precision}
     run = Trainer(PretrainConfig.read(fields), 2, 2, "cpu")
     kinds = {type(module) for module in run.learner.modules() if isinstance(module, nn.Conv2d)}
-    assert kinds == {Convolution if precision == "bf16" else nn.Conv2d}
+    assert kinds == {Convolution}
 
 
 @pytest.mark.parametrize(
