@@ -81,14 +81,16 @@ def test_the_saliency_is_how_much_the_loss_moves_with_a_pixel() -> None:
             return float(made.learner(replace(batch, views=views, clean=(images, batch.clean[1]))).total)
 
     answers, _ = guides(made.learner, batch, ["saliency"], shared=False)
-    for n, i, j in ((0, 3, 4), (5, 15, 0)):
+    maps = answers[0].maps["saliency"]
+    most = int(maps[5].argmax())
+    for n, i, j in ((0, 3, 4), (5, *divmod(most, maps.shape[2]))):  # where a difference stands out of the loss's rounding
         slopes = []
         for channel in range(3):
             step = torch.zeros_like(batch.clean[0])
-            step[n, channel, i, j] = 1e-2
-            slopes.append((loss(batch.clean[0] + step) - loss(batch.clean[0] - step)) / 2e-2)
+            step[n, channel, i, j] = 0.1
+            slopes.append((loss(batch.clean[0] + step) - loss(batch.clean[0] - step)) / 0.2)
         expected = torch.tensor(slopes).square().mean().sqrt()
-        torch.testing.assert_close(answers[0].maps["saliency"][n, i, j].float(), expected.float(), rtol=2e-2, atol=1e-6)
+        torch.testing.assert_close(maps[n, i, j].float(), expected.float(), rtol=2e-2, atol=0)
 
 
 def gradients(made: Trainer, batch: Batch) -> list[torch.Tensor]:
