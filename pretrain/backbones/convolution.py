@@ -30,13 +30,11 @@ class Convolution(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve images (N, I, H, W) to (N, O, h, w)."""
-        if not (torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16):
-            return self._convolve(images, self.weight)
-        images, weight = images.bfloat16(), self.weight.bfloat16()
-        if NATIVE:
-            return self._convolve(images, weight)
+        bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
+        if NATIVE or not bf16:
+            return self._convolve(images, self.weight)  # autocast rounds the weights, once for all parts of a batch
         with torch.autocast("cpu", enabled=False):
-            return self._convolve(images.float(), weight.float()).bfloat16()
+            return self._convolve(images.bfloat16().float(), self.weight.bfloat16().float()).bfloat16()
 
     def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
         size, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
