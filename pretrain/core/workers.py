@@ -121,6 +121,15 @@ class _Watched(_MultiProcessingDataLoaderIter):
             self._require_work()
         return found
 
+    def _shutdown_workers(self) -> None:
+        """End the workers. A signal may tell right now that one is dead, which no longer matters."""
+        try:
+            super()._shutdown_workers()
+        except RuntimeError:
+            for queue in self._index_queues:  # torch was stopped before it did this
+                queue.cancel_join_thread()
+                queue.close()
+
     def _raise_own_code(self) -> None:
         """Raise the error of a worker that ended itself with its exit code, which torch doesn't always name."""
         for worker in self._workers:

@@ -1,5 +1,6 @@
 """Loader workers: batches without shared memory, and waits that end."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -127,6 +128,22 @@ def busy(index: int) -> Any:
     while time.monotonic() < until:
         pass
     return index
+
+
+def test_a_worker_that_dies_when_the_work_is_over_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's handler of the signal would raise in whatever is running: here, what ends the workers."""
+    batches = load(images)
+    next(batches)
+    joined = multiprocessing.process.BaseProcess.join
+
+    def killed_first(process: multiprocessing.process.BaseProcess, timeout: float | None = None) -> None:
+        if process.is_alive():
+            process.kill()
+            joined(process, timeout=60)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "join", killed_first)
+    batches._shutdown_workers()  # type: ignore[attr-defined]
+    assert not any(worker.is_alive() for worker in batches._workers)  # type: ignore[attr-defined]
 
 
 def test_workers_that_do_nothing_end_the_run_and_slow_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
