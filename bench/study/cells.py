@@ -40,7 +40,7 @@ class Subject:
     rank: int = 0
     """Which of its block's seeds it has, from 0."""
     block: str = ""
-    """The block that names it; its address, if none does."""
+    """The block that names it; its address, if none does: an untrained one's without the seed."""
     hint: str = ""
     """How it is made, if the file says so of one of elsewhere."""
 

@@ -107,7 +107,7 @@ class Evaluations:
         if scheme == RANDOM:
             arch, _, seed = rest.partition(":")
             backbones.get(arch)
-            return Subject(f"{RANDOM}:{arch}:{seed or 0}", {}, f"{RANDOM}-{arch}", name, block=name)
+            return Subject(f"{RANDOM}:{arch}:{seed or 0}", {}, f"{RANDOM}-{arch}", name, block=f"{RANDOM}:{arch}")
         return Subject(name, {}, "".join(char if char.isalnum() else "-" for char in name), name, block=name)
 
     def _whats(self, entry: Evaluation, where: str) -> Iterator[What]:

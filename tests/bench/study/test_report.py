@@ -36,9 +36,9 @@ evaluate:
   - {of: a, task: knn, trials: 2}
   - {of: a, measure: {probe: [none, cutout]}}
   - {of: b, task: linear}
-  - {of: "random:resnet50", task: knn}
+  - {of: ["random:resnet50", "random:resnet50:1"], task: knn}
 """
-PLANNED = 10 + 18 + 18 + 2 + 1
+PLANNED = 10 + 18 + 18 + 2 + 2
 
 
 @pytest.fixture
@@ -63,14 +63,15 @@ def record(whole: StudyPlan, cell: Cell, value: float) -> Any:
     metrics = dict.fromkeys(names, number)
     maker = cell if cell.subject is None else whole.cells.get(cell.subject.pretraining or "")
     if maker is None:
-        more: dict[str, Any] = {**RANDOM, "aug": "none", "arch": "resnet50", "seed": 0}
+        assert cell.subject is not None
+        more: dict[str, Any] = {**RANDOM, "aug": "none", "arch": "resnet50", "seed": int(cell.subject.key[-1])}
     else:
         came = describe.provenance(maker.settings, data="images", fingerprint="d", labelled=1.0, processes=1)
         more = came.model_dump(exclude={"drawn"}) | (
             {"epochs": cell.subject.epoch} if cell.subject and cell.subject.epoch else {}
         )
         more = more | {"settings": more.pop("changed")}
-    more["sha256"] = cell.id if cell.subject is None else f"{cell.needs}{cell.subject.epoch or ''}"
+    more["sha256"] = cell.id if cell.subject is None else f"{cell.needs or cell.subject.key}{cell.subject.epoch or ''}"
     found = made(cell.values["task"], metrics, run_seed=said.pop("seed"), of_name="images", **said, **more)
     source = "bench" if maker else "random"
     return found.model_copy(update={"checkpoint": found.checkpoint.model_copy(update={"source": source})})
@@ -179,9 +180,9 @@ def test_the_machine_form_has_the_counts_of_blocks_tasks_and_cells(whole: StudyP
     groups = {(line["block"], line["task"]): line for line in plain["groups"]}
     assert groups["a", "pretrain"]["done"] == groups["a", "pretrain"]["planned"] == 9
     assert (groups["a", "knn"]["planned"], groups["a", "knn"]["impossible"]) == (18, 18)  # the backbones were not kept
-    assert groups["random:resnet50", "knn"]["to_do"] == 1
+    assert groups["random:resnet50", "knn"]["to_do"] == 2  # of two seeds, one row of the report
     assert plain["total"]["planned"] == PLANNED
-    assert sum(cell["planned"] for cell in plain["cells"]) == 18 + 9 * 2 * len(MEASURES) + 2 * 2 + 1
+    assert sum(cell["planned"] for cell in plain["cells"]) == 18 + 9 * 2 * len(MEASURES) + 2 * 2 + 2
 
 
 def test_findings_are_those_of_the_records_alone(whole: StudyPlan) -> None:
