@@ -46,7 +46,6 @@ def losses(method: str, fields: dict[str, Any], *, compile_: bool) -> list[Tenso
     return found
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("method", "fields", "passes"),
     [
