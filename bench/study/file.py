@@ -202,6 +202,8 @@ class Study(Settings):
     """What comes first."""
     retries: int = Field(2, ge=0)
     """Times that a cell is started again after a fault of the machine."""
+    remake: bool = False
+    """Whether a pre-training is done again whose backbone an evaluation needs and nobody kept."""
     slurm: Slurm = Slurm()
     """What `--on slurm` is told."""
 

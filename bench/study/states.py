@@ -134,8 +134,9 @@ class _Looking:
         return Look(self.plan, self.states, self.found, self.why, self.checkpoints, self.jobs, self.lost)
 
     def _state(self, cell: Cell) -> State:
-        if self._done(cell):
-            return State.DONE
+        return State.DONE if self._done(cell) else self._undone(cell)
+
+    def _undone(self, cell: Cell) -> State:
         if cell.id in self.mine or self._held(cell):
             return State.RUNNING
         owned = self._owned(cell)
@@ -149,9 +150,9 @@ class _Looking:
                 return State.FAILED
         state = State.READY if cell.subject is None else self._of(cell, cell.subject)
         if state is State.READY and self.observer.records.known(cell.folder):
-            self.why[cell.id] = (
-                f"its run folder holds the record of another run, of other data or backbone; move it away\n{cell.folder}"
-            )
+            another = "the record of another run, of other data or backbone"
+            held = "its record, and not its backbone" if cell.id in self.found else another
+            self.why[cell.id] = f"its run folder holds {held}; move it away\n{cell.folder}"
             return State.IMPOSSIBLE
         return state
 
@@ -215,7 +216,9 @@ class _Looking:
         return next((str(path) for path in made if path.is_file()), None)
 
     def _without(self, cell: Cell, subject: Subject, pretraining: Cell, state: State) -> State:
-        """The state of an evaluation whose backbone is not there."""
+        """The state of an evaluation whose backbone is not there: where the study remakes it, its pre-training isn't done."""
+        if state is State.DONE and self.plan.study.remake:
+            state = self.states[pretraining.id] = self._undone(pretraining)
         if state in (State.FAILED, State.IMPOSSIBLE):
             ended = "failed" if state is State.FAILED else "is impossible"
             self.why[cell.id] = f"its {_WHAT[pretraining.kind]} {ended}\n{pretraining.folder.name}"
@@ -223,7 +226,8 @@ class _Looking:
             folder = self.found[pretraining.id][0].folder if pretraining.id in self.found else pretraining.folder
             name = backbone_name(subject.epoch)
             self.why[cell.id] = (
-                f"its {_WHAT[pretraining.kind]} is done and {name} is not there; put it there, or drop the evaluation\n{folder}"
+                f"its {_WHAT[pretraining.kind]} is done and {name} is not there; put it there, drop the evaluation, "
+                f"or pre-train again with `remake: true`\n{folder}"
             )
         else:
             return State.WAITING

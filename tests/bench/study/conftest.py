@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,9 @@ class Faked:
         self.path.write_text(HEAD + text)
         return plan.read(self.path)
 
-    def coordinator(self, workers: int = 2) -> Coordinator:
+    def coordinator(self, workers: int = 2, found: Sequence[Path] = ()) -> Coordinator:
         machine = Machine(tuple(map(str, range(workers))), gpus=False)
-        return Coordinator(self.path, (), machine, self.said.append, program=FAKE, poll=0.02, every=0.2)
+        return Coordinator(self.path, found, machine, self.said.append, program=FAKE, poll=0.02, every=0.2)
 
     def look(self) -> Look:
         found = plan.read(self.path)

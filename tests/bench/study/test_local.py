@@ -1,5 +1,6 @@
 """The local coordinator: every cell once, in order, whatever is killed, edited or wrong meanwhile."""
 
+import json
 import os
 import random
 import signal
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.study import plan as planning
 from bench.study.attempts import Attempts
-from bench.study.states import State
+from bench.study.states import Observer, State
 
 SMALL = """
 pretrain: {a: {set: {supervision: self}, grid: {aug: [none, cutmix]}, seeds: 2}}
@@ -108,6 +110,45 @@ def test_a_backbone_of_elsewhere_that_is_not_there_is_impossible_and_says_how_it
     assert study.look().why[cell.id] == "no checkpoint at one.pth\nbench convert --out one.pth"
     Path("one.pth").write_text("weights", encoding="utf-8")
     assert study.coordinator().run() == 0
+
+
+def test_a_backbone_that_nobody_kept_is_made_again_where_the_study_says_so_and_an_evaluation_needs_it(study) -> None:
+    study.write(SMALL)
+    study.coordinator().run()
+    Path("runs").rename("kept")
+    for path in Path("kept").glob("*/result.json"):  # two runs of one recipe end in other bytes
+        found = json.loads(path.read_text())
+        found["checkpoint"]["sha256"] = found["checkpoint"]["sha256"][::-1]
+        path.write_text(json.dumps(found))
+    for path in Path("kept").glob("*/backbone.pth"):
+        path.unlink()
+    more = SMALL + "  - {of: a, where: {aug: cutmix}, task: voc07}\n"
+
+    plan = study.write(more.replace("[{of: a, task: [knn, linear]}]", "\n  - {of: a, task: [knn, linear]}"))
+    kept = [Path("kept")]
+    look = Observer.of(plan, kept).look(plan)
+    assert look.counts() == {State.DONE: 12, State.IMPOSSIBLE: 2}
+    assert "remake: true" in next(iter(look.why.values()))
+
+    study.path.write_text(study.path.read_text() + "remake: true\n")
+    plan = planning.read(study.path)
+    look = Observer.of(plan, kept).look(plan)
+    assert {cell.values["aug"] for cell in look.having(State.READY)} == {"cutmix"}
+    assert look.counts() == {State.DONE: 10, State.READY: 2, State.WAITING: 2}
+    before = study.ran()
+    assert study.coordinator(found=kept).run() == 0
+    again = study.ran()[len(before) :]
+    assert sorted(name.split("-")[0] for name in again) == ["pretrain", "pretrain", "voc07", "voc07"]
+    look = Observer.of(plan, kept).look(plan)
+    assert look.counts() == {State.DONE: 14}
+
+    for path in Path("runs").glob("*/backbone.pth"):
+        path.unlink()
+    for path in Path("runs").glob("voc07*/result.json"):
+        path.unlink()
+    look = Observer.of(plan, kept).look(plan)
+    assert look.counts() == {State.DONE: 10, State.IMPOSSIBLE: 4}
+    assert any("its record, and not its backbone; move it away" in why for why in look.why.values())
 
 
 def test_a_record_of_another_run_in_a_cells_folder_is_named_and_not_waited_for(study) -> None:
