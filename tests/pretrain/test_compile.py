@@ -46,6 +46,7 @@ def losses(method: str, fields: dict[str, Any], *, compile_: bool) -> list[Tenso
     return found
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("method", "fields", "passes"),
     [

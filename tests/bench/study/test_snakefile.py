@@ -84,6 +84,7 @@ def checkpoints() -> dict[Path, str]:
 
 
 @pytest.mark.snakemake
+@pytest.mark.timeout(600)  # a dozen starts of Snakemake and of `bench`
 @pytest.mark.skipif(shutil.which("snakemake") is None, reason="no snakemake on PATH")
 def test_snakemake_killed_loses_no_checkpoint_and_does_nothing_twice(study, typed) -> None:
     plan = study.write("pretrain: {a: {set: {supervision: self}}}\nevaluate: [{of: a, task: knn}]", seconds=5)

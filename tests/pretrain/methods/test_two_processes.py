@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -116,6 +117,7 @@ def check_published_gradient(tiny: Any, rank: int) -> None:
     torch.testing.assert_close(2 * found[0], found[1])
 
 
+@pytest.mark.timeout(200)
 def test_two_processes_are_one_with_two_parts() -> None:
     code = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import {HERE.stem}; {HERE.stem}.check()"
     words = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python", sys.executable, "-c", code]
