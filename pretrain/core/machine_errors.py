@@ -26,7 +26,7 @@ SHARED_MEMORY = re.compile(r"shared memory|\(shm\)|Bus error", re.IGNORECASE)
 """What torch says where shared memory is full, or where a process was killed because it was."""
 LONGEST = 300
 """Characters of another library's message that are shown."""
-_WORKER = re.compile(
+LOST_WORKER = re.compile(
     r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) "
     r"(?:exited unexpectedly(?: with exit code (\d+))?|is killed by signal: ([^.]*))"
 )
@@ -57,7 +57,7 @@ def translating_os_errors(what: str, path: Path) -> Iterator[None]:
             raise
         raise unwritable(f"can't {what}", error, path) from None
     except (RuntimeError, MemoryError) as error:
-        killed = _WORKER.search(str(error))
+        killed = LOST_WORKER.search(str(error))
         if killed is not None:
             raise _worker_lost(killed) from None
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):

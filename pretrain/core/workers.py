@@ -32,7 +32,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDat
 from pretrain.core import interrupt
 from pretrain.core.errors import WorkerError
 from pretrain.core.launcher import cores, processes_here
-from pretrain.core.machine_errors import NO_ROOM, SHARED_MEMORY, UNSENDABLE, no_shared_memory
+from pretrain.core.machine_errors import LOST_WORKER, NO_ROOM, SHARED_MEMORY, UNSENDABLE, no_shared_memory
 from pretrain.core.ranges import Workers
 
 T_co = TypeVar("T_co", covariant=True)
@@ -125,7 +125,9 @@ class _Watched(_MultiProcessingDataLoaderIter):
         """End the workers. A signal may tell right now that one is dead, which no longer matters."""
         try:
             super()._shutdown_workers()
-        except RuntimeError:
+        except RuntimeError as error:
+            if not LOST_WORKER.search(str(error)):
+                raise
             for queue in self._index_queues:  # torch was stopped before it did this
                 queue.cancel_join_thread()
                 queue.close()
