@@ -150,9 +150,10 @@ class _Looking:
                 return State.FAILED
         state = State.READY if cell.subject is None else self._of(cell, cell.subject)
         if state is State.READY and self.observer.records.known(cell.folder):
-            another = "the record of another run, of other data or backbone"
-            held = "its record, and not its backbone" if cell.id in self.found else another
-            self.why[cell.id] = f"its run folder holds {held}; move it away\n{cell.folder}"
+            held = "the record of another run, of other data or backbone; move it away"
+            if cell.id in self.found:  # evaluations of the backbone that is gone count by this record
+                held = "its record, and not its backbone; move it into a folder that --found names"
+            self.why[cell.id] = f"its run folder holds {held}\n{cell.folder}"
             return State.IMPOSSIBLE
         return state
 
