@@ -46,7 +46,8 @@ def end(look: Look, observer: Observer) -> Iterator[str]:
     seconds, unknown = made.played.seconds, sum(made.unknown.values())
     at = datetime.now() + timedelta(seconds=seconds)
     besides = f"; without {counted(unknown, 'cell')} whose time no record tells" * bool(unknown)
-    yield f"end: {at:%a %d %b %H:%M}, in {span(seconds)}, on the {busy} device{'s' * (busy > 1)} that work now{besides}"
+    working = f"{busy} devices that work" if busy > 1 else "one device that works"
+    yield f"end: {at:%a %d %b %H:%M}, in {span(seconds)}, on the {working} now{besides}"
 
 
 def _bars(look: Look) -> Iterator[str]:
