@@ -43,7 +43,7 @@ def run(out: Path) -> None:
     console, screen = Console(), Console(stderr=True)
     before = _reused(plan)
     screen.print(
-        f"demo: {len(plan.cells)} runs, {WORKERS} at a time, {before} of them done; about 8 minutes on 2 cores for all"
+        f"demo: {len(plan.cells)} runs, {WORKERS} at a time, {before} of them done; 8 to 20 minutes on 2 cores for all"
     )
     with Display() as display:
         places.generated(Journal(progress=display.hook), FABRICS.name)
